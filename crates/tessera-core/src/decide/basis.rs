@@ -1,0 +1,218 @@
+//! What a decision was based on, stored with its event, so that returns and "why?" never look at today's state (R1, R4).
+
+use std::collections::BTreeMap;
+
+use compact_str::{CompactString, format_compact};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use super::holdout;
+use super::tier::standing;
+use crate::expression::{Fact, FactValue, Facts};
+use crate::member::MemberState;
+use crate::program::{Campaign, Crossing, Id, Program};
+use crate::quantity::{Amount, Points};
+use crate::time::{Day, Instant, Window};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Basis {
+    pub version: u32,
+    pub at: Instant,
+    pub day: Day,
+    /// The member facts that the rules read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: Facts,
+    /// The member's level on each ladder, before the event.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub levels: BTreeMap<Id, Id>,
+    /// What the ladders with marginal crossing had measured before the event (T5).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub measured: BTreeMap<Id, Amount>,
+    /// Room under each limit, budget and balance limit, before the event.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rooms: BTreeMap<CompactString, i64>,
+    /// Fractions carried in (M2).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fractions: BTreeMap<CompactString, CompactString>,
+    /// Campaigns this member is held out of (C9).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_out: Vec<Id>,
+    /// Program money for one of the order's currency, where they differ (M5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange_rate: Option<CompactString>,
+}
+
+/// A limit with its window, as keys of counters, pools and rooms.
+pub(super) mod key {
+    use super::*;
+
+    pub fn rule(rule: &str, window: Window) -> CompactString {
+        format_compact!("rule/{rule}/{}", window.name())
+    }
+    pub fn campaign(campaign: &Id, window: Window) -> CompactString {
+        format_compact!("campaign/{campaign}/{}", window.name())
+    }
+    pub fn member(currency: &Id, window: Window) -> CompactString {
+        format_compact!("member/{currency}/{}", window.name())
+    }
+    /// Over all members, so a pool: the window's first day is part of the name.
+    pub fn pool(limit: &str, window: Window, day: Day) -> CompactString {
+        match window {
+            Window::Ever => format_compact!("pool:{limit}"),
+            window => format_compact!("pool:{limit}/{}", day.start_of(window)),
+        }
+    }
+    pub fn program(currency: &Id, window: Window, day: Day) -> CompactString {
+        pool(&format_compact!("program/{currency}/{}", window.name()), window, day)
+    }
+    pub fn budget(campaign: &Id, currency: &Id) -> CompactString {
+        format_compact!("pool:budget/{campaign}/{currency}")
+    }
+    pub fn balance(currency: &Id) -> CompactString {
+        format_compact!("balance/{currency}")
+    }
+    pub fn is_pool(key: &str) -> bool {
+        key.starts_with("pool:")
+    }
+}
+
+/// Where used-up limits are looked up.
+pub(super) trait Usage {
+    fn used(&self, limit: &str, from: Day) -> i64;
+}
+
+impl Usage for MemberState {
+    fn used(&self, limit: &str, from: Day) -> i64 {
+        Self::used(self, limit, from)
+    }
+}
+
+/// Each limit and budget of a program on one day: its key, its window, and the most it allows.
+pub(super) fn limits(program: &Program, day: Day) -> Vec<(CompactString, Option<Window>, i64)> {
+    let mut found = Vec::new();
+    for campaign in &program.campaigns {
+        campaign_limits(campaign, day, &mut found);
+    }
+    let limits = &program.definition.limits;
+    for (currency, windows) in &limits.per_member {
+        found.extend(windows.iter().map(|(window, most)| (key::member(currency, *window), Some(*window), *most)));
+    }
+    for (currency, windows) in &limits.program {
+        found.extend(windows.iter().map(|(window, most)| (key::program(currency, *window, day), None, *most)));
+    }
+    found
+}
+
+fn campaign_limits(campaign: &Campaign, day: Day, found: &mut Vec<(CompactString, Option<Window>, i64)>) {
+    let limits = &campaign.limits;
+    found.extend(limits.per_member.iter().map(|(window, cap)| (key::campaign(&campaign.id, *window), Some(*window), cap.max)));
+    found.extend(limits.program.iter().map(|(window, cap)| {
+        (key::pool(&key::campaign(&campaign.id, *window), *window, day), None, cap.max)
+    }));
+    found.extend(campaign.budget.iter().map(|(currency, most)| (key::budget(&campaign.id, currency), None, *most)));
+    for rule in &campaign.rules {
+        found.extend(rule.limits.per_member.iter().map(|(window, cap)| (key::rule(&rule.key, *window), Some(*window), cap.max)));
+        found.extend(rule.limits.program.iter().map(|(window, cap)| {
+            (key::pool(&key::rule(&rule.key, *window), *window, day), None, cap.max)
+        }));
+    }
+}
+
+/// The pools that limits and budgets of a program draw on, on one day.
+pub(super) fn pool_names(program: &Program, day: Day) -> Vec<CompactString> {
+    limits(program, day).into_iter().map(|(key, ..)| key).filter(|key| key::is_pool(key)).collect()
+}
+
+/// The basis for one event: `before` is the member as they were at its business time.
+pub(super) fn basis(
+    program: &Program,
+    kind: &str,
+    before: &MemberState,
+    usage: &dyn Usage,
+    pools: &BTreeMap<CompactString, i64>,
+    at: Instant,
+) -> Basis {
+    let day = program.calendar.day(at);
+    let mut basis = Basis { version: program.version, at, day, ..Basis::default() };
+    let Some(trigger) = program.trigger(kind) else { return basis };
+    for fact in &trigger.facts {
+        basis.facts.insert(fact.clone(), fact_value(program, before, fact, day));
+    }
+    for ladder in &program.ladders {
+        let level = before.ladder(ladder.id.as_str()).map_or_else(|| ladder.level(0).id.clone(), |known| known.level.clone());
+        basis.levels.insert(ladder.id.clone(), level);
+        if ladder.crossing == Crossing::Marginal
+            && let [(measure, _)] = ladder.measures.as_slice()
+        {
+            let (from, until) = standing::period(program, ladder, before.joined_on, day);
+            let sum = before.ladder(ladder.id.as_str()).map_or(Amount::ZERO, |known| known.sum(measure, from, until));
+            basis.measured.insert(ladder.id.clone(), sum);
+        }
+    }
+    for (key, window, most) in limits(program, day) {
+        let used = match window {
+            Some(window) => usage.used(&key, day.start_of(window)),
+            None => pools.get(&key).copied().unwrap_or(0),
+        };
+        basis.rooms.insert(key, (most - used).max(0));
+    }
+    for (id, currency) in &program.definition.currencies {
+        if let Some(most) = currency.max_balance {
+            let held = before.purse(id.as_str()).map_or(Points::ZERO, |purse| purse.active() + purse.pending());
+            basis.rooms.insert(key::balance(id), (most - held.get()).max(0));
+        }
+    }
+    for place in &trigger.campaigns {
+        let campaign = &program.campaigns[*place];
+        if holdout::is_held_out(program, campaign, before.id) {
+            basis.held_out.push(campaign.id.clone());
+        }
+        for rule in &campaign.rules {
+            let carried = before.fraction(&rule.key);
+            if !carried.is_zero() {
+                basis.fractions.insert(rule.key.clone(), format_compact!("{}", carried.normalize()));
+            }
+        }
+    }
+    basis
+}
+
+impl Basis {
+    pub(super) fn fraction(&self, rule: &str) -> Decimal {
+        let carried = self.fractions.get(rule).and_then(|text| Decimal::from_str_exact(text).ok());
+        carried.unwrap_or(Decimal::ZERO)
+    }
+
+    pub(super) fn rate(&self) -> Option<Decimal> {
+        self.exchange_rate.as_ref().and_then(|text| Decimal::from_str_exact(text).ok())
+    }
+}
+
+/// A published fact, as the member was.
+pub(super) fn fact_value(program: &Program, member: &MemberState, fact: &Fact, day: Day) -> FactValue {
+    let unit = |currency: &Id, points: i64| {
+        let scale = program.currency(currency.as_str()).map_or(0, |definition| definition.scale);
+        FactValue::Number(Decimal::new(points, scale))
+    };
+    let days_since = |past: Day| FactValue::Number(Decimal::from((day.number() - past.number()).max(0)));
+    let purse = |currency: &Id| member.purse(currency.as_str());
+    match fact {
+        Fact::Balance(currency) => unit(currency, purse(currency).map_or(0, crate::ledger::Purse::balance)),
+        Fact::Pending(currency) => unit(currency, purse(currency).map_or(0, |purse| purse.pending().get())),
+        Fact::Debt(currency) => unit(currency, purse(currency).map_or(0, |purse| purse.debt.get())),
+        Fact::Issued(currency) => unit(currency, member.issued(currency.as_str()).get()),
+        Fact::Tier(ladder) => {
+            let base = || program.ladder(ladder.as_str()).map_or_else(Id::default, |rules| rules.level(0).id.clone());
+            FactValue::Text(member.ladder(ladder.as_str()).map_or_else(base, |known| known.level.clone()))
+        }
+        Fact::Count(kind) => {
+            let count = member.counts.iter().find(|(known, _)| known == kind).map_or(0, |(_, count)| *count);
+            FactValue::Number(Decimal::from(count))
+        }
+        Fact::Purchases => FactValue::Number(Decimal::from(member.statistics.purchases)),
+        Fact::Spend => FactValue::Number(member.statistics.spend.to_decimal()),
+        Fact::Returns => FactValue::Number(Decimal::from(member.statistics.returns)),
+        Fact::DaysSinceLastPurchase => days_since(member.statistics.last_purchase.unwrap_or(member.joined_on)),
+        Fact::DaysSinceJoined => days_since(member.joined_on),
+    }
+}

@@ -1,0 +1,141 @@
+//! Events that an event causes (C8): a balance moved, a level was entered. Decided after it, in the same transaction.
+
+use compact_str::CompactString;
+
+use super::DERIVED_MAX;
+use super::evaluate::Action;
+use super::outcome::{Effect, EffectKind, points};
+use super::working::{Posting, Working};
+use crate::event::{FieldValue, FieldValues};
+use crate::ledger::{Account, EntryKind};
+use crate::member::Change;
+use crate::program::Id;
+use crate::time::Instant;
+
+/// What an event caused, to be decided after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    Balance { currency: Id },
+    Level { ladder: Id, level: Id, from: Id },
+}
+
+impl Working<'_> {
+    /// Notes that an award moved a balance.
+    pub(super) fn moved(&mut self, currency: &Id) {
+        let cause = Cause::Balance { currency: currency.clone() };
+        if self.program.trigger("balance").is_some() && !self.causes.contains(&cause) {
+            self.causes.push(cause);
+        }
+    }
+
+    pub(super) fn entered_level(&mut self, ladder: Id, level: Id, from: Id) {
+        if self.program.trigger("tier").is_some() {
+            self.causes.push(Cause::Level { ladder, level, from });
+        }
+    }
+
+    /// Decides what was caused, in the order it was caused, at most [`DERIVED_MAX`] deep.
+    pub(super) fn follow_causes(&mut self) {
+        for _ in 0..DERIVED_MAX {
+            let causes = std::mem::take(&mut self.causes);
+            if causes.is_empty() {
+                return;
+            }
+            for cause in causes {
+                let text = |name: &'static str, id: &Id| (CompactString::const_new(name), FieldValue::Text(id.as_str().into()));
+                let (kind, data): (&str, FieldValues) = match &cause {
+                    Cause::Balance { currency } => ("balance", vec![text("currency", currency)]),
+                    Cause::Level { ladder, level, from } => {
+                        ("tier", vec![text("ladder", ladder), text("level", level), text("from", from)])
+                    }
+                };
+                self.run_trigger(kind, &data, self.at(), None);
+            }
+        }
+        self.causes.clear();
+    }
+
+    /// Runs the campaigns of a trigger inside the event that is open, and gives what they give.
+    pub(super) fn run_trigger(&mut self, kind: &str, data: &FieldValues, at: Instant, only: Option<&Id>) {
+        if self.program.trigger(kind).is_none() {
+            return;
+        }
+        let standings = self.standings();
+        let basis = self.basis(kind, at);
+        let evaluation = self.evaluate(kind, None, data, &basis, only);
+        self.give(&evaluation, None);
+        self.judge_tiers(&standings);
+        if self.record().record.basis.is_none() {
+            self.record().record.basis = Some(basis);
+        }
+    }
+
+    pub(super) fn act(&mut self, action: &Action) {
+        match action {
+            Action::Spend { campaign, currency, amount } => self.spend(campaign, currency, *amount),
+            Action::Issue { campaign, voucher } => self.issue_voucher(campaign, voucher),
+            Action::Grant { campaign, benefit, period } => {
+                let last_day = period.after(self.day());
+                self.change(Change::Granted { benefit: benefit.clone(), last_day });
+                self.effect(Effect {
+                    benefit: Some(benefit.clone()),
+                    campaign: Some(campaign.clone()),
+                    expires_on: Some(last_day),
+                    ..Effect::of(EffectKind::BenefitGranted)
+                });
+            }
+        }
+    }
+
+    /// Takes points for what a rule gives, lot by lot (L1). The rule made sure that there are enough.
+    fn spend(&mut self, campaign: &Id, currency: &Id, amount: i64) {
+        let lots = self.state.purse(currency.as_str()).map(|purse| purse.lots.clone()).unwrap_or_default();
+        let mut due = points(amount);
+        for lot in lots {
+            let (taken, rest) = due.split(lot.remaining);
+            let posting = Posting { currency, amount: taken, lot: Some(lot.key()), expires_at: lot.expires_at, campaign: Some(campaign) };
+            self.post(EntryKind::Redemption, Account::Active, Account::Redeemed, posting);
+            due = rest;
+        }
+        self.effect(Effect { campaign: Some(campaign.clone()), ..Effect::points(EffectKind::Spent, currency, amount) });
+        self.moved(currency);
+    }
+}
+
+/// A voucher's code: 75 random bits and a check character, in an alphabet without look-alikes, `XXXX-XXXX-XXXX-XXXX`.
+pub(super) fn voucher_code(entropy: &[u8; 16], event: u64, number: u32) -> CompactString {
+    let mut hasher = blake3::Hasher::new_keyed(&{
+        let mut key = [0; 32];
+        key[..16].copy_from_slice(entropy);
+        key
+    });
+    hasher.update(&event.to_be_bytes());
+    hasher.update(&number.to_be_bytes());
+    let digits: Vec<u8> = crate::id::base32(&hasher.finalize().as_bytes()[..10]).into_bytes();
+    let digits = &digits[..15];
+    // Weighted by place, so that neighbours that change places are noticed.
+    let sum: u32 = digits.iter().zip(1_u32..).map(|(digit, place)| u32::from(*digit) * place).sum();
+    let check = crate::id::base32(&[u8::try_from(sum % 32).unwrap_or_default() << 3]);
+    let mut code = String::with_capacity(19);
+    for (place, character) in digits.iter().map(|digit| char::from(*digit)).chain(check.chars().take(1)).enumerate() {
+        if place > 0 && place % 4 == 0 {
+            code.push('-');
+        }
+        code.push(character.to_ascii_uppercase());
+    }
+    code.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn v1_codes_are_readable_and_differ() {
+        let code = voucher_code(&[7; 16], 1, 0);
+        assert_eq!(code.len(), 19);
+        assert!(code.chars().all(|character| character == '-' || "0123456789ABCDEFGHJKMNPQRSTVWXYZ".contains(character)));
+        assert_ne!(code, voucher_code(&[7; 16], 1, 1));
+        assert_ne!(code, voucher_code(&[8; 16], 1, 0));
+    }
+}

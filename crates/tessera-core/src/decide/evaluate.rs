@@ -1,0 +1,477 @@
+//! What the rules of a program give for one event, from nothing but the program, the event and its basis.
+//!
+//! The order is C7's: base (rounded) → extras → bonuses → stacking → caps (rule → campaign → member → program) →
+//! balance limits. A return runs the same function on what is left of the order (R1).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use compact_str::{CompactString, format_compact};
+use rust_decimal::Decimal;
+
+use super::Basis;
+use super::award::{self, Worth};
+use super::basis::key;
+use super::stacking;
+use super::trace::{Reason, RuleTrace};
+use crate::event::{FieldValues, Order};
+use crate::expression::EventScope;
+use crate::program::{Campaign, Id, Limits, Program, Rule};
+use crate::time::Window;
+
+/// What is looked at.
+pub(super) struct Look<'a> {
+    pub program: &'a Program,
+    pub kind: &'a str,
+    pub order: Option<&'a Order>,
+    pub data: &'a FieldValues,
+    pub basis: &'a Basis,
+    /// Only this campaign: a birthday is each campaign's own.
+    pub only: Option<&'a Id>,
+    /// What can be spent of a currency, for rules that spend.
+    pub spendable: &'a dyn Fn(&Id) -> i64,
+    pub explain: bool,
+}
+
+/// What the rules give.
+#[derive(Debug, Default)]
+pub(super) struct Evaluation {
+    pub awards: Vec<AwardLine>,
+    pub actions: Vec<Action>,
+    /// How much of each limit and budget is used, and whether a return gives it back (C2).
+    pub usage: BTreeMap<CompactString, Use>,
+    /// Fractions to carry on (M2), by rule.
+    pub fractions: Vec<(CompactString, Decimal)>,
+    /// Offers with a holdout that this event qualified for, and whether the member is held out.
+    pub exposures: Vec<(Id, bool)>,
+    pub trace: Vec<RuleTrace>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct AwardLine {
+    pub campaign: Id,
+    pub currency: Id,
+    pub amount: i64,
+    /// Before caps.
+    pub wanted: i64,
+    pub is_base: bool,
+    pub capped_by: Option<CompactString>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Spend { campaign: Id, currency: Id, amount: i64 },
+    Issue { campaign: Id, voucher: Id },
+    Grant { campaign: Id, benefit: Id, period: crate::time::Period },
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Use {
+    pub by: i64,
+    pub gives_back: bool,
+}
+
+impl Evaluation {
+    /// What is given in all, by currency.
+    pub fn totals(&self) -> BTreeMap<Id, i64> {
+        sum(self.awards.iter())
+    }
+
+    /// What is given as base points, by currency.
+    pub fn base_totals(&self) -> BTreeMap<Id, i64> {
+        sum(self.awards.iter().filter(|award| award.is_base))
+    }
+
+    /// What a return would give back of limits and budgets.
+    pub fn returnable_usage(&self) -> BTreeMap<CompactString, i64> {
+        let kept = self.usage.iter().filter(|(_, usage)| usage.gives_back);
+        kept.map(|(limit, usage)| (limit.clone(), usage.by)).collect()
+    }
+}
+
+fn sum<'a>(awards: impl Iterator<Item = &'a AwardLine>) -> BTreeMap<Id, i64> {
+    let mut totals = BTreeMap::new();
+    for award in awards {
+        *totals.entry(award.currency.clone()).or_default() += award.amount;
+    }
+    totals
+}
+
+/// A rule that applies, with what it is worth before stacking and caps.
+pub(super) struct Applied<'a> {
+    pub campaign: &'a Campaign,
+    pub place: usize,
+    pub rule: &'a Rule,
+    /// The order's lines it is about; `None` for the order as a whole.
+    pub lines: Option<Vec<usize>>,
+    pub award: Option<Worth>,
+    pub extra: Option<i64>,
+}
+
+pub(super) fn evaluate(look: &Look<'_>) -> Evaluation {
+    let mut result = Evaluation::default();
+    let Some(trigger) = look.program.trigger(look.kind) else { return result };
+    let clock = Some((&look.program.calendar, look.basis.at));
+    let mut scope = EventScope::new(&trigger.fields, look.order, look.data, &look.basis.facts, clock);
+    let mut applied: Vec<Applied<'_>> = Vec::new();
+    let mut held: BTreeSet<&Id> = BTreeSet::new();
+    for place in &trigger.campaigns {
+        let campaign = &look.program.campaigns[*place];
+        if look.only.is_some_and(|only| *only != campaign.id) {
+            continue;
+        }
+        if let Err(reason) = gate(look, campaign, &scope) {
+            for place in 0..campaign.rules.len() {
+                explain(look, &mut result, campaign, place, reason.clone());
+            }
+            continue;
+        }
+        let is_held = look.basis.held_out.contains(&campaign.id);
+        for (place, rule) in campaign.rules.iter().enumerate() {
+            match matches(look, campaign, place, rule, &mut scope) {
+                Ok(found) => {
+                    if is_held {
+                        held.insert(&campaign.id);
+                        explain(look, &mut result, campaign, place, Reason::HeldOut);
+                    }
+                    applied.push(found);
+                }
+                Err(reason) => explain(look, &mut result, campaign, place, reason),
+            }
+        }
+    }
+    expose(&applied, &held, &mut result);
+    applied.retain(|found| !held.contains(&found.campaign.id));
+    award::extras(look, &mut applied);
+    for (loser, chosen) in stacking::losers(look.program, &applied) {
+        for found in applied.iter().filter(|found| found.campaign.id == loser) {
+            explain(look, &mut result, found.campaign, found.place, Reason::AnotherChosen { chosen: chosen.clone() });
+        }
+        applied.retain(|found| found.campaign.id != loser);
+    }
+    award::extras(look, &mut applied);
+    give(look, &applied, &mut result);
+    result
+}
+
+/// Exposure is noted once per campaign for both groups (C9), only where there is something to measure.
+fn expose(applied: &[Applied<'_>], held: &BTreeSet<&Id>, result: &mut Evaluation) {
+    for found in applied {
+        let campaign = &found.campaign.id;
+        let measured = found.campaign.holdout.is_some() || held.contains(campaign);
+        if measured && !result.exposures.iter().any(|(known, _)| known == campaign) {
+            result.exposures.push((campaign.clone(), held.contains(campaign)));
+        }
+    }
+}
+
+fn explain(look: &Look<'_>, result: &mut Evaluation, campaign: &Campaign, place: usize, reason: Reason) {
+    if look.explain {
+        let applied = matches!(reason, Reason::Awarded { .. } | Reason::Multiplied { .. } | Reason::Acted | Reason::Capped { .. });
+        let facts = campaign.audience.iter().chain(campaign.rules[place].when.iter()).flat_map(|expression| &expression.facts);
+        let facts = facts.filter_map(|fact| look.basis.facts.get(fact).map(|value| (fact.clone(), value.clone()))).collect();
+        let words = reason.words();
+        result.trace.push(RuleTrace { campaign: campaign.id.clone(), rule: place, applied, reason, words, facts });
+    }
+}
+
+/// Whether a campaign runs and is for this member.
+fn gate(look: &Look<'_>, campaign: &Campaign, scope: &EventScope) -> Result<(), Reason> {
+    if !campaign.active {
+        return Err(Reason::SwitchedOff);
+    }
+    let (schedule, day) = (&campaign.schedule, look.basis.day);
+    let local = look.program.calendar.local(look.basis.at);
+    let in_days = schedule.from.is_none_or(|from| from <= day) && schedule.until.is_none_or(|until| day <= until);
+    let on_weekday = schedule.weekdays.is_empty() || schedule.weekdays.contains(&day.weekday());
+    let in_hours = schedule.hours.is_none_or(|(from, until)| {
+        let (from, until, time) = (from.time(), until.time(), local.time());
+        // Hours such as 22:00 to 02:00 go past midnight.
+        if from <= until { from <= time && time < until } else { from <= time || time < until }
+    });
+    if !(in_days && on_weekday && in_hours) {
+        let at = format_compact!("{} {day} {:02}:{:02}", day.weekday().name(), local.hour(), local.minute());
+        return Err(Reason::NotScheduled { at });
+    }
+    match &campaign.audience {
+        None => Ok(()),
+        Some(audience) => match audience.holds(scope.scope()) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Reason::NotInAudience { condition: audience.source().to_owned() }),
+            Err(error) => Err(Reason::CannotBeWorkedOut { error: error.to_string() }),
+        },
+    }
+}
+
+/// Whether a rule applies, to which lines, and what its award is worth.
+fn matches<'a>(
+    look: &Look<'_>,
+    campaign: &'a Campaign,
+    place: usize,
+    rule: &'a Rule,
+    scope: &mut EventScope,
+) -> Result<Applied<'a>, Reason> {
+    let failed = |error: crate::expression::EvaluationError| Reason::CannotBeWorkedOut { error: error.to_string() };
+    if let Some(net) = look.order.map(|order| order.net(rule.award.as_ref().map_or(&look.program.definition.base, |award| &award.base))) {
+        scope.set_net(net.to_decimal());
+    }
+    let condition = || rule.when.as_ref().map(|when| when.source().to_owned()).unwrap_or_default();
+    let lines = if rule.each {
+        let count = look.order.map_or(0, |order| order.items.len());
+        let mut lines = Vec::new();
+        for index in 0..count {
+            let scope = scope.with_item(index);
+            if rule.when.as_ref().map_or(Ok(true), |when| when.holds(scope)).map_err(failed)? {
+                lines.push(index);
+            }
+        }
+        if lines.is_empty() {
+            return Err(Reason::NoLineMatches { condition: condition() });
+        }
+        Some(lines)
+    } else {
+        if !rule.when.as_ref().map_or(Ok(true), |when| when.holds(scope.scope())).map_err(failed)? {
+            return Err(Reason::ConditionNotMet { condition: condition() });
+        }
+        None
+    };
+    if let Some(spend) = &rule.spend {
+        let available = (look.spendable)(&spend.currency);
+        if available < spend.amount {
+            return Err(Reason::NotEnoughToSpend { currency: spend.currency.clone(), wanted: spend.amount, available });
+        }
+    }
+    let award = match &rule.award {
+        Some(award) => Some(award::worth(look, campaign, rule, award, lines.as_deref(), scope).map_err(failed)?),
+        None => None,
+    };
+    Ok(Applied { campaign, place, rule, lines, award, extra: None })
+}
+
+/// Gives what applies, as far as caps allow, in the order base → extras → bonuses.
+fn give(look: &Look<'_>, applied: &[Applied<'_>], result: &mut Evaluation) {
+    let mut caps = Caps { look, left: BTreeMap::new(), counted: BTreeSet::new() };
+    let steps: [fn(&Applied<'_>) -> bool; 3] = [
+        |found| found.campaign.is_base && found.rule.extra.is_none(),
+        |found| found.rule.extra.is_some(),
+        |found| !found.campaign.is_base && found.rule.extra.is_none(),
+    ];
+    for step in steps {
+        for found in applied.iter().filter(|found| step(found)) {
+            give_one(look, found, &mut caps, result);
+        }
+    }
+    for found in applied {
+        if let (Some(worth), Some(award)) = (&found.award, &found.rule.award)
+            && award.fraction == crate::program::Fraction::Carry
+        {
+            result.fractions.push((found.rule.key.clone(), worth.fraction));
+        }
+    }
+}
+
+fn give_one(look: &Look<'_>, found: &Applied<'_>, caps: &mut Caps<'_>, result: &mut Evaluation) {
+    let mut parts: Vec<(&Id, i64)> = Vec::new();
+    if let (Some(award), Some(worth)) = (&found.rule.award, &found.award) {
+        parts.push((&award.currency, worth.amount));
+    }
+    if let (Some(extra), Some(amount)) = (&found.rule.extra, found.extra) {
+        parts.push((&extra.currency, amount));
+    }
+    let acts = found.rule.spend.is_some() || found.rule.issue.is_some() || found.rule.grant.is_some();
+    let wanted: i64 = parts.iter().map(|(_, amount)| *amount).sum();
+    if wanted == 0 && !acts {
+        explain(look, result, found.campaign, found.place, nothing(found));
+        return;
+    }
+    if let Err(limit) = caps.times_left(found) {
+        explain(look, result, found.campaign, found.place, Reason::UsedUp { limit });
+        return;
+    }
+    let mut given = acts;
+    for (currency, wanted) in parts {
+        let (amount, capped_by) = caps.take(found, currency, wanted, &mut result.usage);
+        given |= amount > 0;
+        let reason = match &capped_by {
+            Some(by) => Reason::Capped { currency: currency.clone(), wanted, amount, by: by.clone() },
+            None => awarded(found, currency, amount),
+        };
+        explain(look, result, found.campaign, found.place, reason);
+        if amount > 0 || capped_by.is_some() {
+            let (campaign, currency) = (found.campaign.id.clone(), currency.clone());
+            result.awards.push(AwardLine { campaign, currency, amount, wanted, is_base: found.campaign.is_base, capped_by });
+        }
+    }
+    if given {
+        caps.count(found, &mut result.usage);
+    }
+    if acts {
+        let campaign = &found.campaign.id;
+        let spend = found.rule.spend.iter().map(|spend| Action::Spend {
+            campaign: campaign.clone(),
+            currency: spend.currency.clone(),
+            amount: spend.amount,
+        });
+        let issue = found.rule.issue.iter().map(|voucher| Action::Issue { campaign: campaign.clone(), voucher: voucher.clone() });
+        let grant = found.rule.grant.iter().map(|grant| Action::Grant {
+            campaign: campaign.clone(),
+            benefit: grant.benefit.clone(),
+            period: grant.period,
+        });
+        result.actions.extend(spend.chain(issue).chain(grant));
+        if found.rule.award.is_none() && found.rule.extra.is_none() {
+            explain(look, result, found.campaign, found.place, Reason::Acted);
+        }
+    }
+}
+
+fn nothing(found: &Applied<'_>) -> Reason {
+    match (&found.rule.award, &found.award, &found.rule.extra) {
+        (Some(award), Some(worth), _) => Reason::RoundedToNothing {
+            formula: award.amount.source().into(),
+            worth: format_compact!("{}", worth.exact.normalize()),
+        },
+        (_, _, Some(extra)) => Reason::NothingToMultiply { currency: extra.currency.clone() },
+        _ => Reason::Acted,
+    }
+}
+
+fn awarded(found: &Applied<'_>, currency: &Id, amount: i64) -> Reason {
+    match (&found.rule.award, &found.award, &found.rule.extra) {
+        (Some(award), Some(worth), _) if award.currency == *currency => Reason::Awarded {
+            currency: currency.clone(),
+            amount,
+            formula: award.amount.source().into(),
+            rate: (worth.rate != Decimal::ONE).then(|| format_compact!("{}", worth.rate.normalize())),
+        },
+        (_, _, Some(extra)) => Reason::Multiplied {
+            currency: currency.clone(),
+            amount,
+            times: format_compact!("{}", extra.times.normalize()),
+            base: {
+                let factor = extra.times - Decimal::ONE;
+                let base = Decimal::from(amount).checked_div(factor).unwrap_or_default();
+                crate::quantity::Rounding::HalfUp.whole(base)
+            },
+        },
+        _ => Reason::Acted,
+    }
+}
+
+/// Room under each cap, as it is used up in the course of one event (C1).
+struct Caps<'a> {
+    look: &'a Look<'a>,
+    left: BTreeMap<CompactString, i64>,
+    /// Campaigns and rules whose times are already counted for this event.
+    counted: BTreeSet<CompactString>,
+}
+
+/// One cap that an award must pass.
+struct Pass {
+    key: CompactString,
+    gives_back: bool,
+}
+
+impl Caps<'_> {
+    fn room(&self, key: &CompactString) -> i64 {
+        self.left.get(key).copied().unwrap_or_else(|| self.look.basis.rooms.get(key).copied().unwrap_or(0))
+    }
+
+    /// The rule's and then the campaign's limits that count times or points.
+    fn passes(&self, found: &Applied<'_>, times: bool) -> Vec<Pass> {
+        let day = self.look.basis.day;
+        let mut passes = Vec::new();
+        let mut add = |limits: &Limits, name: &dyn Fn(Window) -> CompactString| {
+            let of_kind = |cap: &crate::program::CapRule| cap.counts_times == times;
+            for (window, _) in limits.per_member.iter().filter(|(_, cap)| of_kind(cap)) {
+                passes.push(Pass { key: name(*window), gives_back: limits.give_back });
+            }
+            for (window, _) in limits.program.iter().filter(|(_, cap)| of_kind(cap)) {
+                passes.push(Pass { key: key::pool(&name(*window), *window, day), gives_back: limits.give_back });
+            }
+        };
+        add(&found.rule.limits, &|window| key::rule(&found.rule.key, window));
+        add(&found.campaign.limits, &|window| key::campaign(&found.campaign.id, window));
+        passes
+    }
+
+    /// The first limit that counts times and has none left.
+    fn times_left(&self, found: &Applied<'_>) -> Result<(), CompactString> {
+        let used_up = self.passes(found, true).into_iter().find(|pass| !self.counted.contains(&pass.key) && self.room(&pass.key) < 1);
+        used_up.map_or(Ok(()), |pass| Err(pass.key))
+    }
+
+    fn count(&mut self, found: &Applied<'_>, usage: &mut BTreeMap<CompactString, Use>) {
+        for pass in self.passes(found, true) {
+            if self.counted.insert(pass.key.clone()) {
+                self.use_up(pass, 1, usage);
+            }
+        }
+    }
+
+    fn use_up(&mut self, pass: Pass, by: i64, usage: &mut BTreeMap<CompactString, Use>) {
+        let left = self.room(&pass.key) - by;
+        self.left.insert(pass.key.clone(), left);
+        let used = usage.entry(pass.key).or_default();
+        used.by += by;
+        used.gives_back = pass.gives_back;
+    }
+
+    /// What fits of an award, and the first cap that cut it.
+    fn take(
+        &mut self,
+        found: &Applied<'_>,
+        currency: &Id,
+        wanted: i64,
+        usage: &mut BTreeMap<CompactString, Use>,
+    ) -> (i64, Option<CompactString>) {
+        let definition = &self.look.program.definition;
+        let day = self.look.basis.day;
+        let mut passes: Vec<Pass> = Vec::new();
+        let mut amount = wanted;
+        let mut capped_by = None;
+        let mut cut = |room: i64, name: &CompactString| {
+            if room < amount {
+                amount = room.max(0);
+                capped_by = Some(name.clone());
+            }
+        };
+        for (limits, name) in [(&found.rule.limits, "rule"), (&found.campaign.limits, "campaign")] {
+            if let Some(cap) = limits.per_event.filter(|cap| !cap.counts_times) {
+                cut(cap.max, &format_compact!("{name}/{}/event", found.rule.key));
+            }
+        }
+        passes.extend(self.passes(found, false));
+        if found.campaign.budget.iter().any(|(known, _)| known == currency) {
+            passes.push(Pass { key: key::budget(&found.campaign.id, currency), gives_back: true });
+        }
+        if let Some(most) = definition.limits.per_event.get(currency) {
+            let event = format_compact!("member/{currency}/event");
+            self.left.entry(event.clone()).or_insert(*most);
+            passes.push(Pass { key: event, gives_back: false });
+        }
+        if let Some(windows) = definition.limits.per_member.get(currency) {
+            passes.extend(windows.keys().map(|window| Pass { key: key::member(currency, *window), gives_back: true }));
+        }
+        if let Some(windows) = definition.limits.program.get(currency) {
+            passes.extend(windows.keys().map(|window| Pass { key: key::program(currency, *window, day), gives_back: true }));
+        }
+        if definition.currencies.get(currency).is_some_and(|currency| currency.max_balance.is_some()) {
+            passes.push(Pass { key: key::balance(currency), gives_back: false });
+        }
+        for pass in &passes {
+            let room = self.left.get(&pass.key).copied().unwrap_or_else(|| self.look.basis.rooms.get(&pass.key).copied().unwrap_or(0));
+            cut(room, &pass.key);
+        }
+        if amount > 0 {
+            for pass in passes {
+                self.use_up(pass, amount, usage);
+            }
+        }
+        (amount, capped_by)
+    }
+}
+
+/// Whether a used limit is one that windows or pools count (and not a balance or one event's own).
+pub(super) fn is_counted(limit: &str) -> bool {
+    !limit.starts_with("balance/") && !limit.ends_with("/event")
+}

@@ -1,0 +1,274 @@
+//! The one function that chooses: [`decide`] looks at a member, a program and a command and says what happens.
+//!
+//! It is pure. What it reads comes in [`Inputs`]; what it wants written comes out in a [`Decision`]. The order is
+//! always: settle what fell due (I7), decide the event by the version of its business time (I5), then the events that
+//! it causes (C8), at most [`DERIVED_MAX`] deep.
+
+mod award;
+mod basis;
+mod birthday;
+mod derived;
+mod evaluate;
+mod events;
+mod expiry;
+mod holdout;
+mod order;
+mod outcome;
+mod rejected;
+mod returns;
+mod settle;
+mod stacking;
+mod take_back;
+mod tier;
+mod trace;
+mod unlinked;
+mod working;
+
+use std::collections::BTreeMap;
+
+use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
+
+pub use basis::Basis;
+pub use order::{Credit, OrderProgress, OrderRecord};
+pub use outcome::{Balance, Effect, EffectKind, Outcome, OutcomeStatus, TierStanding, balances, tier_standings};
+pub use rejected::Rejected;
+pub use settle::{as_at, next_wake, settled_to};
+pub use trace::{Reason, RuleTrace};
+
+use crate::event::{Command, What};
+use crate::id::MemberId;
+use crate::ledger::Entry;
+use crate::member::{Change, MemberState, Status};
+use crate::program::{Id, Versions};
+use crate::time::{Day, Instant};
+use working::Working;
+
+/// How deep derived events may cause each other (C8).
+pub const DERIVED_MAX: usize = 8;
+
+/// How far ahead of record time an event may be, in seconds (I5).
+pub const FUTURE_MAX_SECONDS: i64 = 300;
+
+/// Everything a decision reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    pub versions: &'a Versions,
+    /// `None` for somebody who is not a member yet: the event makes them one.
+    pub state: Option<&'a MemberState>,
+    /// The identity of a member that is made.
+    pub new_member: MemberId,
+    /// Whether a made member is only the shadow of an order without one.
+    pub guest: bool,
+    /// What is used of each pool, as last seen; a pool that is not there is unused.
+    pub pools: &'a BTreeMap<CompactString, i64>,
+    /// The order that the command names, or, for a return without order, the member's purchases, newest first.
+    pub orders: &'a [OrderRecord],
+    /// Every event of the member, oldest first: for a backdated event (see [`Needs::history`]).
+    pub history: Option<&'a [Recorded]>,
+    /// Random bytes, for voucher codes.
+    pub entropy: [u8; 16],
+    /// The event's data as it came: kept when the event has to wait.
+    pub payload: &'a str,
+    /// Whether to say for every rule why it did or did not apply.
+    pub explain: bool,
+}
+
+/// What has to be read before a command can be decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The order with this id.
+    pub order: Option<CompactString>,
+    /// The member's purchases since an instant.
+    pub purchases_since: Option<Instant>,
+    /// Every event of the member.
+    pub history: bool,
+}
+
+/// What a decision wants written, all in one transaction.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// New events of the member, in order; the command's own is the one at `main`.
+    pub events: Vec<Recorded>,
+    pub main: usize,
+    pub state: MemberState,
+    /// Orders made: their id and the event they were made by.
+    pub orders: Vec<(CompactString, u64)>,
+    /// Orders whose progress changed.
+    pub progress: Vec<(CompactString, OrderProgress)>,
+    /// Changes of pools, each with the most the pool may reach.
+    pub pools: Vec<PoolChange>,
+    pub vouchers: Vec<IssuedVoucher>,
+    pub outcome: Outcome,
+    pub trace: Vec<RuleTrace>,
+}
+
+/// One event as it is stored. `data` is the caller's payload, except for events that time or another event caused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    pub seq: u64,
+    pub kind: CompactString,
+    pub status: EventStatus,
+    pub effective_at: Instant,
+    pub version: u32,
+    /// The caller's data, or what an event settled later carried; `None`: the payload of the command.
+    pub data: Option<String>,
+    pub record: Record,
+    pub entries: Vec<Entry>,
+}
+
+/// What is stored with an event besides its payload.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The program day of business time.
+    pub day: Day,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effects: Vec<Effect>,
+    /// What the order this event made was credited with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub credits: Vec<Credit>,
+    /// The order this event is about and how far it has come by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<(CompactString, OrderProgress)>,
+    /// Joined by this event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<Status>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventStatus {
+    Applied,
+    /// Waits for the order it names (I4).
+    Parked,
+    /// Brought about by time or by another event.
+    Derived,
+}
+
+impl EventStatus {
+    /// The number stored for it; never changes.
+    pub const fn code(self) -> i64 {
+        match self {
+            Self::Applied => 1,
+            Self::Parked => 2,
+            Self::Derived => 3,
+        }
+    }
+
+    pub const fn from_code(code: i64) -> Option<Self> {
+        match code {
+            1 => Some(Self::Applied),
+            2 => Some(Self::Parked),
+            3 => Some(Self::Derived),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolChange {
+    pub pool: CompactString,
+    pub by: i64,
+    pub most: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuedVoucher {
+    pub code: CompactString,
+    pub voucher: Id,
+    pub event: u64,
+    pub issued_at: Instant,
+    pub expires_at: Option<Instant>,
+}
+
+/// What must be read before [`decide`] can be asked.
+pub fn needs(versions: &Versions, state: Option<&MemberState>, command: &Command) -> Needs {
+    let program = versions.at(command.effective_at);
+    let mut needs = Needs::default();
+    match &command.what {
+        What::Return(back) if back.order_id.is_none() => {
+            if program.definition.unlinked_returns.policy == crate::program::UnlinkedPolicy::Match {
+                let from = program.definition.unlinked_returns.within.before(program.calendar.day(command.effective_at));
+                needs.purchases_since = Some(program.calendar.start(from));
+            }
+        }
+        What::Declared { kind, data } => {
+            let releases = program.definition.currencies.values().any(|currency| currency.pending.until.as_ref() == Some(kind));
+            if releases {
+                needs.order = declared_order(data);
+            }
+        }
+        what => needs.order = what.names_order().map(CompactString::from),
+    }
+    needs.history = state.is_some_and(|state| command.effective_at < state.clock) && !matches!(command.what, What::WakeUp);
+    needs
+}
+
+/// The order that a declared event names.
+fn declared_order(data: &crate::event::FieldValues) -> Option<CompactString> {
+    data.iter().find_map(|(name, value)| match value {
+        crate::event::FieldValue::Text(text) if name == "order_id" => Some(text.clone()),
+        _ => None,
+    })
+}
+
+/// The pools a command of this kind may draw on, at the versions it may be decided by.
+pub fn pools(versions: &Versions, effective_at: Instant) -> Vec<CompactString> {
+    basis::pool_names(versions.at(effective_at), versions.at(effective_at).calendar.day(effective_at))
+}
+
+/// Chooses what happens. Refusals leave no trace in what they return: the member stays as they were.
+pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Rejected> {
+    let latest = command.recorded_at.plus_seconds(FUTURE_MAX_SECONDS);
+    if command.effective_at > latest {
+        return Err(Rejected::InTheFuture { effective_at: command.effective_at, recorded_at: command.recorded_at });
+    }
+    let mut working = Working::begin(inputs, command)?;
+    if !inputs.guest {
+        working.settle(command.effective_at);
+        working.enrol_if_new(command)?;
+    }
+    match &command.what {
+        What::Purchase(order) => working.purchase(order)?,
+        What::Amend(order) => working.amend(order)?,
+        What::Return(back) => working.give_back(back)?,
+        What::Exchange(exchange) => working.exchange(exchange)?,
+        What::Enrol(profile) => working.enrol(profile)?,
+        What::Profile(profile) => working.profile(profile)?,
+        What::Declared { kind, data } => working.declared(kind, data)?,
+        What::Adjust(adjustment) => working.adjust(adjustment)?,
+        What::WakeUp => {}
+    }
+    working.finish(command)
+}
+
+/// Folds a member's stored events, oldest first, into the state they left; with `before`, only those of business time
+/// before an instant. `None` when nothing is left to fold.
+pub fn fold(id: MemberId, events: &[Recorded], before: Option<Instant>) -> Option<MemberState> {
+    let first = events.first()?;
+    let status = first.record.joined.unwrap_or(Status::Active);
+    let mut state = MemberState::new(id, status, first.effective_at, first.record.day);
+    let mut any = false;
+    for event in events.iter().filter(|event| before.is_none_or(|before| event.effective_at < before)) {
+        any = true;
+        event.apply_to(&mut state);
+    }
+    any.then_some(state)
+}
+
+impl Recorded {
+    /// Folds this event into a member's state: nothing is decided again.
+    pub fn apply_to(&self, state: &mut MemberState) {
+        state.begin_event(self.effective_at, self.record.day);
+        for change in &self.record.changes {
+            state.apply_change(change);
+        }
+        for entry in &self.entries {
+            state.apply_entry(entry);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+use std::collections::BTreeMap;
+
+use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
+
+use super::Basis;
+use crate::event::{Order, Returned};
+use crate::id::MemberId;
+use crate::ledger::LotRef;
+use crate::program::Id;
+use crate::quantity::Amount;
+use crate::time::Instant;
+
+/// An order as a later event about it finds it.
+#[derive(Clone, Debug)]
+pub struct OrderRecord {
+    pub order_id: CompactString,
+    pub member: MemberId,
+    /// The event that made it.
+    pub event: u64,
+    pub effective_at: Instant,
+    /// What the order was decided on.
+    pub basis: Basis,
+    /// The order as last corrected.
+    pub content: Order,
+    /// What it was credited with when it was made.
+    pub credits: Vec<Credit>,
+    /// `None` while nothing has happened to it since.
+    pub progress: Option<OrderProgress>,
+}
+
+/// Points an order brought, and the lot they went to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credit {
+    pub currency: Id,
+    pub amount: i64,
+    /// `None` for what repaid debt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lot: Option<LotRef>,
+}
+
+/// How far returns and corrections of an order have come. Kept with the order's key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderProgress {
+    /// The event whose data are the order's content: the last amendment, else the order's own.
+    pub content: u64,
+    pub returned: Returned,
+    /// What the order has brought by now, by currency: credits less what was taken back.
+    pub net: BTreeMap<Id, i64>,
+    /// The part of `net` that is base points.
+    pub net_base: BTreeMap<Id, i64>,
+    /// What counts as spent by now.
+    pub spend: Amount,
+    /// What the order has used of limits and budgets by now.
+    pub usage: BTreeMap<CompactString, i64>,
+    /// Taken from the order's own lots so far.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken: Vec<Credit>,
+    /// Given by amendments, besides the order's own credits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub added: Vec<Credit>,
+    /// Goes up by one with each event about the order.
+    pub changes: u64,
+}

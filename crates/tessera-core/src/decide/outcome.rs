@@ -1,0 +1,218 @@
+//! What the caller is told.
+
+use std::collections::BTreeMap;
+
+use compact_str::CompactString;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use super::tier::standing;
+use crate::member::MemberState;
+use crate::program::{Id, Program};
+use crate::quantity::{Amount, Points};
+use crate::time::{Day, Instant};
+
+/// One thing that an event brought about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effect {
+    #[serde(rename = "type")]
+    pub kind: EffectKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Id>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub campaign: Option<Id>,
+    /// The last day it can be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_on: Option<Day>,
+    /// When it becomes spendable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matures_at: Option<Instant>,
+    /// What was wanted before a limit cut it, and the limit (C1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capped_by: Option<CompactString>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<CompactString>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ladder: Option<Id>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<Id>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Id>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voucher: Option<Id>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<CompactString>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub benefit: Option<Id>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EffectKind {
+    Joined,
+    Accrual,
+    /// Earned, and waiting.
+    Pending,
+    /// Earned, and used at once to repay what was owed.
+    DebtRepaid,
+    Matured,
+    TakenBack,
+    /// Taken back beyond what was there: owed from now on.
+    Debt,
+    /// Beyond what was there, and forgiven.
+    Forgiven,
+    Restored,
+    Expired,
+    Spent,
+    Adjusted,
+    TierUp,
+    TierDown,
+    VoucherIssued,
+    BenefitGranted,
+}
+
+impl Effect {
+    pub fn of(kind: EffectKind) -> Self {
+        Self {
+            kind,
+            currency: None,
+            amount: None,
+            campaign: None,
+            expires_on: None,
+            matures_at: None,
+            wanted: None,
+            capped_by: None,
+            order_id: None,
+            ladder: None,
+            level: None,
+            from: None,
+            voucher: None,
+            code: None,
+            benefit: None,
+        }
+    }
+
+    pub fn points(kind: EffectKind, currency: &Id, amount: i64) -> Self {
+        Self { currency: Some(currency.clone()), amount: Some(amount), ..Self::of(kind) }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeStatus {
+    Applied,
+    /// The same command was applied before; this is its first outcome.
+    Duplicate,
+    /// Waits for the order, or the member, that it names.
+    Parked,
+    Refused,
+}
+
+/// The answer to one command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    pub event_id: String,
+    pub status: OutcomeStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_status: Option<OutcomeStatus>,
+    /// `None` for a guest.
+    pub member: Option<String>,
+    pub program_version: u32,
+    pub effects: Vec<Effect>,
+    pub balances: BTreeMap<Id, Balance>,
+    pub tiers: BTreeMap<Id, Id>,
+}
+
+/// What a member has in one currency.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Balance {
+    /// Spendable. Below zero never: what is owed is `debt`.
+    pub available: i64,
+    pub pending: i64,
+    pub held: i64,
+    pub debt: i64,
+}
+
+/// Every currency of the program, held or not.
+pub fn balances(program: &Program, member: &MemberState) -> BTreeMap<Id, Balance> {
+    let held = member.purses.iter().map(|purse| purse.currency.clone());
+    let known = program.definition.currencies.keys().cloned().chain(held);
+    let balance = |currency: &Id| match member.purse(currency.as_str()) {
+        Some(purse) => Balance {
+            available: purse.active().get(),
+            pending: purse.pending().get(),
+            held: 0,
+            debt: purse.debt.get(),
+        },
+        None => Balance::default(),
+    };
+    known.map(|currency| (currency.clone(), balance(&currency))).collect()
+}
+
+pub(super) fn levels(program: &Program, member: &MemberState) -> BTreeMap<Id, Id> {
+    let level = |ladder: &crate::program::LadderRules| {
+        let known = member.ladder(ladder.id.as_str()).map(|known| known.level.clone());
+        known.filter(|level| !level.as_str().is_empty()).unwrap_or_else(|| ladder.level(0).id.clone())
+    };
+    program.ladders.iter().map(|ladder| (ladder.id.clone(), level(ladder))).collect()
+}
+
+/// A member's place on one ladder, with what is missing to rise and to stay (T8).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TierStanding {
+    pub ladder: Id,
+    pub level: Id,
+    pub since: Option<Instant>,
+    /// The next review; the level holds until then.
+    pub holds_until: Option<Instant>,
+    /// What has counted in the current window, by measure; the name is empty for a ladder's only one.
+    pub measured: BTreeMap<Id, Amount>,
+    pub next_level: Option<Id>,
+    /// What is still missing to the next level, by measure.
+    pub missing_to_rise: BTreeMap<Id, Amount>,
+    /// What is still missing in this window to keep the level beyond its end, by measure.
+    pub missing_to_stay: BTreeMap<Id, Amount>,
+    pub benefits: Vec<Id>,
+}
+
+/// Where a settled member stands on every ladder at an instant.
+pub fn tier_standings(program: &Program, member: &MemberState, now: Instant) -> Vec<TierStanding> {
+    let day = program.calendar.day(now);
+    let levels = levels(program, member);
+    let standing = |ladder: &crate::program::LadderRules| {
+        let known = member.ladder(ladder.id.as_str());
+        let level = levels.get(&ladder.id).cloned().unwrap_or_default();
+        let rank = ladder.rank(&level);
+        let (from, until) = standing::period(program, ladder, member.joined_on, day);
+        let sum = |measure: &Id| known.map_or(Amount::ZERO, |known| known.sum(measure, from, until));
+        let missing = |rank: usize| -> BTreeMap<Id, Amount> {
+            let Some(level) = ladder.levels.get(rank) else { return BTreeMap::new() };
+            let short = level.at.of.iter().filter_map(|(measure, threshold)| {
+                let short = (threshold.0 - sum(measure).to_decimal()).max(Decimal::ZERO);
+                Amount::try_from(short).ok().filter(|short| !short.is_zero()).map(|short| (measure.clone(), short))
+            });
+            short.collect()
+        };
+        TierStanding {
+            ladder: ladder.id.clone(),
+            since: known.filter(|known| !known.level.as_str().is_empty()).map(|known| known.since),
+            holds_until: standing::at(program, ladder, member, now, day).until,
+            measured: ladder.measures.iter().map(|(name, _)| (name.clone(), sum(name))).collect(),
+            next_level: ladder.levels.get(rank + 1).map(|level| level.id.clone()),
+            missing_to_rise: missing(rank + 1),
+            missing_to_stay: if rank == 0 { BTreeMap::new() } else { missing(rank) },
+            benefits: ladder.level(rank).benefits.clone(),
+            level,
+        }
+    };
+    program.ladders.iter().map(standing).collect()
+}
+
+/// Points that move, as entries carry them.
+pub(super) fn points(amount: i64) -> Points {
+    Points::clamped(i128::from(amount))
+}

@@ -1,0 +1,104 @@
+use compact_str::CompactString;
+
+use crate::program::Id;
+use crate::quantity::Amount;
+use crate::time::Instant;
+
+/// Why a command was refused. The member stays as they were.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    #[error("the event is dated {effective_at}, more than 5 minutes after now ({recorded_at})")]
+    InTheFuture { effective_at: Instant, recorded_at: Instant },
+    #[error("the event is dated {effective_at}; this program takes late events back to {earliest}")]
+    TooLate { effective_at: Instant, earliest: Instant },
+    #[error("the member has already joined")]
+    AlreadyEnrolled,
+    #[error("the order {order_id} is already there; send `amend` to correct it")]
+    OrderExists { order_id: CompactString },
+    #[error("the order {order_id} belongs to another member")]
+    OrderOfAnotherMember { order_id: CompactString },
+    #[error("the order {order_id} has no line {line}; its lines are {known}")]
+    NoSuchLine { order_id: CompactString, line: CompactString, known: String },
+    #[error("{wanted} of line {line} cannot come back: {bought} were bought and {returned} have come back already")]
+    TooManyUnits { line: CompactString, wanted: Amount, bought: Amount, returned: Amount },
+    #[error("the order {order_id} has come back already")]
+    NothingLeft { order_id: CompactString },
+    #[error("this program takes no returns without their order")]
+    ReturnWithoutOrder,
+    #[error("no purchase of {what} by this member was found in the last {within} to match the return")]
+    Unmatched { what: String, within: String },
+    #[error("{wanted} {currency} would be taken back, {available} are there")]
+    NotEnoughToTakeBack { currency: Id, wanted: i64, available: i64 },
+    #[error("{wanted} {currency} are needed, {available} can be spent")]
+    NotEnoughPoints { currency: Id, wanted: i64, available: i64 },
+    #[error("the program has no currency {currency}")]
+    UnknownCurrency { currency: Id },
+    #[error("amounts in {currency} cannot be counted: the program has {expected} and no rate for it")]
+    NoExchangeRate { currency: CompactString, expected: String },
+    #[error("{most} events of this member already wait for orders that never came")]
+    TooManyParked { most: usize },
+    #[error("an amount of 0 changes nothing")]
+    NothingToAdjust,
+    #[error("this event needs a member")]
+    NeedsMember,
+}
+
+impl Rejected {
+    /// The stable last part of the problem's type. One code has one meaning, for ever.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::InTheFuture { .. } => "event-in-the-future",
+            Self::TooLate { .. } => "event-too-late",
+            Self::AlreadyEnrolled => "already-enrolled",
+            Self::OrderExists { .. } => "order-exists",
+            Self::OrderOfAnotherMember { .. } => "order-of-another-member",
+            Self::NoSuchLine { .. } => "no-such-line",
+            Self::TooManyUnits { .. } => "too-many-units-returned",
+            Self::NothingLeft { .. } => "nothing-left-to-return",
+            Self::ReturnWithoutOrder => "return-without-order",
+            Self::Unmatched { .. } => "return-unmatched",
+            Self::NotEnoughToTakeBack { .. } => "not-enough-to-take-back",
+            Self::NotEnoughPoints { .. } => "not-enough-points",
+            Self::UnknownCurrency { .. } => "unknown-currency",
+            Self::NoExchangeRate { .. } => "no-exchange-rate",
+            Self::TooManyParked { .. } => "too-many-parked",
+            Self::NothingToAdjust => "nothing-to-adjust",
+            Self::NeedsMember => "needs-member",
+        }
+    }
+
+    /// The facts of the refusal as data.
+    pub fn facts(&self) -> serde_json::Map<String, serde_json::Value> {
+        let pairs: Vec<(&str, serde_json::Value)> = match self {
+            Self::InTheFuture { effective_at, recorded_at } => {
+                vec![("time", effective_at.to_string().into()), ("now", recorded_at.to_string().into())]
+            }
+            Self::TooLate { effective_at, earliest } => {
+                vec![("time", effective_at.to_string().into()), ("earliest", earliest.to_string().into())]
+            }
+            Self::OrderExists { order_id } | Self::OrderOfAnotherMember { order_id } | Self::NothingLeft { order_id } => {
+                vec![("order_id", order_id.as_str().into())]
+            }
+            Self::NoSuchLine { order_id, line, known } => {
+                vec![("order_id", order_id.as_str().into()), ("line", line.as_str().into()), ("lines", known.as_str().into())]
+            }
+            Self::TooManyUnits { line, wanted, bought, returned } => vec![
+                ("line", line.as_str().into()),
+                ("wanted", wanted.to_string().into()),
+                ("bought", bought.to_string().into()),
+                ("returned", returned.to_string().into()),
+            ],
+            Self::Unmatched { what, within } => vec![("items", what.as_str().into()), ("within", within.as_str().into())],
+            Self::NotEnoughToTakeBack { currency, wanted, available } | Self::NotEnoughPoints { currency, wanted, available } => {
+                vec![("currency", currency.as_str().into()), ("wanted", (*wanted).into()), ("available", (*available).into())]
+            }
+            Self::UnknownCurrency { currency } => vec![("currency", currency.as_str().into())],
+            Self::NoExchangeRate { currency, expected } => {
+                vec![("currency", currency.as_str().into()), ("expected", expected.as_str().into())]
+            }
+            Self::TooManyParked { most } => vec![("most", (*most).into())],
+            Self::AlreadyEnrolled | Self::ReturnWithoutOrder | Self::NothingToAdjust | Self::NeedsMember => Vec::new(),
+        };
+        pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}

@@ -1,0 +1,226 @@
+//! Settlement (I7): what fell due for a member since their clock, in due order, each under the version then in force.
+
+use std::collections::BTreeMap;
+
+use super::outcome::{Effect, EffectKind, points};
+use super::tier::standing;
+use super::working::{Posting, Working};
+use super::{EventStatus, Inputs, Recorded, birthday};
+use crate::event::{Command, What};
+use crate::ledger::{Account, EntryKind, LotRef, Wait};
+use crate::id::MemberId;
+use crate::member::{MemberState, Status};
+use crate::program::{CountsFrom, Id, Versions};
+use crate::quantity::Points;
+use crate::time::Instant;
+
+/// Something that falls due, in the order of things due at the same instant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Maturity { currency: Id, event: u64 },
+    Expiry { currency: Id },
+    Review { ladder: Id },
+    Birthday { campaign: Id },
+}
+
+/// The earliest thing due at or before `until`.
+fn next_due(versions: &Versions, member: &MemberState, until: Instant) -> Option<(Instant, Due)> {
+    let mut earliest: Option<(Instant, Due)> = None;
+    let mut offer = |at: Instant, due: Due| {
+        if at <= until && earliest.as_ref().is_none_or(|known| (at, &due) < (known.0, &known.1)) {
+            earliest = Some((at, due));
+        }
+    };
+    for purse in &member.purses {
+        for wait in &purse.waits {
+            if let Some(at) = wait.matures_at {
+                offer(at, Due::Maturity { currency: purse.currency.clone(), event: wait.event });
+            }
+        }
+        // Lots stand in the order of their expiry, so the first is the earliest.
+        if let Some(at) = purse.lots.first().and_then(|lot| lot.expires_at) {
+            offer(at, Due::Expiry { currency: purse.currency.clone() });
+        }
+        if let Some((_, at)) = purse.idle.filter(|_| !purse.lots.is_empty()) {
+            offer(at, Due::Expiry { currency: purse.currency.clone() });
+        }
+    }
+    reviews(versions, member, until, &mut offer);
+    for (at, campaign) in birthday::due(versions, member, until) {
+        offer(at, Due::Birthday { campaign });
+    }
+    earliest
+}
+
+/// A review is due when what sustained the level has ended.
+fn reviews(versions: &Versions, member: &MemberState, until: Instant, offer: &mut impl FnMut(Instant, Due)) {
+    let program = versions.at(until.max(member.clock));
+    let day = program.calendar.day(member.clock);
+    for known in &member.ladders {
+        let Some(ladder) = program.ladder(known.id.as_str()) else { continue };
+        let rank = ladder.rank(&known.level);
+        if rank == 0 {
+            continue;
+        }
+        let standing = standing::at(program, ladder, member, member.clock, day);
+        match standing.until {
+            Some(at) if standing.rank >= rank => offer(at, Due::Review { ladder: known.id.clone() }),
+            // Nothing sustains the level any more: it is up for review at once.
+            _ => offer(member.clock, Due::Review { ladder: known.id.clone() }),
+        }
+    }
+}
+
+/// When a member next needs attention; `None` for never.
+pub fn next_wake(versions: &Versions, member: &MemberState) -> Option<Instant> {
+    if member.status == Status::Guest {
+        return None;
+    }
+    next_due(versions, member, Instant::MAX).map(|(at, _)| at).filter(|at| *at < Instant::MAX)
+}
+
+/// A member with everything settled that fell due until an instant, in memory (L2: no job is needed).
+pub fn settled_to(versions: &Versions, member: &MemberState, at: Instant) -> MemberState {
+    if member.status == Status::Guest || at <= member.clock || is_quiet(versions, member, at) {
+        return member.clone();
+    }
+    let pools = BTreeMap::new();
+    let inputs = Inputs {
+        versions,
+        state: Some(member),
+        new_member: member.id,
+        guest: false,
+        pools: &pools,
+        orders: &[],
+        history: None,
+        entropy: [0; 16],
+        payload: "{}",
+        explain: false,
+    };
+    let command = Command { effective_at: at, recorded_at: at, what: What::WakeUp };
+    super::decide(&inputs, &command).map_or_else(|_| member.clone(), |decision| decision.state)
+}
+
+/// Whether nothing can be due, as the last decision worked out under the same version.
+fn is_quiet(versions: &Versions, member: &MemberState, at: Instant) -> bool {
+    let head = versions.head().version;
+    member.wake_version == head && member.wake_at.is_none_or(|wake| at < wake) && versions.at(member.clock).version == head
+}
+
+/// The member as folded from stored events before an instant, settled to it. `None` before they joined.
+pub fn as_at(versions: &Versions, id: MemberId, history: &[Recorded], at: Instant) -> Option<MemberState> {
+    let mut member = super::fold(id, history, Some(at))?;
+    member.wake_version = 0;
+    Some(settled_to(versions, &member, at))
+}
+
+impl Working<'_> {
+    /// Settles everything due until an instant, each thing in an event of its own, dated when it fell due.
+    pub(super) fn settle(&mut self, until: Instant) {
+        if self.inputs.state.is_none() || until < self.state.clock || is_quiet(self.inputs.versions, &self.state, until) {
+            return;
+        }
+        let mut before = None;
+        while let Some((due_at, due)) = next_due(self.inputs.versions, &self.state, until) {
+            // What does not change when it is settled would come up for ever.
+            if before.as_ref() == Some(&(due_at, due.clone())) {
+                break;
+            }
+            before = Some((due_at, due.clone()));
+            let at = due_at.max(self.state.clock);
+            self.program = self.inputs.versions.at(at).clone();
+            match due {
+                Due::Maturity { currency, event } => self.mature(&currency, event, at),
+                Due::Expiry { currency } => self.expire(&currency, at),
+                Due::Review { ladder } => {
+                    self.open("tier-review", EventStatus::Derived, at, None);
+                    let program = self.program.clone();
+                    match program.ladder(ladder.as_str()) {
+                        Some(rules) => self.review(rules, at),
+                        None => break,
+                    }
+                    self.follow_causes();
+                }
+                Due::Birthday { campaign } => self.celebrate(&campaign, at),
+            }
+        }
+        self.program = self.inputs.versions.at(until).clone();
+        self.main = self.events.len();
+    }
+
+    /// Pending points become spendable (L6); what is owed is repaid first.
+    pub(super) fn mature(&mut self, currency: &Id, event: u64, at: Instant) {
+        let wait = self.state.purse(currency.as_str()).and_then(|purse| purse.waits.iter().find(|wait| wait.event == event)).cloned();
+        let Some(wait) = wait else { return };
+        self.open("maturity", EventStatus::Derived, at, None);
+        self.release(currency, &wait);
+        self.follow_causes();
+    }
+
+    /// Posts what a wait releases, inside the event that is open.
+    pub(super) fn release(&mut self, currency: &Id, wait: &Wait) {
+        let standings = self.standings();
+        let version = self.inputs.versions.number(wait.version).cloned().unwrap_or_else(|| self.program.clone());
+        let mut released = 0;
+        for lot in &wait.lots {
+            let definition = version.currency(currency.as_str());
+            let from_maturity = definition.filter(|definition| definition.pending.expiry_counts_from == CountsFrom::Maturity);
+            let (last_day, expires_at) = match from_maturity {
+                Some(definition) => super::expiry::last_day(&version, &definition.expires, self.day()).unzip(),
+                None => (lot.last_day, lot.expires_at),
+            };
+            let owed = self.state.purse(currency.as_str()).map_or(Points::ZERO, |purse| purse.debt);
+            let (repaid, rest) = lot.remaining.split(owed);
+            let from = LotRef { last_day: lot.last_day, funder: lot.funder.clone(), order: Some(wait.event) };
+            let posting = Posting { currency, amount: repaid, lot: Some(from), expires_at: None, campaign: None };
+            self.post(EntryKind::Maturity, Account::Pending, Account::Debt, posting);
+            // The entry names the active lot, with the wait it comes from.
+            let to = LotRef { last_day, funder: lot.funder.clone(), order: Some(wait.event) };
+            let posting = Posting { currency, amount: rest, lot: Some(to), expires_at, campaign: None };
+            self.post(EntryKind::Maturity, Account::Pending, Account::Active, posting);
+            released += lot.remaining.get();
+            self.effect(Effect {
+                expires_on: last_day,
+                order_id: wait.order_id.clone(),
+                ..Effect::points(EffectKind::Matured, currency, lot.remaining.get())
+            });
+        }
+        if !wait.base.is_zero() || version.currency(currency.as_str()).is_some_and(|definition| !definition.pending.counts_to_tiers) {
+            self.measure_points(currency, wait.base.get(), released, wait.earned_on);
+            self.judge_tiers(&standings);
+        }
+        self.moved(currency);
+    }
+
+    /// Everything of a currency that is dead at an instant dies (L2).
+    fn expire(&mut self, currency: &Id, at: Instant) {
+        let Some(purse) = self.state.purse(currency.as_str()) else { return };
+        let idle = purse.idle.is_some_and(|(_, end)| end <= at);
+        let idle_day = purse.idle.map(|(day, _)| day);
+        let dead: Vec<_> = purse.lots.iter().filter(|lot| lot.expires_at.map_or(idle, |end| end <= at)).cloned().collect();
+        self.open("expiry", EventStatus::Derived, at, None);
+        for lot in dead {
+            let posting = Posting { currency, amount: lot.remaining, lot: Some(lot.key()), expires_at: lot.expires_at, campaign: None };
+            self.post(EntryKind::Expiry, Account::Active, Account::Expired, posting);
+            self.effect(Effect { expires_on: lot.last_day.or(idle_day), ..Effect::points(EffectKind::Expired, currency, lot.remaining.get()) });
+        }
+    }
+
+    /// Lots that were already dead when they were posted, as a backdated earn may be (L8), expire in the same event.
+    pub(super) fn expire_dead_on_arrival(&mut self) {
+        let clock = self.state.clock;
+        let dead: Vec<(Id, crate::ledger::Lot)> = self
+            .state
+            .purses
+            .iter()
+            .flat_map(|purse| purse.lots.iter().map(|lot| (purse.currency.clone(), lot.clone())))
+            .filter(|(_, lot)| lot.expires_at.is_some_and(|end| end <= clock))
+            .collect();
+        for (currency, lot) in dead {
+            let amount = points(lot.remaining.get());
+            let posting = Posting { currency: &currency, amount, lot: Some(lot.key()), expires_at: lot.expires_at, campaign: None };
+            self.post(EntryKind::Expiry, Account::Active, Account::Expired, posting);
+            self.effect(Effect { expires_on: lot.last_day, ..Effect::points(EffectKind::Expired, &currency, amount.get()) });
+        }
+    }
+}

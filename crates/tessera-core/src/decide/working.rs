@@ -1,0 +1,447 @@
+//! A decision while it is being made: the member as they would be, and what will be written.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use compact_str::CompactString;
+
+use super::basis::{self, Basis, Usage, key};
+use super::derived::Cause;
+use super::evaluate::{self, AwardLine, Evaluation, Look};
+use super::expiry;
+use super::outcome::{self, Effect, EffectKind, Outcome, OutcomeStatus, points};
+use super::{
+    Credit, Decision, EventStatus, Inputs, IssuedVoucher, OrderProgress, PoolChange, Record, Recorded, Rejected, RuleTrace,
+};
+use crate::event::{Command, FieldValues, Order, What};
+use crate::id::EventId;
+use crate::ledger::{Account, Entry, EntryKind, LotRef};
+use crate::member::{Change, MemberState, Status};
+use crate::program::{CurrencyDefinition, Expires, Id, Program};
+use crate::quantity::{Points, apportion};
+use crate::time::{Day, Instant, Window};
+
+pub(super) struct Working<'a> {
+    pub inputs: &'a Inputs<'a>,
+    pub state: MemberState,
+    /// The version in force for the event being decided.
+    pub program: Arc<Program>,
+    effective_at: Instant,
+    /// The member as of an earlier business time, for a backdated event (I5).
+    past: Option<Past>,
+    pub events: Vec<Recorded>,
+    pub main: usize,
+    pub orders: Vec<(CompactString, u64)>,
+    pub progress: Vec<(CompactString, OrderProgress)>,
+    pools: BTreeMap<CompactString, (i64, i64)>,
+    vouchers: Vec<IssuedVoucher>,
+    pub trace: Vec<RuleTrace>,
+    pub causes: Vec<Cause>,
+}
+
+/// What was true at the business time of a backdated event.
+pub(super) struct Past {
+    pub member: MemberState,
+    /// Limits used in any window, from every stored event.
+    used: BTreeMap<(CompactString, Day), i64>,
+}
+
+impl Usage for Past {
+    fn used(&self, limit: &str, from: Day) -> i64 {
+        self.used.get(&(CompactString::from(limit), from)).copied().unwrap_or(0)
+    }
+}
+
+impl<'a> Working<'a> {
+    pub fn begin(inputs: &'a Inputs<'a>, command: &Command) -> Result<Self, Rejected> {
+        let at = command.effective_at;
+        let program = inputs.versions.at(at).clone();
+        let day = program.calendar.day(at);
+        let fresh = |status| MemberState::new(inputs.new_member, status, at, day);
+        let state = match inputs.state {
+            Some(state) => state.clone(),
+            None => fresh(if inputs.guest { Status::Guest } else { Status::Active }),
+        };
+        let mut past = None;
+        if at < state.clock && !matches!(command.what, What::WakeUp) {
+            let earliest = program.definition.backdate_max.before(program.calendar.day(state.clock));
+            if day < earliest {
+                return Err(Rejected::TooLate { effective_at: at, earliest: program.calendar.start(earliest) });
+            }
+            past = Some(Past::new(inputs, &state, at));
+        }
+        Ok(Self {
+            inputs,
+            state,
+            program,
+            effective_at: at,
+            past,
+            events: Vec::new(),
+            main: 0,
+            orders: Vec::new(),
+            progress: Vec::new(),
+            pools: BTreeMap::new(),
+            vouchers: Vec::new(),
+            trace: Vec::new(),
+            causes: Vec::new(),
+        })
+    }
+
+    /// The business time of the event being decided.
+    pub fn at(&self) -> Instant {
+        self.events.last().map_or(self.effective_at, |event| event.effective_at)
+    }
+
+    /// The command's own business time.
+    pub fn at_effective(&self) -> Instant {
+        self.effective_at
+    }
+
+    pub fn day(&self) -> Day {
+        self.events.last().map_or_else(|| self.program.calendar.day(self.effective_at), |event| event.record.day)
+    }
+
+    /// Opens an event; what follows belongs to it.
+    pub fn open(&mut self, kind: &str, status: EventStatus, at: Instant, data: Option<String>) -> u64 {
+        let day = self.program.calendar.day(at);
+        self.state.begin_event(at, day);
+        self.events.push(Recorded {
+            seq: self.state.events,
+            kind: kind.into(),
+            status,
+            effective_at: at,
+            version: self.program.version,
+            data,
+            record: Record { day, ..Record::default() },
+            entries: Vec::new(),
+        });
+        self.state.events
+    }
+
+    /// Opens the command's own event.
+    pub fn open_main(&mut self, kind: &str, status: EventStatus) -> u64 {
+        self.program = self.inputs.versions.at(self.effective_at).clone();
+        let seq = self.open(kind, status, self.effective_at, None);
+        self.main = self.events.len() - 1;
+        if status == EventStatus::Applied && kind != "adjustment" {
+            self.change(Change::Happened { at: self.effective_at });
+        }
+        seq
+    }
+
+    pub fn record(&mut self) -> &mut Recorded {
+        let last = self.events.len() - 1;
+        &mut self.events[last]
+    }
+
+    pub fn change(&mut self, change: Change) {
+        self.state.apply_change(&change);
+        self.record().record.changes.push(change);
+    }
+
+    pub fn effect(&mut self, effect: Effect) {
+        self.record().record.effects.push(effect);
+    }
+
+    /// Posts an entry; an amount of zero posts nothing (A1).
+    pub fn post(&mut self, kind: EntryKind, from: Account, to: Account, posting: Posting<'_>) {
+        if posting.amount.is_zero() {
+            return;
+        }
+        let (at, event, version) = (self.at(), self.state.events, self.program.version);
+        let mut entry = Entry {
+            seq: self.state.entries + 1,
+            event,
+            at,
+            currency: posting.currency.clone(),
+            kind,
+            from,
+            to,
+            amount: posting.amount,
+            lot: posting.lot,
+            expires_at: posting.expires_at,
+            campaign: posting.campaign.cloned(),
+            version,
+            hash: [0; 32],
+        };
+        entry.hash = entry.chained(&self.state.chain);
+        self.state.apply_entry(&entry);
+        self.record().entries.push(entry);
+    }
+
+    /// The basis of an event of the current version at the current event's business time.
+    pub fn basis(&self, kind: &str, at: Instant) -> Basis {
+        match &self.past {
+            Some(past) if at == self.effective_at => {
+                basis::basis(&self.program, kind, &past.member, past, self.inputs.pools, at)
+            }
+            _ => basis::basis(&self.program, kind, &self.state, &self.state, self.inputs.pools, at),
+        }
+    }
+
+    pub fn evaluate(&mut self, kind: &str, order: Option<&Order>, data: &FieldValues, basis: &Basis, only: Option<&Id>) -> Evaluation {
+        let state = &self.state;
+        let spendable = |currency: &Id| state.purse(currency.as_str()).map_or(0, |purse| purse.active().get());
+        let explain = self.inputs.explain;
+        let look = Look { program: &self.program, kind, order, data, basis, only, spendable: &spendable, explain };
+        let mut evaluation = evaluate::evaluate(&look);
+        self.trace.append(&mut evaluation.trace);
+        evaluation
+    }
+
+    /// Gives what an evaluation found: limits used, points posted, tiers measured, actions done.
+    pub fn give(&mut self, evaluation: &Evaluation, order_id: Option<&CompactString>) -> Vec<Credit> {
+        let day = self.day();
+        for (limit, usage) in &evaluation.usage {
+            self.use_limit(limit, usage.by, day);
+        }
+        for (rule, fraction) in &evaluation.fractions {
+            if *fraction != self.state.fraction(rule) {
+                self.change(Change::Carried { rule: rule.clone(), fraction: *fraction });
+            }
+        }
+        for (campaign, held_out) in &evaluation.exposures {
+            if !self.state.exposures.iter().any(|(known, _)| known == campaign) {
+                self.change(Change::Exposed { campaign: campaign.clone(), held_out: *held_out });
+            }
+        }
+        self.announce_waits(evaluation, order_id, day);
+        let mut credits = Vec::new();
+        for award in &evaluation.awards {
+            self.award(award, day, &mut credits);
+        }
+        let base = evaluation.base_totals();
+        for (currency, all) in evaluation.totals() {
+            if self.counts_now(&currency) {
+                self.measure_points(&currency, base.get(&currency).copied().unwrap_or(0), all, day);
+            }
+            self.moved(&currency);
+        }
+        for action in &evaluation.actions {
+            self.act(action);
+        }
+        credits
+    }
+
+    /// Whether what is earned in a currency counts to tiers at once (L6).
+    pub fn counts_now(&self, currency: &Id) -> bool {
+        let pending = self.program.currency(currency.as_str()).map(|definition| &definition.pending);
+        pending.is_none_or(|pending| !pending.waits() || pending.counts_to_tiers)
+    }
+
+    fn announce_waits(&mut self, evaluation: &Evaluation, order_id: Option<&CompactString>, day: Day) {
+        let base = evaluation.base_totals();
+        for (currency, all) in evaluation.totals() {
+            let program = self.program.clone();
+            let Some(definition) = program.currency(currency.as_str()).filter(|definition| definition.pending.waits()) else { continue };
+            if all > 0 {
+                let pending = &definition.pending;
+                let by_time = !pending.period.is_zero();
+                let matures_at = by_time.then(|| program.calendar.start(pending.period.after(day)));
+                let counts = if pending.counts_to_tiers { 0 } else { base.get(&currency).copied().unwrap_or(0) };
+                self.change(Change::Waits {
+                    currency,
+                    event: self.state.events,
+                    order_id: order_id.cloned(),
+                    earned_on: day,
+                    matures_at,
+                    until: pending.until.clone(),
+                    version: program.version,
+                    base: points(counts),
+                });
+            }
+        }
+    }
+
+    fn award(&mut self, award: &AwardLine, day: Day, credits: &mut Vec<Credit>) {
+        let program = self.program.clone();
+        let Some(definition) = program.currency(award.currency.as_str()) else { return };
+        let funders = program.campaign(award.campaign.as_str()).map_or_else(|| vec![(None, 1)], |campaign| campaign.funders.clone());
+        let weights: Vec<i128> = funders.iter().map(|(_, weight)| *weight).collect();
+        let mut first = true;
+        for ((funder, _), part) in funders.into_iter().zip(apportion(i128::from(award.amount), &weights)) {
+            let capped = first.then(|| award.capped_by.clone()).flatten();
+            first = false;
+            let wanted = capped.is_some().then_some(award.wanted);
+            let effect = Effect { campaign: Some(award.campaign.clone()), wanted, capped_by: capped, ..Effect::of(EffectKind::Accrual) };
+            self.accrue(definition, &award.currency, Points::clamped(part), funder, day, Some(&award.campaign), effect, credits);
+        }
+    }
+
+    /// Earned points: pending where the currency waits, else debt first, then a lot.
+    #[expect(clippy::too_many_arguments, reason = "one place posts accruals, with all an entry needs")]
+    pub fn accrue(
+        &mut self,
+        definition: &CurrencyDefinition,
+        currency: &Id,
+        amount: Points,
+        funder: Option<Id>,
+        earned_on: Day,
+        campaign: Option<&Id>,
+        effect: Effect,
+        credits: &mut Vec<Credit>,
+    ) {
+        let expiry = expiry::last_day(&self.program, &definition.expires, earned_on);
+        let (last_day, expires_at) = expiry.unzip();
+        let of = |kind, amount: Points| Effect {
+            kind,
+            currency: Some(currency.clone()),
+            amount: Some(amount.get()),
+            expires_on: last_day,
+            ..effect.clone()
+        };
+        if amount.is_zero() {
+            if effect.capped_by.is_some() {
+                self.effect(of(EffectKind::Accrual, amount));
+            }
+            return;
+        }
+        if definition.pending.waits() {
+            let from_earn = definition.pending.expiry_counts_from == crate::program::CountsFrom::Earn;
+            let (last_day, expires_at) = if from_earn { (last_day, expires_at) } else { (None, None) };
+            let lot = LotRef { last_day, funder, order: Some(self.state.events) };
+            let wait = self.state.purse(currency.as_str()).and_then(|purse| purse.waits.iter().find(|wait| wait.event == self.state.events));
+            let matures_at = wait.and_then(|wait| wait.matures_at);
+            let posting = Posting { currency, amount, lot: Some(lot.clone()), expires_at, campaign };
+            self.post(EntryKind::Accrual, Account::Issued, Account::Pending, posting);
+            self.effect(Effect { matures_at, expires_on: last_day, ..of(EffectKind::Pending, amount) });
+            credits.push(Credit { currency: currency.clone(), amount: amount.get(), lot: Some(lot) });
+            return;
+        }
+        let owed = self.state.purse(currency.as_str()).map_or(Points::ZERO, |purse| purse.debt);
+        let (repaid, rest) = amount.split(owed);
+        if !repaid.is_zero() {
+            let posting = Posting { currency, amount: repaid, lot: None, expires_at: None, campaign };
+            self.post(EntryKind::Accrual, Account::Issued, Account::Debt, posting);
+            self.effect(Effect { expires_on: None, ..of(EffectKind::DebtRepaid, repaid) });
+            credits.push(Credit { currency: currency.clone(), amount: repaid.get(), lot: None });
+        }
+        if !rest.is_zero() {
+            let lot = LotRef { last_day, funder, order: None };
+            let posting = Posting { currency, amount: rest, lot: Some(lot.clone()), expires_at, campaign };
+            self.post(EntryKind::Accrual, Account::Issued, Account::Active, posting);
+            self.effect(of(EffectKind::Accrual, rest));
+            credits.push(Credit { currency: currency.clone(), amount: rest.get(), lot: Some(lot) });
+        }
+    }
+
+    /// Uses or, when negative, gives back room of a limit in the window of a business day.
+    pub fn use_limit(&mut self, limit: &CompactString, by: i64, day: Day) {
+        if by == 0 {
+            return;
+        }
+        if key::is_pool(limit) {
+            let most = basis::limits(&self.program, day).into_iter().find(|(known, ..)| known == limit).map_or(i64::MAX, |(.., most)| most);
+            let change = self.pools.entry(limit.clone()).or_insert((0, most));
+            change.0 += by;
+            return;
+        }
+        let window = Window::ALL.into_iter().find(|window| limit.ends_with(window.name()));
+        if let Some(window) = window.filter(|_| evaluate::is_counted(limit)) {
+            let (from, until) = (day.start_of(window), day.end_of(window));
+            // Room goes back only into windows still open (C2).
+            let open = until > self.program.calendar.day(self.state.clock);
+            if by > 0 || open {
+                self.change(Change::Used { limit: limit.clone(), from, until, by });
+            }
+        }
+    }
+
+    pub fn issue_voucher(&mut self, campaign: &Id, voucher: &Id) {
+        let program = self.program.clone();
+        let Some(definition) = program.definition.vouchers.get(voucher) else { return };
+        let last_day = definition.valid.map(|valid| valid.after(self.day()));
+        let number = u32::try_from(self.vouchers.len()).unwrap_or(u32::MAX);
+        let code = super::derived::voucher_code(&self.inputs.entropy, self.state.events, number);
+        self.effect(Effect {
+            voucher: Some(voucher.clone()),
+            code: Some(code.clone()),
+            campaign: Some(campaign.clone()),
+            expires_on: last_day,
+            ..Effect::of(EffectKind::VoucherIssued)
+        });
+        self.vouchers.push(IssuedVoucher {
+            code,
+            voucher: voucher.clone(),
+            event: self.state.events,
+            issued_at: self.at(),
+            expires_at: last_day.map(|last| program.calendar.end(last)),
+        });
+    }
+
+    /// Moves the inactivity date of the currencies that this kind of event keeps alive (L4): never back.
+    pub fn keep_alive(&mut self, kind: &str) {
+        let program = self.program.clone();
+        for (currency, definition) in &program.definition.currencies {
+            let Expires::Inactivity { inactivity, round, moved_by } = &definition.expires else { continue };
+            if moved_by.iter().any(|known| *known == *kind) {
+                let last_day = round.last_day(inactivity.after(self.day()));
+                let known = self.state.purse(currency.as_str()).and_then(|purse| purse.idle);
+                if known.is_none_or(|(known, _)| known < last_day) {
+                    let expires_at = program.calendar.end(last_day);
+                    self.change(Change::Idle { currency: currency.clone(), last_day, expires_at });
+                }
+            }
+        }
+    }
+
+    /// Everything decided: what follows from it, and what to write.
+    pub fn finish(mut self, command: &Command) -> Result<Decision, Rejected> {
+        let main = self.main;
+        let id = EventId { member: self.state.id, seq: self.events.get(main).map_or(self.state.events, |event| event.seq) };
+        let parked = self.events.get(main).is_some_and(|event| event.status == EventStatus::Parked);
+        let outcome = Outcome {
+            event_id: id.to_string(),
+            status: if parked { OutcomeStatus::Parked } else { OutcomeStatus::Applied },
+            first_status: None,
+            member: (self.state.status != Status::Guest).then(|| self.state.id.to_string()),
+            program_version: self.inputs.versions.at(command.effective_at).version,
+            effects: self.events.iter().flat_map(|event| event.record.effects.iter().cloned()).collect(),
+            balances: outcome::balances(&self.program, &self.state),
+            tiers: outcome::levels(&self.program, &self.state),
+        };
+        if let (None, Some(first)) = (self.inputs.state, self.events.first_mut()) {
+            first.record.joined = Some(self.state.status);
+        }
+        self.state.wake_at = super::settle::next_wake(self.inputs.versions, &self.state);
+        self.state.wake_version = self.inputs.versions.head().version;
+        let pools = self.pools.into_iter().filter(|(_, (by, _))| *by != 0);
+        Ok(Decision {
+            events: self.events,
+            main,
+            state: self.state,
+            orders: self.orders,
+            progress: self.progress,
+            pools: pools.map(|(pool, (by, most))| PoolChange { pool, by, most }).collect(),
+            vouchers: self.vouchers,
+            outcome,
+            trace: self.trace,
+        })
+    }
+}
+
+/// What an entry moves.
+pub(super) struct Posting<'p> {
+    pub currency: &'p Id,
+    pub amount: Points,
+    pub lot: Option<LotRef>,
+    pub expires_at: Option<Instant>,
+    pub campaign: Option<&'p Id>,
+}
+
+impl Past {
+    /// Folds the member's stored events before an instant, and every limit they used.
+    fn new(inputs: &Inputs<'_>, state: &MemberState, at: Instant) -> Self {
+        let history = inputs.history.unwrap_or_default();
+        let mut used = BTreeMap::new();
+        for change in history.iter().flat_map(|event| &event.record.changes) {
+            if let Change::Used { limit, from, by, .. } = change {
+                *used.entry((limit.clone(), *from)).or_insert(0) += by;
+            }
+        }
+        let program = inputs.versions.at(at);
+        let joined = MemberState::new(state.id, state.status, at.min(state.joined_at), program.calendar.day(at.min(state.joined_at)));
+        let member = super::settle::as_at(inputs.versions, state.id, history, at).unwrap_or(joined);
+        Self { member, used }
+    }
+}

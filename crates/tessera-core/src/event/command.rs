@@ -1,0 +1,110 @@
+use compact_str::CompactString;
+
+use super::{Birthday, FieldValues, Item, Order};
+use crate::program::Id;
+use crate::quantity::Amount;
+use crate::time::Instant;
+
+/// Something to be decided about one member.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// Business time: when it happened.
+    pub effective_at: Instant,
+    /// Record time: when we learned it.
+    pub recorded_at: Instant,
+    pub what: What,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    Purchase(Order),
+    /// The order as it should have been (R12): the same order, corrected by the difference.
+    Amend(Order),
+    Return(Return),
+    Exchange(Exchange),
+    Enrol(Profile),
+    /// A change of the member's profile.
+    Profile(Profile),
+    /// An event type that the program declares.
+    Declared { kind: Id, data: FieldValues },
+    Adjust(Adjustment),
+    /// Only settles what fell due (I7).
+    WakeUp,
+}
+
+impl What {
+    /// The event type's name.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Purchase(_) => "purchase",
+            Self::Amend(_) => "amend",
+            Self::Return(_) => "return",
+            Self::Exchange(_) => "exchange",
+            Self::Enrol(_) => "enrol",
+            Self::Profile(_) => "profile",
+            Self::Declared { kind, .. } => kind.as_str(),
+            Self::Adjust(_) => "adjustment",
+            Self::WakeUp => "wake-up",
+        }
+    }
+
+    /// The order this makes, which must be new.
+    pub fn makes_order(&self) -> Option<&str> {
+        match self {
+            Self::Purchase(order) => Some(&order.order_id),
+            Self::Exchange(exchange) => Some(&exchange.bought.order_id),
+            _ => None,
+        }
+    }
+
+    /// The order this is about, which should exist.
+    pub fn names_order(&self) -> Option<&str> {
+        match self {
+            Self::Amend(order) => Some(&order.order_id),
+            Self::Return(back) => back.order_id.as_deref(),
+            Self::Exchange(exchange) => exchange.back.order_id.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// Items that come back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Return {
+    /// `None` for a return that names no order (R11).
+    pub order_id: Option<CompactString>,
+    /// Empty: everything.
+    pub items: Vec<ReturnItem>,
+    pub currency: Option<CompactString>,
+    /// What was paid back; for a return without order, else the items' sum.
+    pub total: Option<Amount>,
+}
+
+/// A line of a return, found in its order by `line` or `sku`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReturnItem {
+    /// With `quantity` the units that come back; the amount matters only where no order is named.
+    pub item: Item,
+}
+
+/// Items back and items bought in one command (R10).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    pub back: Return,
+    pub bought: Order,
+}
+
+/// What rules may know of a member's profile. Names and addresses stay outside the core.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Profile {
+    pub birthday: Option<Birthday>,
+}
+
+/// A manual change of a balance (A2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adjustment {
+    pub currency: Id,
+    /// Units given; taken when negative.
+    pub amount: i64,
+    pub reason: CompactString,
+}

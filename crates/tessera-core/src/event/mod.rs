@@ -1,0 +1,19 @@
+//! What can happen to a member: the events every program has, those it declares, and the commands made of them.
+
+mod birthday;
+mod command;
+mod data;
+mod order;
+mod read;
+
+pub use birthday::{Birthday, BirthdayError};
+pub use command::{Adjustment, Command, Exchange, Profile, Return, ReturnItem, What};
+pub use data::{DataProblem, FieldValue, FieldValues};
+pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
+pub use read::{DocumentedTypes, read_event};
+
+/// The event types that every program has.
+pub const BUILT_IN_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend", "enrol", "profile"];
+
+/// Triggers that no event from outside has: what time or an award brings about.
+pub const DERIVED_TRIGGERS: [&str; 3] = ["birthday", "balance", "tier"];

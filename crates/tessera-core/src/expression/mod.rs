@@ -1,0 +1,113 @@
+//! Conditions and formulas: ZEN expressions, checked when a program is published and evaluated when it decides.
+//!
+//! An expression sees four roots: `event` (the event's data), `item` (one line, under `each`), `member` (the published
+//! facts, see [`Fact`]) and `now` (the business time in the program's zone). Numbers are exact decimals.
+//!
+//! What bounds an evaluation: sources of at most [`SOURCE_MAX`] characters, collection functions nested at most
+//! [`COLLECTION_DEPTH_MAX`] deep and orders of at most 500 lines, so nodes × 500² steps at the very worst.
+
+mod check;
+mod contradiction;
+mod fact;
+mod scope;
+mod types;
+
+use rust_decimal::Decimal;
+use zen_expression::expression::{Expression as Bytecode, Standard};
+use zen_expression::vm::VM;
+use zen_expression::{Scope, Variable};
+
+pub use check::{Expected, Finding};
+pub use fact::{Fact, FactValue, Facts};
+pub use scope::{EventFields, EventScope};
+pub use types::RootTypes;
+
+/// The longest source, in characters.
+pub const SOURCE_MAX: usize = 2_000;
+/// How deep `map`, `filter` and their like may stand in each other.
+pub const COLLECTION_DEPTH_MAX: usize = 2;
+
+/// A checked expression, ready to run.
+#[derive(Clone, Debug)]
+pub struct Expression {
+    source: String,
+    code: Code,
+    /// The member facts it reads.
+    pub facts: Vec<Fact>,
+    /// The fields it reads of the event and of a line.
+    pub fields: EventFields,
+    never: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Code {
+    Number(Decimal),
+    Truth(bool),
+    Compiled(Bytecode<Standard>),
+}
+
+/// Why an expression gave no answer for one event; the rule then does not apply and its trace says so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EvaluationError {
+    #[error("`{expression}` gives no number for this event: something was divided by zero or is missing")]
+    Nothing { expression: String },
+    #[error("`{expression}` cannot be worked out for this event")]
+    Failed { expression: String },
+}
+
+impl Expression {
+    /// Checks and compiles a source, or lists everything that is wrong with it.
+    pub fn new(source: &str, types: &RootTypes, expected: Expected) -> Result<Self, Vec<Finding>> {
+        check::check(source, types, expected)
+    }
+
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The number this expression always is, if it reads nothing.
+    pub fn constant(&self) -> Option<Decimal> {
+        match self.code {
+            Code::Number(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// Whether this condition is seen to hold for nobody: `false`, or `x > 5 and x < 3`.
+    pub fn is_never(&self) -> bool {
+        self.never
+    }
+
+    /// The number for one event.
+    pub fn number(&self, scope: &Scope) -> Result<Decimal, EvaluationError> {
+        match &self.code {
+            Code::Number(number) => Ok(*number),
+            Code::Truth(_) => Err(self.failed()),
+            Code::Compiled(bytecode) => match self.run(bytecode, scope)? {
+                Variable::Number(number) => Ok(number),
+                Variable::Null => Err(EvaluationError::Nothing { expression: self.source.clone() }),
+                _ => Err(self.failed()),
+            },
+        }
+    }
+
+    /// Whether the condition holds for one event.
+    pub fn holds(&self, scope: &Scope) -> Result<bool, EvaluationError> {
+        match &self.code {
+            Code::Truth(truth) => Ok(*truth),
+            Code::Number(_) => Err(self.failed()),
+            Code::Compiled(bytecode) => match self.run(bytecode, scope)? {
+                Variable::Bool(truth) => Ok(truth),
+                _ => Err(self.failed()),
+            },
+        }
+    }
+
+    fn run(&self, bytecode: &Bytecode<Standard>, scope: &Scope) -> Result<Variable, EvaluationError> {
+        bytecode.evaluate_with_scope(scope, &mut VM::new()).map_err(|_| self.failed())
+    }
+
+    fn failed(&self) -> EvaluationError {
+        EvaluationError::Failed { expression: self.source.clone() }
+    }
+}

@@ -1,0 +1,11 @@
+//! The double-entry ledger: entries between accounts, the lots that hold what is spendable, and the chain over both.
+
+mod account;
+mod entry;
+mod lot;
+mod purse;
+
+pub use account::Account;
+pub use entry::{Entry, EntryKind};
+pub use lot::{Lot, LotRef, LotRefError};
+pub use purse::{Purse, Totals, Wait};

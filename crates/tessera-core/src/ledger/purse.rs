@@ -1,0 +1,184 @@
+use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
+
+use super::{Account, Entry, EntryKind, Lot, LotRef};
+use crate::program::Id;
+use crate::quantity::Points;
+use crate::time::{Day, Instant};
+
+/// Everything a member has in one currency: a fold of its entries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purse {
+    pub currency: Id,
+    /// Open lots in spending order (L1); none is empty.
+    pub lots: Vec<Lot>,
+    /// What is pending, by the event that earned it.
+    pub waits: Vec<Wait>,
+    pub debt: Points,
+    pub totals: Totals,
+    /// For a currency that expires by inactivity: the last day, and its end.
+    pub idle: Option<(Day, Instant)>,
+}
+
+/// What moved in the whole membership.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Earned, gross of what was taken back.
+    pub issued: Points,
+    pub taken_back: Points,
+    pub redeemed: Points,
+    pub expired: Points,
+    pub adjusted_in: Points,
+    pub adjusted_out: Points,
+    pub imported: Points,
+    pub written_off: Points,
+}
+
+/// Points of one event that are not yet spendable (L6).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// The earning event.
+    pub event: u64,
+    pub order_id: Option<CompactString>,
+    /// The business day of earning.
+    pub earned_on: Day,
+    /// When it becomes spendable by itself.
+    pub matures_at: Option<Instant>,
+    /// The event type that makes it spendable.
+    pub until: Option<Id>,
+    /// The version whose settings hold at maturity.
+    pub version: u32,
+    /// Base points that count to tiers once it has matured.
+    pub base: Points,
+    /// With the expiry they will have; for currencies whose expiry counts from maturity without one.
+    pub lots: Vec<Lot>,
+}
+
+impl Purse {
+    pub fn new(currency: Id) -> Self {
+        Self { currency, lots: Vec::new(), waits: Vec::new(), debt: Points::ZERO, totals: Totals::default(), idle: None }
+    }
+
+    /// Points in open lots.
+    pub fn active(&self) -> Points {
+        self.lots.iter().map(|lot| lot.remaining).sum()
+    }
+
+    pub fn pending(&self) -> Points {
+        self.waits.iter().flat_map(|wait| &wait.lots).map(|lot| lot.remaining).sum()
+    }
+
+    /// L1: open lots less debt. Below zero while the member owes.
+    pub fn balance(&self) -> i64 {
+        self.active().get() - self.debt.get()
+    }
+
+    pub fn lot(&self, key: &LotRef) -> Option<&Lot> {
+        self.lots.iter().find(|lot| lot.is(key))
+    }
+
+    /// Folds one entry of this currency. An entry that takes more than is there leaves zero; `verify` finds it.
+    pub fn apply(&mut self, entry: &Entry) {
+        self.leave(entry);
+        self.arrive(entry);
+        let totals = &mut self.totals;
+        match (entry.kind, entry.from, entry.to) {
+            (_, Account::Issued, _) => totals.issued += entry.amount,
+            (_, _, Account::Issued) => totals.taken_back += entry.amount,
+            (_, _, Account::Redeemed) => totals.redeemed += entry.amount,
+            (_, _, Account::Expired) => totals.expired += entry.amount,
+            (_, Account::Adjusted, _) => totals.adjusted_in += entry.amount,
+            (_, _, Account::Adjusted) => totals.adjusted_out += entry.amount,
+            (_, Account::Imported, _) => totals.imported += entry.amount,
+            (_, _, Account::WrittenOff) => totals.written_off += entry.amount,
+            _ => {}
+        }
+    }
+
+    fn leave(&mut self, entry: &Entry) {
+        match entry.from {
+            Account::Active => {
+                if let Some(key) = &entry.lot {
+                    // A maturing entry names the pending lot; only active lots are left here.
+                    if let Some(lot) = self.lots.iter_mut().find(|lot| lot.is(key)) {
+                        lot.remaining = lot.remaining.less(entry.amount);
+                    }
+                    self.lots.retain(|lot| !lot.remaining.is_zero());
+                }
+            }
+            Account::Pending => {
+                if let Some(key) = &entry.lot {
+                    let from = |wait: &&mut Wait| Some(wait.event) == key.order;
+                    if let Some(wait) = self.waits.iter_mut().find(from) {
+                        wait.leave(key, entry);
+                    }
+                    // Only the drained one goes: another may just be waiting for its first entry.
+                    self.waits.retain(|wait| Some(wait.event) != key.order || !wait.lots.is_empty());
+                }
+            }
+            Account::Debt => self.debt += entry.amount,
+            _ => {}
+        }
+    }
+
+    fn arrive(&mut self, entry: &Entry) {
+        match entry.to {
+            Account::Active => {
+                let key = entry.lot.clone().unwrap_or_default();
+                add(&mut self.lots, &key, entry, entry.at);
+            }
+            Account::Pending => {
+                let Some(key) = &entry.lot else { return };
+                if let Some(wait) = self.waits.iter_mut().find(|wait| Some(wait.event) == key.order) {
+                    add(&mut wait.lots, key, entry, entry.at);
+                }
+            }
+            Account::Debt => self.debt = self.debt.less(entry.amount),
+            _ => {}
+        }
+    }
+}
+
+impl Wait {
+    fn leave(&mut self, key: &LotRef, entry: &Entry) {
+        // At maturity the expiry may be fixed only now: the entry then names the new last day, and any lot of the
+        // same funder pays.
+        let exact = self.lots.iter().position(|lot| lot.is(key));
+        let same_funder = || self.lots.iter().position(|lot| lot.funder == key.funder);
+        let index = match entry.kind {
+            EntryKind::Maturity => exact.or_else(same_funder),
+            _ => exact,
+        };
+        if let Some(index) = index {
+            let lot = &mut self.lots[index];
+            lot.remaining = lot.remaining.less(entry.amount);
+        }
+        self.lots.retain(|lot| !lot.remaining.is_zero());
+    }
+}
+
+/// Adds to the lot of that key, or makes it at its place in the spending order.
+fn add(lots: &mut Vec<Lot>, key: &LotRef, entry: &Entry, earned_at: Instant) {
+    if let Some(index) = lots.iter().position(|lot| lot.is(key)) {
+        lots[index].remaining += entry.amount;
+        if earned_at < lots[index].earned_at {
+            let mut lot = lots.remove(index);
+            lot.earned_at = earned_at;
+            insert(lots, lot);
+        }
+        return;
+    }
+    let lot = Lot {
+        last_day: key.last_day,
+        expires_at: entry.expires_at,
+        funder: key.funder.clone(),
+        earned_at,
+        remaining: entry.amount,
+    };
+    insert(lots, lot);
+}
+
+fn insert(lots: &mut Vec<Lot>, lot: Lot) {
+    let place = lots.partition_point(|other| other.spending_order() < lot.spending_order());
+    lots.insert(place, lot);
+}

@@ -1,0 +1,181 @@
+use compact_str::CompactString;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use super::state::{Bucketed, Counter, Fraction, Grant, MemberState};
+use crate::ledger::Wait;
+use crate::program::Id;
+use crate::quantity::{Amount, Points};
+use crate::time::{Day, Instant, MonthDay};
+
+/// What an event changed besides balances. Stored with the event, so that the state can be folded again.
+///
+/// Changes and entries touch different parts of the state, so the order between the two does not matter; among
+/// themselves changes keep their order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// An event from outside happened.
+    Happened { at: Instant },
+    Purchased { amount: Amount, on: Day },
+    Returned { amount: Amount },
+    Counted { kind: Id },
+    /// A tier measure moved, in the bucket of a business day.
+    Measured { ladder: Id, measure: Id, on: Day, by: Amount },
+    Level { ladder: Id, level: Id, at: Instant },
+    Floor { ladder: Id, floor: Option<(Id, Instant)> },
+    /// Buckets before a day no longer matter.
+    Forgot { ladder: Id, before: Day },
+    Used { limit: CompactString, from: Day, until: Day, by: i64 },
+    Carried {
+        rule: CompactString,
+        #[serde(with = "rust_decimal::serde::str")]
+        fraction: Decimal,
+    },
+    Exposed { campaign: Id, held_out: bool },
+    Birthday { birthday: MonthDay, at: Instant },
+    /// A later birthday, which holds from a year on.
+    BirthdayNext { from_year: i16, birthday: MonthDay },
+    Gift { campaign: Id, birthday: Day },
+    Granted { benefit: Id, last_day: Day },
+    /// Points that will come as pending belong to this event.
+    Waits {
+        currency: Id,
+        event: u64,
+        order_id: Option<CompactString>,
+        earned_on: Day,
+        matures_at: Option<Instant>,
+        until: Option<Id>,
+        version: u32,
+        base: Points,
+    },
+    /// The inactivity date of a currency.
+    Idle { currency: Id, last_day: Day, expires_at: Instant },
+    Parked { event: ParkedEvent },
+    Unparked { event: u64 },
+}
+
+/// An event that names an order nobody has seen yet (I4).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParkedEvent {
+    /// Its own event row.
+    pub event: u64,
+    pub order_id: CompactString,
+    pub kind: CompactString,
+    pub effective_at: Instant,
+    /// The event's data as it came.
+    pub data: String,
+}
+
+impl Change {
+    pub(super) fn apply(&self, state: &mut MemberState) {
+        match self {
+            Self::Happened { at } => {
+                let last = &mut state.statistics.last_event;
+                *last = Some(last.map_or(*at, |known| known.max(*at)));
+            }
+            Self::Purchased { amount, on } => {
+                state.statistics.purchases += 1;
+                state.statistics.spend += *amount;
+                let last = &mut state.statistics.last_purchase;
+                *last = Some(last.map_or(*on, |known| known.max(*on)));
+            }
+            Self::Returned { amount } => {
+                state.statistics.returns += 1;
+                state.statistics.returned += *amount;
+            }
+            Self::Counted { kind } => match state.counts.iter_mut().find(|(known, _)| known == kind) {
+                Some((_, count)) => *count += 1,
+                None => state.counts.push((kind.clone(), 1)),
+            },
+            Self::Measured { ladder, measure, on, by } => measured(state, ladder, measure, *on, *by),
+            Self::Level { ladder, level, at } => {
+                let ladder = state.ladder_for(ladder);
+                ladder.level = level.clone();
+                ladder.since = *at;
+            }
+            Self::Floor { ladder, floor } => state.ladder_for(ladder).floor = floor.clone(),
+            Self::Forgot { ladder, before } => {
+                for known in &mut state.ladder_for(ladder).measures {
+                    known.buckets.retain(|(day, _)| day >= before);
+                }
+            }
+            Self::Used { limit, from, until, by } => used(state, limit, *from, *until, *by),
+            Self::Carried { rule, fraction } => {
+                state.fractions.retain(|known| known.rule != *rule);
+                if !fraction.is_zero() {
+                    state.fractions.push(Fraction { rule: rule.clone(), carried: fraction.normalize() });
+                }
+            }
+            Self::Exposed { campaign, held_out } => state.exposures.push((campaign.clone(), *held_out)),
+            Self::Birthday { birthday, at } => {
+                state.birthday = Some(*birthday);
+                state.birthday_since = Some(*at);
+                state.birthday_next = None;
+            }
+            Self::BirthdayNext { from_year, birthday } => state.birthday_next = Some((*from_year, *birthday)),
+            Self::Gift { campaign, birthday } => {
+                state.gifts.retain(|(known, _)| known != campaign);
+                state.gifts.push((campaign.clone(), *birthday));
+            }
+            Self::Granted { benefit, last_day } => {
+                match state.grants.iter_mut().find(|grant| grant.benefit == *benefit) {
+                    // Of competing extensions the longest.
+                    Some(grant) => grant.last_day = grant.last_day.max(*last_day),
+                    None => state.grants.push(Grant { benefit: benefit.clone(), last_day: *last_day }),
+                }
+            }
+            Self::Waits { currency, event, order_id, earned_on, matures_at, until, version, base } => {
+                let waits = &mut state.purse_for(currency).waits;
+                match waits.iter_mut().find(|wait| wait.event == *event) {
+                    Some(wait) => wait.base = *base,
+                    None => waits.push(Wait {
+                        event: *event,
+                        order_id: order_id.clone(),
+                        earned_on: *earned_on,
+                        matures_at: *matures_at,
+                        until: until.clone(),
+                        version: *version,
+                        base: *base,
+                        lots: Vec::new(),
+                    }),
+                }
+            }
+            Self::Idle { currency, last_day, expires_at } => {
+                state.purse_for(currency).idle = Some((*last_day, *expires_at));
+            }
+            Self::Parked { event } => state.parked.push(event.clone()),
+            Self::Unparked { event } => state.parked.retain(|parked| parked.event != *event),
+        }
+    }
+}
+
+fn measured(state: &mut MemberState, ladder: &Id, measure: &Id, on: Day, by: Amount) {
+    let measures = &mut state.ladder_for(ladder).measures;
+    let place = match measures.iter().position(|known| known.measure == *measure) {
+        Some(place) => place,
+        None => {
+            measures.push(Bucketed { measure: measure.clone(), buckets: Vec::new() });
+            measures.len() - 1
+        }
+    };
+    let buckets = &mut measures[place].buckets;
+    match buckets.binary_search_by_key(&on, |(day, _)| *day) {
+        Ok(found) => {
+            buckets[found].1 += by;
+            if buckets[found].1.is_zero() {
+                buckets.remove(found);
+            }
+        }
+        Err(gap) => buckets.insert(gap, (on, by)),
+    }
+}
+
+fn used(state: &mut MemberState, limit: &CompactString, from: Day, until: Day, by: i64) {
+    let counters = &mut state.counters;
+    match counters.iter_mut().find(|counter| counter.limit == *limit && counter.from == from) {
+        Some(counter) => counter.used += by,
+        None => counters.push(Counter { limit: limit.clone(), from, until, used: by }),
+    }
+    counters.retain(|counter| counter.used != 0);
+}

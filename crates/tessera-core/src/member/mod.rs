@@ -1,0 +1,7 @@
+//! A member's state: one bounded row, a fold of entries and changes.
+
+mod change;
+mod state;
+
+pub use change::{Change, ParkedEvent};
+pub use state::{Bucketed, Counter, Fraction, Grant, Ladder, MemberState, Statistics, Status, StateError};

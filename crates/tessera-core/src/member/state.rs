@@ -1,0 +1,275 @@
+use compact_str::CompactString;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use super::{Change, ParkedEvent};
+use crate::id::MemberId;
+use crate::ledger::{Entry, Purse};
+use crate::program::Id;
+use crate::quantity::{Amount, Points};
+use crate::time::{Day, Instant, MonthDay};
+
+/// Everything decisions need to know about a member. Bounded: it does not grow with the number of events.
+///
+/// What bounds it: lots by days × funders, counters by limits in open windows, tier buckets by two windows, parked
+/// events by [`MemberState::PARKED_MAX`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberState {
+    pub id: MemberId,
+    pub status: Status,
+    pub joined_at: Instant,
+    pub joined_on: Day,
+    /// The latest business time this member has seen; everything due until then is settled.
+    pub clock: Instant,
+    /// Events so far.
+    pub events: u64,
+    /// Entries so far, and the hash of the last.
+    pub entries: u64,
+    pub chain: [u8; 32],
+    pub purses: Vec<Purse>,
+    pub ladders: Vec<Ladder>,
+    pub counters: Vec<Counter>,
+    pub fractions: Vec<Fraction>,
+    pub statistics: Statistics,
+    /// Declared events by type.
+    pub counts: Vec<(Id, u32)>,
+    pub birthday: Option<MonthDay>,
+    /// When the birthday became known.
+    pub birthday_since: Option<Instant>,
+    /// A change of the birthday that holds from the year after its date (P8).
+    pub birthday_next: Option<(i16, MonthDay)>,
+    /// By campaign, the last birthday a gift was given for.
+    pub gifts: Vec<(Id, Day)>,
+    /// Campaigns with a holdout this member has qualified for, and whether they were held out.
+    pub exposures: Vec<(Id, bool)>,
+    pub grants: Vec<Grant>,
+    pub parked: Vec<ParkedEvent>,
+    /// When this member next needs attention, and the version that says so. No fold of anything: `verify` skips it.
+    pub wake_at: Option<Instant>,
+    pub wake_version: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Active,
+    /// A shadow of an order without a member, until somebody claims it.
+    Guest,
+}
+
+impl Status {
+    /// The number stored for it; never changes.
+    pub const fn code(self) -> i64 {
+        match self {
+            Self::Active => 1,
+            Self::Guest => 2,
+        }
+    }
+}
+
+/// Sums that reports and facts read. `purchases` and `spend` are gross of returns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statistics {
+    pub purchases: u32,
+    pub spend: Amount,
+    pub returns: u32,
+    pub returned: Amount,
+    pub last_purchase: Option<Day>,
+    /// Business time of the last event from outside.
+    pub last_event: Option<Instant>,
+}
+
+/// A member's place on one ladder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ladder {
+    pub id: Id,
+    pub level: Id,
+    pub since: Instant,
+    /// A level kept whatever the measures say, until an instant: the result of a review.
+    pub floor: Option<(Id, Instant)>,
+    /// By measure, what counted, by the first day of its bucket.
+    pub measures: Vec<Bucketed>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucketed {
+    pub measure: Id,
+    /// Sorted by day; no bucket is zero.
+    pub buckets: Vec<(Day, Amount)>,
+}
+
+impl Ladder {
+    /// The sum of a measure over days `from..until`.
+    pub fn sum(&self, measure: &Id, from: Day, until: Day) -> Amount {
+        let known = self.measures.iter().find(|known| known.measure == *measure);
+        let buckets = known.into_iter().flat_map(|known| &known.buckets);
+        buckets.filter(|(day, _)| (from..until).contains(day)).map(|(_, amount)| *amount).sum()
+    }
+}
+
+/// How much of a limit is used in one window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counter {
+    pub limit: CompactString,
+    /// The window: its first day, and the first day behind it.
+    pub from: Day,
+    pub until: Day,
+    pub used: i64,
+}
+
+/// What rounding cut off and the next event gets (M2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fraction {
+    pub rule: CompactString,
+    #[serde(with = "rust_decimal::serde::str")]
+    pub carried: Decimal,
+}
+
+/// A benefit given by a rule, until the end of a day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    pub benefit: Id,
+    pub last_day: Day,
+}
+
+/// A stored state that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the stored state of a member cannot be read: `tessera verify` rebuilds it from the ledger")]
+pub struct StateError;
+
+/// The first byte of a stored state.
+const FORMAT: u8 = 1;
+
+impl MemberState {
+    /// Events that name an order nobody has seen yet; one more is refused.
+    pub const PARKED_MAX: usize = 50;
+
+    pub fn new(id: MemberId, status: Status, joined_at: Instant, joined_on: Day) -> Self {
+        Self {
+            id,
+            status,
+            joined_at,
+            joined_on,
+            clock: joined_at,
+            events: 0,
+            entries: 0,
+            chain: [0; 32],
+            purses: Vec::new(),
+            ladders: Vec::new(),
+            counters: Vec::new(),
+            fractions: Vec::new(),
+            statistics: Statistics::default(),
+            counts: Vec::new(),
+            birthday: None,
+            birthday_since: None,
+            birthday_next: None,
+            gifts: Vec::new(),
+            exposures: Vec::new(),
+            grants: Vec::new(),
+            parked: Vec::new(),
+            wake_at: None,
+            wake_version: 0,
+        }
+    }
+
+    /// The compact form that is stored: a format byte, then postcard.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let buffer = Vec::with_capacity(512);
+        let mut bytes = buffer;
+        bytes.push(FORMAT);
+        match postcard::to_extend(self, bytes) {
+            Ok(bytes) => bytes,
+            // Writing to memory cannot fail, and every field of the state is serializable.
+            Err(_) => vec![FORMAT],
+        }
+    }
+
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
+        match bytes.split_first() {
+            Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| StateError),
+            _ => Err(StateError),
+        }
+    }
+
+    pub fn purse(&self, currency: &str) -> Option<&Purse> {
+        self.purses.iter().find(|purse| purse.currency == *currency)
+    }
+
+    fn purse_mut(&mut self, currency: &Id) -> &mut Purse {
+        let place = match self.purses.binary_search_by(|purse| purse.currency.cmp(currency)) {
+            Ok(place) => return &mut self.purses[place],
+            Err(place) => place,
+        };
+        self.purses.insert(place, Purse::new(currency.clone()));
+        &mut self.purses[place]
+    }
+
+    pub fn ladder(&self, ladder: &str) -> Option<&Ladder> {
+        self.ladders.iter().find(|known| known.id == *ladder)
+    }
+
+    /// Used so far of a limit in the window that begins on a day.
+    pub fn used(&self, limit: &str, from: Day) -> i64 {
+        let counter = self.counters.iter().find(|counter| counter.limit == limit && counter.from == from);
+        counter.map_or(0, |counter| counter.used)
+    }
+
+    pub fn fraction(&self, rule: &str) -> Decimal {
+        let carried = self.fractions.iter().find(|fraction| fraction.rule == rule);
+        carried.map_or(Decimal::ZERO, |fraction| fraction.carried)
+    }
+
+    pub fn issued(&self, currency: &str) -> Points {
+        self.purse(currency).map_or(Points::ZERO, |purse| purse.totals.issued)
+    }
+
+    /// Folds an entry: balances, lots and the chain.
+    pub fn apply_entry(&mut self, entry: &Entry) {
+        self.purse_mut(&entry.currency).apply(entry);
+        self.entries = entry.seq;
+        self.chain = entry.hash;
+    }
+
+    /// Begins an event: the clock moves unless the event is backdated, windows that ended are forgotten.
+    pub fn begin_event(&mut self, effective_at: Instant, day: Day) {
+        self.events += 1;
+        if effective_at >= self.clock {
+            self.clock = effective_at;
+            self.counters.retain(|counter| counter.until > day);
+            self.grants.retain(|grant| grant.last_day >= day);
+        }
+    }
+
+    /// Folds a change.
+    pub fn apply_change(&mut self, change: &Change) {
+        change.apply(self);
+    }
+
+    pub(super) fn purse_for(&mut self, currency: &Id) -> &mut Purse {
+        self.purse_mut(currency)
+    }
+
+    pub(super) fn ladder_for(&mut self, ladder: &Id) -> &mut Ladder {
+        let place = match self.ladders.binary_search_by(|known| known.id.cmp(ladder)) {
+            Ok(place) => return &mut self.ladders[place],
+            Err(place) => place,
+        };
+        let fresh = Ladder {
+            id: ladder.clone(),
+            level: Id::default(),
+            since: self.joined_at,
+            floor: None,
+            measures: Vec::new(),
+        };
+        self.ladders.insert(place, fresh);
+        &mut self.ladders[place]
+    }
+
+    /// The same state without what is no fold of the ledger, for comparing.
+    #[must_use]
+    pub fn comparable(mut self) -> Self {
+        self.wake_at = None;
+        self.wake_version = 0;
+        self
+    }
+}

@@ -1,0 +1,297 @@
+//! From a definition to what decides: expressions compiled, rules indexed by trigger, names resolved.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use compact_str::{CompactString, format_compact};
+use rust_decimal::Decimal;
+
+use super::definition::*;
+use super::limits::Limits;
+use super::validate::Checker;
+use super::{Id, Node, Problem, Share};
+use crate::expression::{EventFields, Expected, Expression, Fact, RootTypes};
+use crate::quantity::{Currency, Rounding};
+use crate::time::Calendar;
+
+/// A published version, ready to decide.
+#[derive(Debug)]
+pub struct Program {
+    pub version: u32,
+    pub definition: Definition,
+    pub calendar: Calendar,
+    pub money: Currency,
+    /// By priority, highest first, then by name.
+    pub campaigns: Vec<Campaign>,
+    triggers: BTreeMap<Id, Trigger>,
+    pub ladders: Vec<LadderRules>,
+}
+
+/// The campaigns that look at one event type, and all that their expressions read.
+#[derive(Debug, Default)]
+pub struct Trigger {
+    pub campaigns: Vec<usize>,
+    pub facts: BTreeSet<Fact>,
+    pub fields: EventFields,
+}
+
+#[derive(Debug)]
+pub struct Campaign {
+    pub id: Id,
+    pub trigger: Id,
+    /// Base earning: the tier's rate, and it counts to tiers.
+    pub is_base: bool,
+    pub active: bool,
+    pub schedule: Schedule,
+    pub audience: Option<Expression>,
+    pub holdout: Option<Share>,
+    pub budget: Vec<(Id, i64)>,
+    pub limits: Limits,
+    /// Funders with their weights; the program itself has no name.
+    pub funders: Vec<(Option<Id>, i128)>,
+    pub days_before: i32,
+    pub rules: Vec<Rule>,
+}
+
+#[derive(Debug)]
+pub struct Rule {
+    /// `campaign/2`, the third rule.
+    pub key: CompactString,
+    pub each: bool,
+    pub when: Option<Expression>,
+    pub award: Option<Award>,
+    pub extra: Option<Extra>,
+    pub spend: Option<SpendAction>,
+    pub issue: Option<Id>,
+    pub grant: Option<GrantAction>,
+    pub limits: Limits,
+}
+
+#[derive(Debug)]
+pub struct Award {
+    pub currency: Id,
+    pub amount: Expression,
+    pub rounding: Rounding,
+    pub per: RoundPer,
+    pub fraction: Fraction,
+    pub base: Base,
+    /// Units of the currency in one: 100 for a scale of 2.
+    pub unit: Decimal,
+}
+
+#[derive(Debug)]
+pub struct Extra {
+    pub currency: Id,
+    pub times: Decimal,
+    pub of: Option<Id>,
+    pub rounding: Rounding,
+}
+
+/// A ladder with its measures by name.
+#[derive(Debug)]
+pub struct LadderRules {
+    pub id: Id,
+    pub measures: Vec<(Id, Measure)>,
+    pub window: TierWindow,
+    pub holds_to: HoldsTo,
+    pub down: Down,
+    pub crossing: Crossing,
+    pub return_undoes: ReturnUndoes,
+    /// Lowest first.
+    pub levels: Vec<LevelDefinition>,
+}
+
+impl LadderRules {
+    /// A level's place, the base being 0; a level that the version does not know is base.
+    pub fn rank(&self, level: &Id) -> usize {
+        self.levels.iter().position(|known| known.id == *level).unwrap_or(0)
+    }
+
+    pub fn level(&self, rank: usize) -> &LevelDefinition {
+        &self.levels[rank.min(self.levels.len() - 1)]
+    }
+}
+
+impl Program {
+    /// Compiles and checks. The program is `None` when a finding is an error.
+    pub(super) fn compile(definition: &Definition, tree: &Node, version: u32) -> (Option<Self>, Vec<Problem>) {
+        let mut checker = Checker::new(tree);
+        checker.definition(definition);
+        let calendar = match Calendar::new(&definition.timezone, definition.day_starts) {
+            Ok(calendar) => Some(calendar),
+            Err(error) => {
+                checker.error(&["timezone"], error.to_string());
+                None
+            }
+        };
+        let money = Currency::from_code(&definition.currency);
+        if money.is_none() {
+            let message = format!("`{}` is no ISO 4217 currency such as VND, THB or USD", definition.currency);
+            checker.error(&["currency"], message);
+        }
+        let mut campaigns: Vec<Campaign> = definition
+            .campaigns
+            .iter()
+            .map(|(id, campaign)| compile_campaign(definition, id, campaign, &mut checker))
+            .collect();
+        campaigns.sort_by(|left, right| {
+            let priority = |campaign: &Campaign| definition.campaigns[&campaign.id].priority;
+            priority(right).cmp(&priority(left)).then(left.id.cmp(&right.id))
+        });
+        let ladders: Vec<LadderRules> = definition.tiers.iter().map(|(id, ladder)| compile_ladder(id, ladder)).collect();
+        super::lint::lint(definition, &campaigns, &mut checker);
+        let findings = checker.findings();
+        let (Some(calendar), Some(money)) = (calendar, money) else { return (None, findings) };
+        if findings.iter().any(Problem::is_error) {
+            return (None, findings);
+        }
+        let triggers = index(&campaigns);
+        let definition = definition.clone();
+        (Some(Self { version, definition, calendar, money, campaigns, triggers, ladders }), findings)
+    }
+
+    /// The campaigns of an event type; none for types no campaign looks at.
+    pub fn trigger(&self, kind: &str) -> Option<&Trigger> {
+        self.triggers.get(kind)
+    }
+
+    pub fn campaign(&self, id: &str) -> Option<&Campaign> {
+        self.campaigns.iter().find(|campaign| campaign.id == *id)
+    }
+
+    pub fn ladder(&self, id: &str) -> Option<&LadderRules> {
+        self.ladders.iter().find(|ladder| ladder.id == *id)
+    }
+
+    pub fn currency(&self, id: &str) -> Option<&CurrencyDefinition> {
+        self.definition.currencies.get(id)
+    }
+}
+
+fn index(campaigns: &[Campaign]) -> BTreeMap<Id, Trigger> {
+    let mut triggers: BTreeMap<Id, Trigger> = BTreeMap::new();
+    for (place, campaign) in campaigns.iter().enumerate() {
+        let trigger = triggers.entry(campaign.trigger.clone()).or_default();
+        trigger.campaigns.push(place);
+        let expressions = campaign.audience.iter().chain(campaign.rules.iter().flat_map(|rule| {
+            rule.when.iter().chain(rule.award.iter().map(|award| &award.amount))
+        }));
+        for expression in expressions {
+            trigger.facts.extend(expression.facts.iter().cloned());
+            trigger.fields.merge(&expression.fields);
+        }
+        trigger.fields.items |= campaign.rules.iter().any(|rule| rule.each);
+    }
+    triggers
+}
+
+fn compile_campaign(definition: &Definition, id: &Id, campaign: &CampaignDefinition, checker: &mut Checker<'_>) -> Campaign {
+    let types = RootTypes::for_trigger(definition, campaign.trigger.as_str(), false);
+    let path = ["campaigns", id.as_str(), "audience"];
+    let audience = campaign.audience.as_ref();
+    let audience = audience.and_then(|formula| checker.expression(&path, formula, &types, Expected::Truth));
+    let program_share: Decimal = Decimal::ONE - campaign.funded_by.values().map(|share| share.decimal()).sum::<Decimal>();
+    let shares = campaign.funded_by.iter().map(|(funder, share)| (Some(funder.clone()), share.decimal()));
+    let funders = shares.chain([(None, program_share)]).filter(|(_, share)| *share > Decimal::ZERO);
+    let is_base = match campaign.earning {
+        Some(earning) => earning == Earning::Base,
+        None => {
+            campaign.trigger == *"purchase"
+                && campaign.schedule.is_none()
+                && campaign.audience.is_none()
+                && campaign.budget.is_empty()
+                && campaign.holdout.is_none()
+        }
+    };
+    let rules = campaign.rules.iter().enumerate();
+    let rules: Vec<Rule> = rules.map(|(place, rule)| compile_rule(definition, id, campaign, place, rule, checker)).collect();
+    let fixed = rules.iter().all(Rule::is_fixed);
+    Campaign {
+        id: id.clone(),
+        trigger: campaign.trigger.clone(),
+        is_base,
+        active: campaign.active,
+        schedule: campaign.schedule.clone().unwrap_or_default(),
+        audience,
+        holdout: campaign.holdout,
+        budget: campaign.budget.iter().map(|(currency, most)| (currency.clone(), *most)).collect(),
+        limits: Limits::compile(campaign.limit.as_ref(), fixed),
+        funders: funders.map(|(funder, share)| (funder, weight(share))).collect(),
+        days_before: campaign.days_before,
+        rules,
+    }
+}
+
+/// A share as a whole number of millionths.
+fn weight(share: Decimal) -> i128 {
+    i128::from(Rounding::HalfEven.whole(share * Decimal::from(1_000_000)))
+}
+
+impl Rule {
+    /// Whether it gives the same each time it applies.
+    fn is_fixed(&self) -> bool {
+        self.extra.is_none() && self.award.as_ref().is_none_or(|award| award.amount.constant().is_some())
+    }
+}
+
+fn compile_rule(
+    definition: &Definition,
+    id: &Id,
+    campaign: &CampaignDefinition,
+    place: usize,
+    rule: &RuleDefinition,
+    checker: &mut Checker<'_>,
+) -> Rule {
+    let number = place.to_string();
+    let at = |rest: &[&'static str]| -> Vec<String> {
+        ["campaigns", id.as_str(), "rules", &number].iter().copied().chain(rest.iter().copied()).map(str::to_owned).collect()
+    };
+    let types = RootTypes::for_trigger(definition, campaign.trigger.as_str(), rule.each.is_some());
+    let when = rule.when.as_ref().and_then(|formula| checker.expression_at(&at(&["when"]), formula, &types, Expected::Truth));
+    let award = rule.award.as_ref().and_then(|award| {
+        let amount = checker.expression_at(&at(&["award", "amount"]), &award.amount, &types, Expected::Number)?;
+        let scale = definition.currencies.get(&award.currency).map_or(0, |currency| currency.scale);
+        Some(Award {
+            currency: award.currency.clone(),
+            amount,
+            rounding: award.rounding,
+            per: award.per,
+            fraction: award.fraction,
+            base: award.base.unwrap_or(definition.base),
+            unit: Decimal::from(10_i64.pow(scale.min(6))),
+        })
+    });
+    let extra = rule.extra.as_ref().map(|extra| Extra {
+        currency: extra.currency.clone(),
+        times: extra.times.0,
+        of: extra.of.clone(),
+        rounding: extra.rounding,
+    });
+    let mut compiled = Rule {
+        key: format_compact!("{id}/{place}"),
+        each: rule.each.is_some(),
+        when,
+        award,
+        extra,
+        spend: rule.spend.clone(),
+        issue: rule.issue.as_ref().map(|issue| issue.voucher.clone()),
+        grant: rule.grant.clone(),
+        limits: Limits::default(),
+    };
+    compiled.limits = Limits::compile(rule.limit.as_ref(), compiled.is_fixed());
+    compiled
+}
+
+fn compile_ladder(id: &Id, ladder: &LadderDefinition) -> LadderRules {
+    let single = ladder.measure.iter().map(|measure| (Id::default(), measure.clone()));
+    let named = ladder.measures.iter().map(|(name, measure)| (name.clone(), measure.clone()));
+    LadderRules {
+        id: id.clone(),
+        measures: single.chain(named).collect(),
+        window: ladder.window,
+        holds_to: ladder.holds_to,
+        down: ladder.down,
+        crossing: ladder.crossing,
+        return_undoes: ladder.return_undoes,
+        levels: ladder.levels.clone(),
+    }
+}

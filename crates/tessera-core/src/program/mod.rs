@@ -1,0 +1,69 @@
+//! A loyalty program as a document: read, checked, compiled, compared.
+
+mod compile;
+mod decode;
+mod definition;
+mod diff;
+mod limits;
+mod lint;
+mod node;
+mod problem;
+mod scalar;
+mod validate;
+mod version;
+
+pub use compile::{Award, Campaign, Extra, LadderRules, Program, Rule, Trigger};
+pub use definition::*;
+pub use diff::{Difference, difference};
+pub use limits::{CapRule, Limits};
+pub use node::{DOCUMENT_BYTES_MAX, Node, Position};
+pub use problem::{Problem, Severity, nearest};
+pub use scalar::{Exact, Formula, Id, IdProblem, Share, Texts};
+pub use version::Versions;
+
+/// The JSON Schema of a program document, for editors and other tools.
+pub fn json_schema() -> serde_json::Value {
+    let mut schema = schemars::schema_for!(Definition);
+    schema.insert("title".to_owned(), "Tessera program".into());
+    schema.insert("$id".to_owned(), "https://tessera.example/program.schema.json".into());
+    schema.to_value()
+}
+
+/// A document that was read and found valid.
+#[derive(Clone, Debug)]
+pub struct Document {
+    pub tree: Node,
+    pub definition: Definition,
+    /// Warnings only.
+    pub findings: Vec<Problem>,
+}
+
+/// Reads a YAML or JSON text and checks it, or lists every mistake in the order of its lines.
+pub fn read_document(text: &str) -> Result<Document, Vec<Problem>> {
+    let tree = node::read(text).map_err(|problem| vec![problem])?;
+    let definition: Definition = decode::decode(&tree, explain_unknown)?;
+    let (_, mut findings) = Program::compile(&definition, &tree, 0);
+    findings.sort_by(|left, right| left.at.cmp(&right.at).then(left.message.cmp(&right.message)));
+    findings.dedup();
+    if findings.iter().any(Problem::is_error) {
+        return Err(findings);
+    }
+    Ok(Document { tree, definition, findings })
+}
+
+/// Reads a text that is already published, for deciding.
+pub fn load_program(text: &str, version: u32) -> Result<Program, Vec<Problem>> {
+    let document = read_document(text)?;
+    let (program, findings) = Program::compile(&document.definition, &document.tree, version);
+    program.ok_or(findings)
+}
+
+/// What to say of a key that belongs to a feature still to come.
+fn explain_unknown(path: &[String], key: &str) -> Option<String> {
+    let in_rule = path.len() == 4 && path[0] == "campaigns" && path[2] == "rules";
+    if path.is_empty() && LATER_SECTIONS.contains(&key) {
+        return Some(format!("`{key}` is not supported by this version yet: leave the section out"));
+    }
+    (in_rule && LATER_ACTIONS.contains(&key))
+        .then(|| format!("`{key}` is not supported by this version yet: leave the action out"))
+}
