@@ -1,0 +1,23 @@
+//! Everything between the pure core and the outside world: the executor that decides and writes in batches, programs and
+//! their versions, keys and personal data, import, reports, verification, wake-ups.
+
+pub mod access;
+pub mod clock;
+pub mod engine;
+pub mod executor;
+pub mod identifier;
+pub mod profile;
+pub mod programs;
+pub mod query;
+pub mod record;
+pub mod relay;
+pub mod report;
+pub mod scheduler;
+pub mod secret;
+pub mod submission;
+pub mod transfer;
+pub mod verify;
+
+pub use engine::{Engine, EngineError};
+/// What reading and writing may end in, for those who only see the engine.
+pub use tessera_store::StoreError;

@@ -4,9 +4,9 @@ use rust_decimal::Decimal;
 
 use super::evaluate::{Applied, Look};
 use crate::event::Order;
-use crate::expression::{EvaluationError, EventScope};
+use crate::expression::{EvaluationError, EventScope, Scope};
 use crate::program::{Award, Campaign, Crossing, Exact, Extras, Fraction, Id, LadderRules, Measure, RoundPer, Rule};
-use crate::quantity::{Amount, apportion};
+use crate::quantity::{Amount, Points, Rounding, apportion};
 
 /// What an award rule gives for one event.
 #[derive(Clone, Debug)]
@@ -35,15 +35,15 @@ pub(super) fn worth(
         (Some(lines), ..) => by_item(award, lines, scope)?,
         (None, RoundPer::Line, Some(order)) if count > 0 => by_net_of_line(award, order, scope)?,
         _ => {
-            let raw = award.amount.number(scope.scope())? * award.unit;
+            let raw = units(award, scope.scope())?;
             return Ok(whole_order(look, campaign, rule, award, raw, rate, count));
         }
     };
     let mut worth = Worth { amount: 0, exact: Decimal::ZERO, fraction: Decimal::ZERO, rate, by_line: vec![0; count.max(1)] };
-    worth.exact = parts.iter().map(|(_, raw)| *raw * rate).sum();
+    worth.exact = parts.iter().map(|(_, raw)| times(*raw, rate)).sum();
     if award.per == RoundPer::Line {
         for (index, raw) in &parts {
-            let rounded = award.rounding.whole(*raw * rate).max(0);
+            let rounded = whole(award.rounding, times(*raw, rate));
             worth.by_line[*index] += rounded;
             worth.amount += rounded;
         }
@@ -57,15 +57,32 @@ pub(super) fn worth(
     Ok(worth)
 }
 
+/// What a formula gives, in the currency's smallest units; beyond any number of points it makes no difference how far.
+fn units(award: &Award, scope: &Scope) -> Result<Decimal, EvaluationError> {
+    Ok(times(award.amount.number(scope)?, award.unit))
+}
+
+/// A product; no number of points is larger than the largest, so that sums of products stay exact.
+fn times(left: Decimal, right: Decimal) -> Decimal {
+    let most = Decimal::from(Points::MAX.get());
+    let beyond = if left.is_sign_negative() == right.is_sign_negative() { most } else { -most };
+    left.checked_mul(right).unwrap_or(beyond).clamp(-most, most)
+}
+
+/// A whole number of points, never below zero.
+fn whole(rounding: Rounding, exact: Decimal) -> i64 {
+    rounding.whole(exact).clamp(0, Points::MAX.get())
+}
+
 fn by_item(award: &Award, lines: &[usize], scope: &mut EventScope) -> Result<Vec<(usize, Decimal)>, EvaluationError> {
-    lines.iter().map(|index| Ok((*index, award.amount.number(scope.with_item(*index))? * award.unit))).collect()
+    lines.iter().map(|index| Ok((*index, units(award, scope.with_item(*index))?))).collect()
 }
 
 fn by_net_of_line(award: &Award, order: &Order, scope: &EventScope) -> Result<Vec<(usize, Decimal)>, EvaluationError> {
     let nets = order.net_by_line(&award.base).into_iter().enumerate();
     let worths = nets.map(|(index, net)| {
         scope.set_net(net.to_decimal());
-        Ok((index, award.amount.number(scope.scope())? * award.unit))
+        Ok((index, units(award, scope.scope())?))
     });
     worths.collect()
 }
@@ -74,9 +91,10 @@ fn whole_order(look: &Look<'_>, campaign: &Campaign, rule: &Rule, award: &Award,
     let exact = match marginal_ladder(look, campaign, award) {
         Some((ladder, measured)) => {
             let net = look.order.map_or(Amount::ZERO, |order| order.net(&award.base));
-            marginal(ladder, &award.currency, measured, raw, net)
+            let held = look.basis.levels.get(&ladder.id).map_or(0, |level| ladder.rank(level));
+            marginal(ladder, award, held, measured, raw, net)
         }
-        None => raw * rate,
+        None => times(raw, rate),
     };
     let mut worth = Worth { amount: 0, exact, fraction: Decimal::ZERO, rate, by_line: Vec::new() };
     round(look, rule, award, &mut worth);
@@ -97,7 +115,7 @@ fn round(look: &Look<'_>, rule: &Rule, award: &Award, worth: &mut Worth) {
         Fraction::Drop => Decimal::ZERO,
     };
     let exact = worth.exact.max(Decimal::ZERO) + carried;
-    worth.amount = award.rounding.whole(exact).max(0);
+    worth.amount = whole(award.rounding, exact);
     worth.fraction = exact - Decimal::from(worth.amount);
 }
 
@@ -107,7 +125,7 @@ fn shared(amount: i64, weights: &[i128]) -> Vec<i64> {
 }
 
 fn millionths(value: Decimal) -> i128 {
-    i128::from(crate::quantity::Rounding::HalfEven.whole(value * Decimal::from(1_000_000)))
+    i128::from(Rounding::HalfEven.whole(value.checked_mul(Decimal::from(1_000_000)).unwrap_or(value)))
 }
 
 /// The rate of the member's level before the event (T5); of several ladders the highest.
@@ -135,28 +153,29 @@ fn marginal_ladder<'a>(look: &Look<'a>, campaign: &Campaign, award: &Award) -> O
     })
 }
 
-/// T5 `marginal`: each part of the order at the rate of the level it falls into.
-fn marginal(ladder: &LadderRules, currency: &Id, measured: Amount, raw: Decimal, net: Amount) -> Decimal {
+/// T5 `marginal`: each part of the order at the rate of the level it falls into, from the level that is held on.
+fn marginal(ladder: &LadderRules, award: &Award, held: usize, measured: Amount, raw: Decimal, net: Amount) -> Decimal {
     let by_spend = matches!(ladder.measures.first(), Some((_, Measure::Spend)));
     let threshold = |rank: usize| ladder.levels.get(rank).and_then(|level| level.at.of.first()).map(|(_, at)| at.0);
-    let rate = |rank: usize| ladder.level(rank).rate.get(currency).map_or(Decimal::ONE, |Exact(rate)| *rate);
+    let rate = |rank: usize| ladder.level(rank).rate.get(&award.currency).map_or(Decimal::ONE, |Exact(rate)| *rate);
     let mut reached = measured.to_decimal();
-    let mut rank = (0..ladder.levels.len()).rev().find(|rank| threshold(*rank).is_some_and(|at| at <= reached)).unwrap_or(0);
+    let by_measure = (0..ladder.levels.len()).rev().find(|rank| threshold(*rank).is_some_and(|at| at <= reached)).unwrap_or(0);
+    let mut rank = held.max(by_measure);
     let (mut rest, mut total) = (raw, Decimal::ZERO);
-    let per_money = if net.is_zero() { Decimal::ZERO } else { raw / net.to_decimal() };
+    let per_money = raw.checked_div(net.to_decimal()).unwrap_or_default();
     while let Some(next) = threshold(rank + 1) {
         let missing = next - reached;
-        // How much of the unrated points it takes to the next threshold.
-        let step = if by_spend { missing * per_money } else { missing.checked_div(rate(rank)).unwrap_or(Decimal::MAX) };
-        if rest <= step {
+        // How many of the unrated points it takes to the next threshold.
+        let unrated = if by_spend { times(missing, per_money) } else { times(missing, award.unit).checked_div(rate(rank)).unwrap_or(rest) };
+        if rest <= unrated {
             break;
         }
-        total += step * rate(rank);
-        rest -= step;
+        total += times(unrated, rate(rank));
+        rest -= unrated;
         reached = next;
         rank += 1;
     }
-    total + rest * rate(rank)
+    total + times(rest, rate(rank))
 }
 
 /// Works out every extra from the rounded base of the lines it is about, as several extras add up (C7).
@@ -170,34 +189,51 @@ pub(super) fn extras(look: &Look<'_>, applied: &mut [Applied<'_>]) {
         for line in 0..lines {
             let about: Vec<usize> = (0..applied.len()).filter(|index| is_about(&applied[*index], currency, line)).collect();
             let base = |index: usize| base_of(applied, index, line);
-            let times = |index: usize| applied[index].rule.extra.as_ref().map_or(Decimal::ONE, |extra| extra.times);
+            let factor = |index: usize| applied[index].rule.extra.as_ref().map_or(Decimal::ONE, |extra| extra.times);
             match stacking.extras {
                 Extras::Add => {
                     for index in about {
-                        exact[index] += (times(index) - Decimal::ONE) * base(index);
+                        exact[index] += times(factor(index) - Decimal::ONE, base(index));
                     }
                 }
                 Extras::Highest => {
                     // Of equal ones the first, which is the first by priority, then name.
-                    let best = about.into_iter().rev().max_by(|left, right| times(*left).cmp(&times(*right)));
+                    let best = about.into_iter().rev().max_by(|left, right| factor(*left).cmp(&factor(*right)));
                     if let Some(index) = best {
-                        exact[index] += (times(index) - Decimal::ONE) * base(index);
+                        exact[index] += times(factor(index) - Decimal::ONE, base(index));
                     }
                 }
                 Extras::Product => {
                     let most = stacking.extras_max.map_or(Decimal::MAX, |most| most.0);
-                    let mut factor = Decimal::ONE;
+                    let mut so_far = Decimal::ONE;
                     for index in about {
-                        let next = (factor * times(index)).min(most.max(Decimal::ONE));
-                        exact[index] += (next - factor) * base(index);
-                        factor = next;
+                        let next = times(so_far, factor(index)).min(most.max(Decimal::ONE));
+                        exact[index] += times(next - so_far, base(index));
+                        so_far = next;
                     }
                 }
             }
         }
     }
-    for (found, exact) in applied.iter_mut().zip(exact) {
-        found.extra = found.rule.extra.as_ref().map(|extra| extra.rounding.whole(exact).max(0));
+    share_out(applied, &exact);
+}
+
+/// Makes the extras of each currency whole together, rounded as the first of them says, and shares the sum out by
+/// largest remainder (C7).
+fn share_out(applied: &mut [Applied<'_>], exact: &[Decimal]) {
+    let mut places: std::collections::BTreeMap<&Id, Vec<usize>> = std::collections::BTreeMap::new();
+    for (place, found) in applied.iter().enumerate() {
+        if let Some(extra) = &found.rule.extra {
+            places.entry(&extra.currency).or_default().push(place);
+        }
+    }
+    for places in places.into_values() {
+        let rounding = applied[places[0]].rule.extra.as_ref().map(|extra| extra.rounding).unwrap_or_default();
+        let sum = whole(rounding, places.iter().map(|place| exact[*place]).sum());
+        let weights: Vec<i128> = places.iter().map(|place| millionths(exact[*place])).collect();
+        for (place, part) in places.iter().zip(shared(sum, &weights)) {
+            applied[*place].extra = Some(part);
+        }
     }
 }
 

@@ -74,17 +74,21 @@ pub(super) mod key {
     pub fn is_pool(key: &str) -> bool {
         key.starts_with("pool:")
     }
+    /// The window a limit is counted in; none for budgets and limits that no window closes.
+    pub fn window(key: &str) -> Option<Window> {
+        let (before, last) = key.rsplit_once('/')?;
+        let dated = is_pool(key) && last.parse::<Day>().is_ok();
+        let name = if dated { before.rsplit_once('/')?.1 } else { last };
+        Window::ALL.into_iter().find(|window| window.name() == name)
+    }
 }
 
 /// Where used-up limits are looked up.
 pub(super) trait Usage {
+    /// Used of a member's limit in the window that begins on a day.
     fn used(&self, limit: &str, from: Day) -> i64;
-}
-
-impl Usage for MemberState {
-    fn used(&self, limit: &str, from: Day) -> i64 {
-        Self::used(self, limit, from)
-    }
+    /// Used of a pool, over all members.
+    fn pool(&self, pool: &str) -> i64;
 }
 
 /// Each limit and budget of a program on one day: its key, its window, and the most it allows.
@@ -123,15 +127,9 @@ pub(super) fn pool_names(program: &Program, day: Day) -> Vec<CompactString> {
     limits(program, day).into_iter().map(|(key, ..)| key).filter(|key| key::is_pool(key)).collect()
 }
 
-/// The basis for one event: `before` is the member as they were at its business time.
-pub(super) fn basis(
-    program: &Program,
-    kind: &str,
-    before: &MemberState,
-    usage: &dyn Usage,
-    pools: &BTreeMap<CompactString, i64>,
-    at: Instant,
-) -> Basis {
+/// The basis for one event: `before` is the member as they were at its business time, `now` as they are, to whom it
+/// posts.
+pub(super) fn basis(program: &Program, kind: &str, before: &MemberState, now: &MemberState, usage: &dyn Usage, at: Instant) -> Basis {
     let day = program.calendar.day(at);
     let mut basis = Basis { version: program.version, at, day, ..Basis::default() };
     let Some(trigger) = program.trigger(kind) else { return basis };
@@ -139,8 +137,8 @@ pub(super) fn basis(
         basis.facts.insert(fact.clone(), fact_value(program, before, fact, day));
     }
     for ladder in &program.ladders {
-        let level = before.ladder(ladder.id.as_str()).map_or_else(|| ladder.level(0).id.clone(), |known| known.level.clone());
-        basis.levels.insert(ladder.id.clone(), level);
+        let level = ladder.level(standing::rank(ladder, before));
+        basis.levels.insert(ladder.id.clone(), level.id.clone());
         if ladder.crossing == Crossing::Marginal
             && let [(measure, _)] = ladder.measures.as_slice()
         {
@@ -152,13 +150,13 @@ pub(super) fn basis(
     for (key, window, most) in limits(program, day) {
         let used = match window {
             Some(window) => usage.used(&key, day.start_of(window)),
-            None => pools.get(&key).copied().unwrap_or(0),
+            None => usage.pool(&key),
         };
         basis.rooms.insert(key, (most - used).max(0));
     }
     for (id, currency) in &program.definition.currencies {
         if let Some(most) = currency.max_balance {
-            let held = before.purse(id.as_str()).map_or(Points::ZERO, |purse| purse.active() + purse.pending());
+            let held = now.purse(id.as_str()).map_or(Points::ZERO, |purse| purse.active() + purse.pending());
             basis.rooms.insert(key::balance(id), (most - held.get()).max(0));
         }
     }
@@ -202,8 +200,8 @@ pub(super) fn fact_value(program: &Program, member: &MemberState, fact: &Fact, d
         Fact::Debt(currency) => unit(currency, purse(currency).map_or(0, |purse| purse.debt.get())),
         Fact::Issued(currency) => unit(currency, member.issued(currency.as_str()).get()),
         Fact::Tier(ladder) => {
-            let base = || program.ladder(ladder.as_str()).map_or_else(Id::default, |rules| rules.level(0).id.clone());
-            FactValue::Text(member.ladder(ladder.as_str()).map_or_else(base, |known| known.level.clone()))
+            let level = |rules: &crate::program::LadderRules| rules.level(standing::rank(rules, member)).id.clone();
+            FactValue::Text(program.ladder(ladder.as_str()).map_or_else(Id::default, level))
         }
         Fact::Count(kind) => {
             let count = member.counts.iter().find(|(known, _)| known == kind).map_or(0, |(_, count)| *count);

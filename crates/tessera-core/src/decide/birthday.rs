@@ -7,18 +7,25 @@ use crate::member::{Change, MemberState};
 use crate::program::{Id, Versions};
 use crate::time::{Day, Instant, MonthDay};
 
+/// A birthday gift that is due: when, by which campaign, for which birthday.
+pub(super) struct DueGift {
+    pub at: Instant,
+    pub campaign: Id,
+    pub birthday: Day,
+}
+
 /// Birthday gifts not yet given that are due at or before an instant.
-pub(super) fn due(versions: &Versions, member: &MemberState, until: Instant) -> Vec<(Instant, Id)> {
+pub(super) fn due(versions: &Versions, member: &MemberState, until: Instant) -> Vec<DueGift> {
     let (Some(_), Some(since)) = (member.birthday, member.birthday_since) else { return Vec::new() };
     let mut found = Vec::new();
-    for (_, end, program) in versions.within(since, until) {
+    for (from, end, program) in versions.within(since, until) {
         let campaigns = program.campaigns.iter().filter(|campaign| campaign.trigger == *"birthday" && campaign.active);
         for campaign in campaigns {
             let given = member.gifts.iter().find(|(known, _)| *known == campaign.id).map(|(_, day)| *day);
             let since_day = program.calendar.day(since);
             // From the first birthday that can still be given; one is enough, the next follows once it is given.
-            let first_year = given.map_or(since_day.year(), |given| given.year().max(since_day.year()));
-            for year in first_year..first_year.saturating_add(3) {
+            let first_day = program.calendar.day(since.max(from)).max(given.unwrap_or(since_day));
+            for year in first_day.year()..first_day.year().saturating_add(3) {
                 let Some(birthday) = birthday_in(member, year) else { continue };
                 let passed = birthday < since_day || given.is_some_and(|given| birthday <= given);
                 let at = program.calendar.start(birthday.plus(-campaign.days_before)).max(since);
@@ -26,7 +33,7 @@ pub(super) fn due(versions: &Versions, member: &MemberState, until: Instant) -> 
                 let in_force = versions.at(at).version == program.version && at < end;
                 if !passed && in_force {
                     if at <= until {
-                        found.push((at, campaign.id.clone()));
+                        found.push(DueGift { at, campaign: campaign.id.clone(), birthday });
                     }
                     break;
                 }
@@ -46,17 +53,8 @@ fn birthday_in(member: &MemberState, year: i16) -> Option<Day> {
 
 impl Working<'_> {
     /// Gives one campaign's gift for the birthday that is due.
-    pub(super) fn celebrate(&mut self, campaign: &Id, at: Instant) {
+    pub(super) fn celebrate(&mut self, campaign: &Id, birthday: Day, at: Instant) {
         self.open("birthday", EventStatus::Derived, at, None);
-        let program = self.program.clone();
-        let Some(rules) = program.campaign(campaign.as_str()) else { return };
-        // The birthday this is for: the first that is not before the day of giving.
-        let day = self.day();
-        let years = [day.year(), day.year() + 1];
-        let birthday = years.into_iter().filter_map(|year| birthday_in(&self.state, year)).find(|birthday| {
-            *birthday >= day || birthday.plus(-rules.days_before) == day
-        });
-        let birthday = birthday.unwrap_or(day);
         self.change(Change::Gift { campaign: campaign.clone(), birthday });
         self.run_trigger("birthday", &Vec::new(), at, Some(campaign));
         self.follow_causes();
@@ -66,13 +64,16 @@ impl Working<'_> {
     pub(super) fn note_birthday(&mut self, profile: &Profile) -> Result<(), Rejected> {
         let Some(birthday) = profile.birthday else { return Ok(()) };
         let birthday: MonthDay = birthday.0;
-        if self.state.birthday == Some(birthday) && self.state.birthday_next.is_none() {
+        let known = self.state.birthday_next.map(|(_, birthday)| birthday).or(self.state.birthday);
+        if known == Some(birthday) {
             return Ok(());
         }
         if self.state.gifts.is_empty() {
             self.change(Change::Birthday { birthday, at: self.at() });
         } else {
-            let from_year = self.day().year() + 1;
+            // The birthday of this year, or one given ahead for the next, is not celebrated twice.
+            let given = self.state.gifts.iter().map(|(_, birthday)| birthday.year()).max();
+            let from_year = self.day().year().max(given.unwrap_or(0)) + 1;
             self.change(Change::BirthdayNext { from_year, birthday });
         }
         Ok(())

@@ -61,7 +61,7 @@ impl Working<'_> {
             return;
         }
         let standings = self.standings();
-        let basis = self.basis(kind, at);
+        let basis = self.basis_now(kind, at);
         let evaluation = self.evaluate(kind, None, data, &basis, only);
         self.give(&evaluation, None);
         self.judge_tiers(&standings);

@@ -11,11 +11,11 @@ use rust_decimal::Decimal;
 use super::Basis;
 use super::award::{self, Worth};
 use super::basis::key;
-use super::stacking;
+use super::{holdout, stacking};
 use super::trace::{Reason, RuleTrace};
 use crate::event::{FieldValues, Order};
 use crate::expression::EventScope;
-use crate::program::{Campaign, Id, Limits, Program, Rule};
+use crate::program::{Base, Campaign, Id, Limits, Program, Rule};
 use crate::time::Window;
 
 /// What is looked at.
@@ -39,11 +39,20 @@ pub(super) struct Evaluation {
     pub actions: Vec<Action>,
     /// How much of each limit and budget is used, and whether a return gives it back (C2).
     pub usage: BTreeMap<CompactString, Use>,
-    /// Fractions to carry on (M2), by rule.
-    pub fractions: Vec<(CompactString, Decimal)>,
-    /// Offers with a holdout that this event qualified for, and whether the member is held out.
-    pub exposures: Vec<(Id, bool)>,
+    /// By how much the fraction that a rule carries on changes (M2).
+    pub carried: Vec<(CompactString, Decimal)>,
+    /// Offers from which some are held out that this event qualified for.
+    pub exposures: Vec<Exposure>,
     pub trace: Vec<RuleTrace>,
+}
+
+/// A member came to an offer, or would have (C9).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Exposure {
+    pub campaign: Id,
+    pub held_out: bool,
+    /// What the offer is worth to them, before limits.
+    pub worth: BTreeMap<Id, i64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +116,15 @@ pub(super) struct Applied<'a> {
     pub extra: Option<i64>,
 }
 
+impl<'a> Applied<'a> {
+    /// What it gives before limits, by currency.
+    pub fn worth(&self) -> impl Iterator<Item = (&'a Id, i64)> {
+        let award = self.rule.award.as_ref().zip(self.award.as_ref()).map(|(award, worth)| (&award.currency, worth.amount));
+        let extra = self.rule.extra.as_ref().zip(self.extra).map(|(extra, amount)| (&extra.currency, amount));
+        award.into_iter().chain(extra)
+    }
+}
+
 pub(super) fn evaluate(look: &Look<'_>) -> Evaluation {
     let mut result = Evaluation::default();
     let Some(trigger) = look.program.trigger(look.kind) else { return result };
@@ -119,6 +137,8 @@ pub(super) fn evaluate(look: &Look<'_>) -> Evaluation {
         if look.only.is_some_and(|only| *only != campaign.id) {
             continue;
         }
+        // An audience reads `event.net` as the program counts it; a rule may count otherwise.
+        set_net(look, &look.program.definition.base, &scope);
         if let Err(reason) = gate(look, campaign, &scope) {
             for place in 0..campaign.rules.len() {
                 explain(look, &mut result, campaign, place, reason.clone());
@@ -139,7 +159,8 @@ pub(super) fn evaluate(look: &Look<'_>) -> Evaluation {
             }
         }
     }
-    expose(&applied, &held, &mut result);
+    award::extras(look, &mut applied);
+    expose(look, &applied, &held, &mut result);
     applied.retain(|found| !held.contains(&found.campaign.id));
     award::extras(look, &mut applied);
     for (loser, chosen) in stacking::losers(look.program, &applied) {
@@ -154,12 +175,16 @@ pub(super) fn evaluate(look: &Look<'_>) -> Evaluation {
 }
 
 /// Exposure is noted once per campaign for both groups (C9), only where there is something to measure.
-fn expose(applied: &[Applied<'_>], held: &BTreeSet<&Id>, result: &mut Evaluation) {
-    for found in applied {
+fn expose(look: &Look<'_>, applied: &[Applied<'_>], held: &BTreeSet<&Id>, result: &mut Evaluation) {
+    for found in applied.iter().filter(|found| holdout::is_measured(look.program, found.campaign)) {
         let campaign = &found.campaign.id;
-        let measured = found.campaign.holdout.is_some() || held.contains(campaign);
-        if measured && !result.exposures.iter().any(|(known, _)| known == campaign) {
-            result.exposures.push((campaign.clone(), held.contains(campaign)));
+        let place = result.exposures.iter().position(|known| known.campaign == *campaign).unwrap_or_else(|| {
+            let held_out = held.contains(campaign);
+            result.exposures.push(Exposure { campaign: campaign.clone(), held_out, worth: BTreeMap::new() });
+            result.exposures.len() - 1
+        });
+        for (currency, amount) in found.worth() {
+            *result.exposures[place].worth.entry(currency.clone()).or_insert(0) += amount;
         }
     }
 }
@@ -202,6 +227,12 @@ fn gate(look: &Look<'_>, campaign: &Campaign, scope: &EventScope) -> Result<(), 
     }
 }
 
+fn set_net(look: &Look<'_>, base: &Base, scope: &EventScope) {
+    if let Some(order) = look.order {
+        scope.set_net(order.net(base).to_decimal());
+    }
+}
+
 /// Whether a rule applies, to which lines, and what its award is worth.
 fn matches<'a>(
     look: &Look<'_>,
@@ -211,9 +242,7 @@ fn matches<'a>(
     scope: &mut EventScope,
 ) -> Result<Applied<'a>, Reason> {
     let failed = |error: crate::expression::EvaluationError| Reason::CannotBeWorkedOut { error: error.to_string() };
-    if let Some(net) = look.order.map(|order| order.net(rule.award.as_ref().map_or(&look.program.definition.base, |award| &award.base))) {
-        scope.set_net(net.to_decimal());
-    }
+    set_net(look, rule.award.as_ref().map_or(&look.program.definition.base, |award| &award.base), scope);
     let condition = || rule.when.as_ref().map(|when| when.source().to_owned()).unwrap_or_default();
     let lines = if rule.each {
         let count = look.order.map_or(0, |order| order.items.len());
@@ -264,19 +293,13 @@ fn give(look: &Look<'_>, applied: &[Applied<'_>], result: &mut Evaluation) {
         if let (Some(worth), Some(award)) = (&found.award, &found.rule.award)
             && award.fraction == crate::program::Fraction::Carry
         {
-            result.fractions.push((found.rule.key.clone(), worth.fraction));
+            result.carried.push((found.rule.key.clone(), worth.fraction - look.basis.fraction(&found.rule.key)));
         }
     }
 }
 
 fn give_one(look: &Look<'_>, found: &Applied<'_>, caps: &mut Caps<'_>, result: &mut Evaluation) {
-    let mut parts: Vec<(&Id, i64)> = Vec::new();
-    if let (Some(award), Some(worth)) = (&found.rule.award, &found.award) {
-        parts.push((&award.currency, worth.amount));
-    }
-    if let (Some(extra), Some(amount)) = (&found.rule.extra, found.extra) {
-        parts.push((&extra.currency, amount));
-    }
+    let parts: Vec<(&Id, i64)> = found.worth().collect();
     let acts = found.rule.spend.is_some() || found.rule.issue.is_some() || found.rule.grant.is_some();
     let wanted: i64 = parts.iter().map(|(_, amount)| *amount).sum();
     if wanted == 0 && !acts {

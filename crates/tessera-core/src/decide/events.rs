@@ -1,16 +1,14 @@
 //! What each kind of command does.
 
 use compact_str::CompactString;
-use rust_decimal::Decimal;
 
-use super::evaluate::Evaluation;
 use super::outcome::{Effect, EffectKind, points};
 use super::working::{Posting, Working};
-use super::{Credit, EventStatus, OrderRecord, Rejected};
+use super::{Basis, EventStatus, OrderProgress, OrderRecord, Rejected};
 use crate::event::{Adjustment, Command, FieldValues, Order, Profile, What};
-use crate::ledger::{Account, EntryKind};
+use crate::ledger::{Account, EntryKind, Purse, Wait};
 use crate::member::{Change, MemberState, ParkedEvent, Status};
-use crate::program::{Id, Overdraft};
+use crate::program::{CountsFrom, Id, Overdraft, Program};
 use crate::time::Instant;
 
 impl Working<'_> {
@@ -53,8 +51,8 @@ impl Working<'_> {
     /// Somebody who tells a birthday that is being celebrated gets the gift at once.
     fn birthday_at_once(&mut self) {
         let clock = self.state.clock;
-        for (at, campaign) in super::birthday::due(self.inputs.versions, &self.state, clock) {
-            self.celebrate(&campaign, at.max(clock));
+        for gift in super::birthday::due(self.inputs.versions, &self.state, clock) {
+            self.celebrate(&gift.campaign, gift.birthday, gift.at.max(clock));
         }
     }
 
@@ -67,67 +65,61 @@ impl Working<'_> {
             });
         }
         let basis = self.order_basis(order)?;
-        let record = self.make_order(order, basis, true);
-        self.settle_parked(record)
+        self.open_main("purchase", EventStatus::Applied);
+        let standings = self.standings();
+        let record = self.make_order(order, basis);
+        self.judge_tiers(&standings);
+        self.follow_causes();
+        self.settle_parked(record);
+        Ok(())
     }
 
     /// The basis of a purchase, with the rate of a foreign currency (M5).
-    pub(super) fn order_basis(&mut self, order: &Order) -> Result<super::Basis, Rejected> {
+    pub(super) fn order_basis(&mut self, order: &Order) -> Result<Basis, Rejected> {
         self.program = self.inputs.versions.at(self.at_effective()).clone();
-        let mut basis = self.basis("purchase", self.at_effective());
-        if let Some(rate) = self.exchange_rate(order)? {
-            basis.exchange_rate = Some(compact_str::format_compact!("{rate}"));
-        }
-        Ok(basis)
+        let basis = self.basis("purchase");
+        self.with_rate(basis, order)
     }
 
-    /// `None` for the program's own currency.
-    pub(super) fn exchange_rate(&self, order: &Order) -> Result<Option<Decimal>, Rejected> {
+    /// A basis with the rate of an order in a foreign currency; refused where nobody says it.
+    fn with_rate(&self, basis: Basis, order: &Order) -> Result<Basis, Rejected> {
         let own = self.program.definition.currency.as_str();
         if order.currency.is_empty() || order.currency == own {
-            return Ok(None);
+            return Ok(basis);
         }
         let known = self.program.definition.exchange_rates.get(order.currency.as_str()).map(|rate| rate.0);
-        order.exchange_rate.or(known).map(Some).ok_or_else(|| Rejected::NoExchangeRate {
-            currency: order.currency.clone(),
-            expected: own.to_owned(),
-        })
+        match order.exchange_rate.or(known) {
+            Some(rate) => Ok(Basis { exchange_rate: Some(compact_str::format_compact!("{rate}")), ..basis }),
+            None => Err(Rejected::NoExchangeRate { currency: order.currency.clone(), expected: own.to_owned() }),
+        }
     }
 
-    /// Decides a purchase that is new. `judge`: whether tiers are judged now, or by the caller (R10).
-    pub(super) fn make_order(&mut self, order: &Order, basis: super::Basis, judge: bool) -> OrderRecord {
-        let standings = self.standings();
-        let seq = self.open_main("purchase", EventStatus::Applied);
+    /// Decides a purchase that is new, inside the event that is open. Tiers are left for the caller to judge (R10).
+    pub(super) fn make_order(&mut self, order: &Order, basis: Basis) -> OrderRecord {
         let content = match basis.rate() {
             Some(rate) => order.converted(rate),
             None => order.clone(),
         };
-        let day = self.day();
+        let (seq, at, day) = (self.record().seq, self.at(), self.day());
         self.change(Change::Purchased { amount: content.total, on: day });
-        let (mut credits, mut evaluation) = (Vec::new(), Evaluation::default());
+        let mut credits = Vec::new();
         if self.state.status != Status::Guest {
-            evaluation = self.evaluate("purchase", Some(&content), &content.extra, &basis, None);
+            let evaluation = self.evaluate("purchase", Some(&content), &content.extra, &basis, None);
             credits = self.give(&evaluation, Some(&order.order_id));
             self.measure_spend(content.net(&self.program.definition.base), day);
-            self.measure_event("purchase", day);
+            self.measure_event("purchase", 1, day);
             self.keep_alive("purchase");
             self.expire_dead_on_arrival();
-            if judge {
-                self.judge_tiers(&standings);
-                self.follow_causes();
-            }
         }
-        drop(evaluation);
         self.orders.push((order.order_id.clone(), seq));
-        let main = self.main;
-        let record = &mut self.events[main].record;
+        let record = &mut self.record().record;
         record.credits.clone_from(&credits);
         record.basis = Some(basis.clone());
         OrderRecord {
             order_id: order.order_id.clone(),
             member: self.state.id,
             event: seq,
-            effective_at: self.at_effective(),
+            effective_at: at,
             basis,
             content: order.clone(),
             credits,
@@ -135,31 +127,40 @@ impl Working<'_> {
         }
     }
 
-    /// Events that waited for this order are decided now, in the order they came (I4).
-    pub(super) fn settle_parked(&mut self, mut record: OrderRecord) -> Result<(), Rejected> {
-        let waiting: Vec<ParkedEvent> =
-            self.state.parked.iter().filter(|parked| parked.order_id == record.order_id).cloned().collect();
-        for parked in waiting {
+    /// Events that waited for this order, or for one that such an event makes, are decided now, in the order they came
+    /// (I4).
+    pub(super) fn settle_parked(&mut self, made: OrderRecord) {
+        let mut orders = vec![made];
+        let is_for = |parked: &ParkedEvent, orders: &[OrderRecord]| orders.iter().position(|order| order.order_id == parked.order_id);
+        while let Some((place, parked)) =
+            self.state.parked.iter().find_map(|parked| is_for(parked, &orders).map(|place| (place, parked.clone())))
+        {
             let program = self.inputs.versions.at(parked.effective_at).clone();
             let read = crate::event::read_event(&program.definition, &parked.kind, &parked.data);
-            let at = parked.effective_at.max(record.effective_at);
+            let order = orders[place].clone();
+            let at = parked.effective_at.max(order.effective_at);
             self.open(&parked.kind, EventStatus::Derived, at, Some(parked.data.clone()));
             self.change(Change::Unparked { event: parked.event });
             // What turns out to be impossible now (more units than bought) stays an event without effect.
-            let settled = match read {
-                Ok(What::Return(back)) => self.return_units(record.clone(), &back).ok(),
-                Ok(What::Amend(order)) => self.amend_order(record.clone(), &order, self.events.len() - 1).ok(),
-                Ok(What::Declared { kind, .. }) => {
-                    self.release_order(&kind, &record.order_id.clone());
-                    None
+            let settled = self.attempt(|working| match read {
+                Ok(What::Return(back)) => Ok((Some(working.return_units(&order, &back)?), None)),
+                Ok(What::Amend(content)) => Ok((Some(working.amend_order(&order, &content)?), None)),
+                Ok(What::Exchange(exchange)) => {
+                    let basis = working.with_rate(working.basis_now("purchase", at), &exchange.bought)?;
+                    let (progress, bought) = working.exchange_units(&order, &exchange, basis)?;
+                    Ok((Some(progress), Some(bought)))
                 }
-                _ => None,
-            };
-            if let Some(progress) = settled {
-                record.progress = Some(progress);
+                Ok(What::Declared { kind, data }) => {
+                    let basis = working.basis_now(kind.as_str(), at);
+                    Ok((working.declare(&kind, &data, basis, Some(&order)), None))
+                }
+                _ => Ok((None, None)),
+            });
+            if let Some((progress, bought)) = settled {
+                orders[place].progress = progress.or(orders[place].progress.take());
+                orders.extend(bought);
             }
         }
-        Ok(())
     }
 
     /// Keeps an event until the order that it names comes.
@@ -181,49 +182,59 @@ impl Working<'_> {
 
     pub(super) fn declared(&mut self, kind: &Id, data: &FieldValues) -> Result<(), Rejected> {
         let program = self.inputs.versions.at(self.at_effective()).clone();
-        let releases = program.definition.currencies.values().any(|currency| currency.pending.until.as_ref() == Some(kind));
-        if let Some(order_id) = super::declared_order(data).filter(|_| releases)
+        if let Some(order_id) = super::declared_order(data).filter(|_| releases(&program, kind))
             && self.inputs.orders.is_empty()
         {
             return self.park(kind.as_str(), &order_id);
         }
-        self.program = program;
-        let basis = self.basis(kind.as_str(), self.at_effective());
-        let standings = self.standings();
-        self.open_main(kind.as_str(), EventStatus::Applied);
         if self.state.status == Status::Guest {
             return Err(Rejected::NeedsMember);
         }
-        self.change(Change::Counted { kind: kind.clone() });
-        let evaluation = self.evaluate(kind.as_str(), None, data, &basis, None);
-        let credits = self.give(&evaluation, None);
-        self.measure_event(kind.as_str(), self.day());
-        self.keep_alive(kind.as_str());
-        self.expire_dead_on_arrival();
-        self.judge_tiers(&standings);
-        if let Some(order_id) = super::declared_order(data).filter(|_| releases) {
-            self.release_order(kind, &order_id);
-        }
-        self.follow_causes();
-        let main = self.main;
-        let record = &mut self.events[main].record;
-        record.basis = Some(basis);
-        record.credits = credits;
+        self.program = program;
+        let basis = self.basis(kind.as_str());
+        self.open_main(kind.as_str(), EventStatus::Applied);
+        let order = self.inputs.orders.first().filter(|order| order.member == self.state.id).cloned();
+        self.declare(kind, data, basis, order.as_ref());
         Ok(())
     }
 
+    /// An event of a declared type, inside the event that is open; with the progress of the order whose points it
+    /// releases.
+    fn declare(&mut self, kind: &Id, data: &FieldValues, basis: Basis, order: Option<&OrderRecord>) -> Option<OrderProgress> {
+        let standings = self.standings();
+        self.change(Change::Counted { kind: kind.clone() });
+        let evaluation = self.evaluate(kind.as_str(), None, data, &basis, None);
+        let credits = self.give(&evaluation, None);
+        self.measure_event(kind.as_str(), 1, self.day());
+        self.keep_alive(kind.as_str());
+        let progress = order.map(|order| self.release_order(kind, order));
+        self.expire_dead_on_arrival();
+        self.judge_tiers(&standings);
+        self.follow_causes();
+        let record = &mut self.record().record;
+        record.basis = Some(basis);
+        record.credits = credits;
+        progress
+    }
+
     /// Pending points of an order become spendable by an event (L6).
-    pub(super) fn release_order(&mut self, kind: &Id, order_id: &CompactString) {
-        let waits: Vec<(Id, crate::ledger::Wait)> = self
-            .state
-            .purses
-            .iter()
-            .flat_map(|purse| purse.waits.iter().map(|wait| (purse.currency.clone(), wait.clone())))
-            .filter(|(_, wait)| wait.until.as_ref() == Some(kind) && wait.order_id.as_ref() == Some(order_id))
-            .collect();
+    fn release_order(&mut self, kind: &Id, order: &OrderRecord) -> OrderProgress {
+        let mut progress = self.progress_of(order);
+        let of_order = |wait: &&Wait| wait.until.as_ref() == Some(kind) && wait.event == order.event;
+        let of_purse = |purse: &Purse| purse.waits.iter().find(of_order).map(|wait| (purse.currency.clone(), wait.clone()));
+        let waits: Vec<(Id, Wait)> = self.state.purses.iter().filter_map(of_purse).collect();
         for (currency, wait) in waits {
-            self.release(&currency, &wait);
+            let rules = self.rules_of(order);
+            let dated_now = rules.currency(currency.as_str()).is_some_and(|settings| settings.pending.expiry_counts_from == CountsFrom::Maturity);
+            let matured = self.release(&currency, &wait, self.day());
+            if dated_now {
+                progress.added.extend(matured);
+            }
         }
+        progress.released = true;
+        progress.changes += 1;
+        self.note_progress(&order.order_id, &progress);
+        progress
     }
 
     pub(super) fn adjust(&mut self, adjustment: &Adjustment) -> Result<(), Rejected> {
@@ -258,6 +269,7 @@ impl Working<'_> {
         let lot = crate::ledger::LotRef { last_day, funder: None, order: None };
         let posting = Posting { currency, amount: rest, lot: Some(lot), expires_at, campaign: None };
         self.post(EntryKind::Adjustment, Account::Adjusted, Account::Active, posting);
+        self.date_idle(currency, &definition.expires);
     }
 
     fn adjust_down(&mut self, definition: &crate::program::CurrencyDefinition, currency: &Id, amount: i64) -> Result<(), Rejected> {
@@ -282,9 +294,9 @@ impl Working<'_> {
             }
         }
     }
+}
 
-    /// What an order was credited with, by the lots it went to: for returns in the same decision.
-    pub(super) fn credits_of(record: &OrderRecord) -> impl Iterator<Item = &Credit> {
-        record.credits.iter().chain(record.progress.iter().flat_map(|progress| &progress.added))
-    }
+/// Whether events of this type make pending points spendable.
+fn releases(program: &Program, kind: &Id) -> bool {
+    program.definition.currencies.values().any(|currency| currency.pending.until.as_ref() == Some(kind))
 }

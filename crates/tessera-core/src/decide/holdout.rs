@@ -14,10 +14,19 @@ pub(super) fn is_held_out(program: &Program, campaign: &Campaign, member: Member
     }
     let salt = program.definition.program.as_str();
     let own = campaign.holdout.is_some_and(|share| falls_within(salt, campaign.id.as_str(), member, share));
-    let targeted = campaign.audience.is_some() || campaign.holdout.is_some();
     let control = Id::constant("control-group");
-    own || targeted
+    own || is_targeted(campaign)
         && program.definition.control_group.is_some_and(|share| falls_within(salt, control.as_str(), member, share))
+}
+
+fn is_targeted(campaign: &Campaign) -> bool {
+    campaign.audience.is_some() || campaign.holdout.is_some()
+}
+
+/// Whether some members are held out of a campaign, so that both groups are worth noting.
+pub(super) fn is_measured(program: &Program, campaign: &Campaign) -> bool {
+    let by_control_group = program.definition.control_group.is_some() && is_targeted(campaign);
+    !campaign.is_base && (campaign.holdout.is_some() || by_control_group)
 }
 
 /// `hash(salt, campaign, person) < share`: raising the share only adds people.

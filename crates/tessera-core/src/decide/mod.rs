@@ -11,11 +11,14 @@ mod derived;
 mod evaluate;
 mod events;
 mod expiry;
+mod explain;
+mod give_again;
 mod holdout;
 mod order;
 mod outcome;
 mod rejected;
 mod returns;
+mod revalue;
 mod settle;
 mod stacking;
 mod take_back;
@@ -30,6 +33,7 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 pub use basis::Basis;
+pub use explain::explain;
 pub use order::{Credit, OrderProgress, OrderRecord};
 pub use outcome::{Balance, Effect, EffectKind, Outcome, OutcomeStatus, TierStanding, balances, tier_standings};
 pub use rejected::Rejected;
@@ -137,6 +141,38 @@ pub struct Record {
     /// Joined by this event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joined: Option<Status>,
+    /// What the caller was told besides the effects, so that a retry gets the first outcome (I1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
+}
+
+/// The part of an outcome that is not in the effects of its events.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// How many events of the same command stand before this one, and how many behind it.
+    pub before: u32,
+    pub after: u32,
+    pub balances: BTreeMap<Id, Balance>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tiers: BTreeMap<Id, Id>,
+}
+
+impl Answer {
+    /// The first outcome again, from the events of the command: those before this one, itself, those behind it.
+    pub fn outcome(&self, id: crate::id::EventId, guest: bool, events: &[Recorded]) -> Outcome {
+        let main = events.iter().find(|event| event.seq == id.seq);
+        let parked = main.is_some_and(|event| event.status == EventStatus::Parked);
+        Outcome {
+            event_id: id.to_string(),
+            status: if parked { OutcomeStatus::Parked } else { OutcomeStatus::Applied },
+            first_status: None,
+            member: (!guest).then(|| id.member.to_string()),
+            program_version: main.map_or(0, |event| event.version),
+            effects: events.iter().flat_map(|event| event.record.effects.iter().cloned()).collect(),
+            balances: self.balances.clone(),
+            tiers: self.tiers.clone(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -243,6 +279,7 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Adjust(adjustment) => working.adjust(adjustment)?,
         What::WakeUp => {}
     }
+    working.settle_after_backdating();
     working.finish(command)
 }
 

@@ -53,12 +53,21 @@ pub struct OrderProgress {
     pub spend: Amount,
     /// What the order has used of limits and budgets by now.
     pub usage: BTreeMap<CompactString, i64>,
-    /// Taken from the order's own lots so far.
+    /// How rounding of the order changed what its rules carry on to the next event (M2).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub carried: BTreeMap<CompactString, CompactString>,
+    /// Taken back so far, in order: from its own lots and waits, then from others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taken: Vec<Credit>,
-    /// Given by amendments, besides the order's own credits.
+    /// Not taken back because nothing was left (R6 `clamp`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub forgiven: BTreeMap<Id, i64>,
+    /// Given by amendments, besides the order's own credits; or where its points matured to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub added: Vec<Credit>,
+    /// Whether the event came that makes its pending points spendable.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub released: bool,
     /// Goes up by one with each event about the order.
     pub changes: u64,
 }

@@ -154,10 +154,7 @@ pub fn balances(program: &Program, member: &MemberState) -> BTreeMap<Id, Balance
 }
 
 pub(super) fn levels(program: &Program, member: &MemberState) -> BTreeMap<Id, Id> {
-    let level = |ladder: &crate::program::LadderRules| {
-        let known = member.ladder(ladder.id.as_str()).map(|known| known.level.clone());
-        known.filter(|level| !level.as_str().is_empty()).unwrap_or_else(|| ladder.level(0).id.clone())
-    };
+    let level = |ladder: &crate::program::LadderRules| ladder.level(standing::rank(ladder, member)).id.clone();
     program.ladders.iter().map(|ladder| (ladder.id.clone(), level(ladder))).collect()
 }
 

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::outcome::{Effect, EffectKind, points};
+use super::outcome::{Effect, EffectKind};
 use super::tier::standing;
 use super::working::{Posting, Working};
-use super::{EventStatus, Inputs, Recorded, birthday};
+use super::{Credit, EventStatus, Inputs, Recorded, birthday};
 use crate::event::{Command, What};
-use crate::ledger::{Account, EntryKind, LotRef, Wait};
 use crate::id::MemberId;
+use crate::ledger::{Account, EntryKind, Lot, LotRef, Purse, Wait};
 use crate::member::{MemberState, Status};
-use crate::program::{CountsFrom, Id, Versions};
+use crate::program::{CountsFrom, Expires, Id, Versions};
 use crate::quantity::Points;
-use crate::time::Instant;
+use crate::time::{Day, Instant};
 
 /// Something that falls due, in the order of things due at the same instant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,7 +20,7 @@ enum Due {
     Maturity { currency: Id, event: u64 },
     Expiry { currency: Id },
     Review { ladder: Id },
-    Birthday { campaign: Id },
+    Birthday { campaign: Id, birthday: Day },
 }
 
 /// The earliest thing due at or before `until`.
@@ -41,32 +41,35 @@ fn next_due(versions: &Versions, member: &MemberState, until: Instant) -> Option
         if let Some(at) = purse.lots.first().and_then(|lot| lot.expires_at) {
             offer(at, Due::Expiry { currency: purse.currency.clone() });
         }
-        if let Some((_, at)) = purse.idle.filter(|_| !purse.lots.is_empty()) {
+        if let Some((_, at)) = idle_end(versions, purse) {
             offer(at, Due::Expiry { currency: purse.currency.clone() });
         }
     }
     reviews(versions, member, until, &mut offer);
-    for (at, campaign) in birthday::due(versions, member, until) {
-        offer(at, Due::Birthday { campaign });
+    for gift in birthday::due(versions, member, until) {
+        offer(gift.at, Due::Birthday { campaign: gift.campaign, birthday: gift.birthday });
     }
     earliest
 }
 
-/// A review is due when what sustained the level has ended.
+/// A review is due when what sustained the level has ended, as the version then in force sees it.
 fn reviews(versions: &Versions, member: &MemberState, until: Instant, offer: &mut impl FnMut(Instant, Due)) {
-    let program = versions.at(until.max(member.clock));
-    let day = program.calendar.day(member.clock);
     for known in &member.ladders {
-        let Some(ladder) = program.ladder(known.id.as_str()) else { continue };
-        let rank = ladder.rank(&known.level);
-        if rank == 0 {
-            continue;
-        }
-        let standing = standing::at(program, ladder, member, member.clock, day);
-        match standing.until {
-            Some(at) if standing.rank >= rank => offer(at, Due::Review { ladder: known.id.clone() }),
-            // Nothing sustains the level any more: it is up for review at once.
-            _ => offer(member.clock, Due::Review { ladder: known.id.clone() }),
+        for (from, end, program) in versions.within(member.clock, until) {
+            let Some(ladder) = program.ladder(known.id.as_str()) else { continue };
+            let now = member.clock.max(from);
+            let rank = ladder.rank(&known.level);
+            let standing = standing::at(program, ladder, member, now, program.calendar.day(now));
+            let at = match standing.until {
+                _ if rank == 0 => continue,
+                Some(at) if standing.rank >= rank => at,
+                // Nothing sustains the level under this version: it is up for review at once.
+                _ => now,
+            };
+            if at < end {
+                offer(at, Due::Review { ladder: known.id.clone() });
+                break;
+            }
         }
     }
 }
@@ -120,6 +123,19 @@ impl Working<'_> {
         if self.inputs.state.is_none() || until < self.state.clock || is_quiet(self.inputs.versions, &self.state, until) {
             return;
         }
+        self.settle_due(until);
+        self.program = self.inputs.versions.at(until).clone();
+        self.main = self.events.len();
+    }
+
+    /// What a backdated event posts may be due already: nothing waits for the next event (L2, L8).
+    pub(super) fn settle_after_backdating(&mut self) {
+        if self.is_backdated() && self.state.status != Status::Guest {
+            self.settle_due(self.state.clock);
+        }
+    }
+
+    fn settle_due(&mut self, until: Instant) {
         let mut before = None;
         while let Some((due_at, due)) = next_due(self.inputs.versions, &self.state, until) {
             // What does not change when it is settled would come up for ever.
@@ -141,11 +157,9 @@ impl Working<'_> {
                     }
                     self.follow_causes();
                 }
-                Due::Birthday { campaign } => self.celebrate(&campaign, at),
+                Due::Birthday { campaign, birthday } => self.celebrate(&campaign, birthday, at),
             }
         }
-        self.program = self.inputs.versions.at(until).clone();
-        self.main = self.events.len();
     }
 
     /// Pending points become spendable (L6); what is owed is repaid first.
@@ -153,21 +167,22 @@ impl Working<'_> {
         let wait = self.state.purse(currency.as_str()).and_then(|purse| purse.waits.iter().find(|wait| wait.event == event)).cloned();
         let Some(wait) = wait else { return };
         self.open("maturity", EventStatus::Derived, at, None);
-        self.release(currency, &wait);
+        // Counted from the day it fell due, whenever it was noticed.
+        let day = wait.matures_at.map_or_else(|| self.day(), |at| self.program.calendar.day(at));
+        self.release(currency, &wait, day);
         self.follow_causes();
     }
 
-    /// Posts what a wait releases, inside the event that is open.
-    pub(super) fn release(&mut self, currency: &Id, wait: &Wait) {
+    /// Posts what a wait releases on a day, inside the event that is open; says which lots it went to.
+    pub(super) fn release(&mut self, currency: &Id, wait: &Wait, day: Day) -> Vec<Credit> {
         let standings = self.standings();
         let version = self.inputs.versions.number(wait.version).cloned().unwrap_or_else(|| self.program.clone());
-        let mut released = 0;
+        let Some(settings) = version.currency(currency.as_str()) else { return Vec::new() };
+        let (mut released, mut credits) = (0, Vec::new());
         for lot in &wait.lots {
-            let definition = version.currency(currency.as_str());
-            let from_maturity = definition.filter(|definition| definition.pending.expiry_counts_from == CountsFrom::Maturity);
-            let (last_day, expires_at) = match from_maturity {
-                Some(definition) => super::expiry::last_day(&version, &definition.expires, self.day()).unzip(),
-                None => (lot.last_day, lot.expires_at),
+            let (last_day, expires_at) = match settings.pending.expiry_counts_from {
+                CountsFrom::Maturity => super::expiry::last_day(&version, &settings.expires, day).unzip(),
+                CountsFrom::Earn => (lot.last_day, lot.expires_at),
             };
             let owed = self.state.purse(currency.as_str()).map_or(Points::ZERO, |purse| purse.debt);
             let (repaid, rest) = lot.remaining.split(owed);
@@ -176,8 +191,9 @@ impl Working<'_> {
             self.post(EntryKind::Maturity, Account::Pending, Account::Debt, posting);
             // The entry names the active lot, with the wait it comes from.
             let to = LotRef { last_day, funder: lot.funder.clone(), order: Some(wait.event) };
-            let posting = Posting { currency, amount: rest, lot: Some(to), expires_at, campaign: None };
+            let posting = Posting { currency, amount: rest, lot: Some(to.clone()), expires_at, campaign: None };
             self.post(EntryKind::Maturity, Account::Pending, Account::Active, posting);
+            credits.push(Credit { currency: currency.clone(), amount: rest.get(), lot: Some(LotRef { order: None, ..to }) });
             released += lot.remaining.get();
             self.effect(Effect {
                 expires_on: last_day,
@@ -185,20 +201,26 @@ impl Working<'_> {
                 ..Effect::points(EffectKind::Matured, currency, lot.remaining.get())
             });
         }
-        if !wait.base.is_zero() || version.currency(currency.as_str()).is_some_and(|definition| !definition.pending.counts_to_tiers) {
+        self.date_idle(currency, &settings.expires);
+        if !settings.pending.counts_to_tiers {
             self.measure_points(currency, wait.base.get(), released, wait.earned_on);
             self.judge_tiers(&standings);
         }
         self.moved(currency);
+        credits
     }
 
     /// Everything of a currency that is dead at an instant dies (L2).
     fn expire(&mut self, currency: &Id, at: Instant) {
         let Some(purse) = self.state.purse(currency.as_str()) else { return };
-        let idle = purse.idle.is_some_and(|(_, end)| end <= at);
-        let idle_day = purse.idle.map(|(day, _)| day);
-        let dead: Vec<_> = purse.lots.iter().filter(|lot| lot.expires_at.map_or(idle, |end| end <= at)).cloned().collect();
+        let idle = idle_end(self.inputs.versions, purse);
+        let is_dead = |lot: &&Lot| lot.expires_at.or(idle.map(|(_, end)| end)).is_some_and(|end| end <= at);
+        let dead: Vec<Lot> = purse.lots.iter().filter(is_dead).cloned().collect();
         self.open("expiry", EventStatus::Derived, at, None);
+        self.post_expired(currency, dead, idle.map(|(day, _)| day));
+    }
+
+    fn post_expired(&mut self, currency: &Id, dead: Vec<Lot>, idle_day: Option<Day>) {
         for lot in dead {
             let posting = Posting { currency, amount: lot.remaining, lot: Some(lot.key()), expires_at: lot.expires_at, campaign: None };
             self.post(EntryKind::Expiry, Account::Active, Account::Expired, posting);
@@ -209,18 +231,27 @@ impl Working<'_> {
     /// Lots that were already dead when they were posted, as a backdated earn may be (L8), expire in the same event.
     pub(super) fn expire_dead_on_arrival(&mut self) {
         let clock = self.state.clock;
-        let dead: Vec<(Id, crate::ledger::Lot)> = self
-            .state
-            .purses
-            .iter()
-            .flat_map(|purse| purse.lots.iter().map(|lot| (purse.currency.clone(), lot.clone())))
-            .filter(|(_, lot)| lot.expires_at.is_some_and(|end| end <= clock))
-            .collect();
-        for (currency, lot) in dead {
-            let amount = points(lot.remaining.get());
-            let posting = Posting { currency: &currency, amount, lot: Some(lot.key()), expires_at: lot.expires_at, campaign: None };
-            self.post(EntryKind::Expiry, Account::Active, Account::Expired, posting);
-            self.effect(Effect { expires_on: lot.last_day, ..Effect::points(EffectKind::Expired, &currency, amount.get()) });
+        let mut dead: Vec<(Id, Vec<Lot>, Option<Day>)> = Vec::new();
+        for purse in &self.state.purses {
+            let idle = idle_end(self.inputs.versions, purse);
+            let is_dead = |lot: &&Lot| lot.expires_at.or(idle.map(|(_, end)| end)).is_some_and(|end| end <= clock);
+            let lots: Vec<Lot> = purse.lots.iter().filter(is_dead).cloned().collect();
+            if !lots.is_empty() {
+                dead.push((purse.currency.clone(), lots, idle.map(|(day, _)| day)));
+            }
+        }
+        for (currency, lots, idle_day) in dead {
+            self.post_expired(&currency, lots, idle_day);
         }
     }
+}
+
+/// The inactivity date of what has no date of its own. A document that lets the currency live for ever ends it.
+fn idle_end(versions: &Versions, purse: &Purse) -> Option<(Day, Instant)> {
+    let undated = purse.lots.iter().any(|lot| lot.expires_at.is_none());
+    let lives_on = |end: Instant| {
+        let settings = versions.at(end).currency(purse.currency.as_str());
+        settings.is_some_and(|settings| settings.expires == Expires::Never)
+    };
+    purse.idle.filter(|(_, end)| undated && !lives_on(*end))
 }

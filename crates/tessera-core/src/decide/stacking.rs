@@ -66,7 +66,5 @@ fn money(program: &Program, found: &Applied<'_>) -> Decimal {
         let unit = definition.map_or(Decimal::from(amount), |definition| Decimal::new(amount, definition.scale));
         unit * definition.and_then(|definition| definition.value).map_or(Decimal::ONE, |value| value.0)
     };
-    let award = found.rule.award.as_ref().zip(found.award.as_ref()).map(|(award, worth)| value(&award.currency, worth.amount));
-    let extra = found.rule.extra.as_ref().zip(found.extra).map(|(extra, amount)| value(&extra.currency, amount));
-    award.unwrap_or_default() + extra.unwrap_or_default()
+    found.worth().map(|(currency, amount)| value(currency, amount)).sum()
 }

@@ -1,38 +1,35 @@
 //! Taking points back: in which order, and what happens when there are not enough (R5, R6).
 
+use super::expiry;
 use super::outcome::{Effect, EffectKind};
 use super::working::{Posting, Working};
-use super::{Credit, OrderRecord, Rejected};
-use crate::ledger::{Account, EntryKind, LotRef};
-use crate::program::{Id, Overdraft};
+use super::{Credit, OrderProgress, OrderRecord, Rejected};
+use crate::ledger::{Account, EntryKind, Lot, LotRef};
+use crate::program::{CountsFrom, Id, Overdraft};
 use crate::quantity::Points;
 
 impl Working<'_> {
     /// Takes what an order no longer earns: its pending points, then its own lots, then others by L1, then debt.
     ///
-    /// `taken` remembers what was taken from the order's own lots, so that several returns take as one would.
-    pub(super) fn take_back(&mut self, record: &OrderRecord, currency: &Id, amount: Points, taken: &mut Vec<Credit>) -> Result<(), Rejected> {
-        let mut due = amount;
-        due = self.take_pending(record.event, currency, due);
-        let own: Vec<(LotRef, i64)> = Self::credits_of(record)
-            .filter(|credit| credit.currency == *currency)
-            .filter_map(|credit| credit.lot.clone().map(|lot| (LotRef { order: None, ..lot }, credit.amount)))
-            .collect();
-        for (lot, put) in own {
-            let before: i64 = taken.iter().filter(|credit| credit.currency == *currency && credit.lot.as_ref() == Some(&lot)).map(|credit| credit.amount).sum();
+    /// `progress` remembers what was taken from where, so that several returns take as one would, and a correction
+    /// gives back exactly that.
+    pub(super) fn take_back(
+        &mut self,
+        record: &OrderRecord,
+        currency: &Id,
+        amount: Points,
+        progress: &mut OrderProgress,
+    ) -> Result<(), Rejected> {
+        let mut due = self.take_pending(record.event, currency, amount, progress);
+        for (lot, put) in self.own_lots(record, progress, currency) {
+            let of_lot = |credit: &&Credit| credit.currency == *currency && credit.lot.as_ref() == Some(&lot);
+            let before: i64 = progress.taken.iter().filter(of_lot).map(|credit| credit.amount).sum();
             let most = Points::clamped(i128::from(put - before));
-            let there = self.state.purse(currency.as_str()).and_then(|purse| purse.lot(&lot)).cloned();
-            let Some(there) = there else { continue };
-            let (take, _) = due.split(most.min(there.remaining));
-            if take.is_zero() {
-                continue;
-            }
-            let posting = Posting { currency, amount: take, lot: Some(lot.clone()), expires_at: there.expires_at, campaign: None };
-            self.post(EntryKind::TakeBack, Account::Active, Account::Issued, posting);
-            taken.push(Credit { currency: currency.clone(), amount: take.get(), lot: Some(lot) });
-            due = due.less(take);
+            due = due.less(self.take_from_own(currency, &lot, due.min(most), progress));
         }
-        due = due.less(self.take_from_lots(EntryKind::TakeBack, Account::Issued, currency, due));
+        while let Some(lot) = self.first_lot(currency).filter(|_| !due.is_zero()) {
+            due = due.less(self.take_from_own(currency, &lot, due, progress));
+        }
         let order_id = (!record.order_id.is_empty()).then(|| record.order_id.clone());
         let effect = |kind, amount: Points| Effect { order_id: order_id.clone(), ..Effect::points(kind, currency, amount.get()) };
         let overdraft = self.program.currency(currency.as_str()).map(|definition| definition.overdraft).unwrap_or_default();
@@ -45,6 +42,7 @@ impl Working<'_> {
                 self.effect(effect(EffectKind::Debt, due));
             }
             Overdraft::Clamp => {
+                *progress.forgiven.entry(currency.clone()).or_insert(0) += due.get();
                 self.effect(effect(EffectKind::TakenBack, amount.less(due)));
                 self.effect(effect(EffectKind::Forgiven, due));
             }
@@ -59,33 +57,78 @@ impl Working<'_> {
         Ok(())
     }
 
-    fn take_pending(&mut self, event: u64, currency: &Id, amount: Points) -> Points {
+    /// The lots that an order's points went to and, where they waited, matured to; each with how much of it.
+    fn own_lots(&self, record: &OrderRecord, progress: &OrderProgress, currency: &Id) -> Vec<(LotRef, i64)> {
+        let rules = self.rules_of(record);
+        let settings = rules.currency(currency.as_str());
+        let dated_at_maturity = settings.is_some_and(|settings| settings.pending.expiry_counts_from == CountsFrom::Maturity);
+        let matured_to = settings.and_then(|settings| {
+            expiry::last_day(&rules, &settings.expires, settings.pending.period.after(record.basis.day)).map(|(day, _)| day)
+        });
+        let mut lots: Vec<(LotRef, i64)> = Vec::new();
+        for credit in record.credits.iter().chain(&progress.added).filter(|credit| credit.currency == *currency) {
+            let Some(lot) = credit.lot.clone() else { continue };
+            let last_day = match lot.order.is_some() && dated_at_maturity {
+                // An event released them: where to was noted then.
+                true if progress.released => continue,
+                true => matured_to,
+                false => lot.last_day,
+            };
+            let lot = LotRef { last_day, order: None, ..lot };
+            match lots.iter_mut().find(|(known, _)| *known == lot) {
+                Some((_, put)) => *put += credit.amount,
+                None => lots.push((lot, credit.amount)),
+            }
+        }
+        lots
+    }
+
+    fn take_pending(&mut self, event: u64, currency: &Id, amount: Points, progress: &mut OrderProgress) -> Points {
         let wait = self.state.purse(currency.as_str()).and_then(|purse| purse.waits.iter().find(|wait| wait.event == event)).cloned();
         let mut due = amount;
         for lot in wait.iter().flat_map(|wait| &wait.lots) {
             let (take, rest) = due.split(lot.remaining);
-            let reference = LotRef { last_day: lot.last_day, funder: lot.funder.clone(), order: Some(event) };
-            let posting = Posting { currency, amount: take, lot: Some(reference), expires_at: lot.expires_at, campaign: None };
+            if take.is_zero() {
+                break;
+            }
+            let reference = LotRef { order: Some(event), ..lot.key() };
+            let posting = Posting { currency, amount: take, lot: Some(reference.clone()), expires_at: lot.expires_at, campaign: None };
             self.post(EntryKind::TakeBack, Account::Pending, Account::Issued, posting);
+            progress.taken.push(Credit { currency: currency.clone(), amount: take.get(), lot: Some(reference) });
             due = rest;
         }
         due
     }
 
+    /// Takes at most so much back from an open lot, notes it with the order, and says how much it was.
+    fn take_from_own(&mut self, currency: &Id, lot: &LotRef, most: Points, progress: &mut OrderProgress) -> Points {
+        let taken = self.take_from_lot(EntryKind::TakeBack, Account::Issued, currency, lot, most);
+        if !taken.is_zero() {
+            progress.taken.push(Credit { currency: currency.clone(), amount: taken.get(), lot: Some(lot.clone()) });
+        }
+        taken
+    }
+
+    /// Takes at most so much from an open lot, and says how much it was.
+    fn take_from_lot(&mut self, kind: EntryKind, to: Account, currency: &Id, lot: &LotRef, most: Points) -> Points {
+        let there = self.state.purse(currency.as_str()).and_then(|purse| purse.lot(lot));
+        let Some((remaining, expires_at)) = there.map(|lot| (lot.remaining, lot.expires_at)) else { return Points::ZERO };
+        let take = most.min(remaining);
+        self.post(kind, Account::Active, to, Posting { currency, amount: take, lot: Some(lot.clone()), expires_at, campaign: None });
+        take
+    }
+
     /// Takes from open lots in spending order (L1), and says how much it found.
     pub(super) fn take_from_lots(&mut self, kind: EntryKind, to: Account, currency: &Id, amount: Points) -> Points {
-        let lots = self.state.purse(currency.as_str()).map(|purse| purse.lots.clone()).unwrap_or_default();
         let mut due = amount;
-        for lot in lots {
-            let (take, rest) = due.split(lot.remaining);
-            let posting = Posting { currency, amount: take, lot: Some(lot.key()), expires_at: lot.expires_at, campaign: None };
-            self.post(kind, Account::Active, to, posting);
-            due = rest;
-            if due.is_zero() {
-                break;
-            }
+        while let Some(lot) = self.first_lot(currency).filter(|_| !due.is_zero()) {
+            due = due.less(self.take_from_lot(kind, to, currency, &lot, due));
         }
         amount.less(due)
     }
 
+    /// The lot that pays first (L1).
+    fn first_lot(&self, currency: &Id) -> Option<LotRef> {
+        self.state.purse(currency.as_str()).and_then(|purse| purse.lots.first()).map(Lot::key)
+    }
 }

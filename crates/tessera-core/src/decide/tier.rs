@@ -19,6 +19,11 @@ pub(super) mod standing {
         pub until: Option<Instant>,
     }
 
+    /// The place of the level a member has; the base where none was ever set, or the version does not know it.
+    pub fn rank(ladder: &LadderRules, member: &MemberState) -> usize {
+        member.ladder(ladder.id.as_str()).map_or(0, |known| ladder.rank(&known.level))
+    }
+
     /// The first day of the window that a business day belongs to, and the first day behind it (T2).
     pub fn period(program: &Program, ladder: &LadderRules, joined_on: Day, day: Day) -> (Day, Day) {
         let _ = program;
@@ -138,9 +143,9 @@ impl Working<'_> {
         self.measure(on, |measure| matches!(measure, Measure::Spend).then_some(by));
     }
 
-    pub(super) fn measure_event(&mut self, kind: &str, on: Day) {
+    pub(super) fn measure_event(&mut self, kind: &str, times: i64, on: Day) {
         self.measure(on, |measure| match measure {
-            Measure::Events { events } if *events == *kind => Some(Amount::whole(1)),
+            Measure::Events { events } if *events == *kind => Some(Amount::whole(times)),
             _ => None,
         });
     }
@@ -165,7 +170,7 @@ impl Working<'_> {
         let day = program.calendar.day(now);
         for (ladder, before) in program.ladders.iter().zip(before) {
             let after = standing::at(&program, ladder, &self.state, now, day);
-            let current = self.state.ladder(ladder.id.as_str()).map_or(0, |known| ladder.rank(&known.level));
+            let current = standing::rank(ladder, &self.state);
             if after.rank > current {
                 self.set_level(ladder, after.rank);
             } else if after.rank < current {
@@ -195,8 +200,7 @@ impl Working<'_> {
     }
 
     pub(super) fn set_level(&mut self, ladder: &LadderRules, rank: usize) {
-        let from = self.state.ladder(ladder.id.as_str()).map_or_else(Id::default, |known| known.level.clone());
-        let from = if from.as_str().is_empty() { ladder.level(0).id.clone() } else { from };
+        let from = ladder.level(standing::rank(ladder, &self.state)).id.clone();
         let level = ladder.level(rank).id.clone();
         let up = rank > ladder.rank(&from);
         self.change(Change::Level { ladder: ladder.id.clone(), level: level.clone(), at: self.at() });
@@ -212,14 +216,27 @@ impl Working<'_> {
         }
     }
 
+    /// Until when the version before still sustains a level that a new one, in force from this instant, would not: a
+    /// level holds to the end of its period, whatever is published meanwhile (T3).
+    fn promised(&self, ladder: &LadderRules, at: Instant) -> Option<Instant> {
+        let before = self.inputs.versions.at(Instant::from_micros(at.micros().saturating_sub(1)));
+        let old = before.ladder(ladder.id.as_str()).filter(|_| before.version != self.program.version)?;
+        let standing = standing::at(before, old, &self.state, at, before.calendar.day(at));
+        standing.until.filter(|_| standing.rank >= standing::rank(old, &self.state))
+    }
+
     /// A period has ended and nothing sustains the level: down as the document says (T3).
     pub(super) fn review(&mut self, ladder: &LadderRules, at: Instant) {
         let program = self.program.clone();
         let day = program.calendar.day(at);
-        let current = self.state.ladder(ladder.id.as_str()).map_or(0, |known| ladder.rank(&known.level));
+        let current = standing::rank(ladder, &self.state);
         let sustained = standing::at(&program, ladder, &self.state, at, day).rank;
         if sustained >= current {
             return;
+        }
+        if let Some(until) = self.promised(ladder, at) {
+            let floor = Some((ladder.level(current).id.clone(), until));
+            return self.change(Change::Floor { ladder: ladder.id.clone(), floor });
         }
         let rank = match ladder.down.to {
             DownTo::ToEarned => sustained,

@@ -4,22 +4,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use compact_str::CompactString;
+use rust_decimal::Decimal;
 
 use super::basis::{self, Basis, Usage, key};
 use super::derived::Cause;
 use super::evaluate::{self, AwardLine, Evaluation, Look};
 use super::expiry;
-use super::outcome::{self, Effect, EffectKind, Outcome, OutcomeStatus, points};
+use super::outcome::{self, Effect, EffectKind, points};
 use super::{
-    Credit, Decision, EventStatus, Inputs, IssuedVoucher, OrderProgress, PoolChange, Record, Recorded, Rejected, RuleTrace,
+    Answer, Credit, Decision, EventStatus, Inputs, IssuedVoucher, OrderProgress, PoolChange, Record, Recorded, Rejected, RuleTrace,
 };
 use crate::event::{Command, FieldValues, Order, What};
 use crate::id::EventId;
 use crate::ledger::{Account, Entry, EntryKind, LotRef};
 use crate::member::{Change, MemberState, Status};
-use crate::program::{CurrencyDefinition, Expires, Id, Program};
+use crate::program::{CurrencyDefinition, Expires, Id, Pending, Program};
 use crate::quantity::{Points, apportion};
-use crate::time::{Day, Instant, Window};
+use crate::time::{Day, Instant};
 
 pub(super) struct Working<'a> {
     pub inputs: &'a Inputs<'a>,
@@ -40,15 +41,25 @@ pub(super) struct Working<'a> {
 }
 
 /// What was true at the business time of a backdated event.
+#[derive(Clone)]
 pub(super) struct Past {
     pub member: MemberState,
     /// Limits used in any window, from every stored event.
     used: BTreeMap<(CompactString, Day), i64>,
 }
 
-impl Usage for Past {
+/// A backdated event is judged in its own windows, every other in the open ones; pools with what this decision used.
+impl Usage for Working<'_> {
     fn used(&self, limit: &str, from: Day) -> i64 {
-        self.used.get(&(CompactString::from(limit), from)).copied().unwrap_or(0)
+        match &self.past {
+            Some(past) => past.used.get(&(CompactString::from(limit), from)).copied().unwrap_or(0),
+            None => self.state.used(limit, from),
+        }
+    }
+
+    fn pool(&self, pool: &str) -> i64 {
+        let before = self.inputs.pools.get(pool).copied().unwrap_or(0);
+        before + self.pools.get(pool).map_or(0, |(by, _)| *by)
     }
 }
 
@@ -92,6 +103,11 @@ impl<'a> Working<'a> {
         self.events.last().map_or(self.effective_at, |event| event.effective_at)
     }
 
+    /// Whether the command is about a business time before the member's own clock.
+    pub fn is_backdated(&self) -> bool {
+        self.past.is_some()
+    }
+
     /// The command's own business time.
     pub fn at_effective(&self) -> Instant {
         self.effective_at
@@ -129,12 +145,32 @@ impl<'a> Working<'a> {
         seq
     }
 
+    /// Does what may turn out to be impossible inside the event that is open; then nothing of it stays.
+    pub fn attempt<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Rejected>) -> Option<T> {
+        let (state, event, past) = (self.state.clone(), self.record().clone(), self.past.clone());
+        let (progress, pools, causes) = (self.progress.clone(), self.pools.clone(), self.causes.clone());
+        let (orders, vouchers, trace) = (self.orders.len(), self.vouchers.len(), self.trace.len());
+        let done = work(self).ok();
+        if done.is_none() {
+            (self.state, self.past) = (state, past);
+            (self.progress, self.pools, self.causes) = (progress, pools, causes);
+            *self.record() = event;
+            self.orders.truncate(orders);
+            self.vouchers.truncate(vouchers);
+            self.trace.truncate(trace);
+        }
+        done
+    }
+
     pub fn record(&mut self) -> &mut Recorded {
         let last = self.events.len() - 1;
         &mut self.events[last]
     }
 
     pub fn change(&mut self, change: Change) {
+        if let (Some(past), Change::Used { limit, from, by, .. }) = (&mut self.past, &change) {
+            *past.used.entry((limit.clone(), *from)).or_insert(0) += by;
+        }
         self.state.apply_change(&change);
         self.record().record.changes.push(change);
     }
@@ -169,14 +205,15 @@ impl<'a> Working<'a> {
         self.record().entries.push(entry);
     }
 
-    /// The basis of an event of the current version at the current event's business time.
-    pub fn basis(&self, kind: &str, at: Instant) -> Basis {
-        match &self.past {
-            Some(past) if at == self.effective_at => {
-                basis::basis(&self.program, kind, &past.member, past, self.inputs.pools, at)
-            }
-            _ => basis::basis(&self.program, kind, &self.state, &self.state, self.inputs.pools, at),
-        }
+    /// The basis of the command's own event: the member as they were at its business time (I5, C8).
+    pub fn basis(&self, kind: &str) -> Basis {
+        let before = self.past.as_ref().map_or(&self.state, |past| &past.member);
+        basis::basis(&self.program, kind, before, &self.state, self, self.effective_at)
+    }
+
+    /// The basis of what time or the open event brings about: the member as they are by now (C8).
+    pub fn basis_now(&self, kind: &str, at: Instant) -> Basis {
+        basis::basis(&self.program, kind, &self.state, &self.state, self, at)
     }
 
     pub fn evaluate(&mut self, kind: &str, order: Option<&Order>, data: &FieldValues, basis: &Basis, only: Option<&Id>) -> Evaluation {
@@ -195,14 +232,13 @@ impl<'a> Working<'a> {
         for (limit, usage) in &evaluation.usage {
             self.use_limit(limit, usage.by, day);
         }
-        for (rule, fraction) in &evaluation.fractions {
-            if *fraction != self.state.fraction(rule) {
-                self.change(Change::Carried { rule: rule.clone(), fraction: *fraction });
-            }
+        for (rule, by) in &evaluation.carried {
+            self.carry(rule, *by);
         }
-        for (campaign, held_out) in &evaluation.exposures {
-            if !self.state.exposures.iter().any(|(known, _)| known == campaign) {
-                self.change(Change::Exposed { campaign: campaign.clone(), held_out: *held_out });
+        for exposure in &evaluation.exposures {
+            if !self.state.exposures.iter().any(|(known, _)| *known == exposure.campaign) {
+                let (campaign, worth) = (exposure.campaign.clone(), exposure.worth.clone());
+                self.change(Change::Exposed { campaign, held_out: exposure.held_out, worth });
             }
         }
         self.announce_waits(evaluation, order_id, day);
@@ -212,7 +248,7 @@ impl<'a> Working<'a> {
         }
         let base = evaluation.base_totals();
         for (currency, all) in evaluation.totals() {
-            if self.counts_now(&currency) {
+            if counts_at_once(&self.program, &currency) {
                 self.measure_points(&currency, base.get(&currency).copied().unwrap_or(0), all, day);
             }
             self.moved(&currency);
@@ -223,34 +259,44 @@ impl<'a> Working<'a> {
         credits
     }
 
-    /// Whether what is earned in a currency counts to tiers at once (L6).
-    pub fn counts_now(&self, currency: &Id) -> bool {
-        let pending = self.program.currency(currency.as_str()).map(|definition| &definition.pending);
-        pending.is_none_or(|pending| !pending.waits() || pending.counts_to_tiers)
+    /// Changes the fraction that a rule carries on to the next event (M2). A return may leave it below zero: what an
+    /// order lent to a later one.
+    pub fn carry(&mut self, rule: &CompactString, by: Decimal) {
+        if !by.is_zero() {
+            let fraction = self.state.fraction(rule) + by;
+            self.change(Change::Carried { rule: rule.clone(), fraction });
+        }
     }
 
     fn announce_waits(&mut self, evaluation: &Evaluation, order_id: Option<&CompactString>, day: Day) {
         let base = evaluation.base_totals();
+        let program = self.program.clone();
         for (currency, all) in evaluation.totals() {
-            let program = self.program.clone();
             let Some(definition) = program.currency(currency.as_str()).filter(|definition| definition.pending.waits()) else { continue };
             if all > 0 {
+                let event = self.state.events;
                 let pending = &definition.pending;
-                let by_time = !pending.period.is_zero();
-                let matures_at = by_time.then(|| program.calendar.start(pending.period.after(day)));
                 let counts = if pending.counts_to_tiers { 0 } else { base.get(&currency).copied().unwrap_or(0) };
+                // What an event causes may add to what the event itself gave.
+                let known = self.state.purse(currency.as_str()).and_then(|purse| purse.waits.iter().find(|wait| wait.event == event));
+                let counts = points(counts) + known.map_or(Points::ZERO, |wait| wait.base);
                 self.change(Change::Waits {
                     currency,
-                    event: self.state.events,
+                    event,
                     order_id: order_id.cloned(),
                     earned_on: day,
-                    matures_at,
+                    matures_at: self.matures_at(pending, day),
                     until: pending.until.clone(),
                     version: program.version,
-                    base: points(counts),
+                    base: counts,
                 });
             }
         }
+    }
+
+    /// When points earned on a day become spendable by themselves.
+    pub fn matures_at(&self, pending: &Pending, earned_on: Day) -> Option<Instant> {
+        (!pending.period.is_zero()).then(|| self.program.calendar.start(pending.period.after(earned_on)))
     }
 
     fn award(&mut self, award: &AwardLine, day: Day, credits: &mut Vec<Credit>) {
@@ -320,6 +366,7 @@ impl<'a> Working<'a> {
             let lot = LotRef { last_day, funder, order: None };
             let posting = Posting { currency, amount: rest, lot: Some(lot.clone()), expires_at, campaign };
             self.post(EntryKind::Accrual, Account::Issued, Account::Active, posting);
+            self.date_idle(currency, &definition.expires);
             self.effect(of(EffectKind::Accrual, rest));
             credits.push(Credit { currency: currency.clone(), amount: rest.get(), lot: Some(lot) });
         }
@@ -336,14 +383,16 @@ impl<'a> Working<'a> {
             change.0 += by;
             return;
         }
-        let window = Window::ALL.into_iter().find(|window| limit.ends_with(window.name()));
-        if let Some(window) = window.filter(|_| evaluate::is_counted(limit)) {
-            let (from, until) = (day.start_of(window), day.end_of(window));
-            // Room goes back only into windows still open (C2).
-            let open = until > self.program.calendar.day(self.state.clock);
-            if by > 0 || open {
-                self.change(Change::Used { limit: limit.clone(), from, until, by });
-            }
+        if let Some(window) = key::window(limit).filter(|_| evaluate::is_counted(limit)) {
+            self.change(Change::Used { limit: limit.clone(), from: day.start_of(window), until: day.end_of(window), by });
+        }
+    }
+
+    /// The same for an order that is worth another sum now: only in windows still open (C2).
+    pub fn use_again(&mut self, limit: &CompactString, by: i64, day: Day) {
+        let today = self.program.calendar.day(self.state.clock);
+        if key::window(limit).is_none_or(|window| day.end_of(window) > today) {
+            self.use_limit(limit, by, day);
         }
     }
 
@@ -373,15 +422,30 @@ impl<'a> Working<'a> {
     pub fn keep_alive(&mut self, kind: &str) {
         let program = self.program.clone();
         for (currency, definition) in &program.definition.currencies {
-            let Expires::Inactivity { inactivity, round, moved_by } = &definition.expires else { continue };
-            if moved_by.iter().any(|known| *known == *kind) {
-                let last_day = round.last_day(inactivity.after(self.day()));
-                let known = self.state.purse(currency.as_str()).and_then(|purse| purse.idle);
-                if known.is_none_or(|(known, _)| known < last_day) {
-                    let expires_at = program.calendar.end(last_day);
-                    self.change(Change::Idle { currency: currency.clone(), last_day, expires_at });
-                }
+            if let Expires::Inactivity { inactivity, round, moved_by } = &definition.expires
+                && moved_by.iter().any(|known| *known == *kind)
+            {
+                self.idle_from(currency, round.last_day(inactivity.after(self.day())));
             }
+        }
+    }
+
+    /// What is earned in a currency that expires by inactivity needs a date: where there is none, or it has passed, it
+    /// counts from the day of earning, whatever kind of event that was.
+    pub fn date_idle(&mut self, currency: &Id, expires: &Expires) {
+        if let Expires::Inactivity { inactivity, round, .. } = expires {
+            let idle = self.state.purse(currency.as_str()).and_then(|purse| purse.idle);
+            if idle.is_none_or(|(_, end)| end <= self.state.clock) {
+                self.idle_from(currency, round.last_day(inactivity.after(self.day())));
+            }
+        }
+    }
+
+    fn idle_from(&mut self, currency: &Id, last_day: Day) {
+        let known = self.state.purse(currency.as_str()).and_then(|purse| purse.idle);
+        if known.is_none_or(|(known, _)| known < last_day) {
+            let expires_at = self.program.calendar.end(last_day);
+            self.change(Change::Idle { currency: currency.clone(), last_day, expires_at });
         }
     }
 
@@ -389,17 +453,18 @@ impl<'a> Working<'a> {
     pub fn finish(mut self, command: &Command) -> Result<Decision, Rejected> {
         let main = self.main;
         let id = EventId { member: self.state.id, seq: self.events.get(main).map_or(self.state.events, |event| event.seq) };
-        let parked = self.events.get(main).is_some_and(|event| event.status == EventStatus::Parked);
-        let outcome = Outcome {
-            event_id: id.to_string(),
-            status: if parked { OutcomeStatus::Parked } else { OutcomeStatus::Applied },
-            first_status: None,
-            member: (self.state.status != Status::Guest).then(|| self.state.id.to_string()),
-            program_version: self.inputs.versions.at(command.effective_at).version,
-            effects: self.events.iter().flat_map(|event| event.record.effects.iter().cloned()).collect(),
+        let count = |events: usize| u32::try_from(events).unwrap_or(u32::MAX);
+        let answer = Answer {
+            before: count(main),
+            after: count(self.events.len().saturating_sub(main + 1)),
             balances: outcome::balances(&self.program, &self.state),
             tiers: outcome::levels(&self.program, &self.state),
         };
+        let mut outcome = answer.outcome(id, self.state.status == Status::Guest, &self.events);
+        outcome.program_version = self.inputs.versions.at(command.effective_at).version;
+        if let Some(event) = self.events.get_mut(main) {
+            event.record.answer = Some(answer);
+        }
         if let (None, Some(first)) = (self.inputs.state, self.events.first_mut()) {
             first.record.joined = Some(self.state.status);
         }
@@ -418,6 +483,12 @@ impl<'a> Working<'a> {
             trace: self.trace,
         })
     }
+}
+
+/// Whether what is earned in a currency counts to tiers at once (L6).
+pub(super) fn counts_at_once(program: &Program, currency: &Id) -> bool {
+    let pending = program.currency(currency.as_str()).map(|definition| &definition.pending);
+    pending.is_none_or(|pending| !pending.waits() || pending.counts_to_tiers)
 }
 
 /// What an entry moves.

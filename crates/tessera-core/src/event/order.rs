@@ -5,8 +5,8 @@ use super::data::FieldValues;
 use crate::program::{Base, DiscountBase, FieldKind};
 use crate::quantity::{Amount, apportion};
 
-/// The most lines one order may have.
-pub const ITEMS_MAX: usize = 500;
+/// The most lines one order may have: real wholesale invoices reach 700.
+pub const ITEMS_MAX: usize = 1_000;
 
 /// What expressions may read of a purchase: name, type, whether it may be missing.
 pub const PURCHASE_FIELDS: [(&str, FieldKind, bool); 11] = [
@@ -103,13 +103,14 @@ impl Order {
         if returned.lines.iter().all(|units| units.is_zero()) {
             return self.clone();
         }
+        // A line without units, or one that corrects another, stays until everything is returned.
         let left = |index: usize, amount: Amount| {
             let (bought, back) = (self.items[index].quantity, returned.units(index));
-            amount.portion((bought - back).millionths(), bought.millionths().max(1))
+            if bought <= Amount::ZERO { amount } else { amount.portion((bought - back).millionths(), bought.millionths()) }
         };
         let kept = |whole: Amount| -> Amount {
             let parts = self.over_lines(whole);
-            parts.into_iter().enumerate().map(|(index, part)| if self.items[index].quantity.is_zero() { part } else { left(index, part) }).sum()
+            parts.into_iter().enumerate().map(|(index, part)| left(index, part)).sum()
         };
         let mut rest = self.clone();
         let goods = self.total - self.shipping - self.tip;

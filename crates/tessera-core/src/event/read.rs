@@ -293,12 +293,7 @@ impl<'de> ItemSeed<'_> {
                 "name" => item.name = optional_text(&mut map, "name")?,
                 "category" => item.category = optional_text(&mut map, "category")?,
                 "brand" => item.brand = optional_text(&mut map, "brand")?,
-                "quantity" => {
-                    item.quantity = amount(&mut map, "quantity")?;
-                    if item.quantity.is_negative() {
-                        return Err(wrong("quantity", "is negative: send what comes back as a `return`"));
-                    }
-                }
+                "quantity" => item.quantity = amount(&mut map, "quantity")?,
                 "unit_price" => item.unit_price = Some(amount(&mut map, "unit_price")?),
                 "amount" => given = Some(amount(&mut map, "amount")?),
                 name => {
@@ -353,6 +348,9 @@ impl<'de> Visitor<'de> for ReturnItemSeed<'_> {
         let (item, _) = ItemSeed { declared: self.declared }.read(map)?;
         if item.line.is_none() && item.sku.is_none() {
             return Err(wrong("line", "is missing: name the line, or its `sku`"));
+        }
+        if item.quantity.is_negative() {
+            return Err(wrong("quantity", "is negative: a return counts what comes back from 0 up"));
         }
         Ok(ReturnItem { item })
     }

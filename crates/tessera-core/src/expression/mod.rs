@@ -4,7 +4,7 @@
 //! facts, see [`Fact`]) and `now` (the business time in the program's zone). Numbers are exact decimals.
 //!
 //! What bounds an evaluation: sources of at most [`SOURCE_MAX`] characters, collection functions nested at most
-//! [`COLLECTION_DEPTH_MAX`] deep and orders of at most 500 lines, so nodes × 500² steps at the very worst.
+//! [`COLLECTION_DEPTH_MAX`] deep and orders of at most 1,000 lines, so nodes × 1,000² steps at the very worst.
 
 mod check;
 mod contradiction;
@@ -15,11 +15,12 @@ mod types;
 use rust_decimal::Decimal;
 use zen_expression::expression::{Expression as Bytecode, Standard};
 use zen_expression::vm::VM;
-use zen_expression::{Scope, Variable};
+use zen_expression::Variable;
 
 pub use check::{Expected, Finding};
 pub use fact::{Fact, FactValue, Facts};
 pub use scope::{EventFields, EventScope};
+pub use zen_expression::Scope;
 pub use types::RootTypes;
 
 /// The longest source, in characters.

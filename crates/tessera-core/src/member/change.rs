@@ -1,10 +1,12 @@
+use std::collections::BTreeMap;
+
 use compact_str::CompactString;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::state::{Bucketed, Counter, Fraction, Grant, MemberState};
 use crate::ledger::Wait;
-use crate::program::Id;
+use crate::program::{Id, id_or_empty};
 use crate::quantity::{Amount, Points};
 use crate::time::{Day, Instant, MonthDay};
 
@@ -19,9 +21,17 @@ pub enum Change {
     Happened { at: Instant },
     Purchased { amount: Amount, on: Day },
     Returned { amount: Amount },
+    /// A purchase of a day was corrected by an amount (R12).
+    Corrected { by: Amount, on: Day },
     Counted { kind: Id },
     /// A tier measure moved, in the bucket of a business day.
-    Measured { ladder: Id, measure: Id, on: Day, by: Amount },
+    Measured {
+        ladder: Id,
+        #[serde(deserialize_with = "id_or_empty")]
+        measure: Id,
+        on: Day,
+        by: Amount,
+    },
     Level { ladder: Id, level: Id, at: Instant },
     Floor { ladder: Id, floor: Option<(Id, Instant)> },
     /// Buckets before a day no longer matter.
@@ -32,7 +42,13 @@ pub enum Change {
         #[serde(with = "rust_decimal::serde::str")]
         fraction: Decimal,
     },
-    Exposed { campaign: Id, held_out: bool },
+    /// Came to an offer from which some are held out, for the first time; `worth`: what it gives, or would have (C9).
+    Exposed {
+        campaign: Id,
+        held_out: bool,
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        worth: BTreeMap<Id, i64>,
+    },
     Birthday { birthday: MonthDay, at: Instant },
     /// A later birthday, which holds from a year on.
     BirthdayNext { from_year: i16, birthday: MonthDay },
@@ -80,6 +96,7 @@ impl Change {
                 let last = &mut state.statistics.last_purchase;
                 *last = Some(last.map_or(*on, |known| known.max(*on)));
             }
+            Self::Corrected { by, .. } => state.statistics.spend += *by,
             Self::Returned { amount } => {
                 state.statistics.returns += 1;
                 state.statistics.returned += *amount;
@@ -107,13 +124,19 @@ impl Change {
                     state.fractions.push(Fraction { rule: rule.clone(), carried: fraction.normalize() });
                 }
             }
-            Self::Exposed { campaign, held_out } => state.exposures.push((campaign.clone(), *held_out)),
+            Self::Exposed { campaign, held_out, .. } => state.exposures.push((campaign.clone(), *held_out)),
             Self::Birthday { birthday, at } => {
                 state.birthday = Some(*birthday);
                 state.birthday_since = Some(*at);
                 state.birthday_next = None;
             }
-            Self::BirthdayNext { from_year, birthday } => state.birthday_next = Some((*from_year, *birthday)),
+            Self::BirthdayNext { from_year, birthday } => {
+                // An earlier change that holds by now stays what it is until this one does.
+                if let Some((_, known)) = state.birthday_next.filter(|(known_from, _)| known_from < from_year) {
+                    state.birthday = Some(known);
+                }
+                state.birthday_next = Some((*from_year, *birthday));
+            }
             Self::Gift { campaign, birthday } => {
                 state.gifts.retain(|(known, _)| known != campaign);
                 state.gifts.push((campaign.clone(), *birthday));

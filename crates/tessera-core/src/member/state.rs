@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Change, ParkedEvent};
 use crate::id::MemberId;
 use crate::ledger::{Entry, Purse};
-use crate::program::Id;
+use crate::program::{Id, id_or_empty};
 use crate::quantity::{Amount, Points};
 use crate::time::{Day, Instant, MonthDay};
 
@@ -83,6 +83,8 @@ pub struct Statistics {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ladder {
     pub id: Id,
+    /// Empty until a first level is set: the base.
+    #[serde(deserialize_with = "id_or_empty")]
     pub level: Id,
     pub since: Instant,
     /// A level kept whatever the measures say, until an instant: the result of a review.
@@ -93,6 +95,8 @@ pub struct Ladder {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucketed {
+    /// Empty for a ladder's only measure.
+    #[serde(deserialize_with = "id_or_empty")]
     pub measure: Id,
     /// Sorted by day; no bucket is zero.
     pub buckets: Vec<(Day, Amount)>,

@@ -18,6 +18,7 @@ pub use diff::{Difference, difference};
 pub use limits::{CapRule, Limits};
 pub use node::{DOCUMENT_BYTES_MAX, Node, Position};
 pub use problem::{Problem, Severity, nearest};
+pub(crate) use scalar::id_or_empty;
 pub use scalar::{Exact, Formula, Id, IdProblem, Share, Texts};
 pub use version::Versions;
 

@@ -71,6 +71,12 @@ impl<'de> Deserialize<'de> for Id {
     }
 }
 
+/// For stored fields where no name is a value too: a ladder's only measure, a level nobody has set yet.
+pub(crate) fn id_or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Id, D::Error> {
+    let text = Cow::<str>::deserialize(deserializer)?;
+    if text.is_empty() { Ok(Id::default()) } else { text.parse().map_err(de::Error::custom) }
+}
+
 impl JsonSchema for Id {
     fn schema_name() -> Cow<'static, str> {
         "Id".into()

@@ -1,0 +1,64 @@
+//! The description of the API, made of the routes themselves: what is not described is not served.
+
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::AppState;
+use crate::routes::{adjustments, document, events, health, members};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Tessera",
+        version = "1",
+        description = "One loyalty program, described in one document, that answers everywhere the same.\n\nEvery event goes through `POST /v1/programs/{program}/events`; `source` and `id` make it safe to send again. Every refusal is a problem (RFC 9457) with a stable `type` and the facts as fields.",
+        license(name = "MIT OR Apache-2.0")
+    ),
+    modifiers(&Security),
+    tags(
+        (name = "events", description = "What happened: purchases, returns and whatever the program declares"),
+        (name = "members", description = "What members have, and why"),
+        (name = "document", description = "The program itself, versioned"),
+        (name = "operations", description = "Is it well?")
+    )
+)]
+struct Description;
+
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("key", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}
+
+pub(crate) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(events::create_event))
+        .routes(routes!(events::show_event))
+        .routes(routes!(events::create_quote))
+        .routes(routes!(members::list_members, members::create_member))
+        .routes(routes!(members::show_member, members::update_member))
+        .routes(routes!(members::list_balances))
+        .routes(routes!(members::list_entries))
+        .routes(routes!(members::list_lots))
+        .routes(routes!(members::list_events))
+        .routes(routes!(members::list_vouchers))
+        .routes(routes!(members::list_tiers))
+        .routes(routes!(members::list_entitlements))
+        .routes(routes!(adjustments::create_adjustment))
+        .routes(routes!(document::show_document, document::replace_document))
+        .routes(routes!(document::plan_document))
+        .routes(routes!(document::list_versions))
+        .routes(routes!(health::show_health))
+        .routes(routes!(health::show_readiness))
+        .routes(routes!(health::list_metrics))
+}
+
+/// The OpenAPI 3.1 document.
+pub fn document() -> utoipa::openapi::OpenApi {
+    routes().split_for_parts().1
+}

@@ -1,0 +1,169 @@
+//! RFC 9457 problems: a stable type, a sentence, the facts.
+
+use axum::Json;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tessera_engine::{EngineError, StoreError};
+use tessera_engine::programs::ProgramError;
+use tessera_engine::submission::Refusal;
+use utoipa::ToSchema;
+
+/// What went wrong, as `application/problem+json`.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// Stable: one type has one meaning for ever.
+    #[serde(rename = "type")]
+    #[schema(example = "https://tessera.example/problems/too-many-units-returned")]
+    pub kind: String,
+    #[schema(example = "Too many units returned")]
+    pub title: String,
+    #[schema(example = 422)]
+    pub status: u16,
+    /// What was wrong and what would be right.
+    pub detail: String,
+    /// The facts.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    pub facts: Map<String, Value>,
+    #[serde(skip)]
+    replayed: bool,
+}
+
+/// Where the types of problems live; each has a section in `docs/problems.md`.
+const TYPES: &str = "https://tessera.example/problems/";
+
+impl Problem {
+    pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        let mut title = code.replace('-', " ");
+        if let Some(first) = title.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        Self {
+            kind: format!("{TYPES}{code}"),
+            title,
+            status: status.as_u16(),
+            detail: detail.into(),
+            facts: Map::new(),
+            replayed: false,
+        }
+    }
+
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.facts.insert(name.to_owned(), value.into());
+        self
+    }
+
+    pub fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "send `Authorization: Bearer <key>` with a valid key of this program; `tessera key create` makes one")
+    }
+
+    pub fn forbidden(scope: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", format!("this key may not do that: it needs the scope {scope}")).with("scope", scope)
+    }
+
+    pub fn overloaded() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many events are waiting: send it again in a second")
+    }
+
+    pub fn unavailable() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the database did not take it, and nothing happened: send it again")
+    }
+
+    pub fn broken() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal-error", "this is a mistake of ours; the log says more. Nothing was written")
+    }
+
+    pub fn unknown_member() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "unknown-member", "no member is known under this id")
+    }
+
+    pub fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid-request", detail)
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal.code.as_str() {
+            "invalid-event" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
+            "unknown-member" | "unknown-order" => StatusCode::NOT_FOUND,
+            "idempotency-key-reused" | "order-exists" | "order-of-another-member" | "already-enrolled" | "identifier-taken"
+            | "nothing-left-to-return" | "not-enough-points" | "not-enough-to-take-back" => StatusCode::CONFLICT,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        let mut problem = Self::new(status, &refusal.code, refusal.detail);
+        problem.facts = refusal.facts;
+        problem.replayed = refusal.replayed;
+        problem
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the database could not be read");
+        if error.is_transient() { Self::unavailable() } else { Self::broken() }
+    }
+}
+
+impl From<ProgramError> for Problem {
+    fn from(error: ProgramError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ProgramError::Unknown { key } => Self::new(StatusCode::NOT_FOUND, "unknown-program", detail).with("program", key),
+            ProgramError::UnknownVersion { version, .. } => Self::new(StatusCode::NOT_FOUND, "unknown-version", detail).with("version", version),
+            ProgramError::Invalid(findings) => {
+                let findings = serde_json::to_value(findings).unwrap_or_default();
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-document", detail).with("findings", findings)
+            }
+            ProgramError::OtherProgram { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "other-program", detail),
+            ProgramError::Changed { found, .. } => Self::new(StatusCode::PRECONDITION_FAILED, "document-changed", detail).with("version", found),
+            ProgramError::StillHeld { holders, .. } => Self::new(StatusCode::CONFLICT, "still-held", detail).with("holders", holders),
+            ProgramError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Program(error) => error.into(),
+            EngineError::Store(error) => error.into(),
+            EngineError::Overloaded(_) => Self::overloaded(),
+            other => {
+                tracing::error!(error = %other, "a request failed");
+                Self::broken()
+            }
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let replayed = self.replayed;
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+        }
+        if replayed {
+            headers.insert("idempotency-replayed", header::HeaderValue::from_static("true"));
+        }
+        response
+    }
+}
+
+pub(crate) async fn not_found() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not-found", "there is nothing at this address; /docs lists what there is")
+}
+
+pub(crate) async fn method_not_allowed() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this address takes other methods; /docs lists them")
+}

@@ -1,0 +1,271 @@
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body as HttpBody;
+use axum::extract::{FromRequest, Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tessera_core::decide::OutcomeStatus;
+use tessera_core::id::EventId;
+use tessera_engine::executor::quote;
+use tessera_engine::programs::ProgramHandle;
+use tessera_engine::query;
+use tessera_engine::submission::{Answer, CloudEvent, Submission};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::extract::{Body, Caller, ReadMembers, WriteEvents, parse, too_large};
+use crate::{AppState, Problem, STREAM_MAX};
+
+/// Events in one batch.
+const BATCH_MAX: usize = 1_000;
+/// Events of one stream that are under way at once.
+const STREAM_AHEAD: usize = 512;
+/// The longest line of a stream, in bytes.
+const LINE_MAX: usize = crate::BODY_MAX;
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub struct Options {
+    #[serde(default)]
+    explain: bool,
+}
+
+/// Takes one CloudEvent, a batch, or a stream of NDJSON. Needs `events:write`.
+///
+/// `source` and `id` make an event unique for ever: sending it again gives the first outcome. With `explain=true` every
+/// rule says why it did or did not apply.
+#[utoipa::path(post, path = "/v1/programs/{program}/events", tag = "events", security(("key" = [])),
+    params(("program" = String, Path, example = "copper-cup"), ("explain" = Option<bool>, Query, description = "Say why for every rule")),
+    request_body(content(
+        (Object = "application/cloudevents+json", example = json!({ "specversion": "1.0", "id": "receipt-1", "source": "till-1", "type": "purchase",
+            "subject": "phone:+84901234567", "time": "2026-11-20T09:30:00+07:00", "data": { "order_id": "A-1", "currency": "VND", "total": 98000,
+            "items": [{ "line": "1", "sku": "LATTE", "category": "coffee", "quantity": 2, "unit_price": 49000 }] } })),
+        (Vec<Object> = "application/cloudevents-batch+json"),
+        (String = "application/x-ndjson"))),
+    responses((status = 200, description = "The outcome; for a batch one for each event, for a stream one on each line", body = Object,
+        example = json!({ "event_id": "evt_…_2", "status": "applied", "member": "mem_…", "program_version": 1,
+            "effects": [{ "type": "accrual", "currency": "bean", "amount": 9, "campaign": "everyday", "expires_on": "2027-11-30" }],
+            "balances": { "bean": { "available": 9, "pending": 0, "held": 0, "debt": 0 } }, "tiers": { "cup": "paper" } })),
+        (status = 400, description = "Not an event this program knows", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "Nobody is known under the subject", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Against what is already there", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Refused by a rule", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Come back in a second", body = Problem, content_type = "application/problem+json")))]
+pub async fn create_event(
+    State(app): State<AppState>,
+    caller: Caller<WriteEvents>,
+    Query(options): Query<Options>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match kind.split(';').next().unwrap_or_default().trim() {
+        "application/x-ndjson" | "application/ndjson" => Ok(stream(app, caller.program, request, options)),
+        "application/cloudevents-batch+json" => {
+            let Body(bytes) = Body::from_request(request, &app).await?;
+            batch(&app, &caller.program, &bytes, options).await.map(IntoResponse::into_response)
+        }
+        "" | "application/json" | "application/cloudevents+json" => {
+            let Body(bytes) = Body::from_request(request, &app).await?;
+            let submission = submission(&app, &caller.program, &bytes, options)?;
+            render(app.submit(submission).await?, options.explain).map(IntoResponse::into_response)
+        }
+        other => Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported-media-type",
+            format!("`{other}` is not read here: send application/cloudevents+json, application/cloudevents-batch+json or application/x-ndjson"),
+        )),
+    }
+}
+
+/// Reads one event. An array where one event is expected is told how batches are sent.
+fn submission(app: &AppState, program: &Arc<ProgramHandle>, bytes: &[u8], options: Options) -> Result<Submission, Problem> {
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        let detail = "a list of events is sent with `Content-Type: application/cloudevents-batch+json`";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "invalid-json", detail));
+    }
+    let event: CloudEvent<'_> = parse(bytes)?;
+    one(app, program, &event, options)
+}
+
+fn one(app: &AppState, program: &Arc<ProgramHandle>, event: &CloudEvent<'_>, options: Options) -> Result<Submission, Problem> {
+    let mut submission = Submission::from_event(&app.context.secrets, program, event, app.context.clock.now())?;
+    submission.explain = options.explain;
+    Ok(submission)
+}
+
+/// An answer as HTTP: 200 with the outcome, or a problem that carries it.
+pub(super) fn render(answer: Answer, explain: bool) -> Result<(StatusCode, HeaderMap, Json<Value>), Problem> {
+    let mut headers = HeaderMap::new();
+    match answer {
+        Answer::Done { outcome, trace } => {
+            if outcome.status == OutcomeStatus::Duplicate {
+                headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
+            }
+            let mut body = json!(outcome);
+            if explain {
+                body["explanation"] = json!(trace);
+            }
+            Ok((StatusCode::OK, headers, Json(body)))
+        }
+        Answer::Refused(refusal) => Err(Problem::from(refusal).with("outcome", json!({ "status": "refused" }))),
+        Answer::Unavailable => Err(Problem::unavailable()),
+    }
+}
+
+/// An answer inside a batch or a stream: the outcome, or `problem`.
+fn rendered(answer: Result<Answer, Problem>, explain: bool) -> Value {
+    match answer.and_then(|answer| render(answer, explain)) {
+        Ok((_, _, Json(outcome))) => outcome,
+        Err(problem) => json!({ "status": "refused", "problem": problem }),
+    }
+}
+
+async fn batch(app: &AppState, program: &Arc<ProgramHandle>, bytes: &[u8], options: Options) -> Result<Json<Value>, Problem> {
+    let events: Vec<&RawValue> = parse(bytes)?;
+    if events.len() > BATCH_MAX {
+        let detail = format!("a batch has at most {BATCH_MAX} events; send more as application/x-ndjson");
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "batch-too-large", detail).with("most", BATCH_MAX));
+    }
+    let waiting: Vec<Result<oneshot::Receiver<Answer>, Problem>> =
+        events.iter().map(|event| submission(app, program, event.get().as_bytes(), options).and_then(|event| send(app, event))).collect();
+    let mut outcomes = Vec::with_capacity(waiting.len());
+    for answer in waiting {
+        let answer = match answer {
+            Ok(answered) => Ok(answered.await.unwrap_or(Answer::Unavailable)),
+            Err(problem) => Err(problem),
+        };
+        outcomes.push(rendered(answer, options.explain));
+    }
+    Ok(Json(Value::Array(outcomes)))
+}
+
+fn send(app: &AppState, submission: Submission) -> Result<oneshot::Receiver<Answer>, Problem> {
+    let (answer, answered) = oneshot::channel();
+    let reply = Box::new(move |done| {
+        // The stream may have ended; the event is done all the same.
+        let _ = answer.send(done);
+    });
+    app.executor.submit(submission, reply).map_err(|_| Problem::overloaded())?;
+    Ok(answered)
+}
+
+type Waiting = Result<oneshot::Receiver<Answer>, Problem>;
+
+/// NDJSON in, NDJSON out, a line for each line in the same order; memory holds [`STREAM_AHEAD`] events.
+fn stream(app: AppState, program: Arc<ProgramHandle>, request: Request, options: Options) -> Response {
+    let (ahead, waiting) = mpsc::channel::<Waiting>(STREAM_AHEAD);
+    tokio::spawn(async move {
+        let body = request.into_body().into_data_stream();
+        if let Err(problem) = read_lines(&app, &program, body, &ahead, options).await {
+            // Nobody listens any more when this fails too.
+            let _ = ahead.send(Err(problem)).await;
+        }
+    });
+    let lines = futures_util::stream::unfold(waiting, move |mut waiting| async move {
+        let next = waiting.recv().await?;
+        let answer = match next {
+            Ok(answered) => Ok(answered.await.unwrap_or(Answer::Unavailable)),
+            Err(problem) => Err(problem),
+        };
+        let mut line = rendered(answer, options.explain).to_string();
+        line.push('\n');
+        Some((Ok::<_, std::convert::Infallible>(Bytes::from(line)), waiting))
+    });
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], HttpBody::from_stream(lines)).into_response()
+}
+
+async fn read_lines(
+    app: &AppState,
+    program: &Arc<ProgramHandle>,
+    mut body: axum::body::BodyDataStream,
+    ahead: &mpsc::Sender<Waiting>,
+    options: Options,
+) -> Result<(), Problem> {
+    let (mut held, mut read) = (BytesMut::new(), 0_usize);
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|_| Problem::invalid("the stream broke off"))?;
+        read += chunk.len();
+        if read > STREAM_MAX {
+            return Err(too_large());
+        }
+        held.extend_from_slice(&chunk);
+        while let Some(end) = held.iter().position(|byte| *byte == b'\n') {
+            let line = held.split_to(end + 1);
+            line_in(app, program, &line, ahead, options).await?;
+        }
+        if held.len() > LINE_MAX {
+            return Err(too_large());
+        }
+    }
+    line_in(app, program, &held, ahead, options).await
+}
+
+async fn line_in(app: &AppState, program: &Arc<ProgramHandle>, line: &[u8], ahead: &mpsc::Sender<Waiting>, options: Options) -> Result<(), Problem> {
+    if line.iter().all(u8::is_ascii_whitespace) {
+        return Ok(());
+    }
+    let waiting = match submission(app, program, line, options) {
+        Ok(event) => send_patiently(app, event).await,
+        Err(problem) => Err(problem),
+    };
+    // When the caller has gone, reading on would be work for nobody.
+    ahead.send(waiting).await.map_err(|_| Problem::invalid("the caller has gone"))
+}
+
+/// A stream waits for room in the queue where a single request would be told to come back.
+async fn send_patiently(app: &AppState, submission: Submission) -> Waiting {
+    let (answer, answered) = oneshot::channel();
+    let reply = Box::new(move |done| {
+        let _ = answer.send(done);
+    });
+    let executor = app.executor.clone();
+    app.blocking(move || executor.submit_waiting(submission, reply).map_err(|_| Problem::unavailable())).await?;
+    Ok(answered)
+}
+
+/// One event, as it came and what it brought. With `explain=true` every rule says why. Needs `members:read`.
+#[utoipa::path(get, path = "/v1/programs/{program}/events/{event}", tag = "events", security(("key" = [])),
+    params(("program" = String, Path, example = "copper-cup"), ("event" = String, Path, example = "evt_…_2"), ("explain" = Option<bool>, Query)),
+    responses((status = 200, description = "The event", body = Object), (status = 404, body = Problem, content_type = "application/problem+json")))]
+pub async fn show_event(
+    State(app): State<AppState>,
+    caller: Caller<ReadMembers>,
+    Path((_, event)): Path<(String, String)>,
+    Query(options): Query<Options>,
+) -> Result<Json<Value>, Problem> {
+    let unknown = || Problem::new(StatusCode::NOT_FOUND, "unknown-event", "there is no such event");
+    let id: EventId = event.parse().map_err(|_| unknown())?;
+    let context = app.context.clone();
+    let program = caller.program.clone();
+    let found = app.blocking(move || Ok(query::event(&context, &program, id)?)).await?;
+    let (view, stored) = found.ok_or_else(unknown)?;
+    let mut body = json!(view);
+    if options.explain {
+        body["explanation"] = json!(query::explain(&caller.program, &stored));
+    }
+    Ok(Json(body))
+}
+
+/// Says what an event would bring, with nothing written. Needs `events:write`.
+#[utoipa::path(post, path = "/v1/programs/{program}/quotes", tag = "events", security(("key" = [])),
+    params(("program" = String, Path, example = "copper-cup"), ("explain" = Option<bool>, Query)),
+    request_body(content = Object, description = "An event, as for `events`"),
+    responses((status = 200, description = "The outcome it would have", body = Object),
+        (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn create_quote(
+    State(app): State<AppState>,
+    caller: Caller<WriteEvents>,
+    Query(options): Query<Options>,
+    Body(bytes): Body,
+) -> Result<(StatusCode, HeaderMap, Json<Value>), Problem> {
+    let mut submission = submission(&app, &caller.program, &bytes, options)?;
+    submission.key = None;
+    let context = app.context.clone();
+    let answer = app.blocking(move || Ok(quote(&context, &submission)?)).await?;
+    render(answer.unwrap_or(Answer::Unavailable), options.explain)
+}

@@ -1,0 +1,275 @@
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tessera_core::id::MemberId;
+use tessera_engine::identifier::Subject;
+use tessera_engine::programs::ProgramHandle;
+use tessera_engine::query::{self, MemberView};
+use tessera_engine::submission::{CloudEvent, Submission};
+use utoipa::ToSchema;
+
+use super::events::render;
+use crate::extract::{Caller, JsonBody, PageQuery, ReadMembers, WantedPage, WriteMembers};
+use crate::{AppState, Problem};
+
+/// Somebody who joins, or a change of what is known about them. The names are those of an `enrol` event's data.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MemberFields {
+    /// How the member is known, `kind:value`
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(example = json!(["card:4711"]))]
+    identifiers: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "Nguyễn Thị Minh")]
+    name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "+84901234567")]
+    phone: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    email: Option<String>,
+    /// `1990-02-28`, `02-28` or, for the month alone, `02`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "1990-02-28")]
+    birthday: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "vi")]
+    language: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Search {
+    identifier: Option<String>,
+}
+
+/// Lists members, or finds the one with an identifier. Needs `members:read`.
+#[utoipa::path(get, path = "/v1/programs/{program}/members", tag = "members", security(("key" = [])),
+    params(("program" = String, Path, example = "copper-cup"),
+        ("identifier" = Option<String>, Query, description = "kind:value", example = "phone:+84901234567"), PageQuery),
+    responses((status = 200, description = "`items` and `next`", body = Object),
+        (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn list_members(
+    State(app): State<AppState>,
+    caller: Caller<ReadMembers>,
+    Query(search): Query<Search>,
+    WantedPage(page): WantedPage,
+) -> Result<Json<Value>, Problem> {
+    let context = app.context.clone();
+    let Some(identifier) = search.identifier else {
+        let page = app.blocking(move || Ok(query::members(&context, &caller.program, &page)?)).await?;
+        return Ok(Json(json!(page)));
+    };
+    let subject = subject(&identifier)?;
+    let found = app
+        .blocking(move || {
+            let Some(id) = query::find_member(&context, &caller.program, &subject)? else { return Ok(None) };
+            Ok(query::member(&context, &caller.program, id)?)
+        })
+        .await?;
+    Ok(Json(json!({ "items": found.into_iter().collect::<Vec<MemberView>>(), "next": null })))
+}
+
+fn subject(text: &str) -> Result<Subject, Problem> {
+    text.parse().map_err(|error: tessera_engine::identifier::IdentifierError| Problem::invalid(error.to_string()))
+}
+
+/// Enrols a member. Needs `members:write`.
+#[utoipa::path(post, path = "/v1/programs/{program}/members", tag = "members", security(("key" = [])),
+    params(("program" = String, Path, example = "copper-cup"), ("Idempotency-Key" = String, Header)),
+    request_body = MemberFields,
+    responses((status = 201, description = "The outcome of the enrolment", body = Object),
+        (status = 409, description = "Somebody is known under this identifier", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn create_member(
+    State(app): State<AppState>,
+    caller: Caller<WriteMembers>,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody<MemberFields>,
+) -> Result<(StatusCode, HeaderMap, Json<Value>), Problem> {
+    if body.identifiers.is_empty() && body.phone.is_none() && body.email.is_none() {
+        return Err(Problem::invalid("a member has a phone, an email, or another identifier such as card:4711"));
+    }
+    let submission = event(&app, &caller.program, &headers, "enrol", None, &body)?;
+    let (_, headers, outcome) = render(app.submit(submission).await?, false)?;
+    Ok((StatusCode::CREATED, headers, outcome))
+}
+
+/// An event of the API's own, keyed by the caller's `Idempotency-Key`.
+fn event(
+    app: &AppState,
+    program: &Arc<ProgramHandle>,
+    headers: &HeaderMap,
+    kind: &str,
+    member: Option<&str>,
+    body: &MemberFields,
+) -> Result<Submission, Problem> {
+    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
+    let key = key.ok_or_else(|| Problem::invalid("the header `Idempotency-Key` is missing: a text of your own, new for each request"))?;
+    let data = serde_json::to_string(body).map_err(|_| Problem::broken())?;
+    let data: Box<RawValue> = RawValue::from_string(data).map_err(|_| Problem::broken())?;
+    let event = CloudEvent {
+        specversion: None,
+        id: key.into(),
+        source: "tessera:members".into(),
+        kind: kind.into(),
+        subject: member.map(Into::into),
+        time: None,
+        data: Some(&data),
+    };
+    Submission::from_event(&app.context.secrets, program, &event, app.context.clock.now()).map_err(Problem::from)
+}
+
+/// The member an address names: an id, or `kind:value`.
+async fn named(app: &AppState, program: &Arc<ProgramHandle>, text: &str) -> Result<MemberId, Problem> {
+    let subject = subject(text)?;
+    let (context, program) = (app.context.clone(), program.clone());
+    let found = app.blocking(move || Ok(query::find_member(&context, &program, &subject)?)).await?;
+    found.ok_or_else(Problem::unknown_member)
+}
+
+/// A member with balances and tiers, settled to now. Needs `members:read`.
+#[utoipa::path(get, path = "/v1/programs/{program}/members/{member}", tag = "members", security(("key" = [])),
+    params(("program" = String, Path, example = "copper-cup"), ("member" = String, Path, description = "An id, or kind:value", example = "phone:+84901234567")),
+    responses((status = 200, description = "The member", body = Object),
+        (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn show_member(
+    State(app): State<AppState>,
+    caller: Caller<ReadMembers>,
+    Path((_, member)): Path<(String, String)>,
+) -> Result<Json<MemberView>, Problem> {
+    view(&app, caller, &member).await.map(Json)
+}
+
+async fn view(app: &AppState, caller: Caller<ReadMembers>, member: &str) -> Result<MemberView, Problem> {
+    let id = named(app, &caller.program, member).await?;
+    let context = app.context.clone();
+    let found = app.blocking(move || Ok(query::member(&context, &caller.program, id)?)).await?;
+    found.ok_or_else(Problem::unknown_member)
+}
+
+/// Changes what is known about a member. Needs `members:write`.
+#[utoipa::path(patch, path = "/v1/programs/{program}/members/{member}", tag = "members", security(("key" = [])),
+    params(("program" = String, Path, example = "copper-cup"), ("member" = String, Path), ("Idempotency-Key" = String, Header)),
+    request_body = MemberFields,
+    responses((status = 200, description = "The outcome", body = Object),
+        (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn update_member(
+    State(app): State<AppState>,
+    caller: Caller<WriteMembers>,
+    Path((_, member)): Path<(String, String)>,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody<MemberFields>,
+) -> Result<(StatusCode, HeaderMap, Json<Value>), Problem> {
+    let submission = event(&app, &caller.program, &headers, "profile", Some(&member), &body)?;
+    render(app.submit(submission).await?, false)
+}
+
+/// What a member has in each currency, settled to now. Needs `members:read`.
+#[utoipa::path(get, path = "/v1/programs/{program}/members/{member}/balances", tag = "members", security(("key" = [])),
+    params(("program" = String, Path), ("member" = String, Path)),
+    responses((status = 200, body = Object, example = json!({ "bean": { "available": 120, "pending": 0, "held": 0, "debt": 0 } })),
+        (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn list_balances(
+    State(app): State<AppState>,
+    caller: Caller<ReadMembers>,
+    Path((_, member)): Path<(String, String)>,
+) -> Result<Json<Value>, Problem> {
+    Ok(Json(json!(view(&app, caller, &member).await?.balances)))
+}
+
+/// The ledger of a member, newest first. Needs `members:read`.
+#[utoipa::path(get, path = "/v1/programs/{program}/members/{member}/entries", tag = "members", security(("key" = [])),
+    params(("program" = String, Path), ("member" = String, Path), PageQuery),
+    responses((status = 200, description = "`items` and `next`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn list_entries(
+    State(app): State<AppState>,
+    caller: Caller<ReadMembers>,
+    Path((_, member)): Path<(String, String)>,
+    WantedPage(page): WantedPage,
+) -> Result<Json<Value>, Problem> {
+    let id = named(&app, &caller.program, &member).await?;
+    let context = app.context.clone();
+    app.blocking(move || Ok(Json(json!(query::entries(&context, &caller.program, id, &page)?)))).await
+}
+
+/// Everything a member holds and when it expires, in the order it would be spent. Needs `members:read`.
+#[utoipa::path(get, path = "/v1/programs/{program}/members/{member}/lots", tag = "members", security(("key" = [])),
+    params(("program" = String, Path), ("member" = String, Path)),
+    responses((status = 200, description = "`items`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn list_lots(
+    State(app): State<AppState>,
+    caller: Caller<ReadMembers>,
+    Path((_, member)): Path<(String, String)>,
+) -> Result<Json<Value>, Problem> {
+    let id = named(&app, &caller.program, &member).await?;
+    let context = app.context.clone();
+    let lots = app.blocking(move || Ok(query::lots(&context, &caller.program, id)?)).await?;
+    let lots = lots.ok_or_else(Problem::unknown_member)?;
+    Ok(Json(json!({ "items": lots, "next": null })))
+}
+
+/// What happened to a member, newest first. Needs `members:read`.
+#[utoipa::path(get, path = "/v1/programs/{program}/members/{member}/events", tag = "members", security(("key" = [])),
+    params(("program" = String, Path), ("member" = String, Path), PageQuery),
+    responses((status = 200, description = "`items` and `next`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn list_events(
+    State(app): State<AppState>,
+    caller: Caller<ReadMembers>,
+    Path((_, member)): Path<(String, String)>,
+    WantedPage(page): WantedPage,
+) -> Result<Json<Value>, Problem> {
+    let id = named(&app, &caller.program, &member).await?;
+    let context = app.context.clone();
+    app.blocking(move || Ok(Json(json!(query::events(&context, &caller.program, id, &page)?)))).await
+}
+
+/// Vouchers of a member, newest first. Needs `members:read`.
+#[utoipa::path(get, path = "/v1/programs/{program}/members/{member}/vouchers", tag = "members", security(("key" = [])),
+    params(("program" = String, Path), ("member" = String, Path), ("Accept-Language" = Option<String>, Header, example = "vi")),
+    responses((status = 200, description = "`items`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn list_vouchers(
+    State(app): State<AppState>,
+    caller: Caller<ReadMembers>,
+    Path((_, member)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    let id = named(&app, &caller.program, &member).await?;
+    let language = headers.get("accept-language").and_then(|value| value.to_str().ok()).unwrap_or("en");
+    let language = language.split([',', ';', '-']).next().unwrap_or("en").to_owned();
+    let context = app.context.clone();
+    let vouchers = app.blocking(move || Ok(query::vouchers(&context, &caller.program, id, &language)?)).await?;
+    Ok(Json(json!({ "items": vouchers, "next": null })))
+}
+
+/// Where a member stands on every ladder, with what is missing to rise and to stay. Needs `members:read`.
+#[utoipa::path(get, path = "/v1/programs/{program}/members/{member}/tiers", tag = "members", security(("key" = [])),
+    params(("program" = String, Path), ("member" = String, Path)),
+    responses((status = 200, description = "`items`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn list_tiers(
+    State(app): State<AppState>,
+    caller: Caller<ReadMembers>,
+    Path((_, member)): Path<(String, String)>,
+) -> Result<Json<Value>, Problem> {
+    Ok(Json(json!({ "items": view(&app, caller, &member).await?.tiers, "next": null })))
+}
+
+/// Benefits a member has now, by tier or by grant. Needs `members:read`.
+#[utoipa::path(get, path = "/v1/programs/{program}/members/{member}/entitlements", tag = "members", security(("key" = [])),
+    params(("program" = String, Path), ("member" = String, Path)),
+    responses((status = 200, description = "`items`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn list_entitlements(
+    State(app): State<AppState>,
+    caller: Caller<ReadMembers>,
+    Path((_, member)): Path<(String, String)>,
+) -> Result<Json<Value>, Problem> {
+    let member = view(&app, caller, &member).await?;
+    let by_tier = member.tiers.iter().flat_map(|tier| {
+        tier.benefits.iter().map(move |benefit| json!({ "benefit": benefit, "by": "tier", "level": tier.level, "until": tier.holds_until }))
+    });
+    let granted = member.grants.iter().map(|(benefit, last_day)| json!({ "benefit": benefit, "by": "grant", "last_day": last_day }));
+    Ok(Json(json!({ "items": by_tier.chain(granted).collect::<Vec<Value>>(), "next": null })))
+}

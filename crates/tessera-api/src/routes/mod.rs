@@ -1,0 +1,5 @@
+pub mod adjustments;
+pub mod document;
+pub mod events;
+pub mod health;
+pub mod members;

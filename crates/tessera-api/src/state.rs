@@ -1,0 +1,97 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tessera_engine::access::{self, Scope};
+use tessera_engine::executor::{Context, Executor};
+use tessera_engine::programs::{ProgramError, ProgramHandle};
+use tessera_engine::submission::{Answer, Submission};
+
+use crate::Problem;
+
+/// How long a key's rights are believed without looking again: what a revoked key may still do.
+const KEY_BELIEVED: Duration = Duration::from_secs(1);
+/// More keys than this are looked up each time.
+const KEYS_MAX: usize = 10_000;
+
+type KnownKeys = HashMap<String, (Instant, i64, Arc<[Scope]>)>;
+
+/// What handlers share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AppState {
+    pub context: Arc<Context>,
+    pub executor: Executor,
+    pub metrics: Option<PrometheusHandle>,
+    keys: Arc<Mutex<KnownKeys>>,
+}
+
+impl AppState {
+    pub fn new(context: Arc<Context>, executor: Executor, metrics: Option<PrometheusHandle>) -> Self {
+        Self { context, executor, metrics, keys: Arc::default() }
+    }
+
+    /// The program of a key and what the key may do.
+    pub(crate) async fn authenticate(&self, key: &str) -> Result<(i64, Arc<[Scope]>), Problem> {
+        {
+            let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((seen, program, scopes)) = keys.get(key)
+                && seen.elapsed() < KEY_BELIEVED
+            {
+                return Ok((*program, scopes.clone()));
+            }
+        }
+        let (context, text) = (self.context.clone(), key.to_owned());
+        let found = self.blocking(move || access::authenticate(&context, &text).map_err(Problem::from)).await?;
+        let (program, scopes) = found.ok_or_else(Problem::unauthorized)?;
+        let scopes: Arc<[Scope]> = scopes.into();
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if keys.len() >= KEYS_MAX {
+            keys.clear();
+        }
+        keys.insert(key.to_owned(), (Instant::now(), program, scopes.clone()));
+        Ok((program, scopes))
+    }
+
+    /// A program that exists, by its key.
+    pub(crate) async fn program(&self, key: &str) -> Result<Arc<ProgramHandle>, Problem> {
+        if let Some(known) = self.context.programs.known(key) {
+            return Ok(known);
+        }
+        let (context, key) = (self.context.clone(), key.to_owned());
+        self.blocking(move || context.programs.get(&context.database, &key).map_err(|error: ProgramError| Problem::from(error))).await
+    }
+
+    /// Runs a read that blocks on a thread made for it.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        match tokio::task::spawn_blocking(work).await {
+            Ok(result) => result,
+            Err(_) => Err(Problem::broken()),
+        }
+    }
+
+    /// Sends a command through the one door and waits for its answer.
+    pub(crate) async fn submit(&self, submission: Submission) -> Result<Answer, Problem> {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        let reply = Box::new(move |done| {
+            // A caller that hung up gets no answer; its command is done all the same.
+            let _ = answer.send(done);
+        });
+        self.executor.submit(submission, reply).map_err(|_| Problem::overloaded())?;
+        Ok(answered.await.unwrap_or(Answer::Unavailable))
+    }
+}
+
+/// Counts requests by route and status.
+pub(crate) async fn count(State(_): State<AppState>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+    let response = next.run(request).await;
+    metrics::counter!("tessera_requests_total", "route" => route, "status" => response.status().as_str().to_owned()).increment(1);
+    response
+}

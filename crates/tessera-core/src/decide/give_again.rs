@@ -1,0 +1,128 @@
+//! Giving points of an order again: a correction, or a return after which the rest is worth more (R1, R12).
+
+use super::evaluate::Evaluation;
+use super::expiry;
+use super::outcome::{Effect, EffectKind};
+use super::working::{Posting, Working};
+use super::{Credit, OrderProgress, OrderRecord};
+use crate::ledger::{Account, EntryKind, LotRef};
+use crate::member::Change;
+use crate::program::{CountsFrom, CurrencyDefinition, Id, Pending};
+use crate::quantity::Points;
+use crate::time::Instant;
+
+impl Working<'_> {
+    /// First what was taken back goes where it was, last taken first, so that a return and what undoes it leave no
+    /// trace; the rest is dated by the order's own day.
+    pub(super) fn give_again(
+        &mut self,
+        record: &OrderRecord,
+        currency: &Id,
+        amount: Points,
+        full: &Evaluation,
+        amended: bool,
+        progress: &mut OrderProgress,
+    ) {
+        let due = self.settle_what_is_owed(record, currency, amount, progress);
+        let waits = self.still_waits(record, currency, progress);
+        let (mut back, mut more) = (Points::ZERO, due);
+        while let Some(place) = progress.taken.iter().rposition(|credit| credit.currency == *currency).filter(|_| !more.is_zero()) {
+            let Some(lot) = progress.taken[place].lot.clone().filter(|lot| waits || lot.order.is_none()) else { break };
+            let (again, rest) = more.split(Points::clamped(i128::from(progress.taken[place].amount)));
+            self.put_back(record, currency, &lot, again);
+            progress.taken[place].amount -= again.get();
+            progress.taken.retain(|credit| credit.amount > 0);
+            (back, more) = (back + again, rest);
+        }
+        if !back.is_zero() {
+            let order_id = Some(record.order_id.clone());
+            self.effect(Effect { order_id, ..Effect::points(EffectKind::Restored, currency, back.get()) });
+        }
+        if !more.is_zero() {
+            self.give_more(record, currency, more, full, amended, progress);
+        }
+        self.moved(currency);
+    }
+
+    /// What was forgiven needs no giving, and what is owed is repaid first (R6). Says what is left to give.
+    fn settle_what_is_owed(&mut self, record: &OrderRecord, currency: &Id, amount: Points, progress: &mut OrderProgress) -> Points {
+        let forgiven = progress.forgiven.remove(currency).unwrap_or(0);
+        let (excused, due) = amount.split(Points::clamped(i128::from(forgiven)));
+        if forgiven > excused.get() {
+            progress.forgiven.insert(currency.clone(), forgiven - excused.get());
+        }
+        let owed = self.state.purse(currency.as_str()).map_or(Points::ZERO, |purse| purse.debt);
+        let (repaid, rest) = due.split(owed);
+        if !repaid.is_zero() {
+            let posting = Posting { currency, amount: repaid, lot: None, expires_at: None, campaign: None };
+            self.post(EntryKind::Restoration, Account::Issued, Account::Debt, posting);
+            let order_id = Some(record.order_id.clone());
+            self.effect(Effect { order_id, ..Effect::points(EffectKind::DebtRepaid, currency, repaid.get()) });
+        }
+        rest
+    }
+
+    /// Whether points that an order earns are still to wait (L6).
+    fn still_waits(&self, record: &OrderRecord, currency: &Id, progress: &OrderProgress) -> bool {
+        let rules = self.rules_of(record);
+        let Some(pending) = rules.currency(currency.as_str()).map(|settings| &settings.pending) else { return false };
+        let matures_at = self.matures_at(pending, record.basis.day);
+        pending.waits() && !progress.released && matures_at.is_none_or(|at| at > self.state.clock)
+    }
+
+    /// Puts points back to the lot, or the wait, that they were taken from.
+    fn put_back(&mut self, record: &OrderRecord, currency: &Id, lot: &LotRef, amount: Points) {
+        let expires_at = lot.last_day.map(|day| self.program.calendar.end(day));
+        let to = if lot.order.is_some() { Account::Pending } else { Account::Active };
+        if lot.order.is_some() {
+            self.wait_again(record, currency);
+        }
+        let posting = Posting { currency, amount, lot: Some(lot.clone()), expires_at, campaign: None };
+        self.post(EntryKind::Restoration, Account::Issued, to, posting);
+    }
+
+    /// Opens the wait of an order again where everything in it had been taken back. Says when it ends.
+    fn wait_again(&mut self, record: &OrderRecord, currency: &Id) -> Option<Instant> {
+        let rules = self.rules_of(record);
+        let pending = rules.currency(currency.as_str()).map(|settings| settings.pending.clone()).unwrap_or_default();
+        let matures_at = self.matures_at(&pending, record.basis.day);
+        let waits = self.state.purse(currency.as_str()).is_some_and(|purse| purse.waits.iter().any(|wait| wait.event == record.event));
+        if !waits {
+            self.change(Change::Waits {
+                currency: currency.clone(),
+                event: record.event,
+                order_id: Some(record.order_id.clone()),
+                earned_on: record.basis.day,
+                matures_at,
+                until: pending.until,
+                version: record.basis.version,
+                base: Points::ZERO,
+            });
+        }
+        matures_at
+    }
+
+    /// Gives what a correction adds to an order.
+    fn give_more(&mut self, record: &OrderRecord, currency: &Id, amount: Points, full: &Evaluation, amended: bool, progress: &mut OrderProgress) {
+        let rules = self.rules_of(record);
+        let Some(settings) = rules.currency(currency.as_str()) else { return };
+        let campaign = full.awards.iter().find(|award| award.currency == *currency).map(|award| award.campaign.clone());
+        let kind = if amended { EffectKind::Accrual } else { EffectKind::Restored };
+        let effect = Effect { order_id: Some(record.order_id.clone()), campaign: campaign.clone(), ..Effect::of(kind) };
+        if !self.still_waits(record, currency, progress) {
+            let spendable = CurrencyDefinition { pending: Pending::default(), ..settings.clone() };
+            self.accrue(&spendable, currency, amount, None, record.basis.day, campaign.as_ref(), effect, &mut progress.added);
+            return;
+        }
+        let dated = settings.pending.expiry_counts_from == CountsFrom::Earn;
+        let expiry = expiry::last_day(&rules, &settings.expires, record.basis.day).filter(|_| dated);
+        let (last_day, expires_at) = expiry.unzip();
+        let lot = LotRef { last_day, funder: None, order: Some(record.event) };
+        let matures_at = self.wait_again(record, currency);
+        let posting = Posting { currency, amount, lot: Some(lot.clone()), expires_at, campaign: campaign.as_ref() };
+        self.post(EntryKind::Accrual, Account::Issued, Account::Pending, posting);
+        let (currency, amount) = (currency.clone(), amount.get());
+        self.effect(Effect { kind: EffectKind::Pending, currency: Some(currency.clone()), amount: Some(amount), matures_at, expires_on: last_day, ..effect });
+        progress.added.push(Credit { currency, amount, lot: Some(lot) });
+    }
+}

@@ -1,0 +1,5 @@
+//! The rules of a points program, each proven by the tests that carry its id.
+
+mod common;
+mod corrections;
+mod returns;

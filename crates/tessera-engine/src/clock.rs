@@ -1,0 +1,76 @@
+//! The only place that reads the clock and draws random numbers. Everything else takes both as arguments.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use tessera_core::id::MemberId;
+use tessera_core::time::Instant;
+
+/// Where "now" comes from.
+pub trait Clock: Send + Sync + std::fmt::Debug {
+    fn now(&self) -> Instant;
+}
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    fn now(&self) -> Instant {
+        Instant::from(jiff::Timestamp::now())
+    }
+}
+
+/// A clock that stands where it is put, for tests and demos.
+#[derive(Debug)]
+pub struct FixedClock(AtomicI64);
+
+impl FixedClock {
+    pub fn at(instant: Instant) -> Self {
+        Self(AtomicI64::new(instant.micros()))
+    }
+
+    pub fn set(&self, instant: Instant) {
+        self.0.store(instant.micros(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for FixedClock {
+    fn now(&self) -> Instant {
+        Instant::from_micros(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Random bytes from the operating system, drawn in blocks: a call for each id would cost more than the id.
+#[derive(Debug)]
+pub struct Entropy {
+    block: Vec<u8>,
+    used: usize,
+}
+
+impl Default for Entropy {
+    fn default() -> Self {
+        Self { block: vec![0; 4096], used: 4096 }
+    }
+}
+
+impl Entropy {
+    /// Fresh random bytes, never given twice.
+    pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        if self.used + N > self.block.len() {
+            // Without randomness nothing may go on: codes and ids would repeat.
+            getrandom::fill(&mut self.block).expect("the operating system gives random bytes");
+            self.used = 0;
+        }
+        let mut bytes = [0; N];
+        let drawn = &mut self.block[self.used..self.used + N];
+        bytes.copy_from_slice(drawn);
+        drawn.fill(0);
+        self.used += N;
+        bytes
+    }
+
+    pub fn member_id(&mut self, now: Instant) -> MemberId {
+        MemberId::new(now.unix_ms(), self.bytes())
+    }
+}

@@ -1,0 +1,174 @@
+//! One installation, opened: its database, its keys, its programs and the door to them.
+
+use std::fs::{File, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use tessera_store::{Database, StoreError};
+
+use crate::clock::{Clock, Entropy, SystemClock};
+use crate::executor::{Context, Executor, Overloaded, Reply};
+use crate::programs::{self, ProgramError, ProgramHandle, Programs, Publication};
+use crate::secret::{SecretError, Secrets};
+use crate::submission::{Answer, Submission};
+
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("the data folder {} cannot be used: {source}", folder.display())]
+    Folder { folder: PathBuf, source: std::io::Error },
+    #[error("the data folder {} is in use by process {holder}: stop it, or send what you want to its API", folder.display())]
+    Locked { folder: PathBuf, holder: String },
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    #[error(transparent)]
+    Overloaded(#[from] Overloaded),
+}
+
+/// Where an installation keeps its data, and how it is opened.
+#[derive(Debug)]
+pub struct Location {
+    /// Holds the embedded database, the master key and the lock.
+    pub folder: PathBuf,
+    /// `postgres://…` in place of the embedded database.
+    pub database_url: Option<String>,
+    /// 64 hexadecimal digits in place of the key file.
+    pub master_key: Option<String>,
+}
+
+/// An installation that this process works on.
+#[derive(Debug)]
+pub struct Engine {
+    pub context: Arc<Context>,
+    executor: Option<Executor>,
+    worker: Option<JoinHandle<()>>,
+    /// Held as long as the engine lives: one data folder, one writer.
+    _lock: Option<File>,
+}
+
+impl Engine {
+    /// Opens an installation for reading and writing; it is made when it is not there.
+    pub fn open(location: &Location) -> Result<Self, EngineError> {
+        Self::open_with(location, Arc::new(SystemClock))
+    }
+
+    pub fn open_with(location: &Location, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
+        let lock = match location.database_url {
+            None => Some(lock(&location.folder)?),
+            Some(_) => None,
+        };
+        let context = Arc::new(context(location, clock)?);
+        let (executor, worker) = Executor::start(context.clone())?;
+        Ok(Self { context, executor: Some(executor), worker: Some(worker), _lock: lock })
+    }
+
+    /// Opens an installation for reading beside whoever writes to it.
+    pub fn open_to_read(location: &Location) -> Result<Arc<Context>, EngineError> {
+        Ok(Arc::new(context(location, Arc::new(SystemClock))?))
+    }
+
+    pub fn executor(&self) -> &Executor {
+        // Taken out only by `close`, which takes the engine.
+        self.executor.as_ref().expect("an open engine has its executor")
+    }
+
+    pub fn program(&self, key: &str) -> Result<Arc<ProgramHandle>, ProgramError> {
+        self.context.programs.get(&self.context.database, key)
+    }
+
+    /// Publishes a document. The head as the executor sees it follows with its next batch.
+    pub fn publish(&self, publication: Publication) -> Result<(Arc<ProgramHandle>, u32, bool), EngineError> {
+        publish(&self.context, self.executor(), publication)
+    }
+
+    /// Submits one command and waits for its answer.
+    pub fn submit(&self, submission: Submission) -> Result<Answer, Overloaded> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        let reply: Reply = Box::new(move |done| {
+            // Whoever asked may have gone; the command is done all the same.
+            let _ = answer.send(done);
+        });
+        self.executor().submit_waiting(submission, reply)?;
+        Ok(answered.recv().unwrap_or(Answer::Unavailable))
+    }
+
+    /// Takes no more commands and waits until those accepted are written.
+    pub fn close(mut self) {
+        self.finish();
+    }
+
+    fn finish(&mut self) {
+        self.executor = None;
+        if let Some(worker) = self.worker.take()
+            && worker.join().is_err()
+        {
+            tracing::error!("the executor ended in a panic");
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// Publishes in one transaction.
+pub fn publish(context: &Context, executor: &Executor, publication: Publication) -> Result<(Arc<ProgramHandle>, u32, bool), EngineError> {
+    let now = context.clock.now();
+    let (key, version, changed) = executor.write(move |tx| {
+        let (_, version, changed) = programs::publish(tx, &publication, now)?;
+        let definition = tessera_core::program::read_document(&publication.text).map_err(ProgramError::Invalid)?.definition;
+        Ok::<_, ProgramError>((definition.program, version, changed))
+    })?;
+    let handle = context.programs.get(&context.database, key.as_str())?;
+    let stale = handle.clone();
+    executor.write(move |tx| programs::refresh(tx, &stale))?;
+    Ok((handle, version, changed))
+}
+
+fn context(location: &Location, clock: Arc<dyn Clock>) -> Result<Context, EngineError> {
+    let folder = &location.folder;
+    let in_folder = |source| EngineError::Folder { folder: folder.clone(), source };
+    std::fs::create_dir_all(folder).map_err(in_folder)?;
+    let secrets = match &location.master_key {
+        Some(key) => Secrets::from_hex(key)?,
+        None => Secrets::from_file(&folder.join("master.key"))?,
+    };
+    let database = match &location.database_url {
+        Some(url) => Database::open_postgres(url)?,
+        None => Database::open_sqlite(&folder.join("tessera.db"))?,
+    };
+    Ok(Context { database, secrets, clock, programs: Programs::default() })
+}
+
+/// Takes the folder's lock, and leaves the process's number in it for whoever comes next.
+fn lock(folder: &Path) -> Result<File, EngineError> {
+    let in_folder = |source| EngineError::Folder { folder: folder.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(in_folder)?;
+    let path = folder.join("lock");
+    let mut file = File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(in_folder)?;
+    match file.try_lock() {
+        Ok(()) => {
+            file.set_len(0).map_err(in_folder)?;
+            write!(file, "{}", std::process::id()).map_err(in_folder)?;
+            Ok(file)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let holder = std::fs::read_to_string(&path).unwrap_or_default();
+            Err(EngineError::Locked { folder: folder.to_owned(), holder })
+        }
+        Err(TryLockError::Error(source)) => Err(in_folder(source)),
+    }
+}
+
+/// Random bytes for callers that make keys.
+pub fn entropy() -> Entropy {
+    Entropy::default()
+}

@@ -1,0 +1,363 @@
+//! One batch: read, decide each in order, write, commit.
+
+use tessera_core::decide::{self, Decision, Inputs, OrderRecord, Recorded};
+use tessera_core::event::{Command, What};
+use tessera_core::id::{EventId, MemberId};
+use tessera_core::member::Status;
+use tessera_core::program::UnknownMember;
+use tessera_store::{StoreError, tables};
+
+use super::load::{self, Loaded};
+use super::write::Writes;
+use super::{Context, Worker};
+use crate::clock::Entropy;
+use crate::identifier::Subject;
+use crate::profile::{Profile, SealedProfile};
+use crate::record::{Rows, member_key};
+use crate::submission::{Answer, Refusal, Submission};
+
+/// What became of one command of a batch.
+enum Step {
+    Answer(Answer),
+    /// It needs rows that this batch has not written yet: the batch ends before it.
+    Cut,
+}
+
+/// Whom a command is about.
+enum Whom {
+    Known(MemberId),
+    /// Nobody yet: the command makes a member, or the shadow of a guest's order.
+    New { guest: bool },
+    /// Waits until somebody joins with this identifier.
+    Later([u8; 16]),
+}
+
+impl Worker {
+    /// Decides and writes as many commands from the front as one transaction can hold, and answers those.
+    pub(super) fn attempt(&mut self, batch: &[Submission]) -> Result<Vec<Answer>, StoreError> {
+        let mut tx = self.writer.begin()?;
+        let mut loaded = Loaded::read(&mut tx, &self.context, batch)?;
+        let mut writes = Writes::default();
+        let mut answers = Vec::with_capacity(batch.len());
+        let context = self.context.clone();
+        let mut one = One { context: &context, entropy: &mut self.entropy, tx: &mut tx, loaded: &mut loaded, writes: &mut writes };
+        for command in batch {
+            match one.decide(command)? {
+                Step::Answer(answer) => answers.push(answer),
+                Step::Cut if answers.is_empty() => return Err(StoreError::Database("a batch of one cannot be cut".to_owned())),
+                Step::Cut => break,
+            }
+        }
+        writes.write(&mut tx, &loaded)?;
+        tx.commit()?;
+        metrics::histogram!("tessera_batch_size").record(answers.len() as f64);
+        Ok(answers)
+    }
+}
+
+/// What a command would do, by the same code and with nothing written. `None` for one that rests on rows not there yet.
+pub fn quote(context: &Context, command: &Submission) -> Result<Option<Answer>, StoreError> {
+    let mut entropy = Entropy::default();
+    context.database.read(|reader| {
+        let mut loaded = Loaded::read(reader, context, std::slice::from_ref(command))?;
+        let mut writes = Writes::default();
+        let mut one = One { context, entropy: &mut entropy, tx: reader, loaded: &mut loaded, writes: &mut writes };
+        match one.decide(command)? {
+            Step::Answer(answer) => Ok(Some(answer)),
+            Step::Cut => Ok(None),
+        }
+    })
+}
+
+struct One<'a> {
+    context: &'a Context,
+    entropy: &'a mut Entropy,
+    tx: &'a mut dyn Rows,
+    loaded: &'a mut Loaded,
+    writes: &'a mut Writes,
+}
+
+impl One<'_> {
+    fn decide(&mut self, command: &Submission) -> Result<Step, StoreError> {
+        let program = command.program.number;
+        if let Some((key, hash)) = command.key {
+            if self.loaded.fresh_keys.contains(&(program, key)) {
+                return Ok(Step::Cut);
+            }
+            if let Some(answer) = self.before(command, key, hash)? {
+                return Ok(Step::Answer(answer));
+            }
+        }
+        let whom = match self.whom(command) {
+            Ok(whom) => whom,
+            Err(refusal) => return Ok(Step::Answer(Answer::Refused(refusal))),
+        };
+        if let Whom::Later(topic) = whom {
+            self.writes.park(self.loaded, command, topic);
+            return Ok(Step::Answer(parked(command)));
+        }
+        let core = Command { effective_at: command.effective_at, recorded_at: command.recorded_at, what: command.what.clone() };
+        let Some((orders, history)) = self.read_more(command, &core, &whom)? else { return Ok(Step::Cut) };
+        if let Err(refusal) = self.claims(command, &whom) {
+            return Ok(Step::Answer(self.refuse(command, refusal)));
+        }
+        let decided = self.ask_core(command, &core, &whom, &orders, history.as_deref());
+        let mut decision = match decided {
+            Ok(decision) => decision,
+            Err(refusal) => return Ok(Step::Answer(self.refuse(command, refusal))),
+        };
+        if matches!(command.what, What::WakeUp) && !self.is_known(program, &decision) {
+            return Ok(Step::Answer(Answer::Done { outcome: Box::new(decision.outcome), trace: Vec::new() }));
+        }
+        let outcome = Box::new(decision.outcome.clone());
+        let trace = std::mem::take(&mut decision.trace);
+        let member = decision.state.id;
+        self.writes.stage(self.context, self.loaded, command, decision);
+        self.personal(command, member, matches!(whom, Whom::New { guest: false }))?;
+        Ok(Step::Answer(Answer::Done { outcome, trace }))
+    }
+
+    /// Whether there is a row to write: publishing sets `wake_at` alone, so a wake-up always writes the time it worked out.
+    fn is_known(&self, program: i64, decision: &Decision) -> bool {
+        self.loaded.members.contains_key(&(program, decision.state.id))
+    }
+
+    /// The answer to a command whose key was used before (I1, I6); `None` when it has to be decided.
+    fn before(&mut self, command: &Submission, key: [u8; 16], hash: [u8; 16]) -> Result<Option<Answer>, StoreError> {
+        let program = command.program.number;
+        let Some(known) = self.loaded.keys.get(&(program, key)) else { return Ok(None) };
+        let same = known.hash == hash;
+        if let Some(text) = &known.refusal {
+            // A refused key holds nothing: a corrected command is decided afresh.
+            let refusal = same.then(|| serde_json::from_str::<Refusal>(text).ok()).flatten();
+            return Ok(refusal.map(|refusal| Answer::Refused(Refusal { replayed: true, ..refusal })));
+        }
+        if !same {
+            let detail = "another event with this source and id was accepted before; give this one an id of its own";
+            return Ok(Some(Answer::Refused(Refusal::new("idempotency-key-reused", detail))));
+        }
+        let Some(member) = known.member else { return Ok(Some(duplicate_parked(command))) };
+        let seq = known.seq;
+        let main = load::events_between(self.tx, program, member, seq, seq)?;
+        let corrupt = || StoreError::corrupt("event", "record", "the event of a known key has no answer");
+        let answer = main.first().and_then(|event| event.recorded.record.answer.clone()).ok_or_else(corrupt)?;
+        let (from, until) = (seq.saturating_sub(answer.before.into()), seq + u64::from(answer.after));
+        let events = load::events_between(self.tx, program, member, from, until)?;
+        let events: Vec<Recorded> = events.into_iter().map(|event| event.recorded).collect();
+        let guest = events.first().is_some_and(|event| event.record.joined == Some(Status::Guest));
+        let mut outcome = answer.outcome(EventId { member, seq }, guest, &events);
+        outcome.first_status = Some(outcome.status);
+        outcome.status = decide::OutcomeStatus::Duplicate;
+        Ok(Some(Answer::Done { outcome: Box::new(outcome), trace: Vec::new() }))
+    }
+
+    fn refuse(&mut self, command: &Submission, refusal: Refusal) -> Answer {
+        metrics::counter!("tessera_refusals_total", "code" => refusal.code.clone()).increment(1);
+        self.writes.refusal(self.loaded, command, &refusal);
+        Answer::Refused(refusal)
+    }
+
+    fn whom(&self, command: &Submission) -> Result<Whom, Refusal> {
+        let program = command.program.number;
+        let unknown = || {
+            Refusal::new("unknown-member", "no member is known under this subject; enrol them first, or let the document say `unknown_member: enrol`")
+        };
+        match &command.subject {
+            Subject::Member(id) => match self.loaded.members.get(&(program, *id)) {
+                Some(known) if known.state.status == Status::Active => Ok(Whom::Known(*id)),
+                _ => Err(unknown()),
+            },
+            Subject::Identifier(identifier) => {
+                let key = self.context.secrets.identifier_key(program, &identifier.to_text());
+                if let Some(member) = self.loaded.identifiers.get(&(program, key)) {
+                    return Ok(Whom::Known(*member));
+                }
+                let policy = command.program.versions().at(command.effective_at).definition.unknown_member;
+                match (&command.what, policy) {
+                    (What::Enrol(_), _) | (_, UnknownMember::Enrol) => Ok(Whom::New { guest: false }),
+                    (What::Adjust(_), _) | (_, UnknownMember::Refuse) => Err(unknown()),
+                    (_, UnknownMember::Park) => Ok(Whom::Later(key)),
+                }
+            }
+            Subject::Nobody => self.whom_by_order(command),
+        }
+    }
+
+    /// A command that names nobody: the member of the order it is about, somebody who joins, or a guest.
+    fn whom_by_order(&self, command: &Submission) -> Result<Whom, Refusal> {
+        let program = command.program.number;
+        if let Some(order) = command.what.names_order() {
+            let key = self.context.secrets.order_key(program, order);
+            return match self.loaded.orders.get(&(program, key)) {
+                Some(known) => Ok(Whom::Known(known.member)),
+                None => Err(Refusal::new("unknown-order", format!("there is no order {order}, and the event names no member that it could wait with")).with("order_id", order)),
+            };
+        }
+        match &command.what {
+            What::Purchase(_) | What::Return(_) => Ok(Whom::New { guest: true }),
+            What::Enrol(_) if !command.identifiers.is_empty() => {
+                let taken = command.identifiers.iter().find_map(|identifier| {
+                    let key = self.context.secrets.identifier_key(program, &identifier.to_text());
+                    self.loaded.identifiers.get(&(program, key))
+                });
+                Ok(taken.map_or(Whom::New { guest: false }, |member| Whom::Known(*member)))
+            }
+            _ => Err(Refusal::new("needs-member", "this event needs a `subject`: a member's id, or kind:value such as phone:+84901234567")),
+        }
+    }
+
+    /// Reads what this command needs beyond the batch's one read; `None` when that is not written yet.
+    #[expect(clippy::type_complexity, reason = "orders and history, each as the core takes them")]
+    fn read_more(&mut self, command: &Submission, core: &Command, whom: &Whom) -> Result<Option<(Vec<OrderRecord>, Option<Vec<Recorded>>)>, StoreError> {
+        let program = command.program.number;
+        let versions = command.program.versions();
+        let known = match whom {
+            Whom::Known(member) => self.loaded.members.get(&(program, *member)),
+            _ => None,
+        };
+        let needs = decide::needs(&versions, known.map(|known| &known.state), core);
+        let touched = matches!(whom, Whom::Known(member) if self.loaded.touched.contains(&(program, *member)));
+        let reads_profile = !command.personal.is_empty() || !command.identifiers.is_empty();
+        if touched && (needs.history || needs.purchases_since.is_some() || reads_profile) {
+            return Ok(None);
+        }
+        let mut orders = Vec::new();
+        for name in load::order_names(command) {
+            let key = self.context.secrets.order_key(program, &name);
+            let Some(known) = self.loaded.orders.get(&(program, key)).cloned() else { continue };
+            let wanted = command.what.makes_order() == Some(name.as_str()) || needs.order.as_ref() == Some(&name);
+            if !wanted {
+                continue;
+            }
+            if self.loaded.touched.contains(&(program, known.member)) {
+                return Ok(None);
+            }
+            orders.push(load::order(self.tx, program, &versions, &known)?);
+        }
+        let mut history = None;
+        if let Whom::Known(member) = whom {
+            if let Some(since) = needs.purchases_since {
+                for (record, key, known) in load::purchases_since(self.tx, self.context, program, &versions, *member, since)? {
+                    self.loaded.orders.insert(key, known);
+                    orders.push(record);
+                }
+            }
+            if needs.history {
+                history = Some(load::history(self.tx, program, *member)?);
+            }
+        }
+        Ok(Some((orders, history)))
+    }
+
+    /// A name that the data give must be free, or the member's own.
+    fn claims(&self, command: &Submission, whom: &Whom) -> Result<(), Refusal> {
+        let program = command.program.number;
+        let own = match whom {
+            Whom::Known(member) => Some(*member),
+            _ => None,
+        };
+        for identifier in &command.identifiers {
+            let key = self.context.secrets.identifier_key(program, &identifier.to_text());
+            let taken = self.loaded.identifiers.get(&(program, key)).is_some_and(|member| Some(*member) != own);
+            if taken {
+                let detail = format!("another member is known under this {}", identifier.kind());
+                return Err(Refusal::new("identifier-taken", detail).with("kind", identifier.kind().as_str()));
+            }
+        }
+        Ok(())
+    }
+
+    fn ask_core(
+        &mut self,
+        command: &Submission,
+        core: &Command,
+        whom: &Whom,
+        orders: &[OrderRecord],
+        history: Option<&[Recorded]>,
+    ) -> Result<Decision, Refusal> {
+        let program = command.program.number;
+        let versions = command.program.versions();
+        let state = match whom {
+            Whom::Known(member) => self.loaded.members.get(&(program, *member)).map(|known| &known.state),
+            _ => None,
+        };
+        let guest = match whom {
+            Whom::New { guest } => *guest,
+            _ => state.is_some_and(|state| state.status == Status::Guest),
+        };
+        let none = std::collections::BTreeMap::new();
+        let inputs = Inputs {
+            versions: &versions,
+            state,
+            new_member: self.entropy.member_id(command.recorded_at),
+            guest,
+            pools: self.loaded.pools.get(&program).unwrap_or(&none),
+            orders,
+            history,
+            entropy: self.entropy.bytes(),
+            payload: command.data_text(),
+            explain: command.explain,
+        };
+        decide::decide(&inputs, core).map_err(Refusal::from)
+    }
+
+    /// Names and personal data: claimed and sealed in the same transaction as the event that brought them.
+    fn personal(&mut self, command: &Submission, member: MemberId, is_new: bool) -> Result<(), StoreError> {
+        let program = command.program.number;
+        let subject = match &command.subject {
+            Subject::Identifier(identifier) if is_new => Some(identifier),
+            _ => None,
+        };
+        if !is_new && command.identifiers.is_empty() && command.personal.is_empty() {
+            return Ok(());
+        }
+        let mut profile = if is_new { Profile::default() } else { self.profile_of(program, member)? };
+        for identifier in subject.into_iter().chain(&command.identifiers) {
+            let text = identifier.to_text();
+            let key = self.context.secrets.identifier_key(program, &text);
+            if !self.loaded.identifiers.contains_key(&(program, key)) {
+                self.writes.identifier(self.loaded, program, key, member, command.recorded_at);
+            }
+            if !profile.identifiers.contains(&text) {
+                profile.identifiers.push(text);
+            }
+        }
+        profile.fields.extend(command.personal.iter().map(|(name, value)| (name.clone(), value.clone())));
+        let sealed = profile.seal(&self.context.secrets, self.entropy);
+        self.writes.profile(program, member, sealed);
+        Ok(())
+    }
+
+    fn profile_of(&mut self, program: i64, member: MemberId) -> Result<Profile, StoreError> {
+        let rows = self.tx.fetch_by_keys(&tables::MEMBER_PROFILE, &[member_key(program, member)])?;
+        let Some(row) = rows.first() else { return Ok(Profile::default()) };
+        let sealed = SealedProfile { wrapped_key: row[3].bytes()?.to_vec(), data: row[4].bytes()?.to_vec() };
+        Profile::open(&sealed, &self.context.secrets).map_err(|error| StoreError::corrupt("member_profile", "data", error.to_string()))
+    }
+}
+
+fn parked(command: &Submission) -> Answer {
+    let key = command.key.map(|(key, _)| crate::secret::hex(&key)).unwrap_or_default();
+    let outcome = decide::Outcome {
+        event_id: format!("parked_{key}"),
+        status: decide::OutcomeStatus::Parked,
+        first_status: None,
+        member: None,
+        program_version: command.program.versions().head().version,
+        effects: Vec::new(),
+        balances: std::collections::BTreeMap::new(),
+        tiers: std::collections::BTreeMap::new(),
+    };
+    Answer::Done { outcome: Box::new(outcome), trace: Vec::new() }
+}
+
+fn duplicate_parked(command: &Submission) -> Answer {
+    match parked(command) {
+        Answer::Done { mut outcome, trace } => {
+            outcome.first_status = Some(decide::OutcomeStatus::Parked);
+            outcome.status = decide::OutcomeStatus::Duplicate;
+            Answer::Done { outcome, trace }
+        }
+        other => other,
+    }
+}

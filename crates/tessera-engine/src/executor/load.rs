@@ -1,0 +1,257 @@
+//! Everything a batch names, read at once, and what its commands have changed since.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use compact_str::CompactString;
+use tessera_core::decide::{OrderProgress, OrderRecord, Recorded};
+use tessera_core::id::MemberId;
+use tessera_core::member::MemberState;
+use tessera_core::program::Versions;
+use tessera_core::time::Instant;
+use tessera_store::{Row, StoreError, tables};
+
+use super::Context;
+use crate::identifier::Subject;
+use crate::programs::{member_id, refresh};
+use crate::record::{
+    ENTRY_COLUMNS, EVENT_COLUMNS, StoredEvent, entry_from_row, event_from_row, member_key, number, order_record, own_key,
+    Rows, progress_from_text, state_from_bytes, unsigned,
+};
+use crate::submission::Submission;
+
+/// A key that some command used before.
+#[derive(Clone, Debug)]
+pub(super) struct KnownKey {
+    pub hash: Vec<u8>,
+    pub member: Option<MemberId>,
+    pub seq: u64,
+    pub refusal: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct KnownOrder {
+    pub member: MemberId,
+    pub seq: u64,
+    pub version: i64,
+    pub progress: Option<OrderProgress>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct KnownMember {
+    pub state: MemberState,
+    /// The version the row was read at; 0 for a member this batch makes.
+    pub version: i64,
+}
+
+pub(super) type Key = (i64, [u8; 16]);
+
+/// What a batch knows. Keys carry the program first: a program is the wall.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    pub keys: HashMap<Key, KnownKey>,
+    pub identifiers: HashMap<Key, MemberId>,
+    pub orders: HashMap<Key, KnownOrder>,
+    pub members: HashMap<(i64, MemberId), KnownMember>,
+    pub pools: HashMap<i64, BTreeMap<CompactString, i64>>,
+    /// Members with rows that this batch has decided and not yet written.
+    pub touched: HashSet<(i64, MemberId)>,
+    /// Keys used by this batch, whose outcome is not written yet.
+    pub fresh_keys: HashSet<Key>,
+}
+
+impl Loaded {
+    pub fn read(tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<Self, StoreError> {
+        let mut loaded = Self::default();
+        let mut programs = HashSet::new();
+        for command in batch {
+            if programs.insert(command.program.number) {
+                refresh(tx, &command.program)?;
+            }
+        }
+        loaded.read_keys(tx, batch)?;
+        loaded.read_identifiers(tx, context, batch)?;
+        loaded.read_orders(tx, context, batch)?;
+        loaded.read_members(tx, batch)?;
+        loaded.read_pools(tx, batch)?;
+        Ok(loaded)
+    }
+
+    fn read_keys(&mut self, tx: &mut dyn Rows, batch: &[Submission]) -> Result<(), StoreError> {
+        let keys = batch.iter().filter_map(|command| command.key.map(|(key, _)| own_key(command.program.number, &key)));
+        for row in tx.fetch_by_keys(&tables::EVENT_KEY, &keys.collect::<Vec<_>>())? {
+            let member = row[4].opt_bytes()?.map(member_id).transpose()?;
+            let known = KnownKey {
+                hash: row[3].bytes()?.to_vec(),
+                member,
+                seq: unsigned(row[5].opt_int()?.unwrap_or(0)),
+                refusal: row[6].opt_text()?.map(str::to_owned),
+            };
+            self.keys.insert(key_of(&row)?, known);
+        }
+        Ok(())
+    }
+
+    fn read_identifiers(&mut self, tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<(), StoreError> {
+        let mut keys = Vec::new();
+        for command in batch {
+            let program = command.program.number;
+            let subject = match &command.subject {
+                Subject::Identifier(identifier) => Some(identifier),
+                _ => None,
+            };
+            for identifier in subject.into_iter().chain(&command.identifiers) {
+                keys.push(own_key(program, &context.secrets.identifier_key(program, &identifier.to_text())));
+            }
+        }
+        for row in tx.fetch_by_keys(&tables::MEMBER_IDENTIFIER, &keys)? {
+            self.identifiers.insert(key_of(&row)?, member_id(row[3].bytes()?)?);
+        }
+        Ok(())
+    }
+
+    fn read_orders(&mut self, tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<(), StoreError> {
+        let mut keys = Vec::new();
+        for command in batch {
+            let program = command.program.number;
+            for order in order_names(command) {
+                keys.push(own_key(program, &context.secrets.order_key(program, &order)));
+            }
+        }
+        for row in tx.fetch_by_keys(&tables::ORDER_KEY, &keys)? {
+            let known = KnownOrder {
+                member: member_id(row[3].bytes()?)?,
+                seq: unsigned(row[4].int()?),
+                version: row[5].int()?,
+                progress: progress_from_text(row[6].opt_text()?)?,
+            };
+            self.orders.insert(key_of(&row)?, known);
+        }
+        Ok(())
+    }
+
+    fn read_members(&mut self, tx: &mut dyn Rows, batch: &[Submission]) -> Result<(), StoreError> {
+        let named = batch.iter().filter_map(|command| match command.subject {
+            Subject::Member(id) => Some((command.program.number, id)),
+            _ => None,
+        });
+        let mut wanted: HashSet<(i64, MemberId)> = named.collect();
+        wanted.extend(self.identifiers.iter().map(|((program, _), member)| (*program, *member)));
+        wanted.extend(self.orders.iter().map(|((program, _), order)| (*program, order.member)));
+        let keys: Vec<Row> = wanted.into_iter().map(|(program, member)| member_key(program, member)).collect();
+        for row in tx.fetch_by_keys(&tables::MEMBER, &keys)? {
+            let state = state_from_bytes(row[6].bytes()?)?;
+            self.members.insert((row[1].int()?, state.id), KnownMember { state, version: row[3].int()? });
+        }
+        Ok(())
+    }
+
+    fn read_pools(&mut self, tx: &mut dyn Rows, batch: &[Submission]) -> Result<(), StoreError> {
+        let mut names: HashSet<(i64, CompactString)> = HashSet::new();
+        for command in batch {
+            for pool in tessera_core::decide::pools(&command.program.versions(), command.effective_at) {
+                names.insert((command.program.number, pool));
+            }
+        }
+        let keys: Vec<Row> = names.iter().map(|(program, pool)| pool_key(*program, pool)).collect();
+        for row in tx.fetch_by_keys(&tables::POOL, &keys)? {
+            self.pools.entry(row[1].int()?).or_default().insert(row[2].text()?.into(), row[3].int()?);
+        }
+        Ok(())
+    }
+}
+
+/// Every order a command makes or names.
+pub(super) fn order_names(command: &Submission) -> Vec<CompactString> {
+    let what = &command.what;
+    let mut names: Vec<CompactString> = what.makes_order().into_iter().chain(what.names_order()).map(CompactString::from).collect();
+    if let tessera_core::event::What::Declared { data, .. } = what {
+        names.extend(data.iter().filter_map(|(name, value)| match value {
+            tessera_core::event::FieldValue::Text(text) if name == "order_id" => Some(text.clone()),
+            _ => None,
+        }));
+    }
+    names
+}
+
+pub(super) fn pool_key(program: i64, pool: &str) -> Row {
+    vec![i64::from(tessera_core::id::Bucket::of(pool.as_bytes()).get()).into(), program.into(), pool.into()]
+}
+
+fn key_of(row: &Row) -> Result<Key, StoreError> {
+    let key = row[2].bytes()?.try_into().map_err(|_| StoreError::corrupt("event_key", "key", "not 16 bytes"))?;
+    Ok((row[1].int()?, key))
+}
+
+/// Events of one member with their entries, by sequence numbers `from..=until`.
+pub(crate) fn events_between(tx: &mut dyn Rows, program: i64, member: MemberId, from: u64, until: u64) -> Result<Vec<StoredEvent>, StoreError> {
+    let mut params = member_key(program, member);
+    params.extend([number(from).into(), number(until).into()]);
+    let sql = format!(
+        "SELECT {EVENT_COLUMNS} FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND seq >= $4 AND seq <= $5 ORDER BY seq"
+    );
+    tx.query(&sql, &params)?.iter().map(|row| event_from_row(row)).collect()
+}
+
+/// Every event of a member with its entries, oldest first.
+pub(super) fn history(tx: &mut dyn Rows, program: i64, member: MemberId) -> Result<Vec<Recorded>, StoreError> {
+    let events = events_between(tx, program, member, 0, u64::MAX)?;
+    let mut events: Vec<Recorded> = events.into_iter().map(|event| event.recorded).collect();
+    let sql = format!("SELECT {ENTRY_COLUMNS} FROM entry WHERE bucket = $1 AND program = $2 AND member = $3 ORDER BY seq");
+    for row in tx.query(&sql, &member_key(program, member))? {
+        let entry = entry_from_row(&row)?;
+        if let Ok(place) = events.binary_search_by_key(&entry.event, |event| event.seq) {
+            events[place].entries.push(entry);
+        }
+    }
+    Ok(events)
+}
+
+/// An order with the events that it rests on.
+pub(super) fn order(tx: &mut dyn Rows, program: i64, versions: &Versions, known: &KnownOrder) -> Result<OrderRecord, StoreError> {
+    let content = known.progress.as_ref().map_or(known.seq, |progress| progress.content);
+    let made_by = one_event(tx, program, known.member, known.seq)?;
+    if content == known.seq {
+        return order_record(versions, known.member, &made_by, &made_by, known.progress.clone());
+    }
+    let content = one_event(tx, program, known.member, content)?;
+    order_record(versions, known.member, &made_by, &content, known.progress.clone())
+}
+
+fn one_event(tx: &mut dyn Rows, program: i64, member: MemberId, seq: u64) -> Result<StoredEvent, StoreError> {
+    let events = events_between(tx, program, member, seq, seq)?;
+    events.into_iter().next().ok_or_else(|| StoreError::corrupt("order_key", "seq", "its event is missing"))
+}
+
+/// The most purchases looked at to match a return without order (R11).
+const CANDIDATES_MAX: usize = 500;
+
+/// The member's purchases since an instant, newest first, each with its progress.
+pub(super) fn purchases_since(
+    tx: &mut dyn Rows,
+    context: &Context,
+    program: i64,
+    versions: &Versions,
+    member: MemberId,
+    since: Instant,
+) -> Result<Vec<(OrderRecord, Key, KnownOrder)>, StoreError> {
+    let mut params = member_key(program, member);
+    params.push(since.micros().into());
+    let sql = format!(
+        "SELECT {EVENT_COLUMNS} FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND effective_at >= $4 \
+         AND type IN ('purchase', 'exchange') AND status = 1 ORDER BY effective_at DESC, seq DESC LIMIT {CANDIDATES_MAX}"
+    );
+    let events: Vec<StoredEvent> = tx.query(&sql, &params)?.iter().map(|row| event_from_row(row)).collect::<Result<_, _>>()?;
+    let mut records = Vec::with_capacity(events.len());
+    for event in events {
+        let order_id = event.order(versions)?.order_id;
+        let key = own_key(program, &context.secrets.order_key(program, &order_id));
+        let rows = tx.fetch_by_keys(&tables::ORDER_KEY, &[key])?;
+        let Some(row) = rows.first() else { continue };
+        let progress = progress_from_text(row[6].opt_text()?)?;
+        let known = KnownOrder { member, seq: event.recorded.seq, version: row[5].int()?, progress: progress.clone() };
+        let content_seq = progress.as_ref().map_or(event.recorded.seq, |progress| progress.content);
+        let content = if content_seq == event.recorded.seq { event.clone() } else { one_event(tx, program, member, content_seq)? };
+        records.push((order_record(versions, member, &event, &content, progress)?, key_of(row)?, known));
+    }
+    Ok(records)
+}

@@ -1,0 +1,198 @@
+//! What a batch writes: one call per table, the member rows and the pools last.
+
+use std::collections::{BTreeMap, HashMap};
+
+use compact_str::CompactString;
+use tessera_core::decide::Decision;
+use tessera_core::id::{Bucket, MemberId};
+use tessera_core::time::Instant;
+use tessera_store::{Row, StoreError, Tx, Value, tables};
+
+use super::load::{KnownOrder, Loaded, pool_key};
+use super::Context;
+use crate::profile::SealedProfile;
+use crate::record::{Envelope, entry_row, event_row, member_key, member_row, own_key};
+use crate::submission::{Refusal, Submission};
+
+#[derive(Debug, Default)]
+pub(super) struct Writes {
+    keys: Vec<Row>,
+    /// Keys that a refusal held before.
+    kept_keys: Vec<Row>,
+    new_orders: Vec<Row>,
+    orders: BTreeMap<(i64, [u8; 16]), Row>,
+    identifiers: Vec<Row>,
+    events: Vec<Row>,
+    entries: Vec<Row>,
+    vouchers: Vec<Row>,
+    profiles: Vec<Row>,
+    parked: Vec<Row>,
+    /// Identifiers whose waiting events may go now.
+    released: Vec<(i64, [u8; 16], Instant)>,
+    pools: HashMap<(i64, CompactString), (i64, i64)>,
+}
+
+impl Writes {
+    /// Notes everything one decision wants written.
+    pub fn stage(&mut self, context: &Context, loaded: &mut Loaded, command: &Submission, decision: Decision) {
+        let program = command.program.number;
+        let member = decision.state.id;
+        for (place, event) in decision.events.iter().enumerate() {
+            let payload = match &event.data {
+                _ if place == decision.main => command.envelope.clone(),
+                Some(data) => Envelope::text(None, None, data),
+                None => "{\"data\":{}}".to_owned(),
+            };
+            self.events.push(event_row(member, program, event, command.recorded_at, payload));
+            self.entries.extend(event.entries.iter().map(|entry| entry_row(member, program, entry)));
+        }
+        if let (Some((key, hash)), Some(main)) = (command.key, decision.events.get(decision.main)) {
+            let mut row = own_key(program, &key);
+            let seq = crate::record::number(main.seq);
+            row.extend([hash.as_slice().into(), member.as_bytes().as_slice().into(), seq.into(), Value::Null]);
+            self.key(loaded, (program, key), row);
+        }
+        for (order_id, seq) in decision.orders {
+            let key = context.secrets.order_key(program, &order_id);
+            let mut row = own_key(program, &key);
+            row.extend([member.as_bytes().as_slice().into(), crate::record::number(seq).into(), 1.into(), Value::Null]);
+            loaded.orders.insert((program, key), KnownOrder { member, seq, version: 1, progress: None });
+            self.new_orders.push(row);
+        }
+        for (order_id, progress) in decision.progress {
+            let key = context.secrets.order_key(program, &order_id);
+            let Some(known) = loaded.orders.get_mut(&(program, key)) else { continue };
+            known.progress = Some(progress);
+            self.order_progress(program, key, known);
+        }
+        for voucher in decision.vouchers {
+            let mut row = member_key(program, member);
+            row.extend([
+                voucher.code.as_str().into(),
+                voucher.voucher.as_str().into(),
+                crate::record::number(voucher.event).into(),
+                voucher.issued_at.micros().into(),
+                voucher.expires_at.map(Instant::micros).into(),
+                1.into(),
+            ]);
+            self.vouchers.push(row);
+        }
+        for change in decision.pools {
+            *loaded.pools.entry(program).or_default().entry(change.pool.clone()).or_default() += change.by;
+            let (by, most) = self.pools.entry((program, change.pool)).or_insert((0, change.most));
+            *by += change.by;
+            *most = change.most;
+        }
+        loaded.touched.insert((program, member));
+        if let Some(known) = loaded.members.get_mut(&(program, member)) {
+            known.state = decision.state;
+        } else {
+            loaded.members.insert((program, member), super::load::KnownMember { state: decision.state, version: 0 });
+        }
+    }
+
+    /// A new order's row carries its progress when both come in one batch; a known one goes up by one version.
+    fn order_progress(&mut self, program: i64, key: [u8; 16], known: &KnownOrder) {
+        let progress = known.progress.as_ref().and_then(|progress| serde_json::to_string(progress).ok());
+        let own = own_key(program, &key);
+        if let Some(row) = self.new_orders.iter_mut().find(|row| row[..3] == own[..]) {
+            row[6] = progress.into();
+            return;
+        }
+        let mut row = own;
+        row.extend([
+            known.member.as_bytes().as_slice().into(),
+            crate::record::number(known.seq).into(),
+            (known.version + 1).into(),
+            progress.into(),
+        ]);
+        self.orders.insert((program, key), row);
+    }
+
+    fn key(&mut self, loaded: &mut Loaded, key: (i64, [u8; 16]), row: Row) {
+        if loaded.keys.contains_key(&key) { self.kept_keys.push(row) } else { self.keys.push(row) }
+        loaded.fresh_keys.insert(key);
+    }
+
+    /// A refusal is kept under its key, and holds nothing (I1).
+    pub fn refusal(&mut self, loaded: &mut Loaded, command: &Submission, refusal: &Refusal) {
+        let (Some((key, hash)), Ok(text)) = (command.key, serde_json::to_string(refusal)) else { return };
+        let mut row = own_key(command.program.number, &key);
+        row.extend([hash.as_slice().into(), Value::Null, Value::Null, text.into()]);
+        self.key(loaded, (command.program.number, key), row);
+    }
+
+    pub fn identifier(&mut self, loaded: &mut Loaded, program: i64, key: [u8; 16], member: MemberId, now: Instant) {
+        let mut row = own_key(program, &key);
+        row.push(member.as_bytes().as_slice().into());
+        self.identifiers.push(row);
+        loaded.identifiers.insert((program, key), member);
+        self.released.push((program, key, now));
+    }
+
+    pub fn profile(&mut self, program: i64, member: MemberId, sealed: SealedProfile) {
+        let mut row = member_key(program, member);
+        row.extend([sealed.wrapped_key.into(), sealed.data.into()]);
+        self.profiles.retain(|known| known[..3] != row[..3]);
+        self.profiles.push(row);
+    }
+
+    /// An event that waits until somebody joins with an identifier.
+    pub fn park(&mut self, loaded: &mut Loaded, command: &Submission, topic: [u8; 16]) {
+        let Some((key, hash)) = command.key else { return };
+        let program = command.program.number;
+        let payload = serde_json::json!({
+            "kind": command.what.kind(),
+            "time": command.effective_at.to_string(),
+            "key": crate::secret::hex(&key),
+            "hash": crate::secret::hex(&hash),
+            "envelope": command.envelope,
+        });
+        let mut row: Row = vec![i64::from(Bucket::of(&key).get()).into(), program.into(), key.as_slice().into()];
+        let now = command.recorded_at.micros();
+        row.extend([
+            "parked".into(),
+            topic.as_slice().into(),
+            i64::MAX.into(),
+            0.into(),
+            0.into(),
+            payload.to_string().into(),
+            now.into(),
+        ]);
+        self.parked.push(row);
+        let mut row = own_key(program, &key);
+        row.extend([hash.as_slice().into(), Value::Null, Value::Null, Value::Null]);
+        self.key(loaded, (program, key), row);
+    }
+
+    /// Writes everything, in the order in which locks are taken everywhere: keys, members, pools.
+    pub fn write(self, tx: &mut Tx<'_>, loaded: &Loaded) -> Result<(), StoreError> {
+        tx.insert_rows(&tables::EVENT_KEY, &self.keys)?;
+        tx.upsert_rows(&tables::EVENT_KEY, &self.kept_keys)?;
+        tx.insert_rows(&tables::ORDER_KEY, &self.new_orders)?;
+        tx.upsert_rows(&tables::ORDER_KEY, &self.orders.into_values().collect::<Vec<_>>())?;
+        tx.insert_rows(&tables::MEMBER_IDENTIFIER, &self.identifiers)?;
+        tx.insert_rows(&tables::EVENT, &self.events)?;
+        tx.insert_rows(&tables::ENTRY, &self.entries)?;
+        tx.insert_rows(&tables::VOUCHER, &self.vouchers)?;
+        let members: Vec<Row> = loaded
+            .touched
+            .iter()
+            .filter_map(|(program, member)| {
+                let known = loaded.members.get(&(*program, *member))?;
+                Some(member_row(*program, known.version + 1, &known.state))
+            })
+            .collect();
+        tx.upsert_rows(&tables::MEMBER, &members)?;
+        tx.upsert_rows(&tables::MEMBER_PROFILE, &self.profiles)?;
+        tx.insert_rows(&tables::OUTBOX, &self.parked)?;
+        for (program, topic, now) in self.released {
+            tx.execute(
+                "UPDATE outbox SET kind = 'command', due_at = $3 WHERE program = $1 AND kind = 'parked' AND topic = $2",
+                &[program.into(), topic.as_slice().into(), now.micros().into()],
+            )?;
+        }
+        let pools: Vec<(Row, i64, i64)> = self.pools.into_iter().map(|((program, pool), (by, most))| (pool_key(program, &pool), by, most)).collect();
+        tx.take_from_pools(&pools)
+    }
+}

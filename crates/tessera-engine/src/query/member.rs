@@ -1,0 +1,334 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tessera_core::decide::{self, Balance, Basis, Effect, EventStatus, RuleTrace, TierStanding};
+use tessera_core::id::{EventId, MemberId};
+use tessera_core::ledger::{Account, EntryKind};
+use tessera_core::member::{MemberState, Status};
+use tessera_core::program::{Id, Program};
+use tessera_core::time::{Day, Instant};
+use tessera_store::{Reader, StoreError, Value};
+
+use crate::executor::Context;
+use crate::identifier::{Identifier, Subject};
+use crate::programs::{ProgramHandle, member_id};
+use crate::record::{ENTRY_COLUMNS, EVENT_COLUMNS, StoredEvent, entry_from_row, event_from_row, member_key, number, own_key, state_from_bytes};
+use crate::report::profile_of;
+
+/// A member as everybody who may ask sees them.
+#[derive(Clone, Debug, Serialize)]
+pub struct MemberView {
+    pub id: String,
+    pub identifiers: Vec<String>,
+    /// Name, language and other personal fields, where the member gave them.
+    pub profile: BTreeMap<String, String>,
+    pub joined_at: Instant,
+    pub balances: BTreeMap<Id, Balance>,
+    pub tiers: Vec<TierStanding>,
+    pub purchases: u32,
+    pub spend: String,
+    pub last_event: Option<Instant>,
+    /// Benefits given by rules, with their last day.
+    pub grants: BTreeMap<Id, Day>,
+}
+
+/// Points that die together.
+#[derive(Clone, Debug, Serialize)]
+pub struct LotView {
+    pub currency: Id,
+    pub amount: i64,
+    /// `active` or `pending`.
+    pub state: &'static str,
+    /// "Use by": the last day, in the program's zone.
+    pub last_day: Option<Day>,
+    pub expires_at: Option<Instant>,
+    pub earned_at: Option<Instant>,
+    pub matures_at: Option<Instant>,
+    pub funder: Option<Id>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct EntryView {
+    pub seq: u64,
+    pub event_id: String,
+    pub at: Instant,
+    pub currency: Id,
+    pub kind: EntryKind,
+    pub from: Account,
+    pub to: Account,
+    pub amount: i64,
+    pub lot: Option<String>,
+    pub campaign: Option<Id>,
+    pub program_version: u32,
+    pub hash: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct EventView {
+    pub id: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub status: EventStatus,
+    pub time: Instant,
+    pub recorded_at: Instant,
+    pub program_version: u32,
+    pub source: Option<String>,
+    pub source_id: Option<String>,
+    pub data: Box<RawValue>,
+    pub effects: Vec<Effect>,
+    /// What the decision was based on.
+    pub basis: Option<Basis>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct VoucherView {
+    pub code: String,
+    pub voucher: Id,
+    pub name: Option<String>,
+    pub issued_at: Instant,
+    pub expires_at: Option<Instant>,
+    /// `valid` or `expired`.
+    pub state: &'static str,
+}
+
+/// Which part of a list is wanted.
+#[derive(Clone, Debug)]
+pub struct PageRequest {
+    pub limit: usize,
+    pub after: Option<String>,
+}
+
+/// A part of a list, newest first, with where the next begins.
+#[derive(Clone, Debug, Serialize)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    pub next: Option<String>,
+}
+
+impl PageRequest {
+    /// The sequence number to go on below.
+    fn below(&self) -> u64 {
+        self.after.as_deref().and_then(|after| after.parse().ok()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The member a caller names; `None` where there is none.
+pub fn find_member(context: &Context, program: &ProgramHandle, subject: &Subject) -> Result<Option<MemberId>, StoreError> {
+    match subject {
+        Subject::Member(id) => Ok(Some(*id)),
+        Subject::Identifier(identifier) => by_identifier(context, program, identifier),
+        Subject::Nobody => Ok(None),
+    }
+}
+
+fn by_identifier(context: &Context, program: &ProgramHandle, identifier: &Identifier) -> Result<Option<MemberId>, StoreError> {
+    let key = context.secrets.identifier_key(program.number, &identifier.to_text());
+    let sql = "SELECT member FROM member_identifier WHERE bucket = $1 AND program = $2 AND key = $3";
+    let rows = context.database.read(|reader| reader.query(sql, &own_key(program.number, &key)))?;
+    rows.first().map(|row| member_id(row[0].bytes()?)).transpose()
+}
+
+fn settled(context: &Context, reader: &mut Reader<'_>, program: &ProgramHandle, id: MemberId) -> Result<Option<MemberState>, StoreError> {
+    let sql = "SELECT state FROM member WHERE bucket = $1 AND program = $2 AND member = $3";
+    let rows = reader.query(sql, &member_key(program.number, id))?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let state = state_from_bytes(row[0].bytes()?)?;
+    if state.status == Status::Guest {
+        return Ok(None);
+    }
+    Ok(Some(decide::settled_to(&program.versions(), &state, context.clock.now())))
+}
+
+/// A member, settled to now.
+pub fn member(context: &Context, program: &ProgramHandle, id: MemberId) -> Result<Option<MemberView>, StoreError> {
+    context.database.read(|reader| {
+        let Some(state) = settled(context, reader, program, id)? else { return Ok(None) };
+        let rules = program.versions().head().clone();
+        view(context, reader, program, &rules, &state).map(Some)
+    })
+}
+
+fn view(context: &Context, reader: &mut Reader<'_>, program: &ProgramHandle, rules: &Program, state: &MemberState) -> Result<MemberView, StoreError> {
+    let profile = profile_of(context, reader, program.number, state.id)?;
+    let now = context.clock.now();
+    Ok(MemberView {
+        id: state.id.to_string(),
+        identifiers: profile.identifiers,
+        profile: profile.fields,
+        joined_at: state.joined_at,
+        balances: decide::balances(rules, state),
+        tiers: decide::tier_standings(rules, state, now),
+        purchases: state.statistics.purchases,
+        spend: state.statistics.spend.to_text(rules.money.decimals()),
+        last_event: state.statistics.last_event,
+        grants: state.grants.iter().map(|grant| (grant.benefit.clone(), grant.last_day)).collect(),
+    })
+}
+
+/// Members of a program in the order of their keys, which is no order of theirs.
+pub fn members(context: &Context, program: &ProgramHandle, page: &PageRequest) -> Result<Page<MemberView>, StoreError> {
+    let after = page.after.as_deref().and_then(|after| after.parse::<MemberId>().ok());
+    let (bucket, member) = after.map_or((-1, Vec::new()), |id| (i64::from(id.bucket().get()), id.as_bytes().to_vec()));
+    context.database.read(|reader| {
+        let sql = format!(
+            "SELECT state FROM member WHERE program = $1 AND status = 1 AND (bucket > $2 OR (bucket = $2 AND member > $3)) ORDER BY bucket, member LIMIT {}",
+            page.limit + 1
+        );
+        let rows = reader.query(&sql, &[program.number.into(), bucket.into(), member.into()])?;
+        let (versions, now) = (program.versions(), context.clock.now());
+        let mut items = Vec::new();
+        for row in rows.iter().take(page.limit) {
+            let state = decide::settled_to(&versions, &state_from_bytes(row[0].bytes()?)?, now);
+            items.push(view(context, reader, program, versions.head(), &state)?);
+        }
+        let next = (rows.len() > page.limit).then(|| items.last().map(|last| last.id.clone())).flatten();
+        Ok(Page { items, next })
+    })
+}
+
+/// Everything a member holds, in the order it would be spent, pending last (L10: all coming expiries are shown).
+pub fn lots(context: &Context, program: &ProgramHandle, id: MemberId) -> Result<Option<Vec<LotView>>, StoreError> {
+    context.database.read(|reader| {
+        let Some(state) = settled(context, reader, program, id)? else { return Ok(None) };
+        let mut views = Vec::new();
+        for purse in &state.purses {
+            let idle = purse.idle;
+            views.extend(purse.lots.iter().map(|lot| LotView {
+                currency: purse.currency.clone(),
+                amount: lot.remaining.get(),
+                state: "active",
+                last_day: lot.last_day.or(idle.map(|(day, _)| day)),
+                expires_at: lot.expires_at.or(idle.map(|(_, end)| end)),
+                earned_at: Some(lot.earned_at),
+                matures_at: None,
+                funder: lot.funder.clone(),
+            }));
+            views.extend(purse.waits.iter().flat_map(|wait| wait.lots.iter().map(move |lot| (wait, lot))).map(|(wait, lot)| LotView {
+                currency: purse.currency.clone(),
+                amount: lot.remaining.get(),
+                state: "pending",
+                last_day: lot.last_day,
+                expires_at: lot.expires_at,
+                earned_at: Some(lot.earned_at),
+                matures_at: wait.matures_at,
+                funder: lot.funder.clone(),
+            }));
+        }
+        Ok(Some(views))
+    })
+}
+
+/// A member's ledger, newest first.
+pub fn entries(context: &Context, program: &ProgramHandle, id: MemberId, page: &PageRequest) -> Result<Page<EntryView>, StoreError> {
+    let rows = page_of(context, program, id, page, ENTRY_COLUMNS, "entry")?;
+    let view = |row: &Vec<Value>| {
+        let entry = entry_from_row(row)?;
+        Ok(EntryView {
+            seq: entry.seq,
+            event_id: EventId { member: id, seq: entry.event }.to_string(),
+            at: entry.at,
+            currency: entry.currency,
+            kind: entry.kind,
+            from: entry.from,
+            to: entry.to,
+            amount: entry.amount.get(),
+            lot: entry.lot.map(|lot| lot.to_string()),
+            campaign: entry.campaign,
+            program_version: entry.version,
+            hash: crate::secret::hex(&entry.hash),
+        })
+    };
+    paged(&rows, page, view, |entry: &EntryView| entry.seq)
+}
+
+/// What happened to a member, newest first.
+pub fn events(context: &Context, program: &ProgramHandle, id: MemberId, page: &PageRequest) -> Result<Page<EventView>, StoreError> {
+    let rows = page_of(context, program, id, page, EVENT_COLUMNS, "event")?;
+    let items: Vec<StoredEvent> = rows.iter().take(page.limit).map(|row| event_from_row(row)).collect::<Result<_, _>>()?;
+    let next = (rows.len() > page.limit).then(|| items.last().map(|last| last.recorded.seq.to_string())).flatten();
+    Ok(Page { items: items.iter().map(|event| event_view(id, event)).collect::<Result<_, _>>()?, next })
+}
+
+/// One event; `None` where there is none.
+pub fn event(context: &Context, program: &ProgramHandle, id: EventId) -> Result<Option<(EventView, StoredEvent)>, StoreError> {
+    let mut params = member_key(program.number, id.member);
+    params.push(number(id.seq).into());
+    let sql = format!("SELECT {EVENT_COLUMNS} FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND seq = $4");
+    let rows = context.database.read(|reader| reader.query(&sql, &params))?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let stored = event_from_row(row)?;
+    Ok(Some((event_view(id.member, &stored)?, stored)))
+}
+
+fn event_view(member: MemberId, event: &StoredEvent) -> Result<EventView, StoreError> {
+    let envelope = event.envelope()?;
+    let recorded = &event.recorded;
+    Ok(EventView {
+        id: EventId { member, seq: recorded.seq }.to_string(),
+        kind: recorded.kind.to_string(),
+        status: recorded.status,
+        time: recorded.effective_at,
+        recorded_at: event.recorded_at,
+        program_version: recorded.version,
+        source: envelope.source.as_deref().map(str::to_owned),
+        source_id: envelope.id.as_deref().map(str::to_owned),
+        data: envelope.data.to_owned(),
+        effects: recorded.record.effects.clone(),
+        basis: recorded.record.basis.clone(),
+    })
+}
+
+/// Vouchers of a member, newest first.
+pub fn vouchers(context: &Context, program: &Arc<ProgramHandle>, id: MemberId, language: &str) -> Result<Vec<VoucherView>, StoreError> {
+    let sql = "SELECT code, voucher, issued_at, expires_at FROM voucher WHERE bucket = $1 AND program = $2 AND member = $3 ORDER BY issued_at DESC, code";
+    let rows = context.database.read(|reader| reader.query(sql, &member_key(program.number, id)))?;
+    let now = context.clock.now();
+    let versions = program.versions();
+    let view = |row: &Vec<Value>| {
+        let voucher: Id = row[1].text()?.parse().map_err(|_| StoreError::corrupt("voucher", "voucher", "not a name"))?;
+        let expires_at = row[3].opt_int()?.map(Instant::from_micros);
+        let definition = versions.head().definition.vouchers.get(&voucher);
+        Ok(VoucherView {
+            code: row[0].text()?.to_owned(),
+            name: definition.and_then(|definition| definition.name.in_language(language)).map(str::to_owned),
+            voucher,
+            issued_at: Instant::from_micros(row[2].int()?),
+            expires_at,
+            state: if expires_at.is_some_and(|end| end <= now) { "expired" } else { "valid" },
+        })
+    };
+    rows.iter().map(view).collect()
+}
+
+fn page_of(context: &Context, program: &ProgramHandle, id: MemberId, page: &PageRequest, columns: &str, table: &str) -> Result<Vec<Vec<Value>>, StoreError> {
+    let mut params = member_key(program.number, id);
+    params.push(number(page.below()).into());
+    let sql = format!(
+        "SELECT {columns} FROM {table} WHERE bucket = $1 AND program = $2 AND member = $3 AND seq < $4 ORDER BY seq DESC LIMIT {}",
+        page.limit + 1
+    );
+    context.database.read(|reader| reader.query(&sql, &params))
+}
+
+fn paged<T>(
+    rows: &[Vec<Value>],
+    page: &PageRequest,
+    view: impl Fn(&Vec<Value>) -> Result<T, StoreError>,
+    seq: impl Fn(&T) -> u64,
+) -> Result<Page<T>, StoreError> {
+    let items: Vec<T> = rows.iter().take(page.limit).map(view).collect::<Result<_, _>>()?;
+    let next = (rows.len() > page.limit).then(|| items.last().map(|last| seq(last).to_string())).flatten();
+    Ok(Page { items, next })
+}
+
+/// For every rule that looked at a stored event, why it did or did not apply, worked out again from its basis.
+pub fn explain(program: &ProgramHandle, event: &StoredEvent) -> Vec<RuleTrace> {
+    let versions = program.versions();
+    let recorded = &event.recorded;
+    let (Some(basis), Some(rules)) = (&recorded.record.basis, versions.number(recorded.version)) else { return Vec::new() };
+    let data = event.envelope().map(|envelope| envelope.data.get().to_owned()).unwrap_or_default();
+    let Ok(what) = tessera_core::event::read_event(&rules.definition, &recorded.kind, &data) else { return Vec::new() };
+    decide::explain(rules, &what, basis)
+}

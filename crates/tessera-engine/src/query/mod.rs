@@ -1,0 +1,8 @@
+//! What the outside reads of members: always as settled to now, whatever jobs have run.
+
+mod member;
+
+pub use member::{
+    EntryView, EventView, LotView, MemberView, Page, PageRequest, VoucherView, entries, event, events, explain, find_member, lots, member,
+    members, vouchers,
+};

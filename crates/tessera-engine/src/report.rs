@@ -1,0 +1,221 @@
+//! Reports over a whole program as at an instant: read in one pass, nothing written.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::Arc;
+
+use tessera_core::decide::{self, Recorded};
+use tessera_core::id::MemberId;
+use tessera_core::ledger::Account;
+use tessera_core::member::{Change, MemberState, Status};
+use tessera_core::program::{Id, Versions};
+use tessera_core::time::Instant;
+pub use tessera_insight::Summary;
+use tessera_store::{Reader, StoreError};
+
+use crate::executor::Context;
+use crate::profile::{Profile, SealedProfile};
+use crate::programs::{ProgramHandle, member_id};
+use crate::record::{ENTRY_COLUMNS, EVENT_COLUMNS, entry_from_row, event_from_row, member_key, state_from_bytes};
+
+/// Members read in one query.
+const PAGE: i64 = 500;
+
+/// Visits every member of a program in key order, a page at a time: memory stays flat.
+pub(crate) fn each_member(
+    reader: &mut Reader<'_>,
+    program: i64,
+    visit: &mut dyn FnMut(&mut Reader<'_>, MemberId, MemberState) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let (mut bucket, mut member) = (-1_i64, Vec::new());
+    loop {
+        let sql = format!(
+            "SELECT bucket, member, state FROM member WHERE program = $1 AND (bucket > $2 OR (bucket = $2 AND member > $3)) \
+             ORDER BY bucket, member LIMIT {PAGE}"
+        );
+        let rows = reader.query(&sql, &[program.into(), bucket.into(), member.clone().into()])?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        (bucket, member) = (last[0].int()?, last[1].bytes()?.to_vec());
+        for row in &rows {
+            visit(reader, member_id(row[1].bytes()?)?, state_from_bytes(row[2].bytes()?)?)?;
+        }
+    }
+}
+
+/// Every event of a member with its entries, oldest first.
+pub(crate) fn history(reader: &mut Reader<'_>, program: i64, member: MemberId) -> Result<Vec<Recorded>, StoreError> {
+    let key = member_key(program, member);
+    let mut events: Vec<Recorded> = Vec::new();
+    let sql = format!("SELECT {EVENT_COLUMNS} FROM event WHERE bucket = $1 AND program = $2 AND member = $3 ORDER BY seq");
+    reader.query_each(&sql, &key, &mut |row| {
+        events.push(event_from_row(&row)?.recorded);
+        Ok(())
+    })?;
+    let sql = format!("SELECT {ENTRY_COLUMNS} FROM entry WHERE bucket = $1 AND program = $2 AND member = $3 ORDER BY seq");
+    reader.query_each(&sql, &key, &mut |row| {
+        let entry = entry_from_row(&row)?;
+        if let Ok(place) = events.binary_search_by_key(&entry.event, |event| event.seq) {
+            events[place].entries.push(entry);
+        }
+        Ok(())
+    })?;
+    Ok(events)
+}
+
+/// The member as at the end of all business before `at`, settled to it; `None` before they joined.
+pub(crate) fn as_at(
+    reader: &mut Reader<'_>,
+    versions: &Versions,
+    program: i64,
+    state: MemberState,
+    at: Instant,
+) -> Result<Option<MemberState>, StoreError> {
+    if state.joined_at >= at && state.clock >= at {
+        return Ok(None);
+    }
+    if state.clock < at {
+        return Ok(Some(decide::settled_to(versions, &state, at)));
+    }
+    let events = history(reader, program, state.id)?;
+    Ok(decide::as_at(versions, state.id, &events, at))
+}
+
+/// The program's figures as at an instant.
+pub fn summary(context: &Context, program: &Arc<ProgramHandle>, at: Instant) -> Result<Summary, StoreError> {
+    let versions = program.versions();
+    let rules = versions.at(at).clone();
+    let mut summary = Summary::new(&rules);
+    context.database.read(|reader| {
+        each_member(reader, program.number, &mut |reader, _, state| {
+            if state.status == Status::Guest {
+                return Ok(());
+            }
+            if let Some(member) = as_at(reader, &versions, program.number, state, at)? {
+                summary.add_member(&rules, &member);
+                months(reader, program.number, member.id, at, &mut summary)?;
+            }
+            Ok(())
+        })
+    })?;
+    Ok(summary.finished())
+}
+
+/// Adds one member's purchases and points to their months.
+fn months(reader: &mut Reader<'_>, program: i64, member: MemberId, at: Instant, summary: &mut Summary) -> Result<(), StoreError> {
+    for event in history(reader, program, member)?.iter().filter(|event| event.effective_at < at) {
+        for change in &event.record.changes {
+            match change {
+                Change::Purchased { amount, on } => summary.add_purchase(*on, *amount),
+                Change::Corrected { by, on } => summary.add_correction(*on, *by),
+                _ => {}
+            }
+        }
+        for entry in event.entries.iter().filter(|entry| entry.from == Account::Issued) {
+            summary.add_issued(event.record.day, &entry.currency, entry.amount);
+        }
+    }
+    Ok(())
+}
+
+/// One member's line of the members report.
+struct Line {
+    identifier: String,
+    member: MemberState,
+}
+
+/// Writes a CSV line a member, sorted by identifier: `identifier,joined,purchases,spend,<currency>_issued,
+/// <currency>_taken_back,<currency>_balance,…,<ladder>_tier,…,last_event`. Says how many there were.
+pub fn members_csv(context: &Context, program: &Arc<ProgramHandle>, at: Instant, out: impl Write) -> Result<u64, ReportError> {
+    let versions = program.versions();
+    let rules = versions.at(at).clone();
+    let mut lines: Vec<Line> = Vec::new();
+    context.database.read(|reader| {
+        each_member(reader, program.number, &mut |reader, id, state| {
+            if state.status == Status::Guest {
+                return Ok(());
+            }
+            if let Some(member) = as_at(reader, &versions, program.number, state, at)? {
+                let identifier = identifier_of(context, reader, program.number, id)?;
+                lines.push(Line { identifier, member });
+            }
+            Ok(())
+        })
+    })?;
+    lines.sort_by(|left, right| natural(&left.identifier).cmp(&natural(&right.identifier)));
+    let mut csv = csv::Writer::from_writer(out);
+    let definition = &rules.definition;
+    let mut header: Vec<String> = ["identifier", "joined", "purchases", "spend"].map(str::to_owned).to_vec();
+    for currency in definition.currencies.keys() {
+        header.extend(["issued", "taken_back", "balance"].map(|figure| format!("{currency}_{figure}")));
+    }
+    header.extend(rules.ladders.iter().map(|ladder| format!("{}_tier", ladder.id)));
+    header.push("last_event".to_owned());
+    csv.write_record(&header)?;
+    for line in &lines {
+        csv.write_record(fields(&rules, line))?;
+    }
+    csv.flush()?;
+    Ok(lines.len() as u64)
+}
+
+fn fields(rules: &tessera_core::program::Program, line: &Line) -> Vec<String> {
+    let member = &line.member;
+    let mut fields = vec![
+        line.identifier.clone(),
+        member.joined_at.to_string(),
+        member.statistics.purchases.to_string(),
+        member.statistics.spend.to_text(rules.money.decimals()),
+    ];
+    for currency in rules.definition.currencies.keys() {
+        match member.purse(currency.as_str()) {
+            Some(purse) => fields.extend([
+                purse.totals.issued.to_string(),
+                purse.totals.taken_back.to_string(),
+                purse.balance().to_string(),
+            ]),
+            None => fields.extend(["0", "0", "0"].map(str::to_owned)),
+        }
+    }
+    let levels: BTreeMap<Id, Id> = rules
+        .ladders
+        .iter()
+        .map(|ladder| {
+            let rank = member.ladder(ladder.id.as_str()).map_or(0, |known| ladder.rank(&known.level));
+            (ladder.id.clone(), ladder.level(rank).id.clone())
+        })
+        .collect();
+    fields.extend(rules.ladders.iter().map(|ladder| levels[&ladder.id].to_string()));
+    fields.push(member.statistics.last_event.map_or_else(String::new, |at| at.to_string()));
+    fields
+}
+
+/// `household:9` before `household:10`: texts by their letters, digits by their number.
+fn natural(text: &str) -> (String, u64, String) {
+    let digits = text.find(|character: char| character.is_ascii_digit()).unwrap_or(text.len());
+    let end = text[digits..].find(|character: char| !character.is_ascii_digit()).map_or(text.len(), |end| digits + end);
+    (text[..digits].to_owned(), text[digits..end].parse().unwrap_or(u64::MAX), text.to_owned())
+}
+
+/// The first name a member is known under, or their id.
+pub(crate) fn identifier_of(context: &Context, reader: &mut Reader<'_>, program: i64, member: MemberId) -> Result<String, StoreError> {
+    let profile = profile_of(context, reader, program, member)?;
+    Ok(profile.identifiers.into_iter().next().unwrap_or_else(|| member.to_string()))
+}
+
+pub(crate) fn profile_of(context: &Context, reader: &mut Reader<'_>, program: i64, member: MemberId) -> Result<Profile, StoreError> {
+    let sql = "SELECT wrapped_key, data FROM member_profile WHERE bucket = $1 AND program = $2 AND member = $3";
+    let rows = reader.query(sql, &member_key(program, member))?;
+    let Some(row) = rows.first() else { return Ok(Profile::default()) };
+    let sealed = SealedProfile { wrapped_key: row[0].bytes()?.to_vec(), data: row[1].bytes()?.to_vec() };
+    Profile::open(&sealed, &context.secrets).map_err(|error| StoreError::corrupt("member_profile", "data", error.to_string()))
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the report cannot be written: {0}")]
+    Csv(#[from] csv::Error),
+    #[error("the report cannot be written: {0}")]
+    Write(#[from] std::io::Error),
+}

@@ -1,0 +1,288 @@
+//! From what a caller sends to what the executor takes: parsed, hashed, personal data taken out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tessera_core::decide::{Outcome, Rejected, RuleTrace};
+use tessera_core::event::{Adjustment, DataProblem, What, read_event};
+use tessera_core::time::Instant;
+
+use crate::identifier::{Identifier, Subject};
+use crate::profile::take_personal;
+use crate::programs::ProgramHandle;
+use crate::record::Envelope;
+use crate::secret::Secrets;
+
+/// A CloudEvents 1.0 event, as far as it concerns us; extension attributes are allowed and not kept.
+#[derive(Debug, Deserialize)]
+pub struct CloudEvent<'a> {
+    #[serde(borrow, default)]
+    pub specversion: Option<std::borrow::Cow<'a, str>>,
+    #[serde(borrow)]
+    pub id: std::borrow::Cow<'a, str>,
+    #[serde(borrow)]
+    pub source: std::borrow::Cow<'a, str>,
+    #[serde(borrow, rename = "type")]
+    pub kind: std::borrow::Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub subject: Option<std::borrow::Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub time: Option<std::borrow::Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub data: Option<&'a RawValue>,
+}
+
+/// A command on its way to the executor.
+pub struct Submission {
+    pub program: Arc<ProgramHandle>,
+    pub what: What,
+    pub subject: Subject,
+    /// Key and hash of the command; none for wake-ups.
+    pub key: Option<([u8; 16], [u8; 16])>,
+    /// Source and id, the data without personal fields.
+    pub envelope: String,
+    /// The data alone, where they begin in the envelope.
+    pub data: std::ops::Range<usize>,
+    pub effective_at: Instant,
+    pub recorded_at: Instant,
+    pub personal: BTreeMap<String, String>,
+    /// Names that the data give, besides the subject.
+    pub identifiers: Vec<Identifier>,
+    pub explain: bool,
+}
+
+impl std::fmt::Debug for Submission {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Submission").field("program", &self.program.key).field("kind", &self.what.kind()).finish_non_exhaustive()
+    }
+}
+
+/// What the caller gets.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    Done { outcome: Box<Outcome>, trace: Vec<RuleTrace> },
+    Refused(Refusal),
+    /// Nothing happened and the same command may be sent again.
+    Unavailable,
+}
+
+/// A refusal with its stable code, a sentence and the facts.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Refusal {
+    pub code: String,
+    pub detail: String,
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub facts: serde_json::Map<String, Value>,
+    /// The same command was refused before, in the same way.
+    #[serde(skip)]
+    pub replayed: bool,
+}
+
+impl Refusal {
+    pub fn new(code: &str, detail: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), detail: detail.into(), facts: serde_json::Map::new(), replayed: false }
+    }
+
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.facts.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+impl From<Rejected> for Refusal {
+    fn from(rejected: Rejected) -> Self {
+        Self { facts: rejected.facts(), ..Self::new(rejected.code(), rejected.to_string()) }
+    }
+}
+
+impl From<DataProblem> for Refusal {
+    fn from(problem: DataProblem) -> Self {
+        let code = if problem.path == "type" { "unknown-event-type" } else { "invalid-event" };
+        Self::new(code, problem.to_string()).with("path", problem.path)
+    }
+}
+
+/// The longest source or id of an event, in bytes.
+const KEY_MAX: usize = 255;
+
+impl Submission {
+    /// Reads one CloudEvent. `now`: record time, and business time where the event has none.
+    pub fn from_event(
+        secrets: &Secrets,
+        program: &Arc<ProgramHandle>,
+        event: &CloudEvent<'_>,
+        now: Instant,
+    ) -> Result<Self, Refusal> {
+        if event.specversion.as_deref().is_some_and(|version| version != "1.0") {
+            return Err(Refusal::new("invalid-event", "specversion: CloudEvents 1.0 is expected").with("path", "specversion"));
+        }
+        for (name, text) in [("id", &event.id), ("source", &event.source)] {
+            if text.is_empty() || text.len() > KEY_MAX {
+                let detail = format!("{name}: 1 to {KEY_MAX} bytes are expected; source and id make an event unique");
+                return Err(Refusal::new("invalid-event", detail).with("path", name));
+            }
+        }
+        let effective_at = match &event.time {
+            None => now,
+            Some(text) => text.parse().map_err(|_| {
+                Refusal::new("invalid-event", "time: a time such as 2026-03-31T23:59:00+07:00 is expected").with("path", "time")
+            })?,
+        };
+        let subject = match event.subject.as_deref() {
+            None | Some("") => Subject::Nobody,
+            Some(text) => text.parse().map_err(|error: crate::identifier::IdentifierError| {
+                Refusal::new("invalid-event", format!("subject: {error}")).with("path", "subject")
+            })?,
+        };
+        let data = event.data.map_or("{}", RawValue::get);
+        let canonical = canonical(data)?;
+        let time = event.time.as_ref().map_or_else(String::new, |_| effective_at.micros().to_string());
+        let subject_text = event.subject.as_deref().unwrap_or_default();
+        let hash = secrets.command_hash(&[event.kind.as_bytes(), subject_text.as_bytes(), time.as_bytes(), canonical.as_bytes()]);
+        let key = secrets.event_key(program.number, &event.source, &event.id);
+        let (personal, identifiers, data) = without_personal(&event.kind, data)?;
+        let versions = program.versions();
+        let what = read_event(&versions.at(effective_at).definition, &event.kind, &data)?;
+        let envelope = Envelope::text(Some(&event.source), Some(&event.id), &data);
+        let end = envelope.len() - 1;
+        Ok(Self {
+            program: program.clone(),
+            what,
+            subject,
+            key: Some((key, hash)),
+            data: end - data.len()..end,
+            envelope,
+            effective_at,
+            recorded_at: now,
+            personal,
+            identifiers,
+            explain: false,
+        })
+    }
+
+    /// A manual change of a balance. `key`: the caller's idempotency key.
+    pub fn adjustment(
+        secrets: &Secrets,
+        program: &Arc<ProgramHandle>,
+        member: Subject,
+        adjustment: Adjustment,
+        key: &str,
+        now: Instant,
+    ) -> Self {
+        let data = serde_json::json!({
+            "currency": adjustment.currency.as_str(),
+            "amount": adjustment.amount,
+            "reason": adjustment.reason.as_str(),
+        });
+        let data = data.to_string();
+        let subject = match &member {
+            Subject::Member(id) => id.to_string(),
+            Subject::Identifier(identifier) => identifier.to_text(),
+            Subject::Nobody => String::new(),
+        };
+        let hash = secrets.command_hash(&[b"adjustment", subject.as_bytes(), data.as_bytes()]);
+        let envelope = Envelope::text(Some("api"), Some(key), &data);
+        let end = envelope.len() - 1;
+        Self {
+            program: program.clone(),
+            what: What::Adjust(adjustment),
+            subject: member,
+            key: Some((secrets.event_key(program.number, "tessera:adjustments", key), hash)),
+            data: end - data.len()..end,
+            envelope,
+            effective_at: now,
+            recorded_at: now,
+            personal: BTreeMap::new(),
+            identifiers: Vec::new(),
+            explain: false,
+        }
+    }
+
+    pub fn wake_up(program: &Arc<ProgramHandle>, member: tessera_core::id::MemberId, now: Instant) -> Self {
+        Self {
+            program: program.clone(),
+            what: What::WakeUp,
+            subject: Subject::Member(member),
+            key: None,
+            envelope: "{\"data\":{}}".to_owned(),
+            data: 8..10,
+            effective_at: now,
+            recorded_at: now,
+            personal: BTreeMap::new(),
+            identifiers: Vec::new(),
+            explain: false,
+        }
+    }
+
+    pub fn data_text(&self) -> &str {
+        &self.envelope[self.data.clone()]
+    }
+}
+
+type Personal<'a> = (BTreeMap<String, String>, Vec<Identifier>, std::borrow::Cow<'a, str>);
+
+/// Takes personal fields out of the data of events that may carry them.
+fn without_personal<'a>(kind: &str, data: &'a str) -> Result<Personal<'a>, Refusal> {
+    if !matches!(kind, "enrol" | "profile") {
+        return Ok((BTreeMap::new(), Vec::new(), data.into()));
+    }
+    let mut value: Value = serde_json::from_str(data).map_err(|_| Refusal::new("invalid-event", "data: a JSON object is expected"))?;
+    let (fields, identifiers) = take_personal(&mut value)
+        .map_err(|(path, message)| Refusal::new("invalid-event", format!("{path}: {message}")).with("path", path))?;
+    Ok((fields, identifiers, value.to_string().into()))
+}
+
+/// The canonical form of JSON data: keys sorted, no white space, numbers without superfluous zeros.
+fn canonical(data: &str) -> Result<String, Refusal> {
+    let value: Value = serde_json::from_str(data).map_err(|_| Refusal::new("invalid-event", "data: a JSON object is expected").with("path", "data"))?;
+    let mut text = String::with_capacity(data.len());
+    write_canonical(&value, &mut text);
+    Ok(text)
+}
+
+fn write_canonical(value: &Value, text: &mut String) {
+    match value {
+        Value::Number(number) => match rust_decimal::Decimal::from_str_exact(number.as_str()) {
+            Ok(decimal) => text.push_str(&decimal.normalize().to_string()),
+            Err(_) => text.push_str(number.as_str()),
+        },
+        Value::Array(items) => {
+            text.push('[');
+            for item in items {
+                write_canonical(item, text);
+                text.push(',');
+            }
+            text.push(']');
+        }
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_unstable_by_key(|(name, _)| *name);
+            text.push('{');
+            for (name, value) in fields {
+                text.push_str(&Value::from(name.as_str()).to_string());
+                text.push(':');
+                write_canonical(value, text);
+                text.push(',');
+            }
+            text.push('}');
+        }
+        other => text.push_str(&other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i1_the_same_command_has_one_canonical_form() {
+        let one = canonical(r#"{"total": 10.50, "items": [{"sku":"A","quantity":1}], "order_id":"1"}"#).unwrap();
+        let other = canonical(r#"{"order_id":"1","items":[{"quantity":1.0,"sku":"A"}],"total":10.5}"#).unwrap();
+        assert_eq!(one, other);
+        assert_ne!(one, canonical(r#"{"order_id":"1","items":[{"quantity":1.0,"sku":"A"}],"total":10.51}"#).unwrap());
+    }
+}

@@ -1,0 +1,228 @@
+//! The handle to one database, and the connections it lends.
+
+pub(crate) mod checkpoint;
+mod pool;
+pub(crate) mod postgres;
+pub(crate) mod reader;
+pub(crate) mod sqlite;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use checkpoint::{Checkpointer, Turns, WriteTurn};
+use pool::Pool;
+use postgres::PgConnection;
+use sqlite::SqliteConnection;
+
+use crate::db::reader::{READERS_MAX, Reader};
+use crate::error::StoreError;
+use crate::hot::Tx;
+use crate::migrate;
+
+/// Which database it is, for the few statements that must differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// Embedded, in one file.
+    Sqlite,
+    /// A server.
+    Postgres,
+}
+
+/// A handle to one database: cheap to clone, shared between threads.
+#[derive(Clone)]
+pub struct Database {
+    backend: Backend,
+}
+
+#[derive(Clone)]
+enum Backend {
+    Sqlite(Arc<SqliteDatabase>),
+    Postgres(Arc<PgDatabase>),
+}
+
+struct SqliteDatabase {
+    file: PathBuf,
+    turns: Arc<Turns>,
+    writer_lent: AtomicBool,
+    readers: Pool<SqliteConnection>,
+    /// Stops its thread when the last handle goes.
+    _checkpointer: Checkpointer,
+}
+
+struct PgDatabase {
+    config: tokio_postgres::Config,
+    readers: Pool<PgConnection>,
+}
+
+impl Database {
+    /// Opens the database in `file`, creating it if there is none, and brings its schema up to date.
+    ///
+    /// The folder must exist. Commits are flushed to the disk before they answer.
+    ///
+    /// # Errors
+    /// [`StoreError::SchemaTooNew`] if a newer version of the program wrote it; [`StoreError::Unavailable`] if the
+    /// file cannot be opened.
+    pub fn open_sqlite(file: &Path) -> Result<Self, StoreError> {
+        let mut first = SqliteConnection::open(file, sqlite::Role::Writer)?;
+        migrate::sqlite(&mut first)?;
+        let turns = Arc::new(Turns::default());
+        let checkpointer = Checkpointer::start(file, Arc::clone(&turns))?;
+        let database = SqliteDatabase {
+            file: file.to_owned(),
+            turns,
+            writer_lent: AtomicBool::new(false),
+            readers: Pool::new(READERS_MAX),
+            _checkpointer: checkpointer,
+        };
+        Ok(Self { backend: Backend::Sqlite(Arc::new(database)) })
+    }
+
+    /// Connects to the database at `url` (`postgres://user:password@host:5432/name`) and brings its schema up to
+    /// date, waiting for whoever is doing so already.
+    ///
+    /// # Errors
+    /// As [`open_sqlite`](Self::open_sqlite); [`StoreError::Database`] if the URL or the password is wrong.
+    pub fn open_postgres(url: &str) -> Result<Self, StoreError> {
+        let config = postgres::parse_url(url)?;
+        migrate::postgres(&config)?;
+        let database = PgDatabase { config, readers: Pool::new(READERS_MAX) };
+        Ok(Self { backend: Backend::Postgres(Arc::new(database)) })
+    }
+
+    /// A connection that writes. It may be moved to a thread of its own.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] on SQLite while another writer of this database is alive.
+    pub fn writer(&self) -> Result<Writer, StoreError> {
+        let link = match &self.backend {
+            Backend::Sqlite(database) => Link::Sqlite(SqliteLink::open(Arc::clone(database))?),
+            Backend::Postgres(database) => {
+                let connection = PgConnection::open(&database.config, postgres::Role::Writer)?;
+                Link::Postgres { database: Arc::clone(database), connection }
+            }
+        };
+        Ok(Writer { link })
+    }
+
+    /// Runs `f` with a reader that sees one moment of the database, beside any writer. Nothing can be written.
+    ///
+    /// Up to [`READERS_MAX`] run at a time; the next waits for one of them. Do not read inside a read.
+    ///
+    /// # Errors
+    /// What `f` answers; [`StoreError::Busy`] if no reader came free within ten seconds;
+    /// [`StoreError::Unavailable`] if the database cannot be reached.
+    pub fn read<T>(&self, f: impl FnOnce(&mut Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match &self.backend {
+            Backend::Sqlite(database) => database.read(f),
+            Backend::Postgres(database) => database.read(f),
+        }
+    }
+
+    /// Which database it is.
+    pub fn dialect(&self) -> Dialect {
+        match &self.backend {
+            Backend::Sqlite(_) => Dialect::Sqlite,
+            Backend::Postgres(_) => Dialect::Postgres,
+        }
+    }
+}
+
+impl SqliteDatabase {
+    fn read<T>(&self, f: impl FnOnce(&mut Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut lease = self.readers.take(|| SqliteConnection::open(&self.file, sqlite::Role::Reader))?;
+        let connection = lease.connection();
+        connection.run("BEGIN")?;
+        let answer = f(&mut Reader::sqlite(connection));
+        // A panic in `f`, or a rollback that fails, closes the connection instead of lending it again.
+        connection.rollback()?;
+        lease.give_back();
+        answer
+    }
+}
+
+impl PgDatabase {
+    const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+    fn connect(&self) -> Result<PgConnection, StoreError> {
+        PgConnection::open(&self.config, postgres::Role::Reader)
+    }
+
+    fn read<T>(&self, f: impl FnOnce(&mut Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut lease = self.readers.take(|| self.connect())?;
+        let connection = lease.connection();
+        if connection.run(Self::BEGIN).is_err() {
+            // It was lost while idle, as after a restart of the server: nothing is lost by starting over, once.
+            *connection = self.connect()?;
+            connection.run(Self::BEGIN)?;
+        }
+        let answer = f(&mut Reader::postgres(connection));
+        // A connection that cannot even roll back is closed; the answer stands.
+        if connection.run("ROLLBACK").is_ok() {
+            lease.give_back();
+        }
+        answer
+    }
+}
+
+/// A connection that writes, one transaction after the other.
+pub struct Writer {
+    link: Link,
+}
+
+enum Link {
+    Sqlite(SqliteLink),
+    Postgres { database: Arc<PgDatabase>, connection: PgConnection },
+}
+
+struct SqliteLink {
+    // Closed before the handle: whoever closes last copies the log into the file.
+    connection: SqliteConnection,
+    lent: WriterLent,
+}
+
+/// The one writer of a SQLite database; another may be had when it is dropped.
+struct WriterLent(Arc<SqliteDatabase>);
+
+impl SqliteLink {
+    fn open(database: Arc<SqliteDatabase>) -> Result<Self, StoreError> {
+        if database.writer_lent.swap(true, Ordering::AcqRel) {
+            return Err(StoreError::Busy { what: "this database has a writer already" });
+        }
+        let lent = WriterLent(database);
+        let connection = SqliteConnection::open(&lent.0.file, sqlite::Role::Writer)?;
+        Ok(Self { connection, lent })
+    }
+}
+
+impl Drop for WriterLent {
+    fn drop(&mut self) {
+        self.0.writer_lent.store(false, Ordering::Release);
+    }
+}
+
+impl Writer {
+    /// Begins a transaction. On SQLite it is the only one that writes until it ends.
+    ///
+    /// A connection that was lost since the last transaction is opened anew.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] if another process holds the SQLite file for ten seconds; [`StoreError::Unavailable`] if
+    /// PostgreSQL cannot be reached.
+    pub fn begin(&mut self) -> Result<Tx<'_>, StoreError> {
+        match &mut self.link {
+            Link::Sqlite(link) => {
+                let turn: WriteTurn<'_> = link.lent.0.turns.write();
+                link.connection.run("BEGIN IMMEDIATE")?;
+                Ok(Tx::sqlite(&mut link.connection, turn))
+            }
+            Link::Postgres { database, connection } => {
+                if connection.run("BEGIN").is_err() {
+                    *connection = PgConnection::open(&database.config, postgres::Role::Writer)?;
+                    connection.run("BEGIN")?;
+                }
+                Ok(Tx::postgres(connection))
+            }
+        }
+    }
+}

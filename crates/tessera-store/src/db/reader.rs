@@ -1,0 +1,81 @@
+//! Reading: one moment of the database, never a write.
+
+use crate::db::postgres::PgConnection;
+use crate::db::sqlite::SqliteConnection;
+use crate::error::StoreError;
+use crate::hot::distinct_keys;
+use crate::table::Table;
+use crate::value::{Row, Value};
+
+/// How many readers work at a time.
+pub const READERS_MAX: usize = 8;
+
+/// Reads in one transaction: what is committed after its first statement stays invisible to it.
+///
+/// After an error of the database (not of the caller's own), end the read: PostgreSQL answers nothing more in it.
+pub struct Reader<'a> {
+    source: Source<'a>,
+}
+
+enum Source<'a> {
+    Sqlite(&'a mut SqliteConnection),
+    Postgres(&'a mut PgConnection),
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn sqlite(connection: &'a mut SqliteConnection) -> Self {
+        Self { source: Source::Sqlite(connection) }
+    }
+
+    pub(crate) fn postgres(connection: &'a mut PgConnection) -> Self {
+        Self { source: Source::Postgres(connection) }
+    }
+
+    /// All rows of a query in the portable subset, with `$1`, `$2` … as placeholders.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the statement, or the number or kind of `params`, is wrong, or if it writes.
+    pub fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, StoreError> {
+        match &mut self.source {
+            Source::Sqlite(connection) => connection.query(sql, params),
+            Source::Postgres(connection) => connection.query(sql, params),
+        }
+    }
+
+    /// Hands the rows of a query to `f` one by one; memory stays flat however many there are.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query); the first error of `f` ends it and is returned.
+    pub fn query_each(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+        f: &mut dyn FnMut(Row) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        match &mut self.source {
+            Source::Sqlite(connection) => connection.query_each(sql, params, f),
+            Source::Postgres(connection) => connection.query_each(sql, params, f),
+        }
+    }
+
+    /// All columns of the rows whose primary key is one of `keys`: each row once, in no order, without locks.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if a key does not fit the table.
+    pub fn fetch_by_keys(&mut self, table: &'static Table, keys: &[Row]) -> Result<Vec<Row>, StoreError> {
+        let keys = distinct_keys(table, keys)?;
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        match &mut self.source {
+            Source::Sqlite(connection) => {
+                let sql = connection.table(table);
+                connection.select_rows(&sql.select, &keys)
+            }
+            Source::Postgres(connection) => {
+                let sql = connection.table(table);
+                connection.select_rows(&sql.select, table, &keys)
+            }
+        }
+    }
+}

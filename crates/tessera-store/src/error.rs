@@ -1,0 +1,97 @@
+//! The one error of the store.
+
+use std::fmt;
+
+/// Why the store did not do as asked.
+///
+/// Messages name tables, columns, codes and pools; they never hold what a row holds, so they may be logged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// A row with this key was already there, or another writer changed it since it was read.
+    /// Some of the rows of the call may have been written: drop the transaction, read again, decide again.
+    #[error("{table}: a row with this key is already there, or it was changed since it was read")]
+    Conflict {
+        /// The table that met the other row.
+        table: &'static str,
+    },
+
+    /// A scarce thing has less left than was asked for. Drop the transaction.
+    #[error("pool {pool} has {used} of {cap} in use, and less left than was asked for")]
+    PoolExhausted {
+        /// The name of the pool.
+        pool: String,
+        /// How much of it was in use, counting what this call had taken before.
+        used: i64,
+        /// The most that may be in use.
+        cap: i64,
+    },
+
+    /// A stored row does not hold what its reader expects: damage, or a reader and a writer that disagree.
+    #[error("a stored row cannot be read: {place}{problem}", place = Place(*.place))]
+    CorruptRow {
+        /// Table and column, where known.
+        place: Option<(&'static str, &'static str)>,
+        /// What was expected and what was found, without the content.
+        problem: String,
+    },
+
+    /// Somebody else holds what was asked for. Nothing was done; trying again later may succeed.
+    #[error("busy: {what}")]
+    Busy {
+        /// What is taken.
+        what: &'static str,
+    },
+
+    /// A newer version of Tessera has used this database; this one would not understand it.
+    #[error(
+        "the database was written by a newer version of Tessera (its schema is {found}, this program knows {known}): \
+         use that version, or restore a backup made before the upgrade"
+    )]
+    SchemaTooNew {
+        /// The newest migration found in the database.
+        found: i64,
+        /// The newest migration this program knows.
+        known: i64,
+    },
+
+    /// The database could not serve for now: connection lost, deadlock broken, disk full. If it came from a commit,
+    /// whether that commit happened is unknown, and only reading can tell.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+
+    /// The database refused for a reason that trying again will not cure.
+    #[error("the database refused: {0}")]
+    Database(String),
+}
+
+impl StoreError {
+    /// Whether the same call, in a new transaction, may succeed by itself.
+    ///
+    /// A [`Conflict`](Self::Conflict) is not transient in this sense: the decision itself has to be made anew.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Busy { .. } | Self::Unavailable(_))
+    }
+
+    /// A [`CorruptRow`](Self::CorruptRow) that says where it was met. `problem` must not hold the content.
+    pub fn corrupt(table: &'static str, column: &'static str, problem: impl Into<String>) -> Self {
+        Self::CorruptRow { place: Some((table, column)), problem: problem.into() }
+    }
+
+    /// Adds table and column to a [`CorruptRow`](Self::CorruptRow) that does not know them; any other error is unchanged.
+    #[must_use]
+    pub fn located(self, table: &'static str, column: &'static str) -> Self {
+        match self {
+            Self::CorruptRow { place: None, problem } => Self::CorruptRow { place: Some((table, column)), problem },
+            other => other,
+        }
+    }
+}
+
+struct Place(Option<(&'static str, &'static str)>);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |(table, column)| write!(f, "{table}.{column}: "))
+    }
+}

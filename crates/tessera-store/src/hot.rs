@@ -1,0 +1,278 @@
+//! The transaction and its verbs: what the executor reads and writes, a batch at a time.
+//!
+//! What must differ between the databases stands side by side here; the texts are in `sql.rs`. A batch costs SQLite
+//! one run of a cached statement per row, and PostgreSQL one statement per call.
+
+use std::collections::BTreeMap;
+
+use crate::db::checkpoint::WriteTurn;
+use crate::db::postgres::PgConnection;
+use crate::db::sqlite::SqliteConnection;
+use crate::error::StoreError;
+use crate::sql::TableSql;
+use crate::table::Table;
+use crate::tables::POOL;
+use crate::value::{Row, Value};
+
+/// A transaction. Dropping it without a [`commit`](Self::commit) undoes everything.
+///
+/// After an error, drop it. A [`StoreError::PoolExhausted`] has changed nothing and a [`StoreError::Conflict`] leaves
+/// the transaction usable, but with those rows of the call that met nobody; after any other error it cannot commit.
+pub struct Tx<'a> {
+    link: Link<'a>,
+    open: bool,
+    /// PostgreSQL answers the COMMIT of a failed transaction with success and a rollback, so we remember.
+    failed: bool,
+}
+
+enum Link<'a> {
+    Sqlite { connection: &'a mut SqliteConnection, turn: WriteTurn<'a> },
+    Postgres(&'a mut PgConnection),
+}
+
+impl<'a> Tx<'a> {
+    pub(crate) fn sqlite(connection: &'a mut SqliteConnection, turn: WriteTurn<'a>) -> Self {
+        Self { link: Link::Sqlite { connection, turn }, open: true, failed: false }
+    }
+
+    pub(crate) fn postgres(connection: &'a mut PgConnection) -> Self {
+        Self { link: Link::Postgres(connection), open: true, failed: false }
+    }
+
+    /// All columns of the rows whose primary key is one of `keys`, each row once, in no order.
+    ///
+    /// Keys may come in any order and more than once. On PostgreSQL the rows of a table that is `locked` stay locked
+    /// until the end of the transaction; they are taken in key order, so that two batches never wait in a circle.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if a key does not fit the table; [`StoreError::Unavailable`] if a lock did not come
+    /// free within ten seconds.
+    pub fn fetch_by_keys(&mut self, table: &'static Table, keys: &[Row]) -> Result<Vec<Row>, StoreError> {
+        let keys = distinct_keys(table, keys)?;
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = match &mut self.link {
+            Link::Sqlite { connection, .. } => {
+                let sql = connection.table(table);
+                connection.select_rows(&sql.select, &keys)
+            }
+            Link::Postgres(connection) => {
+                let sql = connection.table(table);
+                let text = if table.locked { &sql.select_locked } else { &sql.select };
+                connection.select_rows(text, table, &keys)
+            }
+        };
+        self.noted(found)
+    }
+
+    /// Adds rows that must be new.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if a key is there already, or twice in `rows`; [`StoreError::Database`] if a row does
+    /// not fit the table.
+    pub fn insert_rows(&mut self, table: &'static Table, rows: &[Row]) -> Result<(), StoreError> {
+        let rows = fitting(table, rows)?;
+        let written = self.write(table, |sql| &sql.insert, &rows)?;
+        all_written(table, written, rows.len())
+    }
+
+    /// Adds rows, or replaces all columns but the key of those that are there.
+    ///
+    /// In a table with a guard, a row of version 1 is new, and a row of version n + 1 is written only over version n.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if a row was not written because another version is there (or none where one had to
+    /// be), or if a key is twice in `rows`; [`StoreError::Database`] if a row does not fit the table.
+    pub fn upsert_rows(&mut self, table: &'static Table, rows: &[Row]) -> Result<(), StoreError> {
+        let rows = fitting(table, rows)?;
+        if rows.windows(2).any(|pair| table.key_of(pair[0]) == table.key_of(pair[1])) {
+            return Err(StoreError::Conflict { table: table.name });
+        }
+        let first = |row: &&[Value]| table.guard.is_none_or(|guard| row[guard] == Value::Int(1));
+        let (new, changed): (Vec<_>, Vec<_>) = rows.into_iter().partition(first);
+        let written = self.write(table, |sql| &sql.upsert, &new)? + self.write(table, |sql| &sql.update, &changed)?;
+        all_written(table, written, new.len() + changed.len())
+    }
+
+    /// Takes from scarce things, or gives back: each of `deltas` is a key of [`POOL`], what to add to the amount in
+    /// use, and the most that may be in use.
+    ///
+    /// Pools are worked in key order, those of one key in the order given; one that does not exist begins at 0. What
+    /// is given back is never refused, and no pool goes below 0. On PostgreSQL the pools stay locked until the end of
+    /// the transaction, so call this as late as can be.
+    ///
+    /// # Errors
+    /// [`StoreError::PoolExhausted`] for the first pool that has too little left; then nothing was changed.
+    /// [`StoreError::Database`] if a key does not fit the table.
+    pub fn take_from_pools(&mut self, deltas: &[(Row, i64, i64)]) -> Result<(), StoreError> {
+        let keys: Vec<Row> = deltas.iter().map(|(key, _, _)| key.clone()).collect();
+        let mut used: BTreeMap<Row, i64> = BTreeMap::new();
+        for key in distinct_keys(&POOL, &keys)? {
+            used.insert(key.to_vec(), 0);
+        }
+        if let Link::Postgres(_) = self.link {
+            // A pool that is not there cannot be locked: make it first, unless somebody else just did.
+            let rows: Vec<Row> = used.keys().map(|key| [key.as_slice(), &[Value::Int(0)]].concat()).collect();
+            self.write(&POOL, |sql| &sql.insert, &fitting(&POOL, &rows)?)?;
+        }
+        for mut row in self.fetch_by_keys(&POOL, &keys)? {
+            let amount = row.pop().unwrap_or(Value::Null).int().map_err(|error| error.located("pool", "used"))?;
+            used.insert(row, amount);
+        }
+        let mut sorted: Vec<_> = deltas.iter().collect();
+        sorted.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+        for (key, delta, cap) in sorted {
+            let used = used.entry(key.clone()).or_insert(0);
+            *used = taken(*used, *delta, *cap).ok_or_else(|| exhausted(key, *used, *cap))?;
+        }
+        let rows: Vec<Row> = used
+            .into_iter()
+            .map(|(mut key, used)| {
+                key.push(Value::Int(used));
+                key
+            })
+            .collect();
+        self.upsert_rows(&POOL, &rows)
+    }
+
+    /// All rows of a statement in the portable subset, with `$1`, `$2` … as placeholders. It sees what this
+    /// transaction wrote, and may itself write (`… RETURNING`).
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if the statement, or the number or kind of `params`, is wrong, or if a constraint is
+    /// violated.
+    pub fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let answer = match &mut self.link {
+            Link::Sqlite { connection, .. } => connection.query(sql, params),
+            Link::Postgres(connection) => connection.query(sql, params),
+        };
+        self.noted(answer)
+    }
+
+    /// Runs a statement in the portable subset that returns no rows, and says how many it changed.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, StoreError> {
+        let answer = match &mut self.link {
+            Link::Sqlite { connection, .. } => connection.execute(sql, params),
+            Link::Postgres(connection) => connection.execute(sql, params),
+        };
+        self.noted(answer)
+    }
+
+    /// Makes everything durable and visible.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] leaves open whether it happened, if the connection was lost on the way: read to
+    /// find out. After any other error it did not happen.
+    pub fn commit(mut self) -> Result<(), StoreError> {
+        if self.failed {
+            return Err(StoreError::Database("the transaction has failed before, so nothing is committed".to_owned()));
+        }
+        match &mut self.link {
+            Link::Sqlite { connection, turn } => {
+                // On an error the transaction may still be open, and dropping it rolls back.
+                connection.run("COMMIT")?;
+                turn.committed();
+            }
+            Link::Postgres(connection) => connection.run("COMMIT")?,
+        }
+        self.open = false;
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        table: &'static Table,
+        text: fn(&TableSql) -> &str,
+        rows: &[&[Value]],
+    ) -> Result<usize, StoreError> {
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let written = match &mut self.link {
+            Link::Sqlite { connection, .. } => {
+                let sql = connection.table(table);
+                connection.write_rows(text(&sql), table, rows)
+            }
+            Link::Postgres(connection) => {
+                let sql = connection.table(table);
+                connection.write_rows(text(&sql), table, rows)
+            }
+        };
+        self.noted(written)
+    }
+
+    fn noted<T>(&mut self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.failed |= answer.as_ref().is_err_and(|error| !matches!(error, StoreError::Conflict { .. }));
+        answer
+    }
+}
+
+impl Drop for Tx<'_> {
+    fn drop(&mut self) {
+        if !self.open {
+            return;
+        }
+        // Should it fail, the connection is lost, and with it the transaction.
+        let _: Result<(), StoreError> = match &mut self.link {
+            Link::Sqlite { connection, .. } => connection.rollback(),
+            Link::Postgres(connection) => connection.run("ROLLBACK"),
+        };
+    }
+}
+
+/// The keys, checked, sorted, each once: sorted ones touch the pages of a table in order.
+pub(crate) fn distinct_keys<'k>(table: &Table, keys: &'k [Row]) -> Result<Vec<&'k [Value]>, StoreError> {
+    let mut distinct = Vec::with_capacity(keys.len());
+    for key in keys {
+        table.check_key(key)?;
+        distinct.push(key.as_slice());
+    }
+    distinct.sort_unstable();
+    distinct.dedup();
+    Ok(distinct)
+}
+
+/// The rows, checked, in key order: two writers that meet on the same keys then wait one for the other instead of in a
+/// circle, and SQLite walks a table's pages in order.
+fn fitting<'r>(table: &Table, rows: &'r [Row]) -> Result<Vec<&'r [Value]>, StoreError> {
+    let mut fitting = Vec::with_capacity(rows.len());
+    for row in rows {
+        table.check_row(row)?;
+        fitting.push(row.as_slice());
+    }
+    fitting.sort_unstable_by(|one, other| table.key_of(one).cmp(table.key_of(other)));
+    Ok(fitting)
+}
+
+fn all_written(table: &'static Table, written: usize, given: usize) -> Result<(), StoreError> {
+    if written == given { Ok(()) } else { Err(StoreError::Conflict { table: table.name }) }
+}
+
+/// What is in use after the change, or nothing where too little is left.
+fn taken(used: i64, delta: i64, cap: i64) -> Option<i64> {
+    let after = used.checked_add(delta)?;
+    (delta <= 0 || after <= cap).then_some(after.max(0))
+}
+
+fn exhausted(key: &[Value], used: i64, cap: i64) -> StoreError {
+    let pool = key.last().and_then(|name| name.text().ok()).unwrap_or_default().to_owned();
+    StoreError::PoolExhausted { pool, used, cap }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::taken;
+
+    #[test]
+    fn a_pool_never_passes_its_cap_and_never_goes_below_zero() {
+        assert_eq!(taken(3, 2, 5), Some(5));
+        assert_eq!(taken(3, 3, 5), None);
+        assert_eq!(taken(3, -9, 5), Some(0));
+        assert_eq!(taken(9, -1, 5), Some(8), "a cap lowered below what is in use does not refuse a return");
+        assert_eq!(taken(i64::MAX, 1, i64::MAX), None);
+    }
+}

@@ -1,0 +1,88 @@
+//! Brings a database to the schema this program knows, or refuses one that is ahead of it.
+//!
+//! Old programs are still running while a new one migrates, so a change first adds what the new one needs and takes
+//! the old away in a later release. A released migration is never edited.
+
+use refinery::{Migration, Runner};
+
+use crate::db::{postgres, sqlite};
+use crate::error::StoreError;
+use crate::value::Row;
+
+/// A migration: one number and name, a text per database.
+struct Source {
+    name: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+macro_rules! source {
+    ($name:literal) => {
+        Source {
+            name: $name,
+            sqlite: include_str!(concat!("../migrations/sqlite/", $name, ".sql")),
+            postgres: include_str!(concat!("../migrations/postgres/", $name, ".sql")),
+        }
+    };
+}
+
+static SOURCES: [Source; 1] = [source!("V1__foundation")];
+
+/// Any number, as long as it is always the same: whoever migrates a database holds this lock.
+const MIGRATION_LOCK: i64 = 0x7e55_e2a0;
+
+/// Number and name (`V1__foundation`) of every migration, oldest first.
+pub fn migration_names() -> impl Iterator<Item = &'static str> {
+    SOURCES.iter().map(|source| source.name)
+}
+
+pub(crate) fn sqlite(connection: &mut sqlite::SqliteConnection) -> Result<(), StoreError> {
+    let migrations = migrations(|source| source.sqlite)?;
+    let history = "SELECT 1 FROM sqlite_schema WHERE name = 'refinery_schema_history'";
+    if !connection.query(history, &[])?.is_empty() {
+        refuse_newer(&connection.query(NEWEST, &[])?, &migrations)?;
+    }
+    Runner::new(&migrations).run(connection.raw()).map_err(|error| failed(&error))?;
+    Ok(())
+}
+
+pub(crate) fn postgres(config: &tokio_postgres::Config) -> Result<(), StoreError> {
+    let migrations = migrations(|source| source.postgres)?;
+    let mut connection = postgres::PgConnection::open(config, postgres::Role::Migration)?;
+    // Whoever starts at the same time waits here, and then finds the work done. The end of the connection unlocks too.
+    connection.run(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))?;
+    let history = "SELECT 1 FROM pg_class WHERE oid = to_regclass('refinery_schema_history')";
+    if !connection.query(history, &[])?.is_empty() {
+        refuse_newer(&connection.query(NEWEST, &[])?, &migrations)?;
+    }
+    connection
+        .block_on(async |client, _| Runner::new(&migrations).run_async(client).await.map_err(|error| failed(&error)))?;
+    connection.run(&format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})"))
+}
+
+const NEWEST: &str = "SELECT CAST(MAX(version) AS BIGINT) FROM refinery_schema_history";
+
+fn migrations(text: impl Fn(&Source) -> &str) -> Result<Vec<Migration>, StoreError> {
+    let parsed = SOURCES.iter().map(|source| Migration::unapplied(source.name, text(source)));
+    parsed.collect::<Result<_, _>>().map_err(|error| failed(&error))
+}
+
+fn refuse_newer(newest: &[Row], migrations: &[Migration]) -> Result<(), StoreError> {
+    let found = newest.iter().flatten().find_map(|value| value.opt_int().transpose()).transpose()?.unwrap_or(0);
+    let known = migrations.iter().map(|migration| i64::from(migration.version())).max().unwrap_or(0);
+    if found > known { Err(StoreError::SchemaTooNew { found, known }) } else { Ok(()) }
+}
+
+/// A failed migration tells the driver's reason through the same filter as any statement.
+fn failed(error: &refinery::Error) -> StoreError {
+    use refinery::error::Kind;
+    if let Kind::Connection(_, cause) = error.kind() {
+        if let Some(cause) = cause.downcast_ref::<tokio_postgres::Error>() {
+            return postgres::refused(cause);
+        }
+        if let Some(cause) = cause.downcast_ref::<rusqlite::Error>() {
+            return sqlite::describe(cause);
+        }
+    }
+    StoreError::Database(format!("the schema cannot be brought up to date: {error}"))
+}

@@ -1,0 +1,233 @@
+//! The tables the verbs can write. What each is for: `docs/ARCHITECTURE.md`; how each is made: `migrations/`.
+
+use crate::table::{Column, Table};
+
+/// A member: state (a fold of events and entries), version and the next instant that needs attention.
+pub static MEMBER: Table = Table {
+    name: "member",
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::bytes("member"),
+        Column::int("version"),
+        Column::int("wake_at").or_null(),
+        Column::int("status"),
+        Column::bytes("state"),
+    ],
+    key: 3,
+    guard: Some(3),
+    locked: true,
+};
+
+/// What happened to a member, in order, with its outcome and the basis of the decision.
+pub static EVENT: Table = Table {
+    name: "event",
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::bytes("member"),
+        Column::int("seq"),
+        Column::text("type"),
+        Column::int("status"),
+        Column::int("effective_at"),
+        Column::int("recorded_at"),
+        Column::int("program_version"),
+        Column::text("payload"),
+        Column::text("record"),
+    ],
+    key: 4,
+    guard: None,
+    locked: false,
+};
+
+/// The ledger: positive whole amounts moved between two accounts, chained by hashes.
+pub static ENTRY: Table = Table {
+    name: "entry",
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::bytes("member"),
+        Column::int("seq"),
+        Column::int("event_seq"),
+        Column::int("at"),
+        Column::text("currency"),
+        Column::int("kind"),
+        Column::int("debit"),
+        Column::int("credit"),
+        Column::int("amount"),
+        Column::text("lot").or_null(),
+        Column::int("expires_at").or_null(),
+        Column::text("campaign").or_null(),
+        Column::int("program_version"),
+        Column::bytes("hash"),
+    ],
+    key: 4,
+    guard: None,
+    locked: false,
+};
+
+/// Which events were seen: the idempotency key, the hash of the command, and where its outcome is.
+pub static EVENT_KEY: Table = Table {
+    name: "event_key",
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::bytes("key"),
+        Column::bytes("hash"),
+        Column::bytes("member").or_null(),
+        Column::int("seq").or_null(),
+        Column::text("refusal").or_null(),
+    ],
+    key: 3,
+    guard: None,
+    locked: false,
+};
+
+/// Which member and event an order belongs to, and how much of it was returned.
+pub static ORDER_KEY: Table = Table {
+    name: "order_key",
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::bytes("key"),
+        Column::bytes("member"),
+        Column::int("seq"),
+        Column::int("version"),
+        Column::text("progress").or_null(),
+    ],
+    key: 3,
+    guard: Some(5),
+    locked: false,
+};
+
+/// Which member an identifier (a keyed hash of a phone number, a card …) belongs to.
+pub static MEMBER_IDENTIFIER: Table = Table {
+    name: "member_identifier",
+    columns: &[Column::int("bucket"), Column::int("program"), Column::bytes("key"), Column::bytes("member")],
+    key: 3,
+    guard: None,
+    locked: false,
+};
+
+/// The vouchers a member holds or held.
+pub static VOUCHER: Table = Table {
+    name: "voucher",
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::bytes("member"),
+        Column::text("code"),
+        Column::text("voucher"),
+        Column::int("event_seq"),
+        Column::int("issued_at"),
+        Column::int("expires_at").or_null(),
+        Column::int("status"),
+    ],
+    key: 4,
+    guard: None,
+    locked: false,
+};
+
+/// How much of each scarce thing (stock, budget, code pool) is in use.
+pub static POOL: Table = Table {
+    name: "pool",
+    columns: &[Column::int("bucket"), Column::int("program"), Column::text("pool"), Column::int("used")],
+    key: 3,
+    guard: None,
+    locked: true,
+};
+
+/// Personal data, encrypted under a key of the member's own.
+pub static MEMBER_PROFILE: Table = Table {
+    name: "member_profile",
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::bytes("member"),
+        Column::bytes("wrapped_key"),
+        Column::bytes("data"),
+    ],
+    key: 3,
+    guard: None,
+    locked: false,
+};
+
+/// What is to be sent or done after the commit.
+pub static OUTBOX: Table = Table {
+    name: "outbox",
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::bytes("id"),
+        Column::text("kind"),
+        Column::bytes("topic").or_null(),
+        Column::int("due_at"),
+        Column::int("attempts"),
+        Column::int("state"),
+        Column::text("payload"),
+        Column::int("created_at"),
+    ],
+    key: 3,
+    guard: None,
+    locked: false,
+};
+
+/// The programs of this installation, and the version each is at.
+pub static PROGRAM: Table = Table {
+    name: "program",
+    columns: &[Column::int("program"), Column::text("key"), Column::int("head"), Column::int("created_at")],
+    key: 1,
+    guard: None,
+    locked: false,
+};
+
+/// Every published version of a program's document.
+pub static PROGRAM_VERSION: Table = Table {
+    name: "program_version",
+    columns: &[
+        Column::int("program"),
+        Column::int("version"),
+        Column::int("valid_from"),
+        Column::int("created_at"),
+        Column::text("created_by"),
+        Column::text("note"),
+        Column::text("document"),
+    ],
+    key: 2,
+    guard: None,
+    locked: false,
+};
+
+/// Who may call: keys stored as hashes.
+pub static API_KEY: Table = Table {
+    name: "api_key",
+    columns: &[
+        Column::int("program"),
+        Column::text("id"),
+        Column::text("name"),
+        Column::bytes("hash"),
+        Column::text("scopes"),
+        Column::int("created_at"),
+        Column::int("revoked_at").or_null(),
+    ],
+    key: 2,
+    guard: None,
+    locked: false,
+};
+
+/// All of them.
+pub static ALL: [&Table; 13] = [
+    &MEMBER,
+    &EVENT,
+    &ENTRY,
+    &EVENT_KEY,
+    &ORDER_KEY,
+    &MEMBER_IDENTIFIER,
+    &VOUCHER,
+    &POOL,
+    &MEMBER_PROFILE,
+    &OUTBOX,
+    &PROGRAM,
+    &PROGRAM_VERSION,
+    &API_KEY,
+];

@@ -1,0 +1,227 @@
+//! What the migrations make, and when a database is refused.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use tessera_store::{Database, Dialect, Kind, Row, StoreError, Value, migration_names, tables};
+
+use crate::support::{OURS, TestDb, distinct, sample};
+
+fn texts(rows: Vec<Row>) -> Vec<String> {
+    rows.into_iter().flatten().map(|value| value.into_text().unwrap()).collect()
+}
+
+fn ask(db: &TestDb, sql: &str, params: &[Value]) -> Vec<Row> {
+    db.database.read(|reader| reader.query(sql, params)).unwrap()
+}
+
+#[test]
+fn both_folders_hold_the_same_migrations() {
+    let folder = |name: &str| -> BTreeSet<String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(name);
+        let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        files.map(|name| name.strip_suffix(".sql").unwrap_or(&name).to_owned()).collect()
+    };
+    let known: BTreeSet<String> = migration_names().map(str::to_owned).collect();
+    assert_eq!(folder("sqlite"), known);
+    assert_eq!(folder("postgres"), known);
+    for (n, name) in migration_names().enumerate() {
+        assert!(name.starts_with(&format!("V{}__", n + 1)), "numbers without gaps, in order: {name}");
+    }
+}
+
+on_both! {
+    fn tables_are_as_the_verbs_describe_them(db) {
+        for table in tables::ALL {
+            let described = table.columns.iter().enumerate().map(|(i, column)| {
+                let kind = match (column.kind, db.database.dialect()) {
+                    (Kind::Int, Dialect::Sqlite) => "INTEGER",
+                    (Kind::Int, Dialect::Postgres) => "bigint",
+                    (Kind::Text, Dialect::Sqlite) => "TEXT",
+                    (Kind::Text, Dialect::Postgres) => "text",
+                    (Kind::Bytes, Dialect::Sqlite) => "BLOB",
+                    (Kind::Bytes, Dialect::Postgres) => "bytea",
+                };
+                let key = if i < table.key { i64::try_from(i).unwrap() + 1 } else { 0 };
+                let row: Row = vec![column.name.into(), kind.into(), i64::from(!column.nullable).into(), key.into()];
+                row
+            });
+            let sql = match db.database.dialect() {
+                Dialect::Sqlite => "SELECT name, type, \"notnull\", pk FROM pragma_table_info($1) ORDER BY cid",
+                Dialect::Postgres => {
+                    "SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, \
+                            COALESCE(array_position(CAST(p.conkey AS int2[]), a.attnum), 0) \
+                     FROM pg_attribute a LEFT JOIN pg_constraint p ON p.conrelid = a.attrelid AND p.contype = 'p' \
+                     WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
+                }
+            };
+            assert_eq!(ask(db, sql, &[table.name.into()]), described.collect::<Vec<_>>(), "{}", table.name);
+        }
+    }
+
+    fn no_trigger_no_foreign_key_no_sequence(db) {
+        match db.database.dialect() {
+            Dialect::Sqlite => {
+                let odd = "SELECT name FROM sqlite_schema WHERE type IN ('trigger', 'view') OR name = 'sqlite_sequence'";
+                assert_eq!(texts(ask(db, odd, &[])), Vec::<String>::new());
+                let foreign = "SELECT m.name FROM sqlite_schema m, pragma_foreign_key_list(m.name)";
+                assert_eq!(texts(ask(db, foreign, &[])), Vec::<String>::new());
+            }
+            Dialect::Postgres => {
+                let here = "(SELECT oid FROM pg_namespace WHERE nspname = current_schema())";
+                for odd in [
+                    format!("SELECT relname FROM pg_class WHERE relkind = 'S' AND relnamespace = {here}"),
+                    "SELECT tgname FROM pg_trigger".to_owned(),
+                    format!("SELECT conname FROM pg_constraint WHERE contype = 'f' AND connamespace = {here}"),
+                    format!("SELECT proname FROM pg_proc WHERE pronamespace = {here}"),
+                    "SELECT column_name FROM information_schema.columns WHERE table_schema = current_schema() \
+                     AND (column_default IS NOT NULL OR is_identity = 'YES')".to_owned(),
+                ] {
+                    assert_eq!(texts(ask(db, &odd, &[])), Vec::<String>::new(), "{odd}");
+                }
+            }
+        }
+    }
+
+    fn hot_tables_have_no_index_beside_the_key_and_the_wake_up(db) {
+        let sql = match db.database.dialect() {
+            Dialect::Sqlite => "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name",
+            Dialect::Postgres => {
+                "SELECT i.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid \
+                 JOIN pg_class t ON t.oid = x.indrelid AND t.relname <> 'refinery_schema_history' \
+                 WHERE i.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) \
+                 AND NOT x.indisprimary AND NOT x.indisunique ORDER BY i.relname"
+            }
+        };
+        let expected = ["api_key_hash", "member_wake_at", "outbox_due", "outbox_topic"];
+        assert_eq!(texts(ask(db, sql, &[])), expected);
+    }
+
+    fn the_search_for_wake_ups_uses_its_index(db) {
+        let rows = distinct(&tables::MEMBER, OURS, 0..1_000);
+        db.write(|tx| tx.insert_rows(&tables::MEMBER, &rows)).unwrap();
+        let due = "SELECT bucket, program, member FROM member WHERE wake_at IS NOT NULL AND wake_at <= $1 \
+                   ORDER BY wake_at LIMIT 10";
+        let explain = match db.database.dialect() {
+            Dialect::Sqlite => format!("EXPLAIN QUERY PLAN {due}"),
+            Dialect::Postgres => format!("EXPLAIN {}", due.replace("$1", "CAST(50 AS BIGINT)")),
+        };
+        let params = if db.database.dialect() == Dialect::Sqlite { vec![Value::Int(50)] } else { vec![] };
+        let plan = db.write(|tx| tx.query(&explain, &params)).unwrap();
+        let plan = plan.iter().flatten().filter_map(|value| value.text().ok()).collect::<Vec<_>>().join("\n");
+        assert!(plan.contains("member_wake_at"), "{plan}");
+    }
+
+    fn what_was_committed_is_there_after_reopening(db) {
+        let rows = distinct(&tables::EVENT, OURS, 0..10);
+        db.write(|tx| tx.insert_rows(&tables::EVENT, &rows)).unwrap();
+        let again = db.open_again().unwrap();
+        let keys: Vec<Row> = rows.iter().map(|row| row[..4].to_vec()).collect();
+        let found = again.read(|reader| reader.fetch_by_keys(&tables::EVENT, &keys)).unwrap();
+        assert_eq!(crate::support::sorted(found), rows);
+        let mut writer = again.writer().unwrap();
+        let mut tx = writer.begin().unwrap();
+        tx.insert_rows(&tables::EVENT, &[sample(&tables::EVENT, OURS, 10)]).unwrap();
+        tx.commit().unwrap();
+        assert_eq!(db.ours(&tables::EVENT).len(), 11, "the first handle sees it too");
+    }
+
+    fn several_may_open_at_once(db) {
+        let opened: Vec<Result<(), StoreError>> = std::thread::scope(|scope| {
+            let opening: Vec<_> = (0..6).map(|_| scope.spawn(|| db.open_again().map(|_| ()))).collect();
+            opening.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(opened, vec![Ok(()); 6]);
+    }
+
+    fn a_database_of_a_newer_version_is_refused_with_advice(db) {
+        let newer = "INSERT INTO refinery_schema_history (version, name, applied_on, checksum) \
+                     VALUES (99, 'from_the_future', '2030-01-01T00:00:00Z', '1')";
+        db.write(|tx| tx.execute(newer, &[])).unwrap();
+        let refused = db.open_again().map(|_| ()).unwrap_err();
+        let known = i64::try_from(migration_names().count()).unwrap();
+        assert_eq!(refused, StoreError::SchemaTooNew { found: 99, known });
+        assert!(refused.to_string().contains("newer version of Tessera") && refused.to_string().contains("99"));
+    }
+
+    fn a_database_whose_migration_was_edited_is_refused(db) {
+        db.write(|tx| tx.execute("UPDATE refinery_schema_history SET checksum = '1' WHERE version = 1", &[])).unwrap();
+        let refused = db.open_again().map(|_| ());
+        assert!(matches!(refused, Err(StoreError::Database(_))), "{refused:?}");
+    }
+}
+
+#[test]
+fn sqlite_is_strict_durable_and_rowless_where_rows_are_narrow() {
+    let db = TestDb::new(Dialect::Sqlite).unwrap();
+    let loose = "SELECT name FROM pragma_table_list \
+                 WHERE schema = 'main' AND name NOT LIKE 'sqlite%' AND name NOT LIKE 'refinery%' AND strict = 0";
+    assert_eq!(texts(ask(&db, loose, &[])), Vec::<String>::new());
+    let rowless = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND wr = 1 ORDER BY name";
+    let expected =
+        ["entry", "event_key", "installation", "member_identifier", "order_key", "pool", "program", "voucher"];
+    assert_eq!(texts(ask(&db, rowless, &[])), expected);
+    let mut writer = db.database.writer().unwrap();
+    let mut tx = writer.begin().unwrap();
+    for (pragma, expected) in [
+        ("PRAGMA journal_mode", Value::from("wal")),
+        ("PRAGMA synchronous", Value::Int(2)),
+        ("PRAGMA foreign_keys", Value::Int(0)),
+        ("PRAGMA wal_autocheckpoint", Value::Int(0)),
+    ] {
+        assert_eq!(tx.query(pragma, &[]).unwrap(), vec![vec![expected]], "{pragma}");
+    }
+}
+
+#[test]
+fn sqlite_copies_the_log_beside_the_writer_and_starts_it_anew() {
+    let db = TestDb::new(Dialect::Sqlite).unwrap();
+    let log = db.file().unwrap().with_extension("db-wal");
+    let mut writer = db.database.writer().unwrap();
+    // Half a gigabyte in all, in transactions of about 1 MB: the log is started anew on the way.
+    let payload = "x".repeat(100_000);
+    for batch in 0..500 {
+        let rows: Vec<Row> = (0..10)
+            .map(|n| {
+                crate::support::with(
+                    &tables::EVENT,
+                    &sample(&tables::EVENT, OURS, batch * 10 + n),
+                    "payload",
+                    payload.as_str(),
+                )
+            })
+            .collect();
+        let mut tx = writer.begin().unwrap();
+        tx.insert_rows(&tables::EVENT, &rows).unwrap();
+        tx.commit().unwrap();
+    }
+    let size = std::fs::metadata(&log).unwrap().len();
+    assert!(size < 320 << 20, "the log has {} MiB", size >> 20);
+    let file = db.file().unwrap();
+    drop(writer);
+    drop(db.database.clone());
+    assert!(std::fs::metadata(&file).unwrap().len() > 100 << 20, "most was copied");
+}
+
+#[test]
+fn a_file_that_is_no_database_or_no_place_is_refused() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("notes.txt");
+    std::fs::write(&file, "these are notes, not a database, and long enough to look at closely".repeat(20)).unwrap();
+    assert!(matches!(Database::open_sqlite(&file).map(|_| ()), Err(StoreError::Database(_))));
+    let nowhere = folder.path().join("missing").join("tessera.db");
+    assert!(matches!(Database::open_sqlite(&nowhere).map(|_| ()), Err(StoreError::Unavailable(_))));
+}
+
+#[test]
+fn a_wrong_url_is_refused_without_its_password() {
+    for url in [
+        "postgres://me:s3cret@host:port/x",
+        "postgres://me:s3cret@%2Fnowhere/x",
+        "nonsense s3cret",
+        "postgres://me@[::1]:1/x?s3cret=1",
+    ] {
+        let refused = Database::open_postgres(url).map(|_| ()).unwrap_err();
+        assert!(!refused.to_string().contains("s3cret"), "{refused}");
+    }
+}

@@ -1,0 +1,230 @@
+//! A PostgreSQL of the tests' own.
+//!
+//! [`database`] gives each test a fresh, empty database in a throw-away cluster that nobody else uses: made with
+//! `initdb` in a temporary folder, reachable only through a socket in it, with `fsync` on. Under `cargo nextest`, where
+//! each test is a process, one cluster serves the run; under `cargo test`, one serves each test binary.
+//!
+//! A small shell loop watches the process that owns the cluster (nextest, or this very process). When that is gone,
+//! however it ended, the loop stops the server and removes the folder.
+//!
+//! Where PostgreSQL is not installed the tests say so and pass, unless `TESSERA_REQUIRE_POSTGRES=1` makes them fail.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::os::unix::process::{CommandExt, parent_id};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a cluster may take to answer its first query.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How often it is asked meanwhile.
+const ASK_EVERY: Duration = Duration::from_millis(20);
+
+/// Waits for the owner ($1) to end, then stops the server ($2) and removes the folder ($3).
+const WATCH: &str = r#"
+trap '' HUP INT TERM
+while kill -0 "$1" 2>/dev/null; do sleep 0.3; done
+kill -QUIT "$2" 2>/dev/null
+for i in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$2" 2>/dev/null || break; sleep 0.3; done
+kill -KILL "$2" 2>/dev/null
+rm -rf "$3" "$3.lock"
+"#;
+
+/// A fresh, empty database; dropped with this value.
+pub struct TestDatabase {
+    cluster: &'static Cluster,
+    name: String,
+}
+
+/// A new database, or nothing (with a note) where PostgreSQL is not installed.
+///
+/// # Panics
+/// If PostgreSQL is there but does not work, or is missing while `TESSERA_REQUIRE_POSTGRES=1`.
+pub fn database() -> Option<TestDatabase> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
+    let Some(cluster) = CLUSTER.get_or_init(|| Programs::find().map(Cluster::shared)) else {
+        let required = std::env::var_os("TESSERA_REQUIRE_POSTGRES").is_some_and(|value| value == "1");
+        assert!(!required, "TESSERA_REQUIRE_POSTGRES=1, but no PostgreSQL (initdb, postgres, psql) was found");
+        println!("skipped: no PostgreSQL");
+        return None;
+    };
+    let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    // A process of this number may have been here before and have ended without tidying up.
+    let made = cluster.ask(&[&format!("DROP DATABASE IF EXISTS {name}"), &format!("CREATE DATABASE {name}")]);
+    made.expect("a new database in the tests' own cluster");
+    Some(TestDatabase { cluster, name })
+}
+
+impl TestDatabase {
+    /// Where it is, in the form `postgres://…`.
+    pub fn url(&self) -> String {
+        let socket = self.cluster.folder.to_string_lossy().replace('%', "%25").replace('/', "%2F");
+        format!("postgres://postgres@{socket}/{}", self.name)
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        // Only to save room: the cluster goes as a whole in the end.
+        let _: io::Result<()> = self.cluster.ask(&[&format!("DROP DATABASE {} WITH (FORCE)", self.name)]);
+    }
+}
+
+/// Where `initdb`, `postgres` and `psql` are.
+struct Programs {
+    bin: PathBuf,
+    psql: PathBuf,
+}
+
+impl Programs {
+    fn find() -> Option<Self> {
+        let configured = Command::new("pg_config").arg("--bindir").output().ok();
+        let configured = configured.map(|out| PathBuf::from(String::from_utf8_lossy(&out.stdout).trim().to_owned()));
+        let mut bins: Vec<PathBuf> = configured.into_iter().collect();
+        // Debian and its kin keep one folder per version: the newest first.
+        let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+        let mut versions: Vec<(u32, PathBuf)> = versions
+            .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
+            .collect();
+        versions.sort_by(|one, other| other.cmp(one));
+        bins.extend(versions.into_iter().map(|(_, bin)| bin));
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        bins.extend(std::env::split_paths(&path));
+
+        let bin = bins.iter().find(|bin| bin.join("initdb").is_file() && bin.join("postgres").is_file())?;
+        let psql = bins.iter().map(|bin| bin.join("psql")).find(|psql| psql.is_file())?;
+        Some(Self { bin: bin.clone(), psql })
+    }
+}
+
+struct Cluster {
+    programs: Programs,
+    folder: PathBuf,
+}
+
+impl Cluster {
+    /// The cluster of this test run; the first test process that asks starts it.
+    fn shared(programs: Programs) -> Self {
+        // Under nextest the parent of every test process is nextest itself, which outlives them all.
+        let run = std::env::var("NEXTEST_RUN_ID").ok();
+        let owner = if run.is_some() { parent_id() } else { std::process::id() };
+        let key: String = run.as_deref().unwrap_or("p").chars().filter(char::is_ascii_alphanumeric).take(12).collect();
+        let folder = std::env::temp_dir().join(format!("tessera-pg-{key}-{owner}"));
+        let lock = File::create(folder.with_extension("lock")).expect("a lock file in the temporary folder");
+        lock.lock().expect("the lock of the tests' PostgreSQL");
+        let cluster = Self { programs, folder };
+        if cluster.ask(&["SELECT 1"]).is_err() {
+            cluster.start(owner).expect("a PostgreSQL of the tests' own");
+        }
+        cluster
+    }
+
+    /// Makes the cluster and starts it; the caller holds the lock.
+    fn start(&self, owner: u32) -> io::Result<()> {
+        // What is left of one that died on the way.
+        let _: io::Result<()> = fs::remove_dir_all(&self.folder);
+        fs::DirBuilder::new().mode(0o700).create(&self.folder)?;
+        let user = User::unprivileged(&self.folder)?;
+        if let Some(user) = &user {
+            chown(&self.folder, Some(user.uid), Some(user.gid))?;
+        }
+        let data = self.folder.join("data");
+        // Words sorted as people do, as on most servers: whoever relies on the order of bytes must say so. Not every
+        // build can.
+        let linguistic = ["--locale-provider=icu", "--icu-locale=en"].as_slice();
+        if self.init(&data, user.as_ref(), linguistic).is_err() {
+            self.init(&data, user.as_ref(), &[])?;
+        }
+
+        let log = File::create(self.folder.join("log"))?;
+        let mut postgres = self.command(&self.programs.bin.join("postgres"), user.as_ref());
+        postgres.arg("-D").arg(&data).arg("-k").arg(&self.folder);
+        for setting in ["listen_addresses=", "fsync=on", "max_connections=200", "shared_buffers=64MB"] {
+            postgres.args(["-c", setting]);
+        }
+        // A group of its own: a Ctrl-C for the tests must not reach it before the watcher does.
+        postgres.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
+        let mut server = postgres.spawn()?;
+        let mut watcher = Command::new("sh");
+        watcher.args(["-c", WATCH, "tessera-pg-watch", &owner.to_string(), &server.id().to_string()]).arg(&self.folder);
+        watcher.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn()?;
+
+        let deadline = Instant::now() + READY_WITHIN;
+        while let Err(error) = self.ask(&["SELECT 1"]) {
+            let ended = server.try_wait()?.is_some();
+            if ended || Instant::now() > deadline {
+                let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+                return Err(io::Error::other(format!("PostgreSQL does not answer: {error}\n{log}")));
+            }
+            std::thread::sleep(ASK_EVERY);
+        }
+        Ok(())
+    }
+
+    fn init(&self, data: &Path, user: Option<&User>, locale: &[&str]) -> io::Result<()> {
+        let mut initdb = self.command(&self.programs.bin.join("initdb"), user);
+        initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]).args(locale);
+        let made = initdb.arg("-D").arg(data).output()?;
+        if made.status.success() {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("initdb: {}", String::from_utf8_lossy(&made.stderr))))
+    }
+
+    /// Runs statements as the superuser, each by itself.
+    fn ask(&self, statements: &[&str]) -> io::Result<()> {
+        let mut psql = self.command(&self.programs.psql, None);
+        psql.args(["-X", "-q", "-U", "postgres", "-d", "postgres", "-v", "ON_ERROR_STOP=1", "-h"]).arg(&self.folder);
+        for statement in statements {
+            psql.args(["-c", statement]);
+        }
+        let answer = psql.output()?;
+        if answer.status.success() {
+            return Ok(());
+        }
+        Err(io::Error::other(String::from_utf8_lossy(&answer.stderr).into_owned()))
+    }
+
+    /// A program that sees none of the caller's settings (`PGHOST`, `PGDATA`, …), as the given user.
+    fn command(&self, program: &Path, user: Option<&User>) -> Command {
+        let mut command = Command::new(program);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("PG") {
+                command.env_remove(name);
+            }
+        }
+        // A folder the user may enter, whoever that is.
+        command.current_dir(OsStr::new("/")).env("LC_ALL", "C");
+        if let Some(user) = user {
+            command.uid(user.uid).gid(user.gid);
+        }
+        command
+    }
+}
+
+/// Who runs the server: PostgreSQL refuses root.
+struct User {
+    uid: u32,
+    gid: u32,
+}
+
+impl User {
+    /// `nobody`, if we are root (as whoever owns a folder we just made tells); otherwise we ourselves.
+    fn unprivileged(our_folder: &Path) -> io::Result<Option<Self>> {
+        if fs::metadata(our_folder)?.uid() != 0 {
+            return Ok(None);
+        }
+        let users = fs::read_to_string("/etc/passwd")?;
+        let nobody = users.lines().find_map(|line| {
+            let mut fields = line.strip_prefix("nobody:")?.split(':').skip(1);
+            Some(Self { uid: fields.next()?.parse().ok()?, gid: fields.next()?.parse().ok()? })
+        });
+        Ok(Some(nobody.unwrap_or(Self { uid: 65_534, gid: 65_534 })))
+    }
+}

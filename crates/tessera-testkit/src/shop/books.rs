@@ -1,0 +1,107 @@
+//! What must hold after every event, whatever the program.
+
+use std::collections::BTreeMap;
+
+use tessera_core::decide::{Recorded, fold, next_wake, settled_to};
+use tessera_core::ledger::{Account, Entry};
+use tessera_core::member::MemberState;
+use tessera_core::program::{Id, Versions};
+
+/// Checks a member's state against everything that was stored: A1, L1, the chain of hashes, the fold, the bytes.
+pub fn check_books(versions: &Versions, state: &MemberState, events: &[Recorded]) {
+    let entries: Vec<&Entry> = events.iter().flat_map(|event| &event.entries).collect();
+    check_chain(state, &entries);
+    check_accounts(state, &entries);
+    check_purses(state);
+    let folded = fold(state.id, events, None).unwrap_or_else(|| panic!("nothing to fold"));
+    assert_eq!(folded.comparable(), state.clone().comparable(), "A1: the fold of the events is another state");
+    assert_eq!(MemberState::from_bytes(&state.to_bytes()).as_ref(), Ok(state), "the state changed on its way through bytes");
+    assert_eq!(next_wake(versions, state), state.wake_at, "the member would sleep through what is due");
+    assert!(state.wake_at.is_none_or(|wake| wake > state.clock), "I7: what fell due at {:?} is not settled", state.wake_at);
+    assert_eq!(settled_to(versions, state, state.clock), *state, "reading a member at their own clock changes them");
+}
+
+/// Entries are numbered without a gap, positive, of the member and the program, and each hash covers the one before.
+fn check_chain(state: &MemberState, entries: &[&Entry]) {
+    let mut hash = [0; 32];
+    for (entry, seq) in entries.iter().zip(1..) {
+        assert_eq!(entry.seq, seq, "entries are numbered without a gap");
+        assert!(!entry.amount.is_zero(), "A1: an entry moves something");
+        assert_ne!(entry.from, entry.to, "A1: an entry moves between two accounts");
+        assert_eq!(entry.hash, entry.chained(&hash), "the chain breaks at entry {seq}");
+        hash = entry.hash;
+    }
+    assert_eq!((state.entries, state.chain), (u64::try_from(entries.len()).unwrap(), hash), "the state stands at another entry");
+}
+
+/// issued + imported ± adjusted + debt = active + pending + held + redeemed + expired + taken back + written off ± clearing.
+fn check_accounts(state: &MemberState, entries: &[&Entry]) {
+    let mut books: BTreeMap<&Id, Books> = BTreeMap::new();
+    for entry in entries {
+        books.entry(&entry.currency).or_default().book(entry);
+    }
+    for purse in &state.purses {
+        let books = books.remove(&purse.currency).unwrap_or_default();
+        let of = |account| books.sum.get(&account).copied().unwrap_or(0);
+        assert_eq!(of(Account::Active), purse.active().get(), "A1: active {}", purse.currency);
+        assert_eq!(of(Account::Pending), purse.pending().get(), "A1: pending {}", purse.currency);
+        assert_eq!(-of(Account::Debt), purse.debt.get(), "A1: debt {}", purse.currency);
+        let left = books.issued + of(Account::Debt).abs() - of(Account::Imported) - of(Account::Adjusted);
+        let right = of(Account::Active)
+            + of(Account::Pending)
+            + of(Account::Held)
+            + of(Account::Redeemed)
+            + of(Account::Expired)
+            + books.taken_back
+            + of(Account::WrittenOff)
+            + of(Account::Clearing);
+        assert_eq!(left, right, "the account equation of {}: {:?}", purse.currency, books.sum);
+        assert_eq!(books.sum.values().sum::<i64>(), 0, "A1: {} does not sum to zero", purse.currency);
+        assert_eq!((books.issued, books.taken_back), (purse.totals.issued.get(), purse.totals.taken_back.get()));
+        for (account, least) in [(Account::Active, books.least_active), (Account::Pending, books.least_pending)] {
+            assert!(least >= 0, "{account:?} {} went below zero", purse.currency);
+        }
+    }
+    assert!(books.is_empty(), "entries of a currency without a purse");
+}
+
+#[derive(Default)]
+struct Books {
+    sum: BTreeMap<Account, i64>,
+    issued: i64,
+    taken_back: i64,
+    least_active: i64,
+    least_pending: i64,
+}
+
+impl Books {
+    fn book(&mut self, entry: &Entry) {
+        let amount = entry.amount.get();
+        *self.sum.entry(entry.from).or_insert(0) -= amount;
+        *self.sum.entry(entry.to).or_insert(0) += amount;
+        if entry.from == Account::Issued {
+            self.issued += amount;
+        }
+        if entry.to == Account::Issued {
+            self.taken_back += amount;
+        }
+        let of = |account| self.sum.get(&account).copied().unwrap_or(0);
+        (self.least_active, self.least_pending) =
+            (self.least_active.min(of(Account::Active)), self.least_pending.min(of(Account::Pending)));
+    }
+}
+
+/// Lots stand in spending order, none is empty or doubled (L1); nobody owes while something can be spent (R6).
+fn check_purses(state: &MemberState) {
+    for purse in &state.purses {
+        let open: i64 = purse.lots.iter().map(|lot| lot.remaining.get()).sum();
+        assert_eq!(purse.balance(), open - purse.debt.get(), "L1: balance = open lots - debt");
+        assert!(purse.lots.iter().all(|lot| !lot.remaining.is_zero()), "an empty lot stays open");
+        assert!(purse.lots.is_sorted_by(|left, right| left.spending_order() <= right.spending_order()), "L1: out of order");
+        for (place, lot) in purse.lots.iter().enumerate() {
+            assert!(purse.lots[..place].iter().all(|other| !other.is(&lot.key())), "two lots have one key");
+        }
+        assert!(open == 0 || purse.debt.is_zero(), "R6: {open} {} can be spent while {} are owed", purse.currency, purse.debt);
+        assert!(purse.waits.iter().all(|wait| !wait.lots.is_empty()), "a wait for nothing");
+    }
+}

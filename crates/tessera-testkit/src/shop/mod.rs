@@ -1,0 +1,384 @@
+//! A shop in memory: takes events as JSON, decides them as an engine does, and checks the books after every one.
+//!
+//! What an engine keeps in tables is kept here in the forms that tables hold: states as bytes, records as JSON. So a
+//! decision never sees anything that would not survive being stored.
+
+mod books;
+pub mod json;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use compact_str::CompactString;
+use tessera_core::decide::{
+    Balance, Decision, EffectKind, Inputs, OrderProgress, OrderRecord, Record, Recorded, Rejected, decide, needs, settled_to,
+};
+use tessera_core::event::{Adjustment, Command, Order, What, read_event};
+use tessera_core::id::MemberId;
+use tessera_core::member::MemberState;
+use tessera_core::program::{Id, Program, Versions, load_program};
+use tessera_core::time::Instant;
+
+pub use books::check_books;
+
+/// An instant: RFC 3339, or without an offset the wall clock of Hồ Chí Minh City (`2026-03-01T10:00`).
+pub fn at(text: &str) -> Instant {
+    let with_zone = || format!("{text}:00+07:00").parse();
+    text.parse().or_else(|_| with_zone()).unwrap_or_else(|_| panic!("{text:?} is no time such as 2026-03-01T10:00"))
+}
+
+/// A document with the head every test program shares; `rest` has the currencies and what follows.
+pub fn document(rest: &str) -> String {
+    let zone = if rest.contains("timezone:") { "" } else { "timezone: Asia/Ho_Chi_Minh\n" };
+    let money = if rest.contains("\ncurrency:") || rest.starts_with("currency:") { "" } else { "currency: VND\n" };
+    format!("program: test\nname: Test\n{zone}{money}{rest}")
+}
+
+/// A program of that document, or a panic that lists what is wrong with it.
+pub fn program(rest: &str, version: u32) -> Arc<Program> {
+    let text = document(rest);
+    match load_program(&text, version) {
+        Ok(program) => Arc::new(program),
+        Err(problems) => {
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            panic!("{}\n{text}", problems.join("\n"));
+        }
+    }
+}
+
+/// A program's members, orders and pools.
+#[derive(Clone, Debug)]
+pub struct Shop {
+    pub versions: Versions,
+    /// What is used of limits and budgets over all members.
+    pub pools: BTreeMap<CompactString, i64>,
+    members: Vec<Member>,
+    orders: BTreeMap<CompactString, StoredOrder>,
+    current: usize,
+    checked: bool,
+}
+
+/// One member as stored.
+#[derive(Clone, Debug)]
+pub struct Member {
+    pub id: MemberId,
+    /// The state's bytes; `None` until somebody joins.
+    state: Option<Vec<u8>>,
+    pub events: Vec<Recorded>,
+}
+
+#[derive(Clone, Debug)]
+struct StoredOrder {
+    member: usize,
+    event: u64,
+    progress: Option<String>,
+}
+
+impl Shop {
+    /// With one version of a program; see [`document`].
+    pub fn new(rest: &str) -> Self {
+        Self {
+            versions: Versions::new(program(rest, 1)),
+            pools: BTreeMap::new(),
+            members: vec![Member::new(0)],
+            orders: BTreeMap::new(),
+            current: 0,
+            checked: true,
+        }
+    }
+
+    /// Publishes another version, in force from an instant on.
+    pub fn publish(&mut self, from: &str, rest: &str) {
+        let version = self.versions.head().version + 1;
+        self.versions.push(at(from), program(rest, version));
+    }
+
+    /// Leaves the checks after each event out, for long histories; call [`Shop::check`] at the end.
+    #[must_use]
+    pub fn unchecked(mut self) -> Self {
+        self.checked = false;
+        self
+    }
+
+    /// The events that follow are about another member.
+    pub fn of_member(&mut self, number: usize) -> &mut Self {
+        while self.members.len() <= number {
+            self.members.push(Member::new(self.members.len()));
+        }
+        self.current = number;
+        self
+    }
+
+    /// Sends an event that must be accepted.
+    pub fn send(&mut self, time: &str, kind: &str, data: &str) -> Decision {
+        self.send_at(at(time), kind, data)
+    }
+
+    /// Sends an event that must be accepted.
+    pub fn send_at(&mut self, time: Instant, kind: &str, data: &str) -> Decision {
+        self.offer(time, time.max(self.latest()), kind, data)
+            .unwrap_or_else(|rejected| panic!("{kind} of {time} was refused: {rejected}\n{data}"))
+    }
+
+    /// Sends an event that must be refused.
+    pub fn refused(&mut self, time: &str, kind: &str, data: &str) -> Rejected {
+        let time = at(time);
+        match self.offer(time, time.max(self.latest()), kind, data) {
+            Ok(decision) => panic!("{kind} of {time} was taken: {:#?}", decision.outcome),
+            Err(rejected) => rejected,
+        }
+    }
+
+    /// Sends an event with its record time.
+    pub fn offer(&mut self, effective_at: Instant, recorded_at: Instant, kind: &str, data: &str) -> Result<Decision, Rejected> {
+        let program = self.versions.at(effective_at).clone();
+        let what = read_event(&program.definition, kind, data).unwrap_or_else(|problem| panic!("{kind}: {problem}\n{data}"));
+        self.apply(Command { effective_at, recorded_at, what }, data)
+    }
+
+    /// Gives or takes points by hand.
+    pub fn adjust(&mut self, time: &str, currency: &str, amount: i64) -> Result<Decision, Rejected> {
+        let time = at(time);
+        let what = What::Adjust(Adjustment { currency: id(currency), amount, reason: "by hand".into() });
+        self.apply(Command { effective_at: time, recorded_at: time.max(self.latest()), what }, "{}")
+    }
+
+    /// Lets the scheduler look at the member.
+    pub fn wake(&mut self, time: &str) -> Decision {
+        self.wake_at(at(time))
+    }
+
+    pub fn wake_at(&mut self, time: Instant) -> Decision {
+        let command = Command { effective_at: time, recorded_at: time, what: What::WakeUp };
+        self.apply(command, "{}").unwrap_or_else(|rejected| panic!("a wake-up was refused: {rejected}"))
+    }
+
+    /// Reads what a command needs, decides it, checks the decision and stores it.
+    pub fn apply(&mut self, command: Command, payload: &str) -> Result<Decision, Rejected> {
+        let member = &self.members[self.current];
+        let state = member.stored();
+        let needs = needs(&self.versions, state.as_ref(), &command);
+        let named = needs.order.iter().map(CompactString::as_str).chain(command.what.makes_order());
+        let mut orders: Vec<OrderRecord> = named.filter_map(|order_id| self.order(order_id)).collect();
+        if let Some(since) = needs.purchases_since {
+            orders = self.purchases_since(since);
+        }
+        let inputs = Inputs {
+            versions: &self.versions,
+            state: state.as_ref(),
+            new_member: member.id,
+            guest: false,
+            pools: &self.pools,
+            orders: &orders,
+            history: needs.history.then_some(member.events.as_slice()),
+            entropy: [7; 16],
+            payload,
+            explain: true,
+        };
+        let decision = decide(&inputs, &command)?;
+        if self.checked {
+            let again = decide(&inputs, &command).unwrap_or_else(|rejected| panic!("the same inputs decided differently: {rejected}"));
+            assert_eq!((&again.events, &again.state), (&decision.events, &decision.state), "the same inputs decided differently");
+        }
+        self.store(&decision, payload);
+        if self.checked {
+            self.check();
+        }
+        Ok(decision)
+    }
+
+    fn store(&mut self, decision: &Decision, payload: &str) {
+        let number = self.current;
+        let member = &mut self.members[number];
+        for (place, event) in decision.events.iter().enumerate() {
+            let mut event = event.clone();
+            assert_eq!(event.seq, u64::try_from(member.events.len()).unwrap() + 1, "events are numbered without a gap");
+            event.record = through_json::<Record>(&event.record);
+            if place == decision.main {
+                event.data.get_or_insert_with(|| payload.to_owned());
+            }
+            member.events.push(event);
+        }
+        member.state = Some(decision.state.to_bytes());
+        through_json(&decision.outcome);
+        for (order_id, event) in &decision.orders {
+            let order = StoredOrder { member: number, event: *event, progress: None };
+            assert!(self.orders.insert(order_id.clone(), order).is_none(), "the order {order_id} was made twice");
+        }
+        for (order_id, progress) in &decision.progress {
+            let order = self.orders.get_mut(order_id).unwrap_or_else(|| panic!("there is no order {order_id}"));
+            order.progress = Some(serde_json::to_string(progress).unwrap());
+        }
+        for change in &decision.pools {
+            let used = self.pools.entry(change.pool.clone()).or_insert(0);
+            *used += change.by;
+            assert!(change.by <= 0 || *used <= change.most, "the pool {} is overdrawn: {used} of {}", change.pool, change.most);
+            assert!(*used >= 0, "the pool {} was given back more than was used", change.pool);
+        }
+    }
+
+    /// Checks the books of every member.
+    pub fn check(&self) {
+        for member in &self.members {
+            if let Some(state) = member.stored() {
+                check_books(&self.versions, &state, &member.events);
+            }
+        }
+    }
+
+    pub fn member(&self) -> &Member {
+        &self.members[self.current]
+    }
+
+    /// The state as stored.
+    pub fn state(&self) -> MemberState {
+        self.member().stored().unwrap_or_else(|| panic!("nobody has joined"))
+    }
+
+    /// The member with everything settled until a time, as anybody would read them.
+    pub fn seen_at(&self, time: &str) -> MemberState {
+        settled_to(&self.versions, &self.state(), at(time))
+    }
+
+    pub fn balance(&self, currency: &str) -> Balance {
+        balance(&self.state(), currency)
+    }
+
+    /// Spendable now, as stored.
+    pub fn available(&self, currency: &str) -> i64 {
+        self.balance(currency).available
+    }
+
+    /// Open lots as stored, in spending order: last day, and what is left.
+    pub fn lots(&self, currency: &str) -> Vec<(String, i64)> {
+        lots(&self.state(), currency)
+    }
+
+    /// The level on a ladder as stored; the base where none was ever set.
+    pub fn level(&self, ladder: &str) -> String {
+        level(&self.versions, &self.state(), ladder)
+    }
+
+    /// What a ladder with one measure has counted in its buckets.
+    pub fn measured(&self, ladder: &str) -> Vec<(String, String)> {
+        let state = self.state();
+        let buckets = state.ladder(ladder).into_iter().flat_map(|ladder| &ladder.measures).flat_map(|measure| &measure.buckets);
+        buckets.map(|(day, amount)| (day.to_string(), amount.to_string())).collect()
+    }
+
+    /// An order as a later event finds it.
+    pub fn order(&self, order_id: &str) -> Option<OrderRecord> {
+        let stored = self.orders.get(order_id)?;
+        let member = &self.members[stored.member];
+        let event = member.event(stored.event);
+        let progress: Option<OrderProgress> = stored.progress.as_ref().map(|text| serde_json::from_str(text).unwrap());
+        let content = member.event(progress.as_ref().map_or(stored.event, |progress| progress.content));
+        Some(OrderRecord {
+            order_id: order_id.into(),
+            member: member.id,
+            event: stored.event,
+            effective_at: event.effective_at,
+            basis: event.record.basis.clone().unwrap_or_else(|| panic!("the order {order_id} has no basis")),
+            content: self.content(content),
+            credits: event.record.credits.clone(),
+            progress,
+        })
+    }
+
+    pub fn progress(&self, order_id: &str) -> Option<OrderProgress> {
+        self.order(order_id).and_then(|order| order.progress)
+    }
+
+    fn content(&self, event: &Recorded) -> Order {
+        let data = event.data.as_deref().unwrap_or_else(|| panic!("event {} has no data", event.seq));
+        let program = self.versions.at(event.effective_at);
+        match read_event(&program.definition, &event.kind, data) {
+            Ok(What::Purchase(order) | What::Amend(order)) => order,
+            Ok(What::Exchange(exchange)) => exchange.bought,
+            other => panic!("event {} holds no order: {other:?}", event.seq),
+        }
+    }
+
+    fn purchases_since(&self, since: Instant) -> Vec<OrderRecord> {
+        let own = self.orders.iter().filter(|(_, order)| order.member == self.current);
+        let mut orders: Vec<OrderRecord> = own.filter_map(|(order_id, _)| self.order(order_id)).collect();
+        orders.retain(|order| order.effective_at >= since);
+        orders.sort_by_key(|order| std::cmp::Reverse((order.effective_at, order.event)));
+        orders
+    }
+
+    /// The latest business time this member has seen, or the earliest possible.
+    fn latest(&self) -> Instant {
+        self.member().stored().map_or(Instant::MIN, |state| state.clock)
+    }
+}
+
+impl Member {
+    fn new(number: usize) -> Self {
+        let mut random = [0; 10];
+        random[..2].copy_from_slice(&u16::try_from(number).unwrap().to_be_bytes());
+        Self { id: MemberId::new(1_767_225_600_000, random), state: None, events: Vec::new() }
+    }
+
+    /// The state, read back from its bytes.
+    pub fn stored(&self) -> Option<MemberState> {
+        self.state.as_ref().map(|bytes| MemberState::from_bytes(bytes).unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    fn event(&self, seq: u64) -> &Recorded {
+        self.events.iter().find(|event| event.seq == seq).unwrap_or_else(|| panic!("there is no event {seq}"))
+    }
+}
+
+pub fn balance(state: &MemberState, currency: &str) -> Balance {
+    match state.purse(currency) {
+        Some(purse) => Balance {
+            available: purse.active().get(),
+            pending: purse.pending().get(),
+            held: 0,
+            debt: purse.debt.get(),
+        },
+        None => Balance::default(),
+    }
+}
+
+/// Open lots in spending order: last day (`-` for none), and what is left.
+pub fn lots(state: &MemberState, currency: &str) -> Vec<(String, i64)> {
+    let lots = state.purse(currency).map(|purse| purse.lots.clone()).unwrap_or_default();
+    lots.iter().map(|lot| (lot.last_day.map_or("-".to_owned(), |day| day.to_string()), lot.remaining.get())).collect()
+}
+
+pub fn level(versions: &Versions, state: &MemberState, ladder: &str) -> String {
+    let known = state.ladder(ladder).map(|known| known.level.to_string()).filter(|level| !level.is_empty());
+    known.unwrap_or_else(|| {
+        let rules = versions.head().ladder(ladder).unwrap_or_else(|| panic!("there is no ladder {ladder}"));
+        rules.level(0).id.to_string()
+    })
+}
+
+/// What a decision's effects of a kind amount to.
+pub fn sum_of(decision: &Decision, kind: EffectKind, currency: &str) -> i64 {
+    let effects = decision.outcome.effects.iter();
+    let of_kind = effects.filter(|effect| effect.kind == kind && effect.currency.as_ref().is_some_and(|known| *known == *currency));
+    of_kind.filter_map(|effect| effect.amount).sum()
+}
+
+/// How often an effect of a kind stands in a decision.
+pub fn count_of(decision: &Decision, kind: EffectKind) -> usize {
+    decision.outcome.effects.iter().filter(|effect| effect.kind == kind).count()
+}
+
+pub fn id(text: &str) -> Id {
+    text.parse().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A value as it comes back from its JSON, which must be the same.
+pub fn through_json<T>(value: &T) -> T
+where
+    T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug,
+{
+    let text = serde_json::to_string(value).unwrap_or_else(|error| panic!("{error}: {value:?}"));
+    let read: T = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    assert_eq!(read, *value, "changed on its way through JSON:\n{text}");
+    read
+}

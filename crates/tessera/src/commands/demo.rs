@@ -1,0 +1,66 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Args;
+use tessera_engine::access::{self, Scope};
+use tessera_engine::programs::Publication;
+
+use super::Context;
+use crate::config::Resolved;
+use crate::demo;
+use crate::output::{Failure, Progress, grouped};
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  tessera demo\n\nMakes the coffee chain Copper Cup in Ho Chi Minh City with a year of business in the folder demo-data, and serves it.\nA second start serves what is there.")]
+pub struct Arguments {
+    /// Where to listen
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// How many members
+    #[arg(long, default_value_t = 2_000)]
+    members: u32,
+    /// The same seed makes the same year
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Make the data and stop
+    #[arg(long)]
+    no_serve: bool,
+}
+
+/// The demo's program, as it stands in the repository.
+const DOCUMENT: &str = include_str!("../../../../programs/coffee.yaml");
+
+pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure> {
+    super::serve::log("warn");
+    let data = if context.data_given { context.settings.data.clone() } else { PathBuf::from("demo-data") };
+    let settings = Resolved { data, ..context.settings.clone() };
+    let engine = tessera_engine::Engine::open(&settings.location()).map_err(Failure::refused)?;
+    let is_new = engine.program("copper-cup").is_err();
+    let publication = Publication { text: DOCUMENT.to_owned(), by: "demo".to_owned(), ..Publication::default() };
+    let (program, _, _) = engine.publish(publication)?;
+    if is_new {
+        let started = Instant::now();
+        let mut progress = Progress::new("events", u64::from(arguments.members) * demo::EVENTS_PER_MEMBER);
+        let made = demo::make(&engine, &program, arguments.members, arguments.seed, &mut |events| progress.at(events, events, started))?;
+        progress.done();
+        println!(
+            "made {} members with {} purchases, {} returns, {} visits and {} reviews in {:.1} s",
+            grouped(made.members), grouped(made.purchases), grouped(made.returns), grouped(made.visits), grouped(made.reviews),
+            started.elapsed().as_secs_f64()
+        );
+    }
+    if arguments.no_serve {
+        engine.close();
+        return Ok(ExitCode::SUCCESS);
+    }
+    let key = access::create(&engine.context, engine.executor(), program.number, "demo", &Scope::ALL)?;
+    super::serve::serve(engine, arguments.listen, |address| {
+        println!("\nCopper Cup is open at http://{address}");
+        println!("  API browser  http://{address}/docs");
+        println!("  key          {}\n", key.key);
+        println!("Try it:\n\n  curl -s http://{address}/v1/programs/copper-cup/members/{} -H 'Authorization: Bearer {}'\n", demo::FIRST_MEMBER, key.key);
+        println!("Stop with Ctrl-C.");
+    })
+}

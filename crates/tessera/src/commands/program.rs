@@ -1,0 +1,200 @@
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use tessera_core::program::{self, Problem};
+use tessera_engine::programs::{self, ProgramError, Publication};
+
+use super::Context;
+use crate::output::{Failure, REFUSED, json, table};
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Print the JSON Schema of program documents
+    #[command(after_help = "Example:\n  tessera program schema > program.schema.json")]
+    Schema,
+    /// Check a document and list every mistake with its line
+    #[command(after_help = "Example:\n  tessera program validate programs/coffee.yaml")]
+    Validate { file: PathBuf },
+    /// Say what publishing a document would change
+    #[command(after_help = "Example:\n  tessera program plan programs/coffee.yaml")]
+    Plan { file: PathBuf },
+    /// Publish a document as the next version
+    #[command(after_help = "Example:\n  tessera program apply programs/coffee.yaml --note \"double Tuesday\"")]
+    Apply {
+        file: PathBuf,
+        /// Why, for the history
+        #[arg(long, default_value = "")]
+        note: String,
+        /// Publish only if this is still the newest version
+        #[arg(long, value_name = "VERSION")]
+        base: Option<u32>,
+    },
+    /// List the versions of a program
+    #[command(after_help = "Example:\n  tessera program history copper-cup")]
+    History { program: String },
+    /// Print a document as it was published
+    #[command(after_help = "Example:\n  tessera program show copper-cup --version 2")]
+    Show {
+        program: String,
+        /// The newest when left out
+        #[arg(long = "version", value_name = "VERSION")]
+        number: Option<u32>,
+    },
+    /// Publish an earlier version again, as a new one
+    #[command(after_help = "Example:\n  tessera program rollback copper-cup --to 2")]
+    Rollback {
+        program: String,
+        #[arg(long, value_name = "VERSION")]
+        to: u32,
+    },
+}
+
+pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Schema => {
+            json(&program::json_schema())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Validate { file } => validate(context, &file),
+        Command::Plan { file } => plan(context, &file),
+        Command::Apply { file, note, base } => {
+            let text = read(&file)?;
+            apply(context, &file, Publication { text, expected_head: base, note, by: user(), ..Publication::default() })
+        }
+        Command::History { program } => history(context, &program),
+        Command::Show { program, number } => {
+            let reader = context.reader()?;
+            let handle = reader.programs.get(&reader.database, &program)?;
+            let (_, text) = programs::document_text(&reader.database, &handle, number)?;
+            print!("{text}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Rollback { program, to } => {
+            let engine = context.engine()?;
+            let handle = engine.program(&program)?;
+            let (_, text) = programs::document_text(&engine.context.database, &handle, Some(to))?;
+            drop(engine);
+            let publication = Publication {
+                text,
+                expected_key: Some(program),
+                note: format!("rolled back to version {to}"),
+                by: user(),
+                ..Publication::default()
+            };
+            apply(context, &PathBuf::from(format!("version {to}")), publication)
+        }
+    }
+}
+
+fn read(file: &PathBuf) -> Result<String, Failure> {
+    std::fs::read_to_string(file).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))
+}
+
+fn user() -> String {
+    std::env::var("USER").unwrap_or_else(|_| "cli".to_owned())
+}
+
+fn validate(context: &Context, file: &PathBuf) -> Result<ExitCode, Failure> {
+    let (findings, valid) = match program::read_document(&read(file)?) {
+        Ok(document) => (document.findings, true),
+        Err(findings) => (findings, false),
+    };
+    if context.json {
+        json(&serde_json::json!({ "valid": valid, "findings": findings }))?;
+    } else {
+        print_findings(&file.display().to_string(), &findings);
+        if valid {
+            println!("{}: valid", file.display());
+        }
+    }
+    Ok(if valid { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
+}
+
+fn print_findings(file: &str, findings: &[Problem]) {
+    for finding in findings {
+        let kind = if finding.is_error() { "error" } else { "warning" };
+        eprintln!("{file}:{finding}", finding = format_args!("{}: {kind}: {}", finding.at, words(finding)));
+    }
+}
+
+fn words(finding: &Problem) -> String {
+    let place = if finding.path.is_empty() { String::new() } else { format!("{}: ", finding.path) };
+    match &finding.suggestion {
+        Some(suggestion) => format!("{place}{}\n    {suggestion}", finding.message),
+        None => format!("{place}{}", finding.message),
+    }
+}
+
+/// A mistake in a document, said with its lines; anything else as it is.
+fn failed(file: &str, error: &ProgramError) -> Failure {
+    if let ProgramError::Invalid(findings) = error {
+        print_findings(file, findings);
+    }
+    Failure::refused(error)
+}
+
+fn plan(context: &Context, file: &PathBuf) -> Result<ExitCode, Failure> {
+    let text = read(file)?;
+    let failed = |error| failed(&file.display().to_string(), &error);
+    let (document, plan) = if context.is_there() {
+        programs::plan(&context.reader()?.database, &text).map_err(failed)?
+    } else {
+        // Where there is no installation yet, every program is new.
+        let document = program::read_document(&text).map_err(|findings| failed(ProgramError::Invalid(findings)))?;
+        let findings = document.findings.clone();
+        (document, programs::Plan { base: 0, differences: Vec::new(), findings })
+    };
+    if context.json {
+        json(&serde_json::json!({ "program": document.definition.program, "base": plan.base, "differences": plan.differences, "findings": plan.findings }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    print_findings(&file.display().to_string(), &plan.findings);
+    let program = &document.definition.program;
+    match (plan.base, plan.differences.as_slice()) {
+        (0, _) => println!("`{program}` is new: this would be version 1"),
+        (base, []) => println!("`{program}` version {base} says the same: nothing would change"),
+        (base, differences) => {
+            println!("`{program}` version {base} → {}:", base + 1);
+            for difference in differences {
+                println!("  {}", difference.words);
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn apply(context: &Context, file: &std::path::Path, publication: Publication) -> Result<ExitCode, Failure> {
+    let engine = context.engine()?;
+    let file = file.display().to_string();
+    let published = engine.publish(publication);
+    let (handle, version, changed) = published.map_err(|error| match &error {
+        tessera_engine::EngineError::Program(error) => failed(&file, error),
+        other => Failure::refused(other),
+    })?;
+    if context.json {
+        json(&serde_json::json!({ "program": handle.key, "version": version, "changed": changed }))?;
+    } else if changed {
+        println!("published `{}` version {version}", handle.key);
+    } else {
+        println!("`{}` version {version} says the same already: nothing changed", handle.key);
+    }
+    engine.close();
+    Ok(ExitCode::SUCCESS)
+}
+
+fn history(context: &Context, program: &str) -> Result<ExitCode, Failure> {
+    let reader = context.reader()?;
+    let handle = reader.programs.get(&reader.database, program)?;
+    let versions = programs::history(&reader.database, handle.number)?;
+    if context.json {
+        json(&versions)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows = versions.into_iter().map(|info| {
+        let since = info.valid_from.map_or_else(|| "the beginning".to_owned(), |from| from.to_string());
+        vec![info.version.to_string(), since, info.created_by, info.note]
+    });
+    println!("{}", table(&["version", "in force since", "by", "note"], &[0], rows));
+    Ok(ExitCode::SUCCESS)
+}

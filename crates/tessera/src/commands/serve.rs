@@ -1,0 +1,75 @@
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tessera_api::AppState;
+use tessera_engine::Engine;
+use tessera_engine::scheduler::Scheduler;
+use tokio::net::TcpListener;
+
+use super::Context;
+use crate::output::Failure;
+
+/// How long requests under way may take to end when the server is stopped.
+const GRACE: Duration = Duration::from_secs(20);
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  tessera --data /var/lib/tessera serve --listen 0.0.0.0:8080")]
+pub struct Arguments {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, env = "TESSERA_LISTEN", value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+}
+
+pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure> {
+    log(&context.settings.log);
+    let listen = match arguments.listen {
+        Some(listen) => listen,
+        None => context.settings.listen.parse().map_err(|_| {
+            Failure::usage(format!("`{}` is no address to listen on", context.settings.listen)).right("write 127.0.0.1:8080")
+        })?,
+    };
+    let engine = context.engine()?;
+    serve(engine, listen, |address| {
+        println!("listening on http://{address}  (API browser: http://{address}/docs)");
+    })
+}
+
+/// Logs to standard error, `info` and above unless `TESSERA_LOG` or the settings say otherwise.
+pub fn log(level: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TESSERA_LOG").unwrap_or_else(|_| level.into());
+    // Only the first of several subscribers in one process counts; that is the one wanted.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+/// Serves until the process is told to stop; then takes no more requests, ends those under way and writes everything.
+pub fn serve(engine: Engine, listen: SocketAddr, ready: impl FnOnce(SocketAddr)) -> Result<ExitCode, Failure> {
+    let metrics = PrometheusBuilder::new().install_recorder().ok();
+    let state = AppState::new(engine.context.clone(), engine.executor().clone(), metrics);
+    let scheduler = Scheduler::start(engine.context.clone(), engine.executor().clone()).map_err(Failure::refused)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::refused)?;
+    let stop = Arc::new(tokio::sync::Notify::new());
+    let told = stop.clone();
+    // Fails only where a handler is set already, which then stops the process.
+    let _ = ctrlc::set_handler(move || told.notify_waiters());
+    let served = runtime.block_on(async move {
+        let listener = TcpListener::bind(listen).await.map_err(|error| {
+            Failure::refused(format!("cannot listen on {listen}: {error}")).right("choose another address with --listen")
+        })?;
+        ready(listener.local_addr().map_err(Failure::refused)?);
+        let (ended, stopping) = (stop.clone(), stop);
+        let server = axum::serve(listener, tessera_api::router(state)).with_graceful_shutdown(async move { ended.notified().await });
+        tokio::select! {
+            result = server => result.map_err(Failure::refused),
+            // Connections that stay open without a request do not hold the stop up.
+            () = async { stopping.notified().await; tokio::time::sleep(GRACE).await } => Ok(()),
+        }
+    });
+    drop(scheduler);
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    engine.close();
+    served.map(|()| ExitCode::SUCCESS)
+}

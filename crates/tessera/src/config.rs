@@ -1,0 +1,81 @@
+//! Settings: flags over `TESSERA_*` over `tessera.toml`. Every key stands in `tessera.default.toml`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Deserialize;
+use tessera_engine::engine::Location;
+
+use crate::output::Failure;
+
+/// What a settings file may hold; unknown keys refuse to start.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    data: Option<PathBuf>,
+    database_url: Option<String>,
+    listen: Option<String>,
+    log: Option<String>,
+}
+
+/// Settings every command shares.
+#[derive(Args, Debug, Clone)]
+pub struct Settings {
+    /// The folder of the embedded database and the master key
+    #[arg(long, global = true, env = "TESSERA_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// A PostgreSQL database in place of the embedded one
+    #[arg(long, global = true, env = "TESSERA_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// The settings file; `tessera.toml` in this folder when it is there
+    #[arg(long, global = true, env = "TESSERA_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The same facts for machines
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// Settings after all sources are read.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    pub data: PathBuf,
+    pub database_url: Option<String>,
+    pub listen: String,
+    pub log: String,
+}
+
+impl Settings {
+    pub fn resolve(&self) -> Result<Resolved, Failure> {
+        let file = self.file()?;
+        Ok(Resolved {
+            data: self.data.clone().or(file.data).unwrap_or_else(|| PathBuf::from("data")),
+            database_url: self.database_url.clone().or(file.database_url),
+            listen: file.listen.unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
+            log: file.log.unwrap_or_else(|| "info".to_owned()),
+        })
+    }
+
+    fn file(&self) -> Result<File, Failure> {
+        let (path, named) = match &self.config {
+            Some(path) => (path.clone(), true),
+            None => (PathBuf::from("tessera.toml"), false),
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text).map_err(|error| {
+                Failure::usage(format!("{}: {error}", path.display())).right("every key is in tessera.default.toml")
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => Ok(File::default()),
+            Err(error) => Err(Failure::usage(format!("{}: {error}", path.display()))),
+        }
+    }
+}
+
+impl Resolved {
+    pub fn location(&self) -> Location {
+        Location {
+            folder: self.data.clone(),
+            database_url: self.database_url.clone(),
+            master_key: std::env::var("TESSERA_MASTER_KEY").ok(),
+        }
+    }
+}
