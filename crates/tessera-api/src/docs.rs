@@ -35,7 +35,8 @@ pub(crate) async fn page() -> Html<String> {
         for (method, operation) in operations {
             if let Some(operation) = operation {
                 let summary = operation.summary.unwrap_or_default();
-                list += &format!("<tr><td><code>{method}</code></td><td><code>{path}</code></td><td>{summary}</td></tr>");
+                list +=
+                    &format!("<tr><td><code>{method}</code></td><td><code>{path}</code></td><td>{summary}</td></tr>");
             }
         }
     }

@@ -49,8 +49,9 @@ impl<R: Right> FromRequestParts<AppState> for Caller<R> {
         let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let key = header.and_then(|header| header.strip_prefix("Bearer ")).ok_or_else(Problem::unauthorized)?;
         let (number, scopes) = state.authenticate(key.trim()).await?;
-        let Path(path): Path<std::collections::HashMap<String, String>> =
-            Path::from_request_parts(parts, state).await.map_err(|_| Problem::invalid("the address is not understood"))?;
+        let Path(path): Path<std::collections::HashMap<String, String>> = Path::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::invalid("the address is not understood"))?;
         let name = path.get("program").cloned().unwrap_or_default();
         let program = state.program(&name).await?;
         // A key of another program learns no more than a key of none.

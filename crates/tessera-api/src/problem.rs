@@ -5,9 +5,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tessera_engine::{EngineError, StoreError};
 use tessera_engine::programs::ProgramError;
 use tessera_engine::submission::Refusal;
+use tessera_engine::{EngineError, StoreError};
 use utoipa::ToSchema;
 
 /// What went wrong, as `application/problem+json`.
@@ -57,23 +57,40 @@ impl Problem {
     }
 
     pub fn unauthorized() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "send `Authorization: Bearer <key>` with a valid key of this program; `tessera key create` makes one")
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "send `Authorization: Bearer <key>` with a valid key of this program; `tessera key create` makes one",
+        )
     }
 
     pub fn forbidden(scope: &str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", format!("this key may not do that: it needs the scope {scope}")).with("scope", scope)
+        Self::new(StatusCode::FORBIDDEN, "forbidden", format!("this key may not do that: it needs the scope {scope}"))
+            .with("scope", scope)
     }
 
     pub fn overloaded() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many events are waiting: send it again in a second")
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "overloaded",
+            "too many events are waiting: send it again in a second",
+        )
     }
 
     pub fn unavailable() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the database did not take it, and nothing happened: send it again")
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "the database did not take it, and nothing happened: send it again",
+        )
     }
 
     pub fn broken() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal-error", "this is a mistake of ours; the log says more. Nothing was written")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal-error",
+            "this is a mistake of ours; the log says more. Nothing was written",
+        )
     }
 
     pub fn unknown_member() -> Self {
@@ -90,8 +107,14 @@ impl From<Refusal> for Problem {
         let status = match refusal.code.as_str() {
             "invalid-event" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
             "unknown-member" | "unknown-order" => StatusCode::NOT_FOUND,
-            "idempotency-key-reused" | "order-exists" | "order-of-another-member" | "already-enrolled" | "identifier-taken"
-            | "nothing-left-to-return" | "not-enough-points" | "not-enough-to-take-back" => StatusCode::CONFLICT,
+            "idempotency-key-reused"
+            | "order-exists"
+            | "order-of-another-member"
+            | "already-enrolled"
+            | "identifier-taken"
+            | "nothing-left-to-return"
+            | "not-enough-points"
+            | "not-enough-to-take-back" => StatusCode::CONFLICT,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
         let mut problem = Self::new(status, &refusal.code, refusal.detail);
@@ -112,15 +135,23 @@ impl From<ProgramError> for Problem {
     fn from(error: ProgramError) -> Self {
         let detail = error.to_string();
         match error {
-            ProgramError::Unknown { key } => Self::new(StatusCode::NOT_FOUND, "unknown-program", detail).with("program", key),
-            ProgramError::UnknownVersion { version, .. } => Self::new(StatusCode::NOT_FOUND, "unknown-version", detail).with("version", version),
+            ProgramError::Unknown { key } => {
+                Self::new(StatusCode::NOT_FOUND, "unknown-program", detail).with("program", key)
+            }
+            ProgramError::UnknownVersion { version, .. } => {
+                Self::new(StatusCode::NOT_FOUND, "unknown-version", detail).with("version", version)
+            }
             ProgramError::Invalid(findings) => {
                 let findings = serde_json::to_value(findings).unwrap_or_default();
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-document", detail).with("findings", findings)
             }
             ProgramError::OtherProgram { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "other-program", detail),
-            ProgramError::Changed { found, .. } => Self::new(StatusCode::PRECONDITION_FAILED, "document-changed", detail).with("version", found),
-            ProgramError::StillHeld { holders, .. } => Self::new(StatusCode::CONFLICT, "still-held", detail).with("holders", holders),
+            ProgramError::Changed { found, .. } => {
+                Self::new(StatusCode::PRECONDITION_FAILED, "document-changed", detail).with("version", found)
+            }
+            ProgramError::StillHeld { holders, .. } => {
+                Self::new(StatusCode::CONFLICT, "still-held", detail).with("holders", holders)
+            }
             ProgramError::Store(error) => error.into(),
         }
     }
@@ -165,5 +196,9 @@ pub(crate) async fn not_found() -> Problem {
 }
 
 pub(crate) async fn method_not_allowed() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this address takes other methods; /docs lists them")
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        "this address takes other methods; /docs lists them",
+    )
 }

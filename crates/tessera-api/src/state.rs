@@ -62,7 +62,10 @@ impl AppState {
             return Ok(known);
         }
         let (context, key) = (self.context.clone(), key.to_owned());
-        self.blocking(move || context.programs.get(&context.database, &key).map_err(|error: ProgramError| Problem::from(error))).await
+        self.blocking(move || {
+            context.programs.get(&context.database, &key).map_err(|error: ProgramError| Problem::from(error))
+        })
+        .await
     }
 
     /// Runs a read that blocks on a thread made for it.
@@ -90,8 +93,12 @@ impl AppState {
 
 /// Counts requests by route and status.
 pub(crate) async fn count(State(_): State<AppState>, request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
     let response = next.run(request).await;
-    metrics::counter!("tessera_requests_total", "route" => route, "status" => response.status().as_str().to_owned()).increment(1);
+    metrics::counter!("tessera_requests_total", "route" => route, "status" => response.status().as_str().to_owned())
+        .increment(1);
     response
 }

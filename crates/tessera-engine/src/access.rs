@@ -74,7 +74,13 @@ pub struct KeyInfo {
 }
 
 /// Makes a key: 160 random bits.
-pub fn create(context: &Context, executor: &Executor, program: i64, name: &str, scopes: &[Scope]) -> Result<NewKey, StoreError> {
+pub fn create(
+    context: &Context,
+    executor: &Executor,
+    program: i64,
+    name: &str,
+    scopes: &[Scope],
+) -> Result<NewKey, StoreError> {
     let mut entropy = Entropy::default();
     let id = format!("key_{}", tessera_core::id::base32(&entropy.bytes::<10>()));
     let key = format!("tsk_{}", tessera_core::id::base32(&entropy.bytes::<20>()));
@@ -124,7 +130,10 @@ pub fn revoke(context: &Context, executor: &Executor, program: i64, id: &str) ->
 pub fn authenticate(context: &Context, key: &str) -> Result<Option<(i64, Vec<Scope>)>, StoreError> {
     let hash = context.secrets.access_hash(key);
     let rows = context.database.read(|reader| {
-        reader.query("SELECT program, scopes FROM api_key WHERE hash = $1 AND revoked_at IS NULL", &[hash.as_slice().into()])
+        reader.query(
+            "SELECT program, scopes FROM api_key WHERE hash = $1 AND revoked_at IS NULL",
+            &[hash.as_slice().into()],
+        )
     })?;
     let Some(row) = rows.first() else { return Ok(None) };
     Ok(Some((row[0].int()?, row[1].text()?.split(' ').filter_map(Scope::parse).collect())))

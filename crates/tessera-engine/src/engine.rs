@@ -120,11 +120,16 @@ impl Drop for Engine {
 }
 
 /// Publishes in one transaction.
-pub fn publish(context: &Context, executor: &Executor, publication: Publication) -> Result<(Arc<ProgramHandle>, u32, bool), EngineError> {
+pub fn publish(
+    context: &Context,
+    executor: &Executor,
+    publication: Publication,
+) -> Result<(Arc<ProgramHandle>, u32, bool), EngineError> {
     let now = context.clock.now();
     let (key, version, changed) = executor.write(move |tx| {
         let (_, version, changed) = programs::publish(tx, &publication, now)?;
-        let definition = tessera_core::program::read_document(&publication.text).map_err(ProgramError::Invalid)?.definition;
+        let definition =
+            tessera_core::program::read_document(&publication.text).map_err(ProgramError::Invalid)?.definition;
         Ok::<_, ProgramError>((definition.program, version, changed))
     })?;
     let handle = context.programs.get(&context.database, key.as_str())?;
@@ -153,7 +158,8 @@ fn lock(folder: &Path) -> Result<File, EngineError> {
     let in_folder = |source| EngineError::Folder { folder: folder.to_owned(), source };
     std::fs::create_dir_all(folder).map_err(in_folder)?;
     let path = folder.join("lock");
-    let mut file = File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(in_folder)?;
+    let mut file =
+        File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(in_folder)?;
     match file.try_lock() {
         Ok(()) => {
             file.set_len(0).map_err(in_folder)?;

@@ -59,7 +59,8 @@ pub fn take_personal(data: &mut Value) -> Result<(BTreeMap<String, String>, Vec<
                 if matches!(name, "phone" | "email")
                     && let Ok(kind) = name.parse()
                 {
-                    let identifier = Identifier::new(kind, &text).map_err(|error| (format!("data.{name}"), error.to_string()))?;
+                    let identifier =
+                        Identifier::new(kind, &text).map_err(|error| (format!("data.{name}"), error.to_string()))?;
                     identifiers.push(identifier);
                 }
                 fields.insert(name.to_owned(), text);

@@ -131,8 +131,12 @@ fn versions_of(rows: Vec<Vec<Value>>) -> Result<Versions, StoreError> {
     let mut list = Vec::with_capacity(rows.len());
     for row in rows {
         let version = u32::try_from(row[0].int()?).map_err(|_| corrupt("a version above 4 billion".to_owned()))?;
-        let program = program::load_program(row[2].text()?, version)
-            .map_err(|problems| corrupt(format!("version {version} is no longer valid: {}", problems.first().map_or_else(String::new, ToString::to_string))))?;
+        let program = program::load_program(row[2].text()?, version).map_err(|problems| {
+            corrupt(format!(
+                "version {version} is no longer valid: {}",
+                problems.first().map_or_else(String::new, ToString::to_string)
+            ))
+        })?;
         list.push((Instant::from_micros(row[1].int()?), Arc::new(program)));
     }
     Versions::from_list(list).ok_or_else(|| corrupt("a program without a version".to_owned()))
@@ -173,7 +177,11 @@ pub struct Publication {
 }
 
 /// Publishes a document as the next version; the same document again changes nothing.
-pub(crate) fn publish(tx: &mut Tx<'_>, publication: &Publication, now: Instant) -> Result<(i64, u32, bool), ProgramError> {
+pub(crate) fn publish(
+    tx: &mut Tx<'_>,
+    publication: &Publication,
+    now: Instant,
+) -> Result<(i64, u32, bool), ProgramError> {
     let document = program::read_document(&publication.text).map_err(ProgramError::Invalid)?;
     let key = document.definition.program.as_str();
     if let Some(expected) = publication.expected_key.as_ref().filter(|expected| *expected != key) {
@@ -196,7 +204,10 @@ pub(crate) fn publish(tx: &mut Tx<'_>, publication: &Publication, now: Instant) 
         return Err(ProgramError::Changed { expected, found: head });
     }
     if head > 0 {
-        let rows = tx.query("SELECT document FROM program_version WHERE program = $1 AND version = $2", &[number.into(), i64::from(head).into()])?;
+        let rows = tx.query(
+            "SELECT document FROM program_version WHERE program = $1 AND version = $2",
+            &[number.into(), i64::from(head).into()],
+        )?;
         let before = rows.first().map_or(Ok(""), |row| row[0].text())?;
         let before = program::read_document(before).map_err(ProgramError::Invalid)?;
         if program::difference(&before.tree, &document.tree).is_empty() {
@@ -220,12 +231,20 @@ pub(crate) fn publish(tx: &mut Tx<'_>, publication: &Publication, now: Instant) 
     tx.execute("UPDATE program SET head = $2 WHERE program = $1", &[number.into(), i64::from(version).into()])?;
     // What falls due may have moved (a new birthday campaign, another review): everybody is looked at again. A member
     // that was looked at is woken at its own time again, so this can stop and go on anywhere.
-    tx.execute("UPDATE member SET wake_at = $2 WHERE program = $1 AND status = 1", &[number.into(), now.micros().into()])?;
+    tx.execute(
+        "UPDATE member SET wake_at = $2 WHERE program = $1 AND status = 1",
+        &[number.into(), now.micros().into()],
+    )?;
     Ok((number, version, true))
 }
 
 /// A currency or ladder that members still have must stay.
-fn refuse_dropping_what_is_held(tx: &mut Tx<'_>, number: i64, before: &Document, after: &Document) -> Result<(), ProgramError> {
+fn refuse_dropping_what_is_held(
+    tx: &mut Tx<'_>,
+    number: i64,
+    before: &Document,
+    after: &Document,
+) -> Result<(), ProgramError> {
     let (before, after) = (&before.definition, &after.definition);
     let currencies: Vec<&Id> = before.currencies.keys().filter(|id| !after.currencies.contains_key(*id)).collect();
     let ladders: Vec<&Id> = before.tiers.keys().filter(|id| !after.tiers.contains_key(*id)).collect();
@@ -242,13 +261,18 @@ fn refuse_dropping_what_is_held(tx: &mut Tx<'_>, number: i64, before: &Document,
         let Some(last) = rows.last() else { break };
         (bucket, member) = (last[0].int()?, last[1].bytes()?.to_vec());
         for row in &rows {
-            let state = MemberState::from_bytes(row[2].bytes()?).map_err(|error| StoreError::corrupt("member", "state", error.to_string()))?;
+            let state = MemberState::from_bytes(row[2].bytes()?)
+                .map_err(|error| StoreError::corrupt("member", "state", error.to_string()))?;
             for id in &currencies {
-                let holds = state.purse(id.as_str()).is_some_and(|purse| !purse.active().is_zero() || !purse.pending().is_zero() || !purse.debt.is_zero());
+                let holds = state.purse(id.as_str()).is_some_and(|purse| {
+                    !purse.active().is_zero() || !purse.pending().is_zero() || !purse.debt.is_zero()
+                });
                 *held.entry(id).or_default() += u64::from(holds);
             }
             for id in &ladders {
-                let holds = state.ladder(id.as_str()).is_some_and(|ladder| !ladder.level.as_str().is_empty() && before.tiers[*id].levels[0].id != ladder.level);
+                let holds = state.ladder(id.as_str()).is_some_and(|ladder| {
+                    !ladder.level.as_str().is_empty() && before.tiers[*id].levels[0].id != ladder.level
+                });
                 *held.entry(id).or_default() += u64::from(holds);
             }
         }
@@ -287,11 +311,18 @@ pub fn history(database: &Database, number: i64) -> Result<Vec<VersionInfo>, Sto
 }
 
 /// The text of one version as it was published.
-pub fn document_text(database: &Database, handle: &ProgramHandle, version: Option<u32>) -> Result<(u32, String), ProgramError> {
+pub fn document_text(
+    database: &Database,
+    handle: &ProgramHandle,
+    version: Option<u32>,
+) -> Result<(u32, String), ProgramError> {
     let head = handle.versions().head().version;
     let wanted = version.unwrap_or(head);
     let rows = database.read(|reader| {
-        reader.query("SELECT document FROM program_version WHERE program = $1 AND version = $2", &[handle.number.into(), i64::from(wanted).into()])
+        reader.query(
+            "SELECT document FROM program_version WHERE program = $1 AND version = $2",
+            &[handle.number.into(), i64::from(wanted).into()],
+        )
     })?;
     match rows.into_iter().next() {
         Some(mut row) => Ok((wanted, row.remove(0).into_text()?)),

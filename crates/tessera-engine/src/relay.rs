@@ -69,14 +69,18 @@ fn send(context: &Context, executor: &Executor, row: &[Value], now: Instant) -> 
     let topic: [u8; 16] = row[3].bytes()?.try_into().map_err(|_| corrupt("topic".to_owned()))?;
     let member = context.database.read(|reader| {
         let mut key = crate::record::own_key(number, &topic);
-        let rows = reader.query("SELECT member FROM member_identifier WHERE bucket = $1 AND program = $2 AND key = $3", &std::mem::take(&mut key))?;
+        let rows = reader.query(
+            "SELECT member FROM member_identifier WHERE bucket = $1 AND program = $2 AND key = $3",
+            &std::mem::take(&mut key),
+        )?;
         rows.first().map(|row| member_id(row[0].bytes()?)).transpose()
     })?;
     let Some(member) = member else { return Ok(Answer::Unavailable) };
     let envelope: Envelope<'_> = serde_json::from_str(&parked.envelope).map_err(|error| corrupt(error.to_string()))?;
     let data = envelope.data.get();
     let versions = program.versions();
-    let what = read_event(&versions.at(parked.time).definition, &parked.kind, data).map_err(|error| corrupt(error.to_string()))?;
+    let what = read_event(&versions.at(parked.time).definition, &parked.kind, data)
+        .map_err(|error| corrupt(error.to_string()))?;
     // The event's own key answers "parked" for ever; its effect has a key derived from it.
     let derived = context.secrets.event_key(number, "tessera:parked", &parked.key);
     let hash = context.secrets.command_hash(&[parked.hash.as_bytes()]);

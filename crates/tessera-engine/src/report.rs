@@ -46,12 +46,14 @@ pub(crate) fn each_member(
 pub(crate) fn history(reader: &mut Reader<'_>, program: i64, member: MemberId) -> Result<Vec<Recorded>, StoreError> {
     let key = member_key(program, member);
     let mut events: Vec<Recorded> = Vec::new();
-    let sql = format!("SELECT {EVENT_COLUMNS} FROM event WHERE bucket = $1 AND program = $2 AND member = $3 ORDER BY seq");
+    let sql =
+        format!("SELECT {EVENT_COLUMNS} FROM event WHERE bucket = $1 AND program = $2 AND member = $3 ORDER BY seq");
     reader.query_each(&sql, &key, &mut |row| {
         events.push(event_from_row(&row)?.recorded);
         Ok(())
     })?;
-    let sql = format!("SELECT {ENTRY_COLUMNS} FROM entry WHERE bucket = $1 AND program = $2 AND member = $3 ORDER BY seq");
+    let sql =
+        format!("SELECT {ENTRY_COLUMNS} FROM entry WHERE bucket = $1 AND program = $2 AND member = $3 ORDER BY seq");
     reader.query_each(&sql, &key, &mut |row| {
         let entry = entry_from_row(&row)?;
         if let Ok(place) = events.binary_search_by_key(&entry.event, |event| event.seq) {
@@ -101,7 +103,13 @@ pub fn summary(context: &Context, program: &Arc<ProgramHandle>, at: Instant) -> 
 }
 
 /// Adds one member's purchases and points to their months.
-fn months(reader: &mut Reader<'_>, program: i64, member: MemberId, at: Instant, summary: &mut Summary) -> Result<(), StoreError> {
+fn months(
+    reader: &mut Reader<'_>,
+    program: i64,
+    member: MemberId,
+    at: Instant,
+    summary: &mut Summary,
+) -> Result<(), StoreError> {
     for event in history(reader, program, member)?.iter().filter(|event| event.effective_at < at) {
         for change in &event.record.changes {
             match change {
@@ -125,7 +133,12 @@ struct Line {
 
 /// Writes a CSV line a member, sorted by identifier: `identifier,joined,purchases,spend,<currency>_issued,
 /// <currency>_taken_back,<currency>_balance,…,<ladder>_tier,…,last_event`. Says how many there were.
-pub fn members_csv(context: &Context, program: &Arc<ProgramHandle>, at: Instant, out: impl Write) -> Result<u64, ReportError> {
+pub fn members_csv(
+    context: &Context,
+    program: &Arc<ProgramHandle>,
+    at: Instant,
+    out: impl Write,
+) -> Result<u64, ReportError> {
     let versions = program.versions();
     let rules = versions.at(at).clone();
     let mut lines: Vec<Line> = Vec::new();
@@ -197,17 +210,28 @@ fn natural(text: &str) -> (String, u64, String) {
 }
 
 /// The first name a member is known under, or their id.
-pub(crate) fn identifier_of(context: &Context, reader: &mut Reader<'_>, program: i64, member: MemberId) -> Result<String, StoreError> {
+pub(crate) fn identifier_of(
+    context: &Context,
+    reader: &mut Reader<'_>,
+    program: i64,
+    member: MemberId,
+) -> Result<String, StoreError> {
     let profile = profile_of(context, reader, program, member)?;
     Ok(profile.identifiers.into_iter().next().unwrap_or_else(|| member.to_string()))
 }
 
-pub(crate) fn profile_of(context: &Context, reader: &mut Reader<'_>, program: i64, member: MemberId) -> Result<Profile, StoreError> {
+pub(crate) fn profile_of(
+    context: &Context,
+    reader: &mut Reader<'_>,
+    program: i64,
+    member: MemberId,
+) -> Result<Profile, StoreError> {
     let sql = "SELECT wrapped_key, data FROM member_profile WHERE bucket = $1 AND program = $2 AND member = $3";
     let rows = reader.query(sql, &member_key(program, member))?;
     let Some(row) = rows.first() else { return Ok(Profile::default()) };
     let sealed = SealedProfile { wrapped_key: row[0].bytes()?.to_vec(), data: row[1].bytes()?.to_vec() };
-    Profile::open(&sealed, &context.secrets).map_err(|error| StoreError::corrupt("member_profile", "data", error.to_string()))
+    Profile::open(&sealed, &context.secrets)
+        .map_err(|error| StoreError::corrupt("member_profile", "data", error.to_string()))
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -28,7 +28,8 @@ impl Scheduler {
     pub fn start(context: Arc<Context>, executor: Executor) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel::<()>();
         let run = move || loop {
-            let woken = wake_due(&context, &executor).and_then(|woken| Ok(woken + crate::relay::relay_due(&context, &executor)?));
+            let woken = wake_due(&context, &executor)
+                .and_then(|woken| Ok(woken + crate::relay::relay_due(&context, &executor)?));
             let pause = match woken {
                 Ok(0) => PAUSE,
                 Ok(_) => Duration::ZERO,
@@ -62,7 +63,9 @@ impl Drop for Scheduler {
 pub fn wake_due(context: &Context, executor: &Executor) -> Result<usize, StoreError> {
     let now = context.clock.now();
     let due = context.database.read(|reader| {
-        let sql = format!("SELECT program, member, wake_at FROM member WHERE wake_at <= $1 ORDER BY wake_at LIMIT {ROUND_MAX}");
+        let sql = format!(
+            "SELECT program, member, wake_at FROM member WHERE wake_at <= $1 ORDER BY wake_at LIMIT {ROUND_MAX}"
+        );
         reader.query(&sql, &[now.micros().into()])
     })?;
     let (done, answers) = mpsc::channel();
@@ -88,11 +91,15 @@ pub fn wake_due(context: &Context, executor: &Executor) -> Result<usize, StoreEr
 }
 
 /// The program of a number, met before or not.
-pub(crate) fn program_of(context: &Context, number: i64) -> Result<Option<Arc<crate::programs::ProgramHandle>>, StoreError> {
+pub(crate) fn program_of(
+    context: &Context,
+    number: i64,
+) -> Result<Option<Arc<crate::programs::ProgramHandle>>, StoreError> {
     if let Some(known) = context.programs.by_number(number) {
         return Ok(Some(known));
     }
-    let rows = context.database.read(|reader| reader.query("SELECT key FROM program WHERE program = $1", &[number.into()]))?;
+    let rows =
+        context.database.read(|reader| reader.query("SELECT key FROM program WHERE program = $1", &[number.into()]))?;
     let Some(row) = rows.first() else { return Ok(None) };
     match context.programs.get(&context.database, row[0].text()?) {
         Ok(handle) => Ok(Some(handle)),

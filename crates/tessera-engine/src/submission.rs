@@ -56,14 +56,20 @@ pub struct Submission {
 
 impl std::fmt::Debug for Submission {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Submission").field("program", &self.program.key).field("kind", &self.what.kind()).finish_non_exhaustive()
+        f.debug_struct("Submission")
+            .field("program", &self.program.key)
+            .field("kind", &self.what.kind())
+            .finish_non_exhaustive()
     }
 }
 
 /// What the caller gets.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    Done { outcome: Box<Outcome>, trace: Vec<RuleTrace> },
+    Done {
+        outcome: Box<Outcome>,
+        trace: Vec<RuleTrace>,
+    },
     Refused(Refusal),
     /// Nothing happened and the same command may be sent again.
     Unavailable,
@@ -118,7 +124,9 @@ impl Submission {
         now: Instant,
     ) -> Result<Self, Refusal> {
         if event.specversion.as_deref().is_some_and(|version| version != "1.0") {
-            return Err(Refusal::new("invalid-event", "specversion: CloudEvents 1.0 is expected").with("path", "specversion"));
+            return Err(
+                Refusal::new("invalid-event", "specversion: CloudEvents 1.0 is expected").with("path", "specversion")
+            );
         }
         for (name, text) in [("id", &event.id), ("source", &event.source)] {
             if text.is_empty() || text.len() > KEY_MAX {
@@ -129,7 +137,8 @@ impl Submission {
         let effective_at = match &event.time {
             None => now,
             Some(text) => text.parse().map_err(|_| {
-                Refusal::new("invalid-event", "time: a time such as 2026-03-31T23:59:00+07:00 is expected").with("path", "time")
+                Refusal::new("invalid-event", "time: a time such as 2026-03-31T23:59:00+07:00 is expected")
+                    .with("path", "time")
             })?,
         };
         let subject = match event.subject.as_deref() {
@@ -142,7 +151,12 @@ impl Submission {
         let canonical = canonical(data)?;
         let time = event.time.as_ref().map_or_else(String::new, |_| effective_at.micros().to_string());
         let subject_text = event.subject.as_deref().unwrap_or_default();
-        let hash = secrets.command_hash(&[event.kind.as_bytes(), subject_text.as_bytes(), time.as_bytes(), canonical.as_bytes()]);
+        let hash = secrets.command_hash(&[
+            event.kind.as_bytes(),
+            subject_text.as_bytes(),
+            time.as_bytes(),
+            canonical.as_bytes(),
+        ]);
         let key = secrets.event_key(program.number, &event.source, &event.id);
         let (personal, identifiers, data) = without_personal(&event.kind, data)?;
         let versions = program.versions();
@@ -230,7 +244,8 @@ fn without_personal<'a>(kind: &str, data: &'a str) -> Result<Personal<'a>, Refus
     if !matches!(kind, "enrol" | "profile") {
         return Ok((BTreeMap::new(), Vec::new(), data.into()));
     }
-    let mut value: Value = serde_json::from_str(data).map_err(|_| Refusal::new("invalid-event", "data: a JSON object is expected"))?;
+    let mut value: Value =
+        serde_json::from_str(data).map_err(|_| Refusal::new("invalid-event", "data: a JSON object is expected"))?;
     let (fields, identifiers) = take_personal(&mut value)
         .map_err(|(path, message)| Refusal::new("invalid-event", format!("{path}: {message}")).with("path", path))?;
     Ok((fields, identifiers, value.to_string().into()))
@@ -238,7 +253,8 @@ fn without_personal<'a>(kind: &str, data: &'a str) -> Result<Personal<'a>, Refus
 
 /// The canonical form of JSON data: keys sorted, no white space, numbers without superfluous zeros.
 fn canonical(data: &str) -> Result<String, Refusal> {
-    let value: Value = serde_json::from_str(data).map_err(|_| Refusal::new("invalid-event", "data: a JSON object is expected").with("path", "data"))?;
+    let value: Value = serde_json::from_str(data)
+        .map_err(|_| Refusal::new("invalid-event", "data: a JSON object is expected").with("path", "data"))?;
     let mut text = String::with_capacity(data.len());
     write_canonical(&value, &mut text);
     Ok(text)

@@ -37,7 +37,11 @@ pub struct Difference {
 const DIFFERENCES_MAX: usize = 1_000;
 
 /// Folds every member of a program. `progress` is told after each.
-pub fn verify(context: &Context, program: &Arc<ProgramHandle>, progress: &mut dyn FnMut(u64)) -> Result<Verification, StoreError> {
+pub fn verify(
+    context: &Context,
+    program: &Arc<ProgramHandle>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Verification, StoreError> {
     let mut found = Verification::default();
     context.database.read(|reader| {
         each_member(reader, program.number, &mut |reader, id, state| {
@@ -66,7 +70,10 @@ fn check_member(id: MemberId, state: &MemberState, events: &[Recorded], differs:
     let mut previous = [0; 32];
     for entry in &entries {
         if entry.chained(&previous) != entry.hash {
-            differs(format!("entry {} does not follow from the one before: it was changed, or one is missing", entry.seq));
+            differs(format!(
+                "entry {} does not follow from the one before: it was changed, or one is missing",
+                entry.seq
+            ));
             break;
         }
         previous = entry.hash;
@@ -141,7 +148,8 @@ fn check_orders(
     }
     for (order_id, progress) in &last {
         let key = own_key(program, &context.secrets.order_key(program, order_id));
-        let rows = reader.query("SELECT progress FROM order_key WHERE bucket = $1 AND program = $2 AND key = $3", &key)?;
+        let rows =
+            reader.query("SELECT progress FROM order_key WHERE bucket = $1 AND program = $2 AND key = $3", &key)?;
         let stored = rows.first().map_or(Ok(None), |row| progress_from_text(row[0].opt_text()?))?;
         if stored.as_ref() != Some(*progress) {
             differs(format!("the progress kept with order {order_id} is not that of its last event"));

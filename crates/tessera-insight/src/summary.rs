@@ -54,9 +54,16 @@ pub struct MonthFigures {
 impl Summary {
     /// An empty summary that names every currency and level of the program.
     pub fn new(program: &Program) -> Self {
-        let levels = |ladder: &tessera_core::program::LadderRules| ladder.levels.iter().map(|level| (level.id.clone(), 0)).collect();
+        let levels = |ladder: &tessera_core::program::LadderRules| {
+            ladder.levels.iter().map(|level| (level.id.clone(), 0)).collect()
+        };
         Self {
-            currencies: program.definition.currencies.keys().map(|id| (id.clone(), CurrencyFigures::default())).collect(),
+            currencies: program
+                .definition
+                .currencies
+                .keys()
+                .map(|id| (id.clone(), CurrencyFigures::default()))
+                .collect(),
             tiers: program.ladders.iter().map(|ladder| (ladder.id.clone(), levels(ladder))).collect(),
             decimals: program.money.decimals(),
             ..Self::default()

@@ -44,10 +44,19 @@ pub async fn create_adjustment(
     headers: HeaderMap,
     JsonBody(body): JsonBody<NewAdjustment>,
 ) -> Result<(StatusCode, HeaderMap, Json<Value>), Problem> {
-    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).filter(|key| !key.is_empty() && key.len() <= 255);
-    let key = key.ok_or_else(|| Problem::invalid("the header `Idempotency-Key` is missing: a text of your own, new for each adjustment"))?;
-    let member: Subject = body.member.parse().map_err(|error: tessera_engine::identifier::IdentifierError| Problem::invalid(format!("member: {error}")))?;
-    let currency = body.currency.parse().map_err(|_| Problem::invalid("currency: the name of a currency is expected"))?;
+    let key = headers
+        .get("idempotency-key")
+        .and_then(|key| key.to_str().ok())
+        .filter(|key| !key.is_empty() && key.len() <= 255);
+    let key = key.ok_or_else(|| {
+        Problem::invalid("the header `Idempotency-Key` is missing: a text of your own, new for each adjustment")
+    })?;
+    let member: Subject = body
+        .member
+        .parse()
+        .map_err(|error: tessera_engine::identifier::IdentifierError| Problem::invalid(format!("member: {error}")))?;
+    let currency =
+        body.currency.parse().map_err(|_| Problem::invalid("currency: the name of a currency is expected"))?;
     if body.amount.unsigned_abs() > AMOUNT_MAX.unsigned_abs() {
         return Err(Problem::invalid(format!("amount: at most {AMOUNT_MAX} at a time")));
     }
@@ -55,6 +64,7 @@ pub async fn create_adjustment(
         return Err(Problem::invalid("reason: 1 to 200 bytes are expected; the member sees it"));
     }
     let adjustment = Adjustment { currency, amount: body.amount, reason: body.reason.as_str().into() };
-    let submission = Submission::adjustment(&app.context.secrets, &caller.program, member, adjustment, key, app.context.clock.now());
+    let submission =
+        Submission::adjustment(&app.context.secrets, &caller.program, member, adjustment, key, app.context.clock.now());
     render(app.submit(submission).await?, false)
 }

@@ -28,13 +28,18 @@ pub async fn show_document(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let context = app.context.clone();
-    let (version, text) = app.blocking(move || Ok(programs::document_text(&context.database, &caller.program, which.version)?)).await?;
+    let (version, text) =
+        app.blocking(move || Ok(programs::document_text(&context.database, &caller.program, which.version)?)).await?;
     let tag = HeaderValue::from_str(&format!("\"{version}\"")).map_err(|_| Problem::broken())?;
-    let yaml = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("yaml"));
+    let yaml = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("yaml"));
     let mut response = if yaml {
         ([(header::CONTENT_TYPE, "application/yaml")], text).into_response()
     } else {
-        let document = program::read_document(&text).map_err(|findings| Problem::from(ProgramError::Invalid(findings)))?;
+        let document =
+            program::read_document(&text).map_err(|findings| Problem::from(ProgramError::Invalid(findings)))?;
         Json(document.tree.to_json()).into_response()
     };
     response.headers_mut().insert(header::ETAG, tag);
@@ -86,7 +91,11 @@ pub async fn replace_document(
     request_body(content = Object, description = "The whole document"),
     responses((status = 200, description = "The differences and the warnings", body = Object),
         (status = 422, body = Problem, content_type = "application/problem+json")))]
-pub async fn plan_document(State(app): State<AppState>, caller: Caller<ReadDocument>, Body(body): Body) -> Result<Json<Value>, Problem> {
+pub async fn plan_document(
+    State(app): State<AppState>,
+    caller: Caller<ReadDocument>,
+    Body(body): Body,
+) -> Result<Json<Value>, Problem> {
     let text = String::from_utf8(body.to_vec()).map_err(|_| Problem::invalid("the document is not UTF-8"))?;
     let context = app.context.clone();
     let (document, plan) = app.blocking(move || Ok(programs::plan(&context.database, &text)?)).await?;

@@ -77,13 +77,20 @@ pub async fn create_event(
         other => Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported-media-type",
-            format!("`{other}` is not read here: send application/cloudevents+json, application/cloudevents-batch+json or application/x-ndjson"),
+            format!(
+                "`{other}` is not read here: send application/cloudevents+json, application/cloudevents-batch+json or application/x-ndjson"
+            ),
         )),
     }
 }
 
 /// Reads one event. An array where one event is expected is told how batches are sent.
-fn submission(app: &AppState, program: &Arc<ProgramHandle>, bytes: &[u8], options: Options) -> Result<Submission, Problem> {
+fn submission(
+    app: &AppState,
+    program: &Arc<ProgramHandle>,
+    bytes: &[u8],
+    options: Options,
+) -> Result<Submission, Problem> {
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
         let detail = "a list of events is sent with `Content-Type: application/cloudevents-batch+json`";
         return Err(Problem::new(StatusCode::BAD_REQUEST, "invalid-json", detail));
@@ -92,7 +99,12 @@ fn submission(app: &AppState, program: &Arc<ProgramHandle>, bytes: &[u8], option
     one(app, program, &event, options)
 }
 
-fn one(app: &AppState, program: &Arc<ProgramHandle>, event: &CloudEvent<'_>, options: Options) -> Result<Submission, Problem> {
+fn one(
+    app: &AppState,
+    program: &Arc<ProgramHandle>,
+    event: &CloudEvent<'_>,
+    options: Options,
+) -> Result<Submission, Problem> {
     let mut submission = Submission::from_event(&app.context.secrets, program, event, app.context.clock.now())?;
     submission.explain = options.explain;
     Ok(submission)
@@ -125,14 +137,21 @@ fn rendered(answer: Result<Answer, Problem>, explain: bool) -> Value {
     }
 }
 
-async fn batch(app: &AppState, program: &Arc<ProgramHandle>, bytes: &[u8], options: Options) -> Result<Json<Value>, Problem> {
+async fn batch(
+    app: &AppState,
+    program: &Arc<ProgramHandle>,
+    bytes: &[u8],
+    options: Options,
+) -> Result<Json<Value>, Problem> {
     let events: Vec<&RawValue> = parse(bytes)?;
     if events.len() > BATCH_MAX {
         let detail = format!("a batch has at most {BATCH_MAX} events; send more as application/x-ndjson");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "batch-too-large", detail).with("most", BATCH_MAX));
     }
-    let waiting: Vec<Result<oneshot::Receiver<Answer>, Problem>> =
-        events.iter().map(|event| submission(app, program, event.get().as_bytes(), options).and_then(|event| send(app, event))).collect();
+    let waiting: Vec<Result<oneshot::Receiver<Answer>, Problem>> = events
+        .iter()
+        .map(|event| submission(app, program, event.get().as_bytes(), options).and_then(|event| send(app, event)))
+        .collect();
     let mut outcomes = Vec::with_capacity(waiting.len());
     for answer in waiting {
         let answer = match answer {
@@ -205,7 +224,13 @@ async fn read_lines(
     line_in(app, program, &held, ahead, options).await
 }
 
-async fn line_in(app: &AppState, program: &Arc<ProgramHandle>, line: &[u8], ahead: &mpsc::Sender<Waiting>, options: Options) -> Result<(), Problem> {
+async fn line_in(
+    app: &AppState,
+    program: &Arc<ProgramHandle>,
+    line: &[u8],
+    ahead: &mpsc::Sender<Waiting>,
+    options: Options,
+) -> Result<(), Problem> {
     if line.iter().all(u8::is_ascii_whitespace) {
         return Ok(());
     }

@@ -17,7 +17,9 @@ pub async fn show_readiness(State(app): State<AppState>) -> Result<&'static str,
         return Err(Problem::overloaded());
     }
     let context = app.context.clone();
-    app.blocking(move || context.programs.list(&context.database).map_err(Problem::from)).await.map_err(|_| Problem::unavailable())?;
+    app.blocking(move || context.programs.list(&context.database).map_err(Problem::from))
+        .await
+        .map_err(|_| Problem::unavailable())?;
     Ok("ready\n")
 }
 

@@ -108,7 +108,9 @@ fn event(
     body: &MemberFields,
 ) -> Result<Submission, Problem> {
     let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
-    let key = key.ok_or_else(|| Problem::invalid("the header `Idempotency-Key` is missing: a text of your own, new for each request"))?;
+    let key = key.ok_or_else(|| {
+        Problem::invalid("the header `Idempotency-Key` is missing: a text of your own, new for each request")
+    })?;
     let data = serde_json::to_string(body).map_err(|_| Problem::broken())?;
     let data: Box<RawValue> = RawValue::from_string(data).map_err(|_| Problem::broken())?;
     let event = CloudEvent {
@@ -268,8 +270,13 @@ pub async fn list_entitlements(
 ) -> Result<Json<Value>, Problem> {
     let member = view(&app, caller, &member).await?;
     let by_tier = member.tiers.iter().flat_map(|tier| {
-        tier.benefits.iter().map(move |benefit| json!({ "benefit": benefit, "by": "tier", "level": tier.level, "until": tier.holds_until }))
+        tier.benefits.iter().map(
+            move |benefit| json!({ "benefit": benefit, "by": "tier", "level": tier.level, "until": tier.holds_until }),
+        )
     });
-    let granted = member.grants.iter().map(|(benefit, last_day)| json!({ "benefit": benefit, "by": "grant", "last_day": last_day }));
+    let granted = member
+        .grants
+        .iter()
+        .map(|(benefit, last_day)| json!({ "benefit": benefit, "by": "grant", "last_day": last_day }));
     Ok(Json(json!({ "items": by_tier.chain(granted).collect::<Vec<Value>>(), "next": null })))
 }

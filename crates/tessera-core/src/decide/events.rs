@@ -267,6 +267,7 @@ impl Working<'_> {
         self.post(EntryKind::Adjustment, Account::Adjusted, Account::Debt, posting);
         let (last_day, expires_at) = super::expiry::last_day(&self.program, &definition.expires, self.day()).unzip();
         let lot = crate::ledger::LotRef { last_day, funder: None, order: None };
+        let rest = rest.min(self.room(currency));
         let posting = Posting { currency, amount: rest, lot: Some(lot), expires_at, campaign: None };
         self.post(EntryKind::Adjustment, Account::Adjusted, Account::Active, posting);
         self.date_idle(currency, &definition.expires);

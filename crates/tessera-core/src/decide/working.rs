@@ -248,7 +248,7 @@ impl<'a> Working<'a> {
         }
         let base = evaluation.base_totals();
         for (currency, all) in evaluation.totals() {
-            if counts_at_once(&self.program, &currency) {
+            if counts_at_once(&self.program, &currency) || !self.waits_here(&currency) {
                 self.measure_points(&currency, base.get(&currency).copied().unwrap_or(0), all, day);
             }
             self.moved(&currency);
@@ -272,10 +272,10 @@ impl<'a> Working<'a> {
         let base = evaluation.base_totals();
         let program = self.program.clone();
         for (currency, all) in evaluation.totals() {
-            let Some(definition) = program.currency(currency.as_str()).filter(|definition| definition.pending.waits()) else { continue };
-            if all > 0 {
+            let Some(pending) = program.currency(currency.as_str()).map(|definition| &definition.pending) else { continue };
+            // What no order earned has no order whose event could release it.
+            if all > 0 && (!pending.period.is_zero() || (pending.until.is_some() && order_id.is_some())) {
                 let event = self.state.events;
-                let pending = &definition.pending;
                 let counts = if pending.counts_to_tiers { 0 } else { base.get(&currency).copied().unwrap_or(0) };
                 // What an event causes may add to what the event itself gave.
                 let known = self.state.purse(currency.as_str()).and_then(|purse| purse.waits.iter().find(|wait| wait.event == event));
@@ -292,6 +292,18 @@ impl<'a> Working<'a> {
                 });
             }
         }
+    }
+
+    /// How much more a member can hold, so that no lot is larger than what one entry may move.
+    pub fn room(&self, currency: &Id) -> Points {
+        let purse = self.state.purse(currency.as_str());
+        purse.map_or(Points::MAX, |purse| Points::MAX.less(purse.active()).less(purse.pending()))
+    }
+
+    /// Whether what the open event earns in a currency waits.
+    fn waits_here(&self, currency: &Id) -> bool {
+        let event = self.state.events;
+        self.state.purse(currency.as_str()).is_some_and(|purse| purse.waits.iter().any(|wait| wait.event == event))
     }
 
     /// When points earned on a day become spendable by themselves.
@@ -342,7 +354,8 @@ impl<'a> Working<'a> {
             }
             return;
         }
-        if definition.pending.waits() {
+        let amount = amount.min(self.room(currency));
+        if definition.pending.waits() && self.waits_here(currency) {
             let from_earn = definition.pending.expiry_counts_from == crate::program::CountsFrom::Earn;
             let (last_day, expires_at) = if from_earn { (last_day, expires_at) } else { (None, None) };
             let lot = LotRef { last_day, funder, order: Some(self.state.events) };

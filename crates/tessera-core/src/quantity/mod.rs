@@ -2,10 +2,12 @@
 
 mod amount;
 mod apportion;
+mod pay;
 mod points;
 mod rounding;
 
 pub use amount::{Amount, AmountError, Currency};
 pub use apportion::apportion;
+pub use pay::{PointPayment, PointTender, TenderRounding, pay_with_points};
 pub use points::{Points, PointsOutOfRange};
 pub use rounding::Rounding;

@@ -54,8 +54,9 @@ impl Points {
 
 impl TryFrom<i64> for Points {
     type Error = PointsOutOfRange;
+    /// As stored: a sum over a membership may be above [`Points::MAX`], which bounds what moves at once.
     fn try_from(value: i64) -> Result<Self, PointsOutOfRange> {
-        Self::new(value)
+        (value >= 0).then_some(Self(value)).ok_or(PointsOutOfRange { value })
     }
 }
 

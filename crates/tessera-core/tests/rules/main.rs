@@ -2,4 +2,8 @@
 
 mod common;
 mod corrections;
+mod lots;
+mod money;
+mod pending;
 mod returns;
+mod tiers;

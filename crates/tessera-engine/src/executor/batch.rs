@@ -27,7 +27,9 @@ enum Step {
 enum Whom {
     Known(MemberId),
     /// Nobody yet: the command makes a member, or the shadow of a guest's order.
-    New { guest: bool },
+    New {
+        guest: bool,
+    },
     /// Waits until somebody joins with this identifier.
     Later([u8; 16]),
 }
@@ -40,11 +42,19 @@ impl Worker {
         let mut writes = Writes::default();
         let mut answers = Vec::with_capacity(batch.len());
         let context = self.context.clone();
-        let mut one = One { context: &context, entropy: &mut self.entropy, tx: &mut tx, loaded: &mut loaded, writes: &mut writes };
+        let mut one = One {
+            context: &context,
+            entropy: &mut self.entropy,
+            tx: &mut tx,
+            loaded: &mut loaded,
+            writes: &mut writes,
+        };
         for command in batch {
             match one.decide(command)? {
                 Step::Answer(answer) => answers.push(answer),
-                Step::Cut if answers.is_empty() => return Err(StoreError::Database("a batch of one cannot be cut".to_owned())),
+                Step::Cut if answers.is_empty() => {
+                    return Err(StoreError::Database("a batch of one cannot be cut".to_owned()));
+                }
                 Step::Cut => break,
             }
         }
@@ -96,7 +106,11 @@ impl One<'_> {
             self.writes.park(self.loaded, command, topic);
             return Ok(Step::Answer(parked(command)));
         }
-        let core = Command { effective_at: command.effective_at, recorded_at: command.recorded_at, what: command.what.clone() };
+        let core = Command {
+            effective_at: command.effective_at,
+            recorded_at: command.recorded_at,
+            what: command.what.clone(),
+        };
         let Some((orders, history)) = self.read_more(command, &core, &whom)? else { return Ok(Step::Cut) };
         if let Err(refusal) = self.claims(command, &whom) {
             return Ok(Step::Answer(self.refuse(command, refusal)));
@@ -160,7 +174,10 @@ impl One<'_> {
     fn whom(&self, command: &Submission) -> Result<Whom, Refusal> {
         let program = command.program.number;
         let unknown = || {
-            Refusal::new("unknown-member", "no member is known under this subject; enrol them first, or let the document say `unknown_member: enrol`")
+            Refusal::new(
+                "unknown-member",
+                "no member is known under this subject; enrol them first, or let the document say `unknown_member: enrol`",
+            )
         };
         match &command.subject {
             Subject::Member(id) => match self.loaded.members.get(&(program, *id)) {
@@ -190,7 +207,11 @@ impl One<'_> {
             let key = self.context.secrets.order_key(program, order);
             return match self.loaded.orders.get(&(program, key)) {
                 Some(known) => Ok(Whom::Known(known.member)),
-                None => Err(Refusal::new("unknown-order", format!("there is no order {order}, and the event names no member that it could wait with")).with("order_id", order)),
+                None => Err(Refusal::new(
+                    "unknown-order",
+                    format!("there is no order {order}, and the event names no member that it could wait with"),
+                )
+                .with("order_id", order)),
             };
         }
         match &command.what {
@@ -202,13 +223,21 @@ impl One<'_> {
                 });
                 Ok(taken.map_or(Whom::New { guest: false }, |member| Whom::Known(*member)))
             }
-            _ => Err(Refusal::new("needs-member", "this event needs a `subject`: a member's id, or kind:value such as phone:+84901234567")),
+            _ => Err(Refusal::new(
+                "needs-member",
+                "this event needs a `subject`: a member's id, or kind:value such as phone:+84901234567",
+            )),
         }
     }
 
     /// Reads what this command needs beyond the batch's one read; `None` when that is not written yet.
     #[expect(clippy::type_complexity, reason = "orders and history, each as the core takes them")]
-    fn read_more(&mut self, command: &Submission, core: &Command, whom: &Whom) -> Result<Option<(Vec<OrderRecord>, Option<Vec<Recorded>>)>, StoreError> {
+    fn read_more(
+        &mut self,
+        command: &Submission,
+        core: &Command,
+        whom: &Whom,
+    ) -> Result<Option<(Vec<OrderRecord>, Option<Vec<Recorded>>)>, StoreError> {
         let program = command.program.number;
         let versions = command.program.versions();
         let known = match whom {
@@ -237,7 +266,9 @@ impl One<'_> {
         let mut history = None;
         if let Whom::Known(member) = whom {
             if let Some(since) = needs.purchases_since {
-                for (record, key, known) in load::purchases_since(self.tx, self.context, program, &versions, *member, since)? {
+                for (record, key, known) in
+                    load::purchases_since(self.tx, self.context, program, &versions, *member, since)?
+                {
                     self.loaded.orders.insert(key, known);
                     orders.push(record);
                 }
@@ -332,7 +363,8 @@ impl One<'_> {
         let rows = self.tx.fetch_by_keys(&tables::MEMBER_PROFILE, &[member_key(program, member)])?;
         let Some(row) = rows.first() else { return Ok(Profile::default()) };
         let sealed = SealedProfile { wrapped_key: row[3].bytes()?.to_vec(), data: row[4].bytes()?.to_vec() };
-        Profile::open(&sealed, &self.context.secrets).map_err(|error| StoreError::corrupt("member_profile", "data", error.to_string()))
+        Profile::open(&sealed, &self.context.secrets)
+            .map_err(|error| StoreError::corrupt("member_profile", "data", error.to_string()))
     }
 }
 

@@ -14,8 +14,8 @@ use super::Context;
 use crate::identifier::Subject;
 use crate::programs::{member_id, refresh};
 use crate::record::{
-    ENTRY_COLUMNS, EVENT_COLUMNS, StoredEvent, entry_from_row, event_from_row, member_key, number, order_record, own_key,
-    Rows, progress_from_text, state_from_bytes, unsigned,
+    ENTRY_COLUMNS, EVENT_COLUMNS, Rows, StoredEvent, entry_from_row, event_from_row, member_key, number, order_record,
+    own_key, progress_from_text, state_from_bytes, unsigned,
 };
 use crate::submission::Submission;
 
@@ -91,7 +91,12 @@ impl Loaded {
         Ok(())
     }
 
-    fn read_identifiers(&mut self, tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<(), StoreError> {
+    fn read_identifiers(
+        &mut self,
+        tx: &mut dyn Rows,
+        context: &Context,
+        batch: &[Submission],
+    ) -> Result<(), StoreError> {
         let mut keys = Vec::new();
         for command in batch {
             let program = command.program.number;
@@ -163,7 +168,8 @@ impl Loaded {
 /// Every order a command makes or names.
 pub(super) fn order_names(command: &Submission) -> Vec<CompactString> {
     let what = &command.what;
-    let mut names: Vec<CompactString> = what.makes_order().into_iter().chain(what.names_order()).map(CompactString::from).collect();
+    let mut names: Vec<CompactString> =
+        what.makes_order().into_iter().chain(what.names_order()).map(CompactString::from).collect();
     if let tessera_core::event::What::Declared { data, .. } = what {
         names.extend(data.iter().filter_map(|(name, value)| match value {
             tessera_core::event::FieldValue::Text(text) if name == "order_id" => Some(text.clone()),
@@ -183,7 +189,13 @@ fn key_of(row: &Row) -> Result<Key, StoreError> {
 }
 
 /// Events of one member with their entries, by sequence numbers `from..=until`.
-pub(crate) fn events_between(tx: &mut dyn Rows, program: i64, member: MemberId, from: u64, until: u64) -> Result<Vec<StoredEvent>, StoreError> {
+pub(crate) fn events_between(
+    tx: &mut dyn Rows,
+    program: i64,
+    member: MemberId,
+    from: u64,
+    until: u64,
+) -> Result<Vec<StoredEvent>, StoreError> {
     let mut params = member_key(program, member);
     params.extend([number(from).into(), number(until).into()]);
     let sql = format!(
@@ -196,7 +208,8 @@ pub(crate) fn events_between(tx: &mut dyn Rows, program: i64, member: MemberId, 
 pub(super) fn history(tx: &mut dyn Rows, program: i64, member: MemberId) -> Result<Vec<Recorded>, StoreError> {
     let events = events_between(tx, program, member, 0, u64::MAX)?;
     let mut events: Vec<Recorded> = events.into_iter().map(|event| event.recorded).collect();
-    let sql = format!("SELECT {ENTRY_COLUMNS} FROM entry WHERE bucket = $1 AND program = $2 AND member = $3 ORDER BY seq");
+    let sql =
+        format!("SELECT {ENTRY_COLUMNS} FROM entry WHERE bucket = $1 AND program = $2 AND member = $3 ORDER BY seq");
     for row in tx.query(&sql, &member_key(program, member))? {
         let entry = entry_from_row(&row)?;
         if let Ok(place) = events.binary_search_by_key(&entry.event, |event| event.seq) {
@@ -207,7 +220,12 @@ pub(super) fn history(tx: &mut dyn Rows, program: i64, member: MemberId) -> Resu
 }
 
 /// An order with the events that it rests on.
-pub(super) fn order(tx: &mut dyn Rows, program: i64, versions: &Versions, known: &KnownOrder) -> Result<OrderRecord, StoreError> {
+pub(super) fn order(
+    tx: &mut dyn Rows,
+    program: i64,
+    versions: &Versions,
+    known: &KnownOrder,
+) -> Result<OrderRecord, StoreError> {
     let content = known.progress.as_ref().map_or(known.seq, |progress| progress.content);
     let made_by = one_event(tx, program, known.member, known.seq)?;
     if content == known.seq {
@@ -240,7 +258,8 @@ pub(super) fn purchases_since(
         "SELECT {EVENT_COLUMNS} FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND effective_at >= $4 \
          AND type IN ('purchase', 'exchange') AND status = 1 ORDER BY effective_at DESC, seq DESC LIMIT {CANDIDATES_MAX}"
     );
-    let events: Vec<StoredEvent> = tx.query(&sql, &params)?.iter().map(|row| event_from_row(row)).collect::<Result<_, _>>()?;
+    let events: Vec<StoredEvent> =
+        tx.query(&sql, &params)?.iter().map(|row| event_from_row(row)).collect::<Result<_, _>>()?;
     let mut records = Vec::with_capacity(events.len());
     for event in events {
         let order_id = event.order(versions)?.order_id;
@@ -250,7 +269,11 @@ pub(super) fn purchases_since(
         let progress = progress_from_text(row[6].opt_text()?)?;
         let known = KnownOrder { member, seq: event.recorded.seq, version: row[5].int()?, progress: progress.clone() };
         let content_seq = progress.as_ref().map_or(event.recorded.seq, |progress| progress.content);
-        let content = if content_seq == event.recorded.seq { event.clone() } else { one_event(tx, program, member, content_seq)? };
+        let content = if content_seq == event.recorded.seq {
+            event.clone()
+        } else {
+            one_event(tx, program, member, content_seq)?
+        };
         records.push((order_record(versions, member, &event, &content, progress)?, key_of(row)?, known));
     }
     Ok(records)

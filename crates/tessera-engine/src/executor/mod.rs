@@ -147,7 +147,8 @@ impl Worker {
 
     /// Works a batch until every command has its answer.
     fn work(&mut self, batch: Vec<(Submission, Reply)>) {
-        let (mut commands, mut replies): (Vec<Submission>, std::collections::VecDeque<Reply>) = batch.into_iter().unzip();
+        let (mut commands, mut replies): (Vec<Submission>, std::collections::VecDeque<Reply>) =
+            batch.into_iter().unzip();
         let mut attempts = 0;
         while !commands.is_empty() {
             let together = attempts < ATTEMPTS_TOGETHER;
@@ -160,7 +161,8 @@ impl Worker {
                 }
                 Ok(Err(error)) => {
                     attempts += 1;
-                    let retry = matches!(error, StoreError::Conflict { .. } | StoreError::PoolExhausted { .. }) || error.is_transient();
+                    let retry = matches!(error, StoreError::Conflict { .. } | StoreError::PoolExhausted { .. })
+                        || error.is_transient();
                     if retry && attempts < ATTEMPTS_ALONE {
                         continue;
                     }

@@ -8,8 +8,8 @@ use tessera_core::id::{Bucket, MemberId};
 use tessera_core::time::Instant;
 use tessera_store::{Row, StoreError, Tx, Value, tables};
 
-use super::load::{KnownOrder, Loaded, pool_key};
 use super::Context;
+use super::load::{KnownOrder, Loaded, pool_key};
 use crate::profile::SealedProfile;
 use crate::record::{Envelope, entry_row, event_row, member_key, member_row, own_key};
 use crate::submission::{Refusal, Submission};
@@ -110,7 +110,11 @@ impl Writes {
     }
 
     fn key(&mut self, loaded: &mut Loaded, key: (i64, [u8; 16]), row: Row) {
-        if loaded.keys.contains_key(&key) { self.kept_keys.push(row) } else { self.keys.push(row) }
+        if loaded.keys.contains_key(&key) {
+            self.kept_keys.push(row)
+        } else {
+            self.keys.push(row)
+        }
         loaded.fresh_keys.insert(key);
     }
 
@@ -192,7 +196,8 @@ impl Writes {
                 &[program.into(), topic.as_slice().into(), now.micros().into()],
             )?;
         }
-        let pools: Vec<(Row, i64, i64)> = self.pools.into_iter().map(|((program, pool), (by, most))| (pool_key(program, &pool), by, most)).collect();
+        let pools: Vec<(Row, i64, i64)> =
+            self.pools.into_iter().map(|((program, pool), (by, most))| (pool_key(program, &pool), by, most)).collect();
         tx.take_from_pools(&pools)
     }
 }

@@ -14,7 +14,10 @@ use tessera_store::{Reader, StoreError, Value};
 use crate::executor::Context;
 use crate::identifier::{Identifier, Subject};
 use crate::programs::{ProgramHandle, member_id};
-use crate::record::{ENTRY_COLUMNS, EVENT_COLUMNS, StoredEvent, entry_from_row, event_from_row, member_key, number, own_key, state_from_bytes};
+use crate::record::{
+    ENTRY_COLUMNS, EVENT_COLUMNS, StoredEvent, entry_from_row, event_from_row, member_key, number, own_key,
+    state_from_bytes,
+};
 use crate::report::profile_of;
 
 /// A member as everybody who may ask sees them.
@@ -115,7 +118,11 @@ impl PageRequest {
 }
 
 /// The member a caller names; `None` where there is none.
-pub fn find_member(context: &Context, program: &ProgramHandle, subject: &Subject) -> Result<Option<MemberId>, StoreError> {
+pub fn find_member(
+    context: &Context,
+    program: &ProgramHandle,
+    subject: &Subject,
+) -> Result<Option<MemberId>, StoreError> {
     match subject {
         Subject::Member(id) => Ok(Some(*id)),
         Subject::Identifier(identifier) => by_identifier(context, program, identifier),
@@ -123,14 +130,23 @@ pub fn find_member(context: &Context, program: &ProgramHandle, subject: &Subject
     }
 }
 
-fn by_identifier(context: &Context, program: &ProgramHandle, identifier: &Identifier) -> Result<Option<MemberId>, StoreError> {
+fn by_identifier(
+    context: &Context,
+    program: &ProgramHandle,
+    identifier: &Identifier,
+) -> Result<Option<MemberId>, StoreError> {
     let key = context.secrets.identifier_key(program.number, &identifier.to_text());
     let sql = "SELECT member FROM member_identifier WHERE bucket = $1 AND program = $2 AND key = $3";
     let rows = context.database.read(|reader| reader.query(sql, &own_key(program.number, &key)))?;
     rows.first().map(|row| member_id(row[0].bytes()?)).transpose()
 }
 
-fn settled(context: &Context, reader: &mut Reader<'_>, program: &ProgramHandle, id: MemberId) -> Result<Option<MemberState>, StoreError> {
+fn settled(
+    context: &Context,
+    reader: &mut Reader<'_>,
+    program: &ProgramHandle,
+    id: MemberId,
+) -> Result<Option<MemberState>, StoreError> {
     let sql = "SELECT state FROM member WHERE bucket = $1 AND program = $2 AND member = $3";
     let rows = reader.query(sql, &member_key(program.number, id))?;
     let Some(row) = rows.first() else { return Ok(None) };
@@ -150,7 +166,13 @@ pub fn member(context: &Context, program: &ProgramHandle, id: MemberId) -> Resul
     })
 }
 
-fn view(context: &Context, reader: &mut Reader<'_>, program: &ProgramHandle, rules: &Program, state: &MemberState) -> Result<MemberView, StoreError> {
+fn view(
+    context: &Context,
+    reader: &mut Reader<'_>,
+    program: &ProgramHandle,
+    rules: &Program,
+    state: &MemberState,
+) -> Result<MemberView, StoreError> {
     let profile = profile_of(context, reader, program.number, state.id)?;
     let now = context.clock.now();
     Ok(MemberView {
@@ -205,23 +227,30 @@ pub fn lots(context: &Context, program: &ProgramHandle, id: MemberId) -> Result<
                 matures_at: None,
                 funder: lot.funder.clone(),
             }));
-            views.extend(purse.waits.iter().flat_map(|wait| wait.lots.iter().map(move |lot| (wait, lot))).map(|(wait, lot)| LotView {
-                currency: purse.currency.clone(),
-                amount: lot.remaining.get(),
-                state: "pending",
-                last_day: lot.last_day,
-                expires_at: lot.expires_at,
-                earned_at: Some(lot.earned_at),
-                matures_at: wait.matures_at,
-                funder: lot.funder.clone(),
-            }));
+            views.extend(purse.waits.iter().flat_map(|wait| wait.lots.iter().map(move |lot| (wait, lot))).map(
+                |(wait, lot)| LotView {
+                    currency: purse.currency.clone(),
+                    amount: lot.remaining.get(),
+                    state: "pending",
+                    last_day: lot.last_day,
+                    expires_at: lot.expires_at,
+                    earned_at: Some(lot.earned_at),
+                    matures_at: wait.matures_at,
+                    funder: lot.funder.clone(),
+                },
+            ));
         }
         Ok(Some(views))
     })
 }
 
 /// A member's ledger, newest first.
-pub fn entries(context: &Context, program: &ProgramHandle, id: MemberId, page: &PageRequest) -> Result<Page<EntryView>, StoreError> {
+pub fn entries(
+    context: &Context,
+    program: &ProgramHandle,
+    id: MemberId,
+    page: &PageRequest,
+) -> Result<Page<EntryView>, StoreError> {
     let rows = page_of(context, program, id, page, ENTRY_COLUMNS, "entry")?;
     let view = |row: &Vec<Value>| {
         let entry = entry_from_row(row)?;
@@ -244,18 +273,29 @@ pub fn entries(context: &Context, program: &ProgramHandle, id: MemberId, page: &
 }
 
 /// What happened to a member, newest first.
-pub fn events(context: &Context, program: &ProgramHandle, id: MemberId, page: &PageRequest) -> Result<Page<EventView>, StoreError> {
+pub fn events(
+    context: &Context,
+    program: &ProgramHandle,
+    id: MemberId,
+    page: &PageRequest,
+) -> Result<Page<EventView>, StoreError> {
     let rows = page_of(context, program, id, page, EVENT_COLUMNS, "event")?;
-    let items: Vec<StoredEvent> = rows.iter().take(page.limit).map(|row| event_from_row(row)).collect::<Result<_, _>>()?;
+    let items: Vec<StoredEvent> =
+        rows.iter().take(page.limit).map(|row| event_from_row(row)).collect::<Result<_, _>>()?;
     let next = (rows.len() > page.limit).then(|| items.last().map(|last| last.recorded.seq.to_string())).flatten();
     Ok(Page { items: items.iter().map(|event| event_view(id, event)).collect::<Result<_, _>>()?, next })
 }
 
 /// One event; `None` where there is none.
-pub fn event(context: &Context, program: &ProgramHandle, id: EventId) -> Result<Option<(EventView, StoredEvent)>, StoreError> {
+pub fn event(
+    context: &Context,
+    program: &ProgramHandle,
+    id: EventId,
+) -> Result<Option<(EventView, StoredEvent)>, StoreError> {
     let mut params = member_key(program.number, id.member);
     params.push(number(id.seq).into());
-    let sql = format!("SELECT {EVENT_COLUMNS} FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND seq = $4");
+    let sql =
+        format!("SELECT {EVENT_COLUMNS} FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND seq = $4");
     let rows = context.database.read(|reader| reader.query(&sql, &params))?;
     let Some(row) = rows.first() else { return Ok(None) };
     let stored = event_from_row(row)?;
@@ -281,13 +321,19 @@ fn event_view(member: MemberId, event: &StoredEvent) -> Result<EventView, StoreE
 }
 
 /// Vouchers of a member, newest first.
-pub fn vouchers(context: &Context, program: &Arc<ProgramHandle>, id: MemberId, language: &str) -> Result<Vec<VoucherView>, StoreError> {
+pub fn vouchers(
+    context: &Context,
+    program: &Arc<ProgramHandle>,
+    id: MemberId,
+    language: &str,
+) -> Result<Vec<VoucherView>, StoreError> {
     let sql = "SELECT code, voucher, issued_at, expires_at FROM voucher WHERE bucket = $1 AND program = $2 AND member = $3 ORDER BY issued_at DESC, code";
     let rows = context.database.read(|reader| reader.query(sql, &member_key(program.number, id)))?;
     let now = context.clock.now();
     let versions = program.versions();
     let view = |row: &Vec<Value>| {
-        let voucher: Id = row[1].text()?.parse().map_err(|_| StoreError::corrupt("voucher", "voucher", "not a name"))?;
+        let voucher: Id =
+            row[1].text()?.parse().map_err(|_| StoreError::corrupt("voucher", "voucher", "not a name"))?;
         let expires_at = row[3].opt_int()?.map(Instant::from_micros);
         let definition = versions.head().definition.vouchers.get(&voucher);
         Ok(VoucherView {
@@ -302,7 +348,14 @@ pub fn vouchers(context: &Context, program: &Arc<ProgramHandle>, id: MemberId, l
     rows.iter().map(view).collect()
 }
 
-fn page_of(context: &Context, program: &ProgramHandle, id: MemberId, page: &PageRequest, columns: &str, table: &str) -> Result<Vec<Vec<Value>>, StoreError> {
+fn page_of(
+    context: &Context,
+    program: &ProgramHandle,
+    id: MemberId,
+    page: &PageRequest,
+    columns: &str,
+    table: &str,
+) -> Result<Vec<Vec<Value>>, StoreError> {
     let mut params = member_key(program.number, id);
     params.push(number(page.below()).into());
     let sql = format!(
@@ -327,7 +380,9 @@ fn paged<T>(
 pub fn explain(program: &ProgramHandle, event: &StoredEvent) -> Vec<RuleTrace> {
     let versions = program.versions();
     let recorded = &event.recorded;
-    let (Some(basis), Some(rules)) = (&recorded.record.basis, versions.number(recorded.version)) else { return Vec::new() };
+    let (Some(basis), Some(rules)) = (&recorded.record.basis, versions.number(recorded.version)) else {
+        return Vec::new();
+    };
     let data = event.envelope().map(|envelope| envelope.data.get().to_owned()).unwrap_or_default();
     let Ok(what) = tessera_core::event::read_event(&rules.definition, &recorded.kind, &data) else { return Vec::new() };
     decide::explain(rules, &what, basis)

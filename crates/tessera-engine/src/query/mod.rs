@@ -3,6 +3,6 @@
 mod member;
 
 pub use member::{
-    EntryView, EventView, LotView, MemberView, Page, PageRequest, VoucherView, entries, event, events, explain, find_member, lots, member,
-    members, vouchers,
+    EntryView, EventView, LotView, MemberView, Page, PageRequest, VoucherView, entries, event, events, explain,
+    find_member, lots, member, members, vouchers,
 };

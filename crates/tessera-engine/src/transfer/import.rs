@@ -151,7 +151,8 @@ impl Import<'_> {
                 order.push_back(key);
             }
             while let Some(first) = order.front() {
-                let closed = plan.group.is_none() || groups.get(first).is_none_or(|group| group.last_line + self.mapping.event.window < line);
+                let closed = plan.group.is_none()
+                    || groups.get(first).is_none_or(|group| group.last_line + self.mapping.event.window < line);
                 if !closed {
                     break;
                 }
@@ -195,7 +196,8 @@ impl Import<'_> {
         }
         let now = self.engine.context.clock.now();
         let made = plan.event(&group.rows).and_then(|event| {
-            let data: &RawValue = serde_json::from_str(&event.data).map_err(|error| Refusal::new("invalid-event", error.to_string()))?;
+            let data: &RawValue =
+                serde_json::from_str(&event.data).map_err(|error| Refusal::new("invalid-event", error.to_string()))?;
             let event = CloudEvent {
                 specversion: None,
                 id: event.id.as_str().into(),
@@ -216,9 +218,10 @@ impl Import<'_> {
             let fate = match answer {
                 Answer::Done { outcome, .. } => Fate::Done(outcome.status, outcome.member.is_none()),
                 Answer::Refused(refusal) => Fate::Refused(rows, refusal),
-                Answer::Unavailable => {
-                    Fate::Refused(rows, Refusal::new("unavailable", "the database did not take it; import the file again"))
-                }
+                Answer::Unavailable => Fate::Refused(
+                    rows,
+                    Refusal::new("unavailable", "the database did not take it; import the file again"),
+                ),
             };
             // The import may have ended in an error; the event is written all the same.
             let _ = fates.send(fate);
@@ -240,7 +243,6 @@ struct Plan<'a> {
     kinds: HashMap<String, FieldKind>,
 }
 
-
 /// One event as the file tells it.
 struct RawEvent {
     kind: String,
@@ -251,7 +253,8 @@ struct RawEvent {
 }
 
 /// Fields that are amounts on every purchase.
-const AMOUNTS: [&str; 9] = ["total", "tax", "shipping", "tip", "discount", "exchange_rate", "quantity", "unit_price", "amount"];
+const AMOUNTS: [&str; 9] =
+    ["total", "tax", "shipping", "tip", "discount", "exchange_rate", "quantity", "unit_price", "amount"];
 
 impl<'a> Plan<'a> {
     fn new(mapping: &'a Mapping, columns: &'a Columns, program: &ProgramHandle) -> Result<Self, MappingError> {
@@ -326,9 +329,9 @@ impl<'a> Plan<'a> {
         }
         let civil: Option<DateTime> = text.parse().ok();
         let resolved = civil.and_then(|civil| zone.to_ambiguous_timestamp(civil).compatible().ok());
-        resolved.map(|timestamp| Some(Instant::from(timestamp))).ok_or_else(|| {
-            self.bad(row, *place, "a time such as 2026-03-31T23:59:00 is expected")
-        })
+        resolved
+            .map(|timestamp| Some(Instant::from(timestamp)))
+            .ok_or_else(|| self.bad(row, *place, "a time such as 2026-03-31T23:59:00 is expected"))
     }
 
     fn subject_of(&self, row: &Row) -> Result<Option<String>, Refusal> {
@@ -352,13 +355,15 @@ impl<'a> Plan<'a> {
         let first = &rows[0];
         for (name, field) in &self.mapping.data {
             // A return names no order of its own: the number of a credit note is not an order's.
-            let skipped = is_return && !matches!(name.as_str(), "currency" | "total" | "location" | "channel" | "staff");
+            let skipped =
+                is_return && !matches!(name.as_str(), "currency" | "total" | "location" | "channel" | "staff");
             if skipped {
                 continue;
             }
             let value = match field {
                 Field::Sum(SumField { sum }) => {
-                    let total: Amount = rows.iter().map(|row| self.summed(row, sum)).sum::<Result<Amount, Refusal>>()?;
+                    let total: Amount =
+                        rows.iter().map(|row| self.summed(row, sum)).sum::<Result<Amount, Refusal>>()?;
                     Some(if is_return { total.abs() } else { total }.to_string())
                 }
                 field => self.value(first, name, field)?,
@@ -402,7 +407,10 @@ impl<'a> Plan<'a> {
 
     fn amount(&self, row: &Row, column: &str) -> Result<Amount, Refusal> {
         let place = self.columns.place(column).unwrap_or_default();
-        row.values[place].trim().parse().map_err(|error: tessera_core::quantity::AmountError| self.bad(row, place, &error.to_string()))
+        row.values[place]
+            .trim()
+            .parse()
+            .map_err(|error: tessera_core::quantity::AmountError| self.bad(row, place, &error.to_string()))
     }
 
     /// A field as JSON; `None` for an empty one.
@@ -428,7 +436,9 @@ impl<'a> Plan<'a> {
     /// Declared numbers and booleans as they are, everything else as text.
     fn literal(&self, name: &str, text: &str) -> String {
         match self.kinds.get(name) {
-            Some(FieldKind::Integer | FieldKind::Number) if text.trim().parse::<Amount>().is_ok() => text.trim().to_owned(),
+            Some(FieldKind::Integer | FieldKind::Number) if text.trim().parse::<Amount>().is_ok() => {
+                text.trim().to_owned()
+            }
             Some(FieldKind::Boolean) if matches!(text, "true" | "false") => text.to_owned(),
             _ => serde_json::Value::from(text).to_string(),
         }
@@ -519,11 +529,19 @@ enum Rejects {
 
 impl<'a> Ledger<'a> {
     fn new(import: &'a Import<'a>, columns: &Columns) -> Self {
-        Self { import, header: columns.names.clone(), report: Report::default(), reasons: HashMap::new(), rejects: None }
+        Self {
+            import,
+            header: columns.names.clone(),
+            report: Report::default(),
+            reasons: HashMap::new(),
+            rejects: None,
+        }
     }
 
     fn take(&mut self, decided: &Receiver<Fate>, to_the_end: bool) -> Result<(), ImportError> {
-        while let Ok(fate) = if to_the_end { decided.recv().map_err(|_| ()) } else { decided.try_recv().map_err(|_| ()) } {
+        while let Ok(fate) =
+            if to_the_end { decided.recv().map_err(|_| ()) } else { decided.try_recv().map_err(|_| ()) }
+        {
             match fate {
                 Fate::Done(status, guest) => {
                     self.report.guests += u64::from(guest && status != OutcomeStatus::Parked);
@@ -543,7 +561,11 @@ impl<'a> Ledger<'a> {
     fn bad_line(&mut self, bad: &BadLine) -> Result<(), ImportError> {
         self.report.bad_lines += 1;
         self.reason("unreadable line", bad.line, &bad.problem)?;
-        if bad.values.is_empty() { self.reject(std::slice::from_ref(&bad.text), &bad.problem) } else { self.reject(&bad.values, &bad.problem) }
+        if bad.values.is_empty() {
+            self.reject(std::slice::from_ref(&bad.text), &bad.problem)
+        } else {
+            self.reject(&bad.values, &bad.problem)
+        }
     }
 
     fn refused(&mut self, rows: &[Row], refusal: &Refusal) -> Result<(), ImportError> {
@@ -599,8 +621,14 @@ impl<'a> Ledger<'a> {
         match &mut self.rejects {
             Some(Rejects::Csv(writer)) => writer.write_record(values.iter().map(String::as_str).chain([problem]))?,
             Some(Rejects::Ndjson(writer)) => {
-                let fields = self.header.iter().map(String::as_str).chain([REASON]).zip(values.iter().map(String::as_str).chain([problem]));
-                let line: serde_json::Map<String, serde_json::Value> = fields.map(|(name, value)| (name.to_owned(), value.into())).collect();
+                let fields = self
+                    .header
+                    .iter()
+                    .map(String::as_str)
+                    .chain([REASON])
+                    .zip(values.iter().map(String::as_str).chain([problem]));
+                let line: serde_json::Map<String, serde_json::Value> =
+                    fields.map(|(name, value)| (name.to_owned(), value.into())).collect();
                 serde_json::to_writer(&mut *writer, &line)?;
                 writer.write_all(b"\n")?;
             }
@@ -633,11 +661,16 @@ pub fn default_member_mapping(file: &Path) -> Result<Mapping, ImportError> {
     let in_file = |source| ImportError::File { path: file.to_owned(), source };
     let rows = Rows::open(file, super::mapping::Format::Csv, &[]).map_err(in_file)?;
     let known = ["phone", "email", "card", "member", "customer", "household", "identifier"];
-    let first = known.into_iter().find(|name| rows.columns.place(name).is_some()).ok_or_else(|| MappingError::NoColumn {
-        column: "phone".to_owned(),
-        hint: "a list of members has a column phone, email, card, member, customer or household; else give --mapping".to_owned(),
-    })?;
-    let mut text = format!("source = \"members\"\n[event]\ntype = \"enrol\"\nid = \"{first}\"\nsubject = {{ kind = \"{first}\", column = \"{first}\" }}\n");
+    let first =
+        known.into_iter().find(|name| rows.columns.place(name).is_some()).ok_or_else(|| MappingError::NoColumn {
+            column: "phone".to_owned(),
+            hint:
+                "a list of members has a column phone, email, card, member, customer or household; else give --mapping"
+                    .to_owned(),
+        })?;
+    let mut text = format!(
+        "source = \"members\"\n[event]\ntype = \"enrol\"\nid = \"{first}\"\nsubject = {{ kind = \"{first}\", column = \"{first}\" }}\n"
+    );
     if rows.columns.place("joined").is_some() {
         text += "time = { column = \"joined\" }\n";
     }

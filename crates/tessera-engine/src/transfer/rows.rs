@@ -80,12 +80,20 @@ impl Rows {
         let read = Arc::new(AtomicU64::new(0));
         let file = Counted { inner: File::open(path)?, read: read.clone() };
         let gzipped = path.extension().is_some_and(|extension| extension == "gz");
-        let plain: Box<dyn Read + Send> =
-            if gzipped { Box::new(MultiGzDecoder::new(BufReader::with_capacity(64 * 1024, file))) } else { Box::new(file) };
+        let plain: Box<dyn Read + Send> = if gzipped {
+            Box::new(MultiGzDecoder::new(BufReader::with_capacity(64 * 1024, file)))
+        } else {
+            Box::new(file)
+        };
         match format {
             Format::Csv => {
-                let mut reader = csv::ReaderBuilder::new().flexible(true).buffer_capacity(256 * 1024).from_reader(plain);
-                let names = reader.headers().map_err(std::io::Error::other)?.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned());
+                let mut reader =
+                    csv::ReaderBuilder::new().flexible(true).buffer_capacity(256 * 1024).from_reader(plain);
+                let names = reader
+                    .headers()
+                    .map_err(std::io::Error::other)?
+                    .iter()
+                    .map(|name| name.trim_start_matches('\u{feff}').to_owned());
                 let columns = Columns::new(names.collect());
                 Ok(Self { source: Source::Csv(Box::new(reader)), columns, read })
             }
@@ -141,9 +149,12 @@ fn bad_csv(error: csv::Error) -> std::io::Result<BadLine> {
     let line = error.position().map_or(0, csv::Position::line);
     match error.into_kind() {
         csv::ErrorKind::Io(error) => Err(error),
-        csv::ErrorKind::Utf8 { err, .. } => {
-            Ok(BadLine { line, problem: format!("column {}: not UTF-8", err.field() + 1), text: String::new(), values: Vec::new() })
-        }
+        csv::ErrorKind::Utf8 { err, .. } => Ok(BadLine {
+            line,
+            problem: format!("column {}: not UTF-8", err.field() + 1),
+            text: String::new(),
+            values: Vec::new(),
+        }),
         _ => Ok(BadLine { line, problem: "not CSV".to_owned(), text: String::new(), values: Vec::new() }),
     }
 }

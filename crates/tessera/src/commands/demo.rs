@@ -13,7 +13,9 @@ use crate::demo;
 use crate::output::{Failure, Progress, grouped};
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  tessera demo\n\nMakes the coffee chain Copper Cup in Ho Chi Minh City with a year of business in the folder demo-data, and serves it.\nA second start serves what is there.")]
+#[command(
+    after_help = "Example:\n  tessera demo\n\nMakes the coffee chain Copper Cup in Ho Chi Minh City with a year of business in the folder demo-data, and serves it.\nA second start serves what is there."
+)]
 pub struct Arguments {
     /// Where to listen
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
@@ -43,11 +45,17 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure
     if is_new {
         let started = Instant::now();
         let mut progress = Progress::new("events", u64::from(arguments.members) * demo::EVENTS_PER_MEMBER);
-        let made = demo::make(&engine, &program, arguments.members, arguments.seed, &mut |events| progress.at(events, events, started))?;
+        let made = demo::make(&engine, &program, arguments.members, arguments.seed, &mut |events| {
+            progress.at(events, events, started)
+        })?;
         progress.done();
         println!(
             "made {} members with {} purchases, {} returns, {} visits and {} reviews in {:.1} s",
-            grouped(made.members), grouped(made.purchases), grouped(made.returns), grouped(made.visits), grouped(made.reviews),
+            grouped(made.members),
+            grouped(made.purchases),
+            grouped(made.returns),
+            grouped(made.visits),
+            grouped(made.reviews),
             started.elapsed().as_secs_f64()
         );
     }
@@ -60,7 +68,11 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure
         println!("\nCopper Cup is open at http://{address}");
         println!("  API browser  http://{address}/docs");
         println!("  key          {}\n", key.key);
-        println!("Try it:\n\n  curl -s http://{address}/v1/programs/copper-cup/members/{} -H 'Authorization: Bearer {}'\n", demo::FIRST_MEMBER, key.key);
+        println!(
+            "Try it:\n\n  curl -s http://{address}/v1/programs/copper-cup/members/{} -H 'Authorization: Bearer {}'\n",
+            demo::FIRST_MEMBER,
+            key.key
+        );
         println!("Stop with Ctrl-C.");
     })
 }

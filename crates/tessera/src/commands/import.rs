@@ -13,10 +13,14 @@ use crate::output::{self, Failure, REFUSED, grouped, json};
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Import purchases, returns and other events, a line an event or a line an item
-    #[command(after_help = "Example:\n  tessera import events transactions.csv.gz --program grocer --mapping docs/examples/completejourney.toml\n\nLines that are not taken go to a rejects file: correct them there and import that file.\nAn import that was stopped goes on when it is started again: what was taken is not taken twice.")]
+    #[command(
+        after_help = "Example:\n  tessera import events transactions.csv.gz --program grocer --mapping docs/examples/completejourney.toml\n\nLines that are not taken go to a rejects file: correct them there and import that file.\nAn import that was stopped goes on when it is started again: what was taken is not taken twice."
+    )]
     Events(Arguments),
     /// Import members, a line each
-    #[command(after_help = "Example:\n  tessera import members members.csv --program copper-cup\n\nWithout --mapping the columns phone, email, card or customer name the member; name, birthday, language and\njoined are read when they are there.")]
+    #[command(
+        after_help = "Example:\n  tessera import members members.csv --program copper-cup\n\nWithout --mapping the columns phone, email, card or customer name the member; name, birthday, language and\njoined are read when they are there."
+    )]
     Members(Arguments),
 }
 
@@ -44,18 +48,21 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     };
     let mapping = match (&arguments.mapping, members) {
         (Some(file), _) => {
-            let text = std::fs::read_to_string(file).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
             Mapping::parse(&text).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?
         }
         (None, true) => default_member_mapping(&arguments.file)?,
         (None, false) => {
-            return Err(Failure::usage("--mapping is missing: it says which column is what").right("docs/import.md shows how to write one"));
+            return Err(Failure::usage("--mapping is missing: it says which column is what")
+                .right("docs/import.md shows how to write one"));
         }
     };
     let engine = context.engine()?;
     let program = engine.program(&arguments.program)?;
     let rejects = arguments.rejects.clone().unwrap_or_else(|| rejects_file(&context.settings.data, &arguments.file));
-    let import = Import { engine: &engine, program, mapping, file: arguments.file.clone(), rejects, strict: arguments.strict };
+    let import =
+        Import { engine: &engine, program, mapping, file: arguments.file.clone(), rejects, strict: arguments.strict };
     let progress = Arc::new(Progress::default());
     let stop = progress.clone();
     // A second handler is only refused when one is there, which this command made.
@@ -63,7 +70,11 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     let report = watched(&import, &progress)?;
     drop(import);
     engine.close();
-    if context.json { json(&report)? } else { print(&report) }
+    if context.json {
+        json(&report)?
+    } else {
+        print(&report)
+    }
     let clean = report.refused == report.meant && report.bad_lines == 0;
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
 }
@@ -83,7 +94,8 @@ fn watched(import: &Import<'_>, progress: &Arc<Progress>) -> Result<Report, Fail
         let watcher = scope.spawn(move || {
             let started = Instant::now();
             let mut shown = output::Progress::new("events", length);
-            while let Err(crossbeam_channel::RecvTimeoutError::Timeout) = watch.recv_timeout(Duration::from_millis(200)) {
+            while let Err(crossbeam_channel::RecvTimeoutError::Timeout) = watch.recv_timeout(Duration::from_millis(200))
+            {
                 shown.at(watched.bytes.load(Ordering::Relaxed), watched.events.load(Ordering::Relaxed), started);
             }
             shown.done();

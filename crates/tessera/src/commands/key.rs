@@ -9,7 +9,9 @@ use crate::output::{Failure, json, table};
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Make a key; its text is shown this once
-    #[command(after_help = "Example:\n  tessera key create --program copper-cup --name till-1 --scope events:write --scope members:read")]
+    #[command(
+        after_help = "Example:\n  tessera key create --program copper-cup --name till-1 --scope events:write --scope members:read"
+    )]
     Create {
         #[arg(long)]
         program: String,
@@ -75,7 +77,9 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
             let revoked = access::revoke(&engine.context, engine.executor(), handle.number, &id)?;
             engine.close();
             if !revoked {
-                return Err(Failure::refused(format!("`{program}` has no valid key {id}")).right("tessera key list shows them"));
+                return Err(
+                    Failure::refused(format!("`{program}` has no valid key {id}")).right("tessera key list shows them")
+                );
             }
             println!("revoked {id}");
         }

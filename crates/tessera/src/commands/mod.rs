@@ -88,7 +88,9 @@ impl Context {
     pub fn reader(&self) -> Result<std::sync::Arc<tessera_engine::executor::Context>, Failure> {
         if !self.is_there() {
             let wrong = format!("there is no installation in {}", self.settings.data.display());
-            return Err(Failure::refused(wrong).right("name its folder with --data, or make one: tessera program apply FILE"));
+            return Err(
+                Failure::refused(wrong).right("name its folder with --data, or make one: tessera program apply FILE")
+            );
         }
         Engine::open_to_read(&self.settings.location()).map_err(Failure::refused)
     }

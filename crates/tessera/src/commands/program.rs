@@ -146,7 +146,9 @@ fn plan(context: &Context, file: &PathBuf) -> Result<ExitCode, Failure> {
         (document, programs::Plan { base: 0, differences: Vec::new(), findings })
     };
     if context.json {
-        json(&serde_json::json!({ "program": document.definition.program, "base": plan.base, "differences": plan.differences, "findings": plan.findings }))?;
+        json(
+            &serde_json::json!({ "program": document.definition.program, "base": plan.base, "differences": plan.differences, "findings": plan.findings }),
+        )?;
         return Ok(ExitCode::SUCCESS);
     }
     print_findings(&file.display().to_string(), &plan.findings);

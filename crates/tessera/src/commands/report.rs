@@ -10,10 +10,14 @@ use crate::output::{Failure, grouped, json, table};
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Members, sales, points, tiers and months
-    #[command(after_help = "Example:\n  tessera report summary --program grocer --at 2017-10-01T00:00:00-04:00 --json\n\nWhat each figure means: docs/glossary.md")]
+    #[command(
+        after_help = "Example:\n  tessera report summary --program grocer --at 2017-10-01T00:00:00-04:00 --json\n\nWhat each figure means: docs/glossary.md"
+    )]
     Summary(Arguments),
     /// A line a member, as CSV
-    #[command(after_help = "Example:\n  tessera report members --program grocer --at 2017-10-01T00:00:00-04:00 --csv > members.csv")]
+    #[command(
+        after_help = "Example:\n  tessera report members --program grocer --at 2017-10-01T00:00:00-04:00 --csv > members.csv"
+    )]
     Members {
         #[command(flatten)]
         arguments: Arguments,
@@ -63,7 +67,15 @@ fn print(money: &str, at: Instant, summary: &report::Summary) {
     println!("{:<12}{:>16} {money}\n", "spend", summary.spend);
     let header = ["currency", "issued", "taken back", "redeemed", "expired", "outstanding", "pending", "debt"];
     let rows = summary.currencies.iter().map(|(currency, figures)| {
-        let figures = [figures.issued, figures.taken_back, figures.redeemed, figures.expired, figures.outstanding, figures.pending, figures.debt];
+        let figures = [
+            figures.issued,
+            figures.taken_back,
+            figures.redeemed,
+            figures.expired,
+            figures.outstanding,
+            figures.pending,
+            figures.debt,
+        ];
         std::iter::once(currency.to_string()).chain(figures.into_iter().map(grouped)).collect()
     });
     println!("{}\n", table(&header, &[1, 2, 3, 4, 5, 6, 7], rows));
@@ -76,4 +88,3 @@ fn print(money: &str, at: Instant, summary: &report::Summary) {
     });
     println!("{}", table(&["month", "purchases", "spend", "issued"], &[1, 2, 3], rows));
 }
-

@@ -29,7 +29,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure
     let listen = match arguments.listen {
         Some(listen) => listen,
         None => context.settings.listen.parse().map_err(|_| {
-            Failure::usage(format!("`{}` is no address to listen on", context.settings.listen)).right("write 127.0.0.1:8080")
+            Failure::usage(format!("`{}` is no address to listen on", context.settings.listen))
+                .right("write 127.0.0.1:8080")
         })?,
     };
     let engine = context.engine()?;
@@ -57,11 +58,13 @@ pub fn serve(engine: Engine, listen: SocketAddr, ready: impl FnOnce(SocketAddr))
     let _ = ctrlc::set_handler(move || told.notify_waiters());
     let served = runtime.block_on(async move {
         let listener = TcpListener::bind(listen).await.map_err(|error| {
-            Failure::refused(format!("cannot listen on {listen}: {error}")).right("choose another address with --listen")
+            Failure::refused(format!("cannot listen on {listen}: {error}"))
+                .right("choose another address with --listen")
         })?;
         ready(listener.local_addr().map_err(Failure::refused)?);
         let (ended, stopping) = (stop.clone(), stop);
-        let server = axum::serve(listener, tessera_api::router(state)).with_graceful_shutdown(async move { ended.notified().await });
+        let server = axum::serve(listener, tessera_api::router(state))
+            .with_graceful_shutdown(async move { ended.notified().await });
         tokio::select! {
             result = server => result.map_err(Failure::refused),
             // Connections that stay open without a request do not hold the stop up.

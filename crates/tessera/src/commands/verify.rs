@@ -9,7 +9,9 @@ use crate::output::{Failure, Progress, REFUSED, grouped, json};
 
 /// Example: `tessera verify --program copper-cup`
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  tessera verify --program copper-cup\n\nFolds every member again from events and entries, checks the chain of hashes, that every currency sums to zero,\nand that the stored state is the same. Exit code 1 on any difference.")]
+#[command(
+    after_help = "Example:\n  tessera verify --program copper-cup\n\nFolds every member again from events and entries, checks the chain of hashes, that every currency sums to zero,\nand that the stored state is the same. Exit code 1 on any difference."
+)]
 pub struct Arguments {
     #[arg(long)]
     program: String,
@@ -19,7 +21,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure
     let reader = context.reader()?;
     let program = reader.programs.get(&reader.database, &arguments.program)?;
     let counted = reader.database.read(|reader| {
-        let rows = reader.query("SELECT CAST(COUNT(*) AS BIGINT) FROM member WHERE program = $1", &[program.number.into()])?;
+        let rows =
+            reader.query("SELECT CAST(COUNT(*) AS BIGINT) FROM member WHERE program = $1", &[program.number.into()])?;
         rows.first().map_or(Ok(0), |row| row[0].int())
     })?;
     let started = Instant::now();
@@ -35,7 +38,11 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure
             grouped(found.events),
             grouped(found.entries),
             grouped(found.orders),
-            if found.differences.is_empty() { "no difference".to_owned() } else { format!("{} differences", found.differences.len()) }
+            if found.differences.is_empty() {
+                "no difference".to_owned()
+            } else {
+                format!("{} differences", found.differences.len())
+            }
         );
         for difference in &found.differences {
             println!("  {}: {}", difference.member, difference.what);

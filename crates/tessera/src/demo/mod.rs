@@ -76,7 +76,13 @@ pub fn make(
     Ok(made)
 }
 
-fn send(engine: &Engine, program: &Arc<ProgramHandle>, number: usize, happening: &Happening, refused: &Arc<AtomicU64>) -> Result<(), EngineError> {
+fn send(
+    engine: &Engine,
+    program: &Arc<ProgramHandle>,
+    number: usize,
+    happening: &Happening,
+    refused: &Arc<AtomicU64>,
+) -> Result<(), EngineError> {
     let id = format!("demo-{number}");
     let phone = people::phone(happening.member);
     let Ok(data) = serde_json::from_str::<&RawValue>(&happening.data) else { return Ok(()) };
@@ -100,7 +106,11 @@ fn send(engine: &Engine, program: &Arc<ProgramHandle>, number: usize, happening:
             engine.executor().submit_waiting(submission, reply)?;
         }
         Err(refusal) => {
-            tracing::warn!(kind = happening.kind, detail = refusal.detail, "the demo made an event the program does not take");
+            tracing::warn!(
+                kind = happening.kind,
+                detail = refusal.detail,
+                "the demo made an event the program does not take"
+            );
             refused.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -132,7 +142,15 @@ fn year_of(member: u32, now: Instant, random: &mut Random, happenings: &mut Vec<
     }
 }
 
-fn one_visit(member: u32, visit: u32, at: Instant, now: Instant, random: &mut Random, happenings: &mut Vec<Happening>, made: &mut Made) {
+fn one_visit(
+    member: u32,
+    visit: u32,
+    at: Instant,
+    now: Instant,
+    random: &mut Random,
+    happenings: &mut Vec<Happening>,
+    made: &mut Made,
+) {
     let location = menu::location(member, random);
     if random.below(12) == 0 {
         happenings.push(Happening { at, member, kind: "visit", data: json!({ "location": location }).to_string() });

@@ -2,9 +2,8 @@ use serde_json::json;
 
 use super::random::Random;
 
-const FAMILY: [&str; 14] = [
-    "Nguyễn", "Trần", "Lê", "Phạm", "Hoàng", "Huỳnh", "Phan", "Vũ", "Võ", "Đặng", "Bùi", "Đỗ", "Hồ", "Ngô",
-];
+const FAMILY: [&str; 14] =
+    ["Nguyễn", "Trần", "Lê", "Phạm", "Hoàng", "Huỳnh", "Phan", "Vũ", "Võ", "Đặng", "Bùi", "Đỗ", "Hồ", "Ngô"];
 const MIDDLE: [&str; 8] = ["Thị", "Văn", "Minh", "Ngọc", "Thanh", "Quốc", "Hồng", "Đức"];
 const GIVEN: [&str; 18] = [
     "An", "Bình", "Châu", "Dũng", "Giang", "Hà", "Hiếu", "Khai", "Lan", "Linh", "Mai", "Nam", "Phúc", "Quân", "Thảo",

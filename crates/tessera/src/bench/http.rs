@@ -1,0 +1,107 @@
+//! Purchases over HTTP: every client sends the next one as soon as it has the answer to the last.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::client::{Answer, Connection};
+use super::figures::Latency;
+use super::installation::{Installation, Place};
+use super::load::{self, Load, Phase, Tally};
+use super::till::Till;
+use crate::output::Failure;
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Figures {
+    pub per_second: u64,
+    /// Of a request: with several events in one, they share it.
+    #[serde(flatten)]
+    pub latency: Latency,
+    /// Server, executor, database and clients together; `null` where the system does not tell.
+    pub cpu_us_per_event: Option<f64>,
+    pub cpu_us_by_thread: BTreeMap<&'static str, f64>,
+    pub events: u64,
+    pub clients: u32,
+    pub batch_size: u16,
+    pub members: u32,
+    pub seconds: f64,
+    pub refused: u64,
+    #[serde(skip)]
+    pub example: Option<String>,
+}
+
+const REQUEST: &str = "request";
+
+pub fn run(place: &Place, load: Load, batch_size: u16) -> Result<Figures, Failure> {
+    let installation = Installation::make(place)?;
+    installation.enrol(load.members)?;
+    let run = installation.run;
+    let mut measured = load::run(&installation, load, |number, key, connection, phase| {
+        let till = Till::new(load.seed, number, load.members, run, &key);
+        buy(till, connection, phase, batch_size)
+    })?;
+    let requests = measured.tally.take(REQUEST);
+    let events = requests.len() as u64 * u64::from(batch_size);
+    let (cpu_us_per_event, cpu_us_by_thread) = measured.cpu(events);
+    Ok(Figures {
+        per_second: (events as f64 / measured.seconds) as u64,
+        latency: Latency::of(requests),
+        cpu_us_per_event,
+        cpu_us_by_thread,
+        events,
+        clients: load.clients,
+        batch_size,
+        members: load.members,
+        seconds: measured.seconds,
+        refused: measured.tally.refused,
+        example: measured.tally.example,
+    })
+}
+
+async fn buy(mut till: Till, mut connection: Connection, phase: Arc<Phase>, batch_size: u16) -> Result<Tally, Failure> {
+    let mut tally = Tally::default();
+    while !phase.is_over() {
+        let request = till.purchases(usize::from(batch_size));
+        let began = Instant::now();
+        let answer = connection.ask(request).await?;
+        if phase.is_measured() {
+            tally.note(REQUEST, began.elapsed());
+            let refused = refused(answer, batch_size);
+            if refused > 0 {
+                tally.refused(refused, answer);
+            }
+        }
+    }
+    Ok(tally)
+}
+
+/// How many of a request's events were refused. A batch is answered 200 with what became of each.
+fn refused(answer: Answer<'_>, batch_size: u16) -> u64 {
+    match (answer.status, batch_size) {
+        (200, 1) => 0,
+        (200, _) => String::from_utf8_lossy(answer.body).matches("\"status\":\"refused\"").count() as u64,
+        _ => u64::from(batch_size),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::bench::installation::for_tests;
+
+    #[test]
+    fn a_short_run_is_answered_without_a_refusal() {
+        let (warm_up, measured) = (Duration::from_millis(50), Duration::from_millis(200));
+        let load = Load { clients: 3, warm_up, measured, members: 20, seed: 1 };
+        for batch_size in [1, 5] {
+            let figures = run(&for_tests(), load, batch_size).unwrap();
+            assert_eq!(figures.example, None);
+            assert_eq!(figures.refused, 0);
+            assert!(figures.events > 0 && figures.latency.p50_ms > 0.0);
+        }
+    }
+}

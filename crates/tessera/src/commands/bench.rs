@@ -1,0 +1,138 @@
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::Context;
+use crate::bench::{Load, Place, http, import, retail};
+use crate::output::{Failure, REFUSED, grouped, json, table};
+
+const HELP: &str = "Everything runs in this process on an installation of its own, which is removed afterwards: in the folder for temporary\n\
+files, in the folder of --data, or in the empty database of --database-url. Commits reach the disk, so the folder should\n\
+lie on one, not in memory. The clients use the same processors as the server; \"cpu\" is the time of all of them per\n\
+event, as Linux tells it (empty elsewhere).";
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Purchases over HTTP, each client sending the next as soon as the last is answered
+    #[command(after_help = format!("Example:\n  tessera bench http --clients 64 --seconds 10\n\n{HELP}"))]
+    Http {
+        #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
+        clients: u32,
+        #[command(flatten)]
+        run: Run,
+        /// Purchases in one request
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        batch_size: u16,
+    },
+    /// A file of purchases, three lines each, and the bare writing of the same rows
+    #[command(after_help = format!("Example:\n  tessera bench import --events 200000\n\n{HELP}"))]
+    Import {
+        #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+        events: u32,
+        /// The same seed makes the same file
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// The retail moment: four quotes, a balance and the purchase, one after the other
+    #[command(after_help = format!("Example:\n  tessera bench retail --clients 256 --seconds 10\n\n{HELP}"))]
+    Retail {
+        #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096))]
+        clients: u32,
+        #[command(flatten)]
+        run: Run,
+    },
+}
+
+#[derive(Args, Debug, Clone, Copy)]
+pub struct Run {
+    /// How long is measured
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// Seconds before that, which do not count
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=600))]
+    warm_up: u64,
+    /// How many members buy
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    members: u32,
+    /// The same seed makes the same baskets
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+impl Run {
+    fn load(self, clients: u32) -> Load {
+        let (warm_up, measured) = (Duration::from_secs(self.warm_up), Duration::from_secs(self.seconds));
+        Load { clients, warm_up, measured, members: self.members, seed: self.seed }
+    }
+}
+
+pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
+    super::serve::log("warn");
+    let within: PathBuf = if context.data_given { context.settings.data.clone() } else { std::env::temp_dir() };
+    let place = Place { within, database_url: context.settings.database_url.clone() };
+    let (refused, example) = match command {
+        Command::Http { clients, run, batch_size } => {
+            let figures = http::run(&place, run.load(clients), batch_size)?;
+            if context.json { json(&figures)? } else { print_http(&figures) }
+            (figures.refused, figures.example)
+        }
+        Command::Import { events, seed } => {
+            let figures = import::run(&place, events, seed)?;
+            if context.json { json(&figures)? } else { print_import(&figures) }
+            (figures.refused, figures.example)
+        }
+        Command::Retail { clients, run } => {
+            let figures = retail::run(&place, run.load(clients))?;
+            if context.json { json(&figures)? } else { print_retail(&figures) }
+            (figures.refused, figures.example)
+        }
+    };
+    if refused == 0 {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("{} were refused, so the figures say little; the first: {}", grouped(refused), example.unwrap_or_default());
+    Ok(ExitCode::from(REFUSED))
+}
+
+fn line(name: &str, value: impl std::fmt::Display, unit: &str) {
+    println!("{name:<12}{:>12}  {unit}", value.to_string());
+}
+
+fn cpu(all: Option<f64>, threads: &std::collections::BTreeMap<&'static str, f64>, each: &str) {
+    let Some(all) = all else { return };
+    let parts: Vec<String> = threads.iter().map(|(does, time)| format!("{does} {time:.1}")).collect();
+    line("cpu", format!("{all:.1}"), &format!("µs {each} ({})", parts.join(", ")));
+}
+
+fn print_http(figures: &http::Figures) {
+    let each = if figures.batch_size == 1 { String::new() } else { format!(", {} in a request", figures.batch_size) };
+    println!("purchases over HTTP: {} clients, {} members{each}, {:.1} s\n", figures.clients, grouped(figures.members), figures.seconds);
+    line("rate", grouped(figures.per_second), "purchases/s");
+    line("p50", format!("{:.2}", figures.latency.p50_ms), "ms");
+    line("p99", format!("{:.2}", figures.latency.p99_ms), "ms");
+    cpu(figures.cpu_us_per_event, &figures.cpu_us_by_thread, "a purchase");
+    line("events", grouped(figures.events), "");
+}
+
+fn print_import(figures: &import::Figures) {
+    println!("import: {} lines, {} members, {:.1} s\n", grouped(figures.lines), grouped(figures.members), figures.seconds);
+    line("rate", grouped(figures.per_second), "purchases/s");
+    cpu(figures.cpu_us_per_event, &figures.cpu_us_by_thread, "a purchase");
+    let rows = format!("purchases/s, the bare writing of the same {:.1} rows each", figures.floor.rows_per_event);
+    line("floor", grouped(figures.floor.per_second), &rows);
+    cpu(figures.floor.cpu_us_per_event, &std::collections::BTreeMap::new(), "a purchase on the floor");
+    line("ratio", format!("{:.2}", figures.ratio), "of the floor's speed");
+    line("events", grouped(figures.events), "");
+}
+
+fn print_retail(figures: &retail::Figures) {
+    println!("sales of 4 quotes, a balance and a purchase: {} clients, {} members, {:.1} s\n", figures.clients, grouped(figures.members), figures.seconds);
+    line("rate", grouped(figures.per_second), "sales/s");
+    cpu(figures.cpu_us_per_sale, &figures.cpu_us_by_thread, "a sale");
+    line("sales", grouped(figures.sales), "");
+    let rows = [("whole sale", figures.latency), ("quote", figures.quote), ("balance", figures.balance), ("purchase", figures.purchase)];
+    let rows = rows.map(|(what, latency)| vec![what.to_owned(), format!("{:.2}", latency.p50_ms), format!("{:.2}", latency.p99_ms)]);
+    println!("\n{}", table(&["", "p50 ms", "p99 ms"], &[1, 2], rows));
+}

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Brings what building and testing need and a fresh machine may lack. Safe to run again; says what it does.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+missing() { ! command -v "$1" > /dev/null 2>&1; }
+
+if missing cargo; then
+  echo "Rust is missing: install it from https://rustup.rs, then run this again" >&2
+  exit 1
+fi
+if missing cc; then
+  echo "a C compiler is missing: install gcc or clang, then run this again" >&2
+  exit 1
+fi
+
+# The embedded database needs nothing. The tests also run on PostgreSQL where its server is there.
+postgres_bin() {
+  { pg_config --bindir 2> /dev/null; ls -d /usr/lib/postgresql/*/bin 2> /dev/null; } |
+    while read -r bin; do [ -x "$bin/initdb" ] && echo "$bin"; done | tail -n 1
+}
+if [ -z "$(postgres_bin)" ] && [ "$(id -u)" = 0 ] && ! missing apt-get; then
+  echo "installing PostgreSQL for the tests"
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql > /dev/null
+fi

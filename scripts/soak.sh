@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Long runs: kill loops and property tests with many cases. MINUTES says for how long.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+end=$((SECONDS + ${MINUTES:-60} * 60))
+cargo build --release --quiet -p tessera
+export TESSERA_BIN="$PWD/target/release/tessera"
+round=0
+while [ $SECONDS -lt $end ]; do
+  round=$((round + 1))
+  echo "── round $round"
+  PROPTEST_CASES=5000 cargo test --release --quiet -p tessera-core -- properties
+  TESSERA_SEED=$round cargo test --release --quiet -p tessera --test kill
+done
+echo "$round rounds without a difference"

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Every check, cheap ones first. Says what each stage took.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
+times=()
+
+stage() {
+  local name=$1 begin=$SECONDS
+  shift
+  echo "── $name"
+  if ! "$@"; then
+    echo "✗ $name failed after $((SECONDS - begin)) s"
+    exit 1
+  fi
+  times+=("$(printf '%-28s %5d s' "$name" $((SECONDS - begin)))")
+}
+
+web() {
+  if command -v npm > /dev/null 2>&1; then web/docs/build.sh; else echo "skipped: no Node; a plain page stands in"; fi
+}
+
+tests() {
+  if [ -x "$(command -v initdb || ls /usr/lib/postgresql/*/bin/initdb 2> /dev/null | tail -n 1)" ]; then
+    export TESSERA_REQUIRE_POSTGRES=1
+  fi
+  # The real data are imported by the release binary: debug code would take minutes.
+  export TESSERA_BIN="$PWD/target/release/tessera"
+  if cargo nextest --version > /dev/null 2>&1; then
+    cargo nextest run --workspace --no-fail-fast --status-level fail --final-status-level fail
+    cargo test --workspace --doc --quiet
+  else
+    cargo test --workspace --no-fail-fast --quiet
+  fi
+}
+
+stage setup scripts/setup.sh
+stage format cargo fmt --all --check
+stage "web assets" web
+stage clippy cargo clippy --workspace --all-targets --quiet -- -D warnings
+stage "release build" cargo build --release --quiet -p tessera
+stage documents target/release/tessera program validate programs/coffee.yaml
+stage tests tests
+stage "API documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+
+echo
+printf '%s\n' "${times[@]}"
+echo "all checks passed in $SECONDS s"
