@@ -45,10 +45,13 @@ impl Profile {
     }
 }
 
+/// Personal fields with their texts, and the names under which the member is known.
+pub type Personal = (BTreeMap<String, String>, Vec<Identifier>);
+
 /// Takes the personal fields and identifiers out of an event's data, so that what is stored with the event holds none.
 ///
 /// Says what is wrong with a field that is not a text.
-pub fn take_personal(data: &mut Value) -> Result<(BTreeMap<String, String>, Vec<Identifier>), (String, String)> {
+pub fn take_personal(data: &mut Value) -> Result<Personal, (String, String)> {
     let Value::Object(map) = data else { return Ok((BTreeMap::new(), Vec::new())) };
     let mut fields = BTreeMap::new();
     let mut identifiers = Vec::new();

@@ -154,7 +154,7 @@ pub fn members_csv(
             Ok(())
         })
     })?;
-    lines.sort_by(|left, right| natural(&left.identifier).cmp(&natural(&right.identifier)));
+    lines.sort_by_cached_key(|line| natural(&line.identifier));
     let mut csv = csv::Writer::from_writer(out);
     let definition = &rules.definition;
     let mut header: Vec<String> = ["identifier", "joined", "purchases", "spend"].map(str::to_owned).to_vec();

@@ -1,5 +1,6 @@
 //! The `tessera` command.
 
+mod bench;
 mod commands;
 mod config;
 mod demo;

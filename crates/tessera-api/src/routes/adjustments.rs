@@ -2,13 +2,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use serde_json::Value;
 use tessera_core::event::Adjustment;
 use tessera_engine::identifier::Subject;
 use tessera_engine::submission::Submission;
 use utoipa::ToSchema;
 
-use super::events::render;
+use super::events::{Told, render};
 use crate::extract::{Caller, JsonBody, WriteAdjustments};
 use crate::{AppState, Problem};
 
@@ -43,7 +42,7 @@ pub async fn create_adjustment(
     caller: Caller<WriteAdjustments>,
     headers: HeaderMap,
     JsonBody(body): JsonBody<NewAdjustment>,
-) -> Result<(StatusCode, HeaderMap, Json<Value>), Problem> {
+) -> Result<(StatusCode, HeaderMap, Json<Told>), Problem> {
     let key = headers
         .get("idempotency-key")
         .and_then(|key| key.to_str().ok())

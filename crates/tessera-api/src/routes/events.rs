@@ -7,10 +7,10 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tessera_core::decide::OutcomeStatus;
+use tessera_core::decide::{Outcome, OutcomeStatus, RuleTrace};
 use tessera_core::id::EventId;
 use tessera_engine::executor::quote;
 use tessera_engine::programs::ProgramHandle;
@@ -110,19 +110,24 @@ fn one(
     Ok(submission)
 }
 
+/// An outcome as the caller reads it, with the explanation where it was asked for.
+#[derive(Debug, Serialize)]
+pub struct Told {
+    #[serde(flatten)]
+    outcome: Box<Outcome>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<Vec<RuleTrace>>,
+}
+
 /// An answer as HTTP: 200 with the outcome, or a problem that carries it.
-pub(super) fn render(answer: Answer, explain: bool) -> Result<(StatusCode, HeaderMap, Json<Value>), Problem> {
+pub(super) fn render(answer: Answer, explain: bool) -> Result<(StatusCode, HeaderMap, Json<Told>), Problem> {
     let mut headers = HeaderMap::new();
     match answer {
         Answer::Done { outcome, trace } => {
             if outcome.status == OutcomeStatus::Duplicate {
                 headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
             }
-            let mut body = json!(outcome);
-            if explain {
-                body["explanation"] = json!(trace);
-            }
-            Ok((StatusCode::OK, headers, Json(body)))
+            Ok((StatusCode::OK, headers, Json(Told { outcome, explanation: explain.then_some(trace) })))
         }
         Answer::Refused(refusal) => Err(Problem::from(refusal).with("outcome", json!({ "status": "refused" }))),
         Answer::Unavailable => Err(Problem::unavailable()),
@@ -130,10 +135,17 @@ pub(super) fn render(answer: Answer, explain: bool) -> Result<(StatusCode, Heade
 }
 
 /// An answer inside a batch or a stream: the outcome, or `problem`.
-fn rendered(answer: Result<Answer, Problem>, explain: bool) -> Value {
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum OneOf {
+    Told(Told),
+    Refused { status: OutcomeStatus, problem: Problem },
+}
+
+fn rendered(answer: Result<Answer, Problem>, explain: bool) -> OneOf {
     match answer.and_then(|answer| render(answer, explain)) {
-        Ok((_, _, Json(outcome))) => outcome,
-        Err(problem) => json!({ "status": "refused", "problem": problem }),
+        Ok((_, _, Json(told))) => OneOf::Told(told),
+        Err(problem) => OneOf::Refused { status: OutcomeStatus::Refused, problem },
     }
 }
 
@@ -142,7 +154,7 @@ async fn batch(
     program: &Arc<ProgramHandle>,
     bytes: &[u8],
     options: Options,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Vec<OneOf>>, Problem> {
     let events: Vec<&RawValue> = parse(bytes)?;
     if events.len() > BATCH_MAX {
         let detail = format!("a batch has at most {BATCH_MAX} events; send more as application/x-ndjson");
@@ -160,7 +172,7 @@ async fn batch(
         };
         outcomes.push(rendered(answer, options.explain));
     }
-    Ok(Json(Value::Array(outcomes)))
+    Ok(Json(outcomes))
 }
 
 fn send(app: &AppState, submission: Submission) -> Result<oneshot::Receiver<Answer>, Problem> {
@@ -191,7 +203,8 @@ fn stream(app: AppState, program: Arc<ProgramHandle>, request: Request, options:
             Ok(answered) => Ok(answered.await.unwrap_or(Answer::Unavailable)),
             Err(problem) => Err(problem),
         };
-        let mut line = rendered(answer, options.explain).to_string();
+        // Outcomes and problems hold texts and numbers: they always have a JSON form.
+        let mut line = serde_json::to_string(&rendered(answer, options.explain)).unwrap_or_default();
         line.push('\n');
         Some((Ok::<_, std::convert::Infallible>(Bytes::from(line)), waiting))
     });
@@ -287,7 +300,7 @@ pub async fn create_quote(
     caller: Caller<WriteEvents>,
     Query(options): Query<Options>,
     Body(bytes): Body,
-) -> Result<(StatusCode, HeaderMap, Json<Value>), Problem> {
+) -> Result<(StatusCode, HeaderMap, Json<Told>), Problem> {
     let mut submission = submission(&app, &caller.program, &bytes, options)?;
     submission.key = None;
     let context = app.context.clone();

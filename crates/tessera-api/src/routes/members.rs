@@ -12,7 +12,7 @@ use tessera_engine::query::{self, MemberView};
 use tessera_engine::submission::{CloudEvent, Submission};
 use utoipa::ToSchema;
 
-use super::events::render;
+use super::events::{Told, render};
 use crate::extract::{Caller, JsonBody, PageQuery, ReadMembers, WantedPage, WriteMembers};
 use crate::{AppState, Problem};
 
@@ -89,7 +89,7 @@ pub async fn create_member(
     caller: Caller<WriteMembers>,
     headers: HeaderMap,
     JsonBody(body): JsonBody<MemberFields>,
-) -> Result<(StatusCode, HeaderMap, Json<Value>), Problem> {
+) -> Result<(StatusCode, HeaderMap, Json<Told>), Problem> {
     if body.identifiers.is_empty() && body.phone.is_none() && body.email.is_none() {
         return Err(Problem::invalid("a member has a phone, an email, or another identifier such as card:4711"));
     }
@@ -165,7 +165,7 @@ pub async fn update_member(
     Path((_, member)): Path<(String, String)>,
     headers: HeaderMap,
     JsonBody(body): JsonBody<MemberFields>,
-) -> Result<(StatusCode, HeaderMap, Json<Value>), Problem> {
+) -> Result<(StatusCode, HeaderMap, Json<Told>), Problem> {
     let submission = event(&app, &caller.program, &headers, "profile", Some(&member), &body)?;
     render(app.submit(submission).await?, false)
 }

@@ -121,7 +121,7 @@ fn unknown_path(path: &[&str], offset: u32, types: &RootTypes, findings: &mut Ve
     let message = if whole_object {
         format!("`{dotted}` is a group of facts: name one of them")
     } else if types.paths.iter().any(|known| known == root) {
-        let known = types.paths.contains(&dotted) || path.iter().any(|part| *part == "items");
+        let known = types.paths.contains(&dotted) || path.contains(&"items");
         if known {
             return;
         }

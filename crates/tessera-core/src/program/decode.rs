@@ -34,7 +34,7 @@ pub fn decode<T: DeserializeOwned>(
         let mut follows = pruned.iter().any(|gone| gone.starts_with(&path) && gone.len() > path.len());
         follows |= matches!(tree.nearest(&path).kind, Kind::Null) && pruned.contains(&path);
         if !follows {
-            problems.push(mistake.into_problem(&explain_unknown));
+            problems.push(mistake.problem(&explain_unknown));
         }
         if let Cause::UnknownKey { key, .. } = &mistake.cause {
             path.push(key.clone());
@@ -54,7 +54,7 @@ pub fn decode<T: DeserializeOwned>(
             break;
         }
     }
-    problems.sort_by(|left, right| left.at.cmp(&right.at));
+    problems.sort_by_key(|problem| problem.at);
     Err(problems)
 }
 
@@ -89,7 +89,7 @@ impl Mistake {
         self
     }
 
-    fn into_problem(&self, explain_unknown: impl Fn(&[String], &str) -> Option<String>) -> Problem {
+    fn problem(&self, explain_unknown: impl Fn(&[String], &str) -> Option<String>) -> Problem {
         let at = self.at.unwrap_or_default();
         let listed = |known: &[&str]| format!("one of: {}", known.join(", "));
         let suggest = |problem: Problem, word: &str, known: &'static [&'static str]| {
@@ -115,7 +115,7 @@ impl Mistake {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.into_problem(|_, _| None).fmt(f)
+        self.problem(|_, _| None).fmt(f)
     }
 }
 

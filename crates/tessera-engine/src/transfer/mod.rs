@@ -1,8 +1,12 @@
 //! Data in: files of events and members, read by a mapping, streamed through the one door.
 
+mod condition;
 mod import;
 mod mapping;
+mod plan;
 mod rows;
+mod tally;
 
-pub use import::{Import, ImportError, Progress, Report, default_member_mapping};
+pub use import::{Import, ImportError, Progress, default_member_mapping};
 pub use mapping::{Mapping, MappingError};
+pub use tally::Report;

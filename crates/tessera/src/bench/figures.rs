@@ -52,7 +52,8 @@ impl CpuTime {
         let since = |(does, time): (&&'static str, &Duration)| {
             (*does, time.saturating_sub(before.threads.get(does).copied().unwrap_or_default()))
         };
-        let threads: BTreeMap<&str, Duration> = self.threads.iter().map(since).filter(|(_, time)| !time.is_zero()).collect();
+        let threads: BTreeMap<&str, Duration> =
+            self.threads.iter().map(since).filter(|(_, time)| !time.is_zero()).collect();
         let all = self.all.saturating_sub(before.all);
         (each(all), threads.into_iter().map(|(does, time)| (does, each(time))).collect())
     }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::time::Instant as Stopwatch;
 
 use serde::Serialize;
 use tessera_core::time::Instant;
@@ -63,20 +62,22 @@ pub struct Figures {
 
 pub fn run(place: &Place, events: u32, seed: u64) -> Result<Figures, Failure> {
     let installation = Installation::make(place)?;
-    let file = installation.folder().join("purchases.csv");
-    write_file(&file, events, installation.run, seed).map_err(|error| Failure::refused(format!("{}: {error}", file.display())))?;
+    let file = installation.folder.path().join("purchases.csv");
+    write_file(&file, events, installation.run, seed)
+        .map_err(|error| Failure::refused(format!("{}: {error}", file.display())))?;
     let import = Import {
         engine: &installation.engine,
         program: installation.program.clone(),
         mapping: Mapping::parse(MAPPING)?,
-        rejects: installation.folder().join("rejects.csv"),
+        rejects: installation.folder.path().join("rejects.csv"),
         file,
         strict: false,
     };
     let before = CpuTime::now("reading");
     let report = import.run(&Progress::default())?;
     let cpu = before.zip(CpuTime::now("reading")).map(|(before, after)| after.per_event(&before, report.events));
-    let (cpu_us_per_event, cpu_us_by_thread) = cpu.map_or_else(|| (None, BTreeMap::new()), |(all, threads)| (Some(all), threads));
+    let (cpu_us_per_event, cpu_us_by_thread) =
+        cpu.map_or_else(|| (None, BTreeMap::new()), |(all, threads)| (Some(all), threads));
     drop(import);
     let floor = floor::run(installation, report.events, MEMBERS, seed)?;
     let per_second = report.events as f64 / report.seconds.max(0.001);
@@ -110,7 +111,11 @@ fn write_file(file: &Path, events: u32, run: i64, seed: u64) -> Result<(), std::
         let (card, store) = (100_000 + random.below(MEMBERS), random.pick(&STORES));
         for line in basket(LINES, &mut random) {
             let Line { sku, name, category, quantity, .. } = line;
-            writeln!(out, "{run:x}-{number},{time},{card},{store},{sku},{name},{category},{quantity},{}", line.amount())?;
+            writeln!(
+                out,
+                "{run:x}-{number},{time},{card},{store},{sku},{name},{category},{quantity},{}",
+                line.amount()
+            )?;
         }
     }
     out.flush()

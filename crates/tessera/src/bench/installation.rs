@@ -27,9 +27,13 @@ pub struct Place {
 
 /// A folder that goes with this value.
 #[derive(Debug)]
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     fn make(within: &Path) -> Result<Self, Failure> {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let name = format!("tessera-bench-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
@@ -60,35 +64,32 @@ pub struct Installation {
     pub program: Arc<ProgramHandle>,
     /// When it was opened: tells runs in one database apart.
     pub run: i64,
-    database_url: Option<String>,
+    pub database_url: Option<String>,
     // Last, so that it goes after the engine has closed the database in it.
-    folder: Folder,
+    pub folder: Folder,
 }
 
 impl Installation {
     /// Opens it and publishes the program. A database that somebody else uses is refused.
     pub fn make(place: &Place) -> Result<Self, Failure> {
         let folder = Folder::make(&place.within)?;
-        let location = Location { folder: folder.0.clone(), database_url: place.database_url.clone(), master_key: None };
+        let location =
+            Location { folder: folder.0.clone(), database_url: place.database_url.clone(), master_key: None };
         let engine = Engine::open(&location)?;
         let programs = engine.context.programs.list(&engine.context.database)?;
         if let Some(other) = programs.iter().find(|program| *program != PROGRAM) {
-            let wrong = format!("this database holds the program `{other}`: a bench would fill it with purchases that nobody made");
-            return Err(Failure::refused(wrong).right("give it an empty database of its own, or leave --database-url out"));
+            let wrong = format!(
+                "this database holds the program `{other}`: a bench would fill it with purchases that nobody made"
+            );
+            return Err(
+                Failure::refused(wrong).right("give it an empty database of its own, or leave --database-url out")
+            );
         }
         let text = DOCUMENT.replace("program: copper-cup", &format!("program: {PROGRAM}"));
         let publication = Publication { text, by: "bench".to_owned(), ..Publication::default() };
         let (program, _, _) = engine.publish(publication)?;
         let run = engine.context.clock.now().micros();
         Ok(Self { engine, program, run, database_url: place.database_url.clone(), folder })
-    }
-
-    pub fn folder(&self) -> &Path {
-        &self.folder.0
-    }
-
-    pub fn database_url(&self) -> Option<&str> {
-        self.database_url.as_deref()
     }
 
     /// Enrols members, through the executor as everybody is.

@@ -47,7 +47,7 @@ pub struct Till {
     request: String,
 }
 
-/// One to `most` cups of something, so many lines of it.
+/// So many lines, each of one or, seldom, two of something.
 pub fn basket(lines: u32, random: &mut Random) -> Vec<Line> {
     let line = |_| {
         let (sku, name, category, price) = random.pick(&MENU);
@@ -86,8 +86,8 @@ impl Till {
                 self.body.push(',');
             }
             let (member, lines) = (self.member(), self.basket());
-            self.sold += 1;
             self.event(member, &lines);
+            self.sold += 1;
         }
         self.body.push(']');
         self.post("events", "application/cloudevents-batch+json")
@@ -95,13 +95,13 @@ impl Till {
 
     /// One purchase.
     pub fn purchase(&mut self, member: u32, lines: &[Line]) -> &str {
-        self.sold += 1;
         self.body.clear();
         self.event(member, lines);
+        self.sold += 1;
         self.post("events", "application/cloudevents+json")
     }
 
-    /// What the lines so far would bring; the purchase follows under the next number.
+    /// Asks what the lines so far would bring, under the number that the purchase will have.
     pub fn quote(&mut self, member: u32, lines: &[Line]) -> &str {
         self.body.clear();
         self.event(member, lines);

@@ -75,24 +75,40 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     let (refused, example) = match command {
         Command::Http { clients, run, batch_size } => {
             let figures = http::run(&place, run.load(clients), batch_size)?;
-            if context.json { json(&figures)? } else { print_http(&figures) }
+            if context.json {
+                json(&figures)?
+            } else {
+                print_http(&figures)
+            }
             (figures.refused, figures.example)
         }
         Command::Import { events, seed } => {
             let figures = import::run(&place, events, seed)?;
-            if context.json { json(&figures)? } else { print_import(&figures) }
+            if context.json {
+                json(&figures)?
+            } else {
+                print_import(&figures)
+            }
             (figures.refused, figures.example)
         }
         Command::Retail { clients, run } => {
             let figures = retail::run(&place, run.load(clients))?;
-            if context.json { json(&figures)? } else { print_retail(&figures) }
+            if context.json {
+                json(&figures)?
+            } else {
+                print_retail(&figures)
+            }
             (figures.refused, figures.example)
         }
     };
     if refused == 0 {
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!("{} were refused, so the figures say little; the first: {}", grouped(refused), example.unwrap_or_default());
+    eprintln!(
+        "{} were refused, so the figures say little; the first: {}",
+        grouped(refused),
+        example.unwrap_or_default()
+    );
     Ok(ExitCode::from(REFUSED))
 }
 
@@ -108,7 +124,12 @@ fn cpu(all: Option<f64>, threads: &std::collections::BTreeMap<&'static str, f64>
 
 fn print_http(figures: &http::Figures) {
     let each = if figures.batch_size == 1 { String::new() } else { format!(", {} in a request", figures.batch_size) };
-    println!("purchases over HTTP: {} clients, {} members{each}, {:.1} s\n", figures.clients, grouped(figures.members), figures.seconds);
+    println!(
+        "purchases over HTTP: {} clients, {} members{each}, {:.1} s\n",
+        figures.clients,
+        grouped(figures.members),
+        figures.seconds
+    );
     line("rate", grouped(figures.per_second), "purchases/s");
     line("p50", format!("{:.2}", figures.latency.p50_ms), "ms");
     line("p99", format!("{:.2}", figures.latency.p99_ms), "ms");
@@ -117,7 +138,12 @@ fn print_http(figures: &http::Figures) {
 }
 
 fn print_import(figures: &import::Figures) {
-    println!("import: {} lines, {} members, {:.1} s\n", grouped(figures.lines), grouped(figures.members), figures.seconds);
+    println!(
+        "import: {} lines, {} members, {:.1} s\n",
+        grouped(figures.lines),
+        grouped(figures.members),
+        figures.seconds
+    );
     line("rate", grouped(figures.per_second), "purchases/s");
     cpu(figures.cpu_us_per_event, &figures.cpu_us_by_thread, "a purchase");
     let rows = format!("purchases/s, the bare writing of the same {:.1} rows each", figures.floor.rows_per_event);
@@ -128,11 +154,23 @@ fn print_import(figures: &import::Figures) {
 }
 
 fn print_retail(figures: &retail::Figures) {
-    println!("sales of 4 quotes, a balance and a purchase: {} clients, {} members, {:.1} s\n", figures.clients, grouped(figures.members), figures.seconds);
+    println!(
+        "sales of 4 quotes, a balance and a purchase: {} clients, {} members, {:.1} s\n",
+        figures.clients,
+        grouped(figures.members),
+        figures.seconds
+    );
     line("rate", grouped(figures.per_second), "sales/s");
     cpu(figures.cpu_us_per_sale, &figures.cpu_us_by_thread, "a sale");
     line("sales", grouped(figures.sales), "");
-    let rows = [("whole sale", figures.latency), ("quote", figures.quote), ("balance", figures.balance), ("purchase", figures.purchase)];
-    let rows = rows.map(|(what, latency)| vec![what.to_owned(), format!("{:.2}", latency.p50_ms), format!("{:.2}", latency.p99_ms)]);
+    let rows = [
+        ("whole sale", figures.latency),
+        ("quote", figures.quote),
+        ("balance", figures.balance),
+        ("purchase", figures.purchase),
+    ];
+    let rows = rows.map(|(what, latency)| {
+        vec![what.to_owned(), format!("{:.2}", latency.p50_ms), format!("{:.2}", latency.p99_ms)]
+    });
     println!("\n{}", table(&["", "p50 ms", "p99 ms"], &[1, 2], rows));
 }

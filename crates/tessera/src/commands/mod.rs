@@ -1,5 +1,6 @@
 //! The commands, a file each.
 
+mod bench;
 mod demo;
 mod import;
 mod key;
@@ -48,6 +49,9 @@ enum Command {
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Measure how fast this machine is
+    #[command(subcommand)]
+    Bench(bench::Command),
 }
 
 pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
@@ -63,6 +67,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Verify(arguments) => verify::run(&context, &arguments),
         Command::Report(command) => report::run(&context, command),
         Command::Key(command) => key::run(&context, command),
+        Command::Bench(command) => bench::run(&context, command),
     }
 }
 
