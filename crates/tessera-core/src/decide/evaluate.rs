@@ -195,7 +195,7 @@ fn explain(look: &Look<'_>, result: &mut Evaluation, campaign: &Campaign, place:
         let facts = campaign.audience.iter().chain(campaign.rules[place].when.iter()).flat_map(|expression| &expression.facts);
         let facts = facts.filter_map(|fact| look.basis.facts.get(fact).map(|value| (fact.clone(), value.clone()))).collect();
         let words = reason.words();
-        result.trace.push(RuleTrace { campaign: campaign.id.clone(), rule: place, applied, reason, words, facts });
+        result.trace.push(RuleTrace { campaign: campaign.id.clone(), rule: Some(place), applied, reason, words, facts });
     }
 }
 

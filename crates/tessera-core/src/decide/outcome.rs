@@ -166,7 +166,7 @@ pub struct TierStanding {
     pub since: Option<Instant>,
     /// The next review; the level holds until then.
     pub holds_until: Option<Instant>,
-    /// What has counted in the current window, by measure; the name is empty for a ladder's only one.
+    /// What has counted in the current window, by measure; a ladder's only measure is called by what it counts.
     pub measured: BTreeMap<Id, Amount>,
     pub next_level: Option<Id>,
     /// What is still missing to the next level, by measure.
@@ -190,7 +190,7 @@ pub fn tier_standings(program: &Program, member: &MemberState, now: Instant) -> 
             let Some(level) = ladder.levels.get(rank) else { return BTreeMap::new() };
             let short = level.at.of.iter().filter_map(|(measure, threshold)| {
                 let short = (threshold.0 - sum(measure).to_decimal()).max(Decimal::ZERO);
-                Amount::try_from(short).ok().filter(|short| !short.is_zero()).map(|short| (measure.clone(), short))
+                Amount::try_from(short).ok().filter(|short| !short.is_zero()).map(|short| (ladder.measure_name(measure), short))
             });
             short.collect()
         };
@@ -198,7 +198,7 @@ pub fn tier_standings(program: &Program, member: &MemberState, now: Instant) -> 
             ladder: ladder.id.clone(),
             since: known.filter(|known| !known.level.as_str().is_empty()).map(|known| known.since),
             holds_until: standing::at(program, ladder, member, now, day).until,
-            measured: ladder.measures.iter().map(|(name, _)| (name.clone(), sum(name))).collect(),
+            measured: ladder.measures.iter().map(|(name, _)| (ladder.measure_name(name), sum(name))).collect(),
             next_level: ladder.levels.get(rank + 1).map(|level| level.id.clone()),
             missing_to_rise: missing(rank + 1),
             missing_to_stay: if rank == 0 { BTreeMap::new() } else { missing(rank) },

@@ -36,6 +36,10 @@ impl Working<'_> {
         let rest = new.without(&returned);
         let full = by_basis(&rules, record, &new);
         let left = if returned.everything { Evaluation::default() } else { by_basis(&rules, record, &rest) };
+        if self.inputs.explain {
+            let was = by_basis(&rules, record, &old.without(&before.returned));
+            self.trace.extend(super::explain::revalued(&was, &left));
+        }
         let all_back = returned.everything && !before.returned.everything;
         let mut next = OrderProgress {
             content: seq,

@@ -10,8 +10,9 @@ use crate::program::Id;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RuleTrace {
     pub campaign: Id,
-    /// The rule's place in the campaign, from 0.
-    pub rule: usize,
+    /// The rule's place in the campaign, from 0; none where the campaign as a whole is meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<usize>,
     pub applied: bool,
     #[serde(flatten)]
     pub reason: Reason,
@@ -28,6 +29,8 @@ pub enum Reason {
     Awarded { currency: Id, amount: i64, formula: CompactString, #[serde(skip_serializing_if = "Option::is_none")] rate: Option<CompactString> },
     Multiplied { currency: Id, amount: i64, times: CompactString, base: i64 },
     Acted,
+    /// What a campaign gave for the order before a return or a correction, and what it gives for what is left.
+    Revalued { currency: Id, before: i64, left: i64 },
     /// A limit left only a part, or nothing.
     Capped { currency: Id, wanted: i64, amount: i64, by: CompactString },
     UsedUp { limit: CompactString },
@@ -55,6 +58,13 @@ impl Reason {
                 format!("{amount} more {currency}: {times} times the {base} base points it is about")
             }
             Self::Acted => "it applied".to_owned(),
+            Self::Revalued { currency, before, left } if left < before => {
+                format!("{left} {currency} for what is left of the order, {before} before: {} taken back", before - left)
+            }
+            Self::Revalued { currency, before, left } if left > before => {
+                format!("{left} {currency} for the order as it is now, {before} before: {} more", left - before)
+            }
+            Self::Revalued { currency, before, .. } => format!("{before} {currency} before and after"),
             Self::Capped { currency, wanted, amount, by } => {
                 format!("{amount} of {wanted} {currency}: the limit {by} leaves no more")
             }

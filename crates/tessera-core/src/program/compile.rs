@@ -106,6 +106,18 @@ impl LadderRules {
         self.levels.iter().position(|known| known.id == *level).unwrap_or(0)
     }
 
+    /// What people call a measure: its name, or for a ladder's only one what it counts (`bean`, `spend`, `visit`).
+    pub fn measure_name(&self, measure: &Id) -> Id {
+        if !measure.as_str().is_empty() {
+            return measure.clone();
+        }
+        match self.measures.first() {
+            Some((_, Measure::Earned { earned, .. })) => earned.clone(),
+            Some((_, Measure::Events { events })) => events.clone(),
+            _ => Id::constant("spend"),
+        }
+    }
+
     pub fn level(&self, rank: usize) -> &LevelDefinition {
         &self.levels[rank.min(self.levels.len() - 1)]
     }

@@ -12,6 +12,10 @@ pub struct Day(i32);
 /// The first day of each kind of window.
 const EPOCH: Date = Date::constant(1970, 1, 1);
 
+/// The first and the last day there are, in the years -8981 and 9997: their ends are instants in every zone.
+const FIRST: i32 = -4_000_000;
+const LAST: i32 = 2_932_000;
+
 impl Day {
     pub const fn from_number(days: i32) -> Self {
         Self(days)
@@ -28,11 +32,11 @@ impl Day {
 
     pub fn from_date(date: Date) -> Self {
         let days = date.duration_since(EPOCH).as_secs() / 86_400;
-        Self(i32::try_from(days).unwrap_or_default())
+        Self(i32::try_from(days).unwrap_or_default().clamp(FIRST, LAST))
     }
 
     pub fn date(self) -> Date {
-        EPOCH.saturating_add(jiff::Span::new().days(self.0.clamp(-4_000_000, 2_932_000)))
+        EPOCH.saturating_add(jiff::Span::new().days(self.0.clamp(FIRST, LAST)))
     }
 
     /// `days` later, or earlier when negative.
@@ -75,7 +79,7 @@ impl Day {
         }
     }
 
-    /// The first day behind the window that holds this day; the year 9999 for [`Window::Ever`].
+    /// The first day behind the window that holds this day; the last day there is for [`Window::Ever`].
     #[must_use]
     pub fn end_of(self, window: Window) -> Self {
         let start = self.start_of(window);
@@ -86,8 +90,7 @@ impl Day {
             Window::Month => Self::from_date(date.last_of_month()).plus(1),
             Window::Quarter => Self::from_date(date.saturating_add(jiff::Span::new().months(3))),
             Window::Year => Self::from_date(date.last_of_year()).plus(1),
-            // 9999-12-31, the last day a date can name.
-            Window::Ever => Self(2_932_896),
+            Window::Ever => Self(LAST),
         }
     }
 }

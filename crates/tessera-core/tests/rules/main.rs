@@ -1,9 +1,12 @@
 //! The rules of a points program, each proven by the tests that carry its id.
 
+mod caps;
 mod common;
 mod corrections;
+mod derived;
 mod lots;
 mod money;
 mod pending;
 mod returns;
+mod stacking;
 mod tiers;
