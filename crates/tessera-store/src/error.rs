@@ -6,7 +6,6 @@ use std::fmt;
 ///
 /// Messages name tables, columns, codes and pools; they never hold what a row holds, so they may be logged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum StoreError {
     /// A row with this key was already there, or another writer changed it since it was read.
     /// Some of the rows of the call may have been written: drop the transaction, read again, decide again.
@@ -93,5 +92,21 @@ struct Place(Option<(&'static str, &'static str)>);
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.map_or(Ok(()), |(table, column)| write!(f, "{table}.{column}: "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::value::Value;
+
+    #[test]
+    fn a_corrupt_row_tells_where_and_what_but_not_the_content() {
+        let error = Value::from("an.nguyen@example.com").int().unwrap_err();
+        assert_eq!(error.to_string(), "a stored row cannot be read: expected a whole number, found text");
+        let located = error.located("member", "status").located("elsewhere", "never");
+        assert_eq!(
+            located.to_string(),
+            "a stored row cannot be read: member.status: expected a whole number, found text"
+        );
     }
 }

@@ -146,3 +146,29 @@ impl<T: Into<Value>> From<Option<T>> for Value {
         value.map_or(Self::Null, Into::into)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_accessor_takes_its_kind_and_no_other() {
+        let values = [Value::Null, Value::from(7), Value::from("text"), Value::from(b"bytes")];
+        let kinds = |value: &Value| {
+            let required = [value.int().is_ok(), value.text().is_ok(), value.bytes().is_ok()];
+            let optional = [value.opt_int().is_ok(), value.opt_text().is_ok(), value.opt_bytes().is_ok()];
+            let owned = [value.clone().into_text().is_ok(), value.clone().into_bytes().is_ok()];
+            assert_eq!(owned, required[1..]);
+            (required, optional)
+        };
+        assert_eq!(kinds(&values[0]), ([false; 3], [true; 3]), "nothing is only what may be absent");
+        for (i, value) in values[1..].iter().enumerate() {
+            let mut expected = [false; 3];
+            expected[i] = true;
+            assert_eq!(kinds(value), (expected, expected));
+        }
+        assert_eq!(Value::Null.opt_text(), Ok(None));
+        assert_eq!(Value::from(Some("x")).opt_text(), Ok(Some("x")));
+        assert_eq!(Value::from(None::<i64>), Value::Null);
+    }
+}

@@ -8,6 +8,9 @@ use crate::expression::{EvaluationError, EventScope, Scope};
 use crate::program::{Award, Campaign, Crossing, Exact, Extras, Fraction, Id, LadderRules, Measure, RoundPer, Rule};
 use crate::quantity::{Amount, Points, Rounding, apportion};
 
+/// Digits behind the point that count before rounding: far more than any amount, rate or price has.
+const DIGITS: u32 = 12;
+
 /// What an award rule gives for one event.
 #[derive(Clone, Debug)]
 pub(super) struct Worth {
@@ -71,7 +74,12 @@ fn times(left: Decimal, right: Decimal) -> Decimal {
 
 /// A whole number of points, never below zero.
 fn whole(rounding: Rounding, exact: Decimal) -> i64 {
-    rounding.whole(exact).clamp(0, Points::MAX.get())
+    rounding.whole(even(exact)).clamp(0, Points::MAX.get())
+}
+
+/// Without the last digits of a division that does not end: a third times three is one, and its floor is one.
+fn even(exact: Decimal) -> Decimal {
+    exact.round_dp(DIGITS)
 }
 
 fn by_item(award: &Award, lines: &[usize], scope: &mut EventScope) -> Result<Vec<(usize, Decimal)>, EvaluationError> {

@@ -111,6 +111,28 @@ campaigns: { base: { trigger: purchase, rules: [ { award: { currency: point, amo
     assert_eq!(shop.available("point"), 4, "3.9 × 1.25 = 4.875, not 3 × 1.25");
 }
 
+/// 28,000 ÷ 3,000 never ends as a decimal; three times that is 28 all the same.
+#[test]
+fn m2_a_division_that_does_not_end_loses_no_point() {
+    let mut shop = Shop::new(
+        "
+currencies: { point: { name: Point, expires: never } }
+tiers: { club: { measure: { earned: point }, levels: [ { id: blue, at: 0, rate: { point: 3 } } ] } }
+campaigns: { base: { trigger: purchase, rules: [ { award: { currency: point, amount: event.net / 3000 } } ] } }
+",
+    );
+    shop.send("2026-03-02T09:00", "purchase", &sale("o1", 28_000));
+    assert_eq!(shop.available("point"), 28);
+    let mut shop = awarding("amount: event.net / 3000, fraction: carry");
+    for number in 1..=9 {
+        shop.send("2026-03-02T09:00", "purchase", &sale(&number.to_string(), 1_000));
+        assert_eq!(shop.available("point"), number / 3, "three thirds are one");
+    }
+    let mut shop = awarding("amount: event.net / 1000000000");
+    shop.send("2026-03-02T09:00", "purchase", &sale("o1", 999_999_999));
+    assert_eq!(shop.available("point"), 0, "but what is really less stays less");
+}
+
 /// What was lent by rounding is put right, so that points and fraction together are always exact.
 #[rstest]
 #[case::all(&[("A", 2)])]

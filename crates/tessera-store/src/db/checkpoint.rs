@@ -4,7 +4,7 @@
 //! A busy writer would let the log grow for ever, for the log starts anew only at a moment when everything is copied;
 //! so past [`RESTART_AT`] the thread asks the writer to wait between two transactions for the little that is left.
 //!
-//! At full load that is a pause of about 10 ms for every 20,000 purchases, and the log stays under 200 MiB.
+//! Measured at full load: one batch in some 200 takes up to 50 ms instead of 4, and the log stays under 200 MiB.
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -174,6 +174,30 @@ fn sqlite_is_strict_durable_and_rowless_where_rows_are_narrow() {
 }
 
 #[test]
+fn sqlite_files_left_by_a_crash_hold_every_commit_and_nothing_else() {
+    let db = TestDb::new(Dialect::Sqlite).unwrap();
+    let mut writer = db.database.writer().unwrap();
+    for n in 0..20 {
+        let mut tx = writer.begin().unwrap();
+        tx.insert_rows(&tables::ENTRY, &[sample(&tables::ENTRY, OURS, n)]).unwrap();
+        tx.commit().unwrap();
+    }
+    let mut tx = writer.begin().unwrap();
+    tx.insert_rows(&tables::ENTRY, &[sample(&tables::ENTRY, OURS, 99)]).unwrap();
+    // What a crash leaves: the file and the log as they are now, closed by nobody.
+    let crashed = tempfile::TempDir::new().unwrap();
+    let file = crashed.path().join("tessera.db");
+    std::fs::copy(db.file().unwrap(), &file).unwrap();
+    std::fs::copy(db.file().unwrap().with_extension("db-wal"), file.with_extension("db-wal")).unwrap();
+    drop(tx);
+
+    let again = Database::open_sqlite(&file).unwrap();
+    let ask = "SELECT COUNT(*), MAX(seq) FROM entry WHERE program = $1";
+    let found = again.read(|reader| reader.query(ask, &[OURS.into()])).unwrap();
+    assert_eq!(found, vec![vec![Value::Int(20), Value::Int(19)]]);
+}
+
+#[test]
 fn sqlite_copies_the_log_beside_the_writer_and_starts_it_anew() {
     let db = TestDb::new(Dialect::Sqlite).unwrap();
     let log = db.file().unwrap().with_extension("db-wal");

@@ -1,0 +1,6 @@
+//! The sums in the rules, over random histories: bounded, so that the whole takes seconds.
+
+mod documents;
+mod histories;
+mod reference;
+mod returns;

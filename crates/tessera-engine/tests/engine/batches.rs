@@ -1,0 +1,199 @@
+//! A batch is nothing but the same commands one by one.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+use tessera_core::decide::{EffectKind, OutcomeStatus};
+use tessera_engine::report;
+use tessera_engine::submission::Answer;
+use tessera_testkit::app::{TestApp, accepted, amounts, as_duplicate, event, event_at, refused};
+use tessera_testkit::on_both_databases;
+use tessera_testkit::shop::json as data;
+
+use crate::common::{POINTS, back_all, sale};
+
+on_both_databases!(POINTS =>
+    i1_duplicates_in_one_batch_have_one_effect,
+    i4_a_return_of_an_order_of_the_same_batch_takes_it_back,
+    i4_a_return_that_comes_before_its_purchase_is_parked_and_settled_with_it,
+    r3_returns_of_one_order_in_one_batch_take_back_no_more_than_it_earned,
+    a_refused_command_does_not_sink_its_batch,
+);
+
+fn i1_duplicates_in_one_batch_have_one_effect(app: &mut TestApp) {
+    let again = sale("r-1", "card:1", 50_000);
+    let other = sale("r-1", "card:1", 60_000);
+    let answers = app.send_together(&[again.clone(), again.clone(), other, again.clone()]);
+    let mut answers = answers.into_iter();
+    let first = accepted(answers.next().unwrap());
+    assert_eq!(accepted(answers.next().unwrap()), as_duplicate(&first));
+    assert_eq!(refused(answers.next().unwrap()).code, "idempotency-key-reused");
+    assert_eq!(accepted(answers.next().unwrap()), as_duplicate(&first));
+    assert_eq!(app.available("card:1", "point"), 60);
+}
+
+fn i4_a_return_of_an_order_of_the_same_batch_takes_it_back(app: &mut TestApp) {
+    let answers = app.send_together(&[sale("o-1", "card:1", 50_000), back_all("r-2", "card:1", "o-1")]);
+    let outcomes: Vec<_> = answers.into_iter().map(accepted).collect();
+    assert_eq!(amounts(&outcomes[1].effects, EffectKind::TakenBack, "point"), [50]);
+    assert_eq!(app.available("card:1", "point"), 10);
+}
+
+fn i4_a_return_that_comes_before_its_purchase_is_parked_and_settled_with_it(app: &mut TestApp) {
+    app.send(&sale("o-0", "card:1", 1_000));
+    let answers = app.send_together(&[back_all("r-2", "card:1", "o-1"), sale("o-1", "card:1", 50_000)]);
+    let outcomes: Vec<_> = answers.into_iter().map(accepted).collect();
+    assert_eq!([outcomes[0].status, outcomes[1].status], [OutcomeStatus::Parked, OutcomeStatus::Applied]);
+    assert_eq!(amounts(&outcomes[1].effects, EffectKind::TakenBack, "point"), [50]);
+    assert_eq!(app.available("card:1", "point"), 11);
+    let again = app.send(&back_all("r-2", "card:1", "o-1"));
+    assert_eq!((again.status, again.first_status), (OutcomeStatus::Duplicate, Some(OutcomeStatus::Parked)));
+    assert_eq!(app.refused(&back_all("r-3", "card:1", "o-1")).code, "nothing-left-to-return");
+}
+
+fn r3_returns_of_one_order_in_one_batch_take_back_no_more_than_it_earned(app: &mut TestApp) {
+    app.send(&event("purchase", "o-1", "card:1", &data::lines("o-1", &[("A", "goods", 3, 60_000)])));
+    let one = |id: &str| event("return", id, "card:1", &data::back("o-1", &[("A", 1)]));
+    let answers = app.send_together(&[one("b-1"), one("b-2"), one("b-3"), one("b-4")]);
+    let codes: Vec<Option<String>> = answers
+        .iter()
+        .map(|answer| match answer {
+            Answer::Refused(refusal) => Some(refusal.code.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(codes, [None, None, None, Some("nothing-left-to-return".to_owned())]);
+    assert_eq!(app.available("card:1", "point"), 10);
+}
+
+fn a_refused_command_does_not_sink_its_batch(app: &mut TestApp) {
+    let late = event_at("2019-01-01T10:00", "purchase", "r-2", "card:1", &data::sale("o-2", 1_000));
+    let answers = app.send_together(&[sale("r-1", "card:1", 50_000), late, sale("r-3", "card:1", 7_000)]);
+    assert!(matches!(answers[..], [Answer::Done { .. }, Answer::Refused(_), Answer::Done { .. }]), "{answers:?}");
+    assert_eq!(app.available("card:1", "point"), 67);
+}
+
+/// A program with something of everything that members, orders and pools carry from one command to the next.
+const RICH: &str = "
+unknown_member: enrol
+unlinked_returns: { policy: match, within: P30D, unmatched: clamp }
+currencies:
+  point: { name: Point, expires: { after: P2M, round: month }, overdraft: debt }
+  stamp: { name: Stamp, expires: never, pending: P3D }
+tiers:
+  club: { measure: { earned: point }, levels: [ { id: blue, at: 0 }, { id: gold, at: 100, rate: { point: 1.5 } } ] }
+events: { visit: { data: { place: { type: text, optional: true } } } }
+limits: { per_member: { point: { day: 150 } } }
+campaigns:
+  base: { trigger: purchase, rules: [ { award: { currency: point, amount: event.net / 1000, fraction: carry } } ] }
+  stamps: { trigger: purchase, rules: [ { each: event.items, when: item.category == \"coffee\", award: { currency: stamp, amount: item.quantity } } ] }
+  card: { trigger: balance, rules: [ { when: member.balance.stamp >= 5, spend: { currency: stamp, amount: 5 }, issue: { voucher: cup } } ] }
+  gift: { trigger: purchase, earning: bonus, budget: { point: 60 }, rules: [ { award: { currency: point, amount: 9 } } ] }
+  welcome: { trigger: enrol, rules: [ { award: { currency: point, amount: 10 } } ] }
+  seen: { trigger: visit, rules: [ { award: { currency: point, amount: 1 }, limit: { per_member: { day: { times: 2 } } } } ] }
+vouchers: { cup: { gives: { free_item: { category: coffee } }, valid: P30D } }
+";
+
+/// Numbers that look random and are the same for the same seed.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % sides
+    }
+}
+
+/// Two months of five members: sales, returns before and after their sales, corrections, copies, mistakes.
+fn some_business(seed: u64) -> Vec<Value> {
+    let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let mut events: Vec<Value> = Vec::new();
+    for number in 0..90 {
+        let member = dice.roll(5);
+        let subject = if dice.roll(9) == 0 { String::new() } else { format!("card:{member}") };
+        let order = format!("o-{}", if dice.roll(3) == 0 { dice.roll(90) } else { number });
+        let day = (number * 2 / 3 + dice.roll(4)) % 60;
+        let time = format!("2026-0{}-{:02}T{:02}:30", 3 + day / 30, 1 + day % 30, dice.roll(24));
+        let units = i64::try_from(1 + dice.roll(3)).unwrap();
+        let amount = i64::try_from(500 + 777 * dice.roll(60)).unwrap();
+        let items = [("A", "coffee", units, amount), ("B", "goods", 1, 1_500)];
+        let id = format!("e-{number}");
+        events.push(match dice.roll(12) {
+            0..=5 => event_at(&time, "purchase", &id, &subject, &data::lines(&order, &items)),
+            6 => event_at(&time, "return", &id, &subject, &data::back(&order, &[("A", units)])),
+            7 => event_at(&time, "return", &id, &subject, &data::back_all(&order)),
+            8 => event_at(&time, "amend", &id, &subject, &data::lines(&order, &items[..1])),
+            9 => event_at(&time, "visit", &id, &format!("card:{member}"), "{}"),
+            10 => event_at(&time, "enrol", &id, &format!("card:{member}"), r#"{"birthday": "03-20"}"#),
+            _ => match events.get(usize::try_from(dice.roll(90)).unwrap()) {
+                Some(earlier) => earlier.clone(),
+                None => event_at(&time, "return", &id, &subject, &data::back_without_order(&[("A", units, amount)])),
+            },
+        });
+    }
+    events
+}
+
+/// An answer without what is drawn at random: ids and codes.
+fn told(answer: &Answer) -> Value {
+    match answer {
+        Answer::Done { outcome, .. } => {
+            let mut told = json!(outcome);
+            let place = outcome.event_id.rsplit('_').next().map(str::to_owned);
+            told["event_id"] = json!(place.filter(|_| outcome.event_id.starts_with("evt_")));
+            told["member"] = json!(outcome.member.is_some());
+            for effect in told["effects"].as_array_mut().unwrap() {
+                effect.as_object_mut().unwrap().remove("code");
+            }
+            told
+        }
+        Answer::Refused(refusal) => json!({ "refused": refusal }),
+        Answer::Unavailable => json!("unavailable"),
+    }
+}
+
+/// Everything that can be seen of a program from outside, without ids and codes.
+fn seen(app: &TestApp) -> Value {
+    let context = &app.engine().context;
+    let mut members = Vec::new();
+    for number in 0..5 {
+        let identifier = format!("card:{number}");
+        let mut member = app.get(&format!("members/{identifier}")).json();
+        if member["id"].is_null() {
+            continue;
+        }
+        member["id"] = Value::Null;
+        let lots = app.get(&format!("members/{identifier}/lots")).ok();
+        let mut entries = app.get(&format!("members/{identifier}/entries?limit=200")).ok();
+        for entry in entries["items"].as_array_mut().unwrap() {
+            let event = entry["event_id"].as_str().unwrap().rsplit('_').next().unwrap().to_owned();
+            entry["event_id"] = event.into();
+        }
+        members.push(json!({ "member": member, "lots": lots, "entries": entries }));
+    }
+    let mut csv = Vec::new();
+    report::members_csv(context, &app.program, app.now(), &mut csv).unwrap();
+    json!({
+        "summary": report::summary(context, &app.program, app.now()).unwrap(),
+        "csv": String::from_utf8(csv).unwrap(),
+        "members": members,
+    })
+}
+
+#[rstest]
+fn a_batch_equals_the_same_commands_one_by_one(#[values(1, 2, 3, 4, 5, 6, 7, 8)] seed: u64) {
+    let events = some_business(seed);
+    let [together, one_by_one] = [(); 2].map(|()| {
+        let app = TestApp::new(RICH);
+        app.set_clock("2026-05-20T10:00");
+        app
+    });
+    let batched: Vec<Value> = together.send_together(&events).iter().map(told).collect();
+    for (place, (event, batched)) in events.iter().zip(&batched).enumerate() {
+        assert_eq!(told(&one_by_one.submit(event)), *batched, "event {place}: {event}");
+    }
+    for b in &batched { eprintln!("DBG {} {}", b["status"], b["refused"]["code"]); }
+    assert_eq!(seen(&one_by_one), seen(&together));
+    assert!(batched.iter().filter(|answer| answer["status"] == "applied").count() > 40, "most of it is taken");
+}

@@ -1,0 +1,6 @@
+//! What the engine promises, on the embedded database and, where the executor is concerned, on PostgreSQL.
+
+mod batches;
+mod common;
+mod contention;
+mod idempotency;

@@ -1,0 +1,471 @@
+//! An installation in a temporary folder: engine and router in this process, a clock that stands, no sockets.
+//!
+//! When a [`TestApp`] goes, every program in it is verified; a difference fails the test.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tessera_api::AppState;
+use tessera_core::decide::{Effect, EffectKind, Outcome, OutcomeStatus};
+use tessera_core::time::Instant;
+use tessera_engine::access::{self, Scope};
+use tessera_engine::clock::FixedClock;
+use tessera_engine::engine::Location;
+use tessera_engine::programs::{ProgramHandle, Publication};
+use tessera_engine::submission::{Answer, CloudEvent, Refusal, Submission};
+use tessera_engine::verify::{Verification, verify};
+use tessera_engine::{Engine, EngineError, relay, scheduler};
+use tower::ServiceExt;
+
+use crate::postgres::{self, TestDatabase};
+use crate::shop;
+
+/// Where the clock of every app stands at first: a Monday morning in Hồ Chí Minh City.
+pub const START: &str = "2026-03-02T10:00";
+
+/// An installation with a published program and a key that may do everything.
+pub struct TestApp {
+    pub clock: Arc<FixedClock>,
+    /// The program that paths and events are about; the first one published.
+    pub program: Arc<ProgramHandle>,
+    /// The text of a key with all scopes.
+    pub key: String,
+    router: Router,
+    engine: Option<Engine>,
+    location: Location,
+    runtime: tokio::runtime::Runtime,
+    verifies: bool,
+    _database: Option<TestDatabase>,
+    folder: TempDir,
+}
+
+impl TestApp {
+    /// On the embedded database. The document's head may be left out, see [`shop::document`].
+    pub fn new(document: &str) -> Self {
+        Self::open(document, None)
+    }
+
+    /// On PostgreSQL; nothing (with a note) where it is not installed.
+    pub fn on_postgres(document: &str) -> Option<Self> {
+        postgres::database().map(|database| Self::open(document, Some(database)))
+    }
+
+    fn open(document: &str, database: Option<TestDatabase>) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let location = Location {
+            folder: folder.path().join("data"),
+            database_url: database.as_ref().map(TestDatabase::url),
+            master_key: None,
+        };
+        let clock = Arc::new(FixedClock::at(shop::at(START)));
+        let engine = Engine::open_with(&location, clock.clone()).expect("a new installation opens");
+        let program = publish(&engine, document).expect("the test's document is valid").0;
+        let key = access::create(&engine.context, engine.executor(), program.number, "test", &Scope::ALL);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        Self {
+            clock,
+            program,
+            key: key.expect("a key is made").key,
+            router: router(&engine),
+            engine: Some(engine),
+            location,
+            runtime,
+            verifies: true,
+            _database: database,
+            folder,
+        }
+    }
+
+    pub fn engine(&self) -> &Engine {
+        self.engine.as_ref().expect("the engine is only out while it restarts")
+    }
+
+    /// The data folder, with the master key and the embedded database.
+    pub fn data(&self) -> &Path {
+        &self.location.folder
+    }
+
+    /// A folder for files of the test's own.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The file of the embedded database.
+    pub fn database_file(&self) -> PathBuf {
+        self.location.folder.join("tessera.db")
+    }
+
+    /// Puts the clock to a time as [`shop::at`] reads it.
+    pub fn set_clock(&self, time: &str) {
+        self.clock.set(shop::at(time));
+    }
+
+    pub fn now(&self) -> Instant {
+        self.engine().context.clock.now()
+    }
+
+    /// Publishes a document, of this program or another. Says its version and whether that is new.
+    ///
+    /// # Errors
+    /// As publishing answers.
+    pub fn publish(&self, document: &str) -> Result<(Arc<ProgramHandle>, u32, bool), EngineError> {
+        publish(self.engine(), document)
+    }
+
+    /// Closes the installation and opens it again, as a new process would find it.
+    pub fn restart(&mut self) {
+        self.router = Router::new();
+        drop(self.engine.take());
+        let engine = Engine::open_with(&self.location, self.clock.clone()).expect("the installation opens again");
+        self.program = engine.program(self.program.key.as_str()).expect("the program is still there");
+        self.router = router(&engine);
+        self.engine = Some(engine);
+    }
+
+    /// Another process at the same PostgreSQL database.
+    ///
+    /// # Panics
+    /// On the embedded database, which one process has to itself.
+    pub fn neighbour(&self) -> Engine {
+        assert!(self.location.database_url.is_some(), "only PostgreSQL is shared");
+        Engine::open_with(&self.location, self.clock.clone()).expect("another engine opens")
+    }
+
+    /// Reads an event as the door does.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(&self, event: &Value) -> Result<Submission, Refusal> {
+        self.read_for(&self.program, event)
+    }
+
+    /// Reads an event of another program.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read_for(&self, program: &Arc<ProgramHandle>, event: &Value) -> Result<Submission, Refusal> {
+        let text = event.to_string();
+        let event: CloudEvent<'_> = serde_json::from_str(&text).expect("the test's event is a CloudEvent");
+        Submission::from_event(&self.engine().context.secrets, program, &event, self.now())
+    }
+
+    /// Sends an event and waits for its answer.
+    pub fn submit(&self, event: &Value) -> Answer {
+        match self.read(event) {
+            Ok(submission) => self.engine().submit(submission).expect("there is room in the queue"),
+            Err(refusal) => Answer::Refused(refusal),
+        }
+    }
+
+    /// Sends an event that must be accepted.
+    pub fn send(&self, event: &Value) -> Outcome {
+        accepted(self.submit(event))
+    }
+
+    /// Sends an event that must be refused.
+    pub fn refused(&self, event: &Value) -> Refusal {
+        refused(self.submit(event))
+    }
+
+    /// Sends events so that the executor finds them together, and waits for all answers.
+    pub fn send_together(&self, events: &[Value]) -> Vec<Answer> {
+        let submissions: Vec<Result<Submission, Refusal>> = events.iter().map(|event| self.read(event)).collect();
+        let (waiting, held) = mpsc::channel::<()>();
+        let held = std::sync::Mutex::new(held);
+        // While the writing thread waits in this job, what comes after it queues up.
+        let executor = self.engine().executor().clone();
+        std::thread::scope(|scope| {
+            let (entered, inside) = mpsc::channel();
+            let gate = scope.spawn(move || {
+                executor.write(move |_| {
+                    entered.send(()).expect("the test waits");
+                    let _ended = held.lock().expect("nobody else has it").recv();
+                    Ok::<_, tessera_engine::StoreError>(())
+                })
+            });
+            inside.recv().expect("the job runs");
+            let answers: Vec<_> = submissions
+                .into_iter()
+                .map(|submission| {
+                    let (answer, answered) = mpsc::channel();
+                    match submission {
+                        Ok(submission) => {
+                            let reply = Box::new(move |done| answer.send(done).expect("the test waits"));
+                            self.engine().executor().submit(submission, reply).expect("there is room in the queue");
+                        }
+                        Err(refusal) => answer.send(Answer::Refused(refusal)).expect("the test waits"),
+                    }
+                    answered
+                })
+                .collect();
+            drop(waiting);
+            gate.join().expect("the job does not panic").expect("an empty transaction commits");
+            answers.into_iter().map(|answered| answered.recv().expect("every command has its answer")).collect()
+        })
+    }
+
+    /// Wakes members and releases follow-ups until nothing is due, as the scheduler does. Says how much there was.
+    pub fn run_scheduler(&self) -> usize {
+        let (context, executor) = (&self.engine().context, self.engine().executor());
+        let mut done = 0;
+        loop {
+            let woken = scheduler::wake_due(context, executor).expect("members can be woken");
+            let sent = relay::relay_due(context, executor).expect("follow-ups can be sent");
+            if woken + sent == 0 {
+                return done;
+            }
+            done += woken + sent;
+            assert!(done < 100_000, "the scheduler never comes to rest");
+        }
+    }
+
+    /// A new key of the program.
+    pub fn new_key(&self, scopes: &[Scope]) -> access::NewKey {
+        let engine = self.engine();
+        access::create(&engine.context, engine.executor(), self.program.number, "", scopes).expect("a key is made")
+    }
+
+    /// The address of something in the program: `members/…`.
+    pub fn path(&self, rest: &str) -> String {
+        format!("/v1/programs/{}/{rest}", self.program.key)
+    }
+
+    /// A request with the app's key, about something in its program; a path from the root on begins with `/`.
+    pub fn call(&self, method: Method, path: &str) -> Call<'_> {
+        let path = if path.starts_with('/') { path.to_owned() } else { self.path(path) };
+        let call = Call { app: self, request: Request::builder().method(method).uri(path), key: None };
+        call.key(&self.key)
+    }
+
+    pub fn get(&self, path: &str) -> Reply {
+        self.call(Method::GET, path).send("")
+    }
+
+    /// Posts JSON.
+    pub fn post(&self, path: &str, body: &Value) -> Reply {
+        self.call(Method::POST, path).json(body)
+    }
+
+    /// A member as the API shows them.
+    pub fn member(&self, identifier: &str) -> Value {
+        self.get(&format!("members/{identifier}")).ok()
+    }
+
+    /// What a member can spend of a currency now.
+    pub fn available(&self, identifier: &str, currency: &str) -> i64 {
+        let member = self.member(identifier);
+        member["balances"][currency]["available"].as_i64().unwrap_or_else(|| panic!("no {currency} in {member}"))
+    }
+
+    /// Verifies the app's program.
+    pub fn verify(&self) -> Verification {
+        verify(&self.engine().context, &self.program, &mut |_| {}).expect("the ledger can be read")
+    }
+
+    /// The rows of a query; for looking only.
+    pub fn query(&self, sql: &str) -> Vec<Vec<tessera_store::Value>> {
+        self.engine().context.database.read(|reader| reader.query(sql, &[])).expect("the test's query is right")
+    }
+
+    /// The one number that a query gives: a count.
+    pub fn count(&self, sql: &str) -> i64 {
+        self.query(sql)[0][0].int().expect("a count")
+    }
+
+    /// For tests that break the ledger on purpose: it is not verified in the end.
+    pub fn skip_verification(&mut self) {
+        self.verifies = false;
+    }
+
+    fn check(&self) {
+        let context = &self.engine().context;
+        for key in context.programs.list(&context.database).expect("the programs can be listed") {
+            let program = context.programs.get(&context.database, &key).expect("a listed program is there");
+            let found = verify(context, &program, &mut |_| {}).expect("the ledger can be read");
+            assert!(found.differences.is_empty(), "the ledger of {key} is broken: {:#?}", found.differences);
+        }
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        if self.verifies && !std::thread::panicking() && self.engine.is_some() {
+            self.check();
+        }
+        // The router holds the executor, which ends when its last handle goes.
+        self.router = Router::new();
+    }
+}
+
+fn router(engine: &Engine) -> Router {
+    tessera_api::router(AppState::new(engine.context.clone(), engine.executor().clone(), None))
+}
+
+fn publish(engine: &Engine, document: &str) -> Result<(Arc<ProgramHandle>, u32, bool), EngineError> {
+    let text = if document.trim_start().starts_with("program:") { document.to_owned() } else { shop::document(document) };
+    engine.publish(Publication { text, by: "test".to_owned(), ..Publication::default() })
+}
+
+/// A CloudEvent of `till-1` with data such as those of [`shop::json`]; an empty subject is none.
+pub fn event(kind: &str, id: &str, subject: &str, data: &str) -> Value {
+    let data: Value = serde_json::from_str(data).expect("the test's data are JSON");
+    let mut event = json!({ "specversion": "1.0", "source": "till-1", "id": id, "type": kind, "data": data });
+    if !subject.is_empty() {
+        event["subject"] = subject.into();
+    }
+    event
+}
+
+/// The same at a time as [`shop::at`] reads it.
+pub fn event_at(time: &str, kind: &str, id: &str, subject: &str, data: &str) -> Value {
+    let mut event = event(kind, id, subject, data);
+    event["time"] = shop::at(time).to_string().into();
+    event
+}
+
+/// The outcome of a command that must be accepted.
+pub fn accepted(answer: Answer) -> Outcome {
+    match answer {
+        Answer::Done { outcome, .. } => *outcome,
+        Answer::Refused(refusal) => panic!("refused: {}: {}", refusal.code, refusal.detail),
+        Answer::Unavailable => panic!("the database did not take it"),
+    }
+}
+
+/// The refusal of a command that must be refused.
+pub fn refused(answer: Answer) -> Refusal {
+    match answer {
+        Answer::Refused(refusal) => refusal,
+        Answer::Done { outcome, .. } => panic!("it was taken: {outcome:#?}"),
+        Answer::Unavailable => panic!("the database did not take it"),
+    }
+}
+
+/// The first outcome, as its duplicates should give it.
+pub fn as_duplicate(first: &Outcome) -> Outcome {
+    Outcome { status: OutcomeStatus::Duplicate, first_status: Some(first.status), ..first.clone() }
+}
+
+/// The amounts of effects of a kind in a currency.
+pub fn amounts(effects: &[Effect], kind: EffectKind, currency: &str) -> Vec<i64> {
+    let wanted = |effect: &&Effect| {
+        effect.kind == kind && effect.currency.as_ref().is_some_and(|found| found.as_str() == currency)
+    };
+    effects.iter().filter(wanted).filter_map(|effect| effect.amount).collect()
+}
+
+/// A request that is being put together.
+pub struct Call<'a> {
+    app: &'a TestApp,
+    request: axum::http::request::Builder,
+    key: Option<String>,
+}
+
+impl Call<'_> {
+    /// Sends another key; an empty one is none.
+    #[must_use]
+    pub fn key(mut self, key: &str) -> Self {
+        self.key = Some(key).filter(|key| !key.is_empty()).map(|key| format!("Bearer {key}"));
+        self
+    }
+
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.request = self.request.header(name, value);
+        self
+    }
+
+    /// Sends JSON as `application/json`.
+    pub fn json(self, body: &Value) -> Reply {
+        self.header("content-type", "application/json").send(body.to_string())
+    }
+
+    pub fn send(mut self, body: impl Into<Body>) -> Reply {
+        if let Some(key) = &self.key {
+            self.request = self.request.header(header::AUTHORIZATION, key);
+        }
+        let request = self.request.body(body.into()).expect("the test's request is well-formed");
+        let router = self.app.router.clone();
+        self.app.runtime.block_on(async move {
+            let response = router.oneshot(request).await.expect("the router answers everything");
+            let (parts, body) = response.into_parts();
+            let body = body.collect().await.expect("the answer is whole").to_bytes();
+            let body = String::from_utf8(body.to_vec()).unwrap_or_default();
+            Reply { status: parts.status, headers: parts.headers, body }
+        })
+    }
+}
+
+/// What the API answered.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Reply {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("no JSON ({error}): {}", self.body))
+    }
+
+    /// The body of an answer that must be a success.
+    #[track_caller]
+    pub fn ok(&self) -> Value {
+        assert!(self.status.is_success(), "{}: {}", self.status, self.body);
+        self.json()
+    }
+
+    /// The body of an answer that must be this problem.
+    #[track_caller]
+    pub fn problem(&self, status: u16, code: &str) -> Value {
+        let problem = self.json();
+        assert_eq!((self.status.as_u16(), problem["status"].as_u64()), (status, Some(u64::from(status))), "{problem}");
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{problem}");
+        let kind = problem["type"].as_str().unwrap_or_default();
+        assert_eq!(kind, format!("https://tessera.example/problems/{code}"), "{problem}");
+        for text in ["title", "detail"] {
+            assert!(problem[text].as_str().is_some_and(|text| !text.is_empty()), "no {text} in {problem}");
+        }
+        problem
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The lines of an NDJSON answer.
+    pub fn lines(&self) -> Vec<Value> {
+        self.body.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+    }
+}
+
+/// Writes tests of `fn(&mut TestApp)` for both databases: `…::sqlite` and `…::postgres`.
+#[macro_export]
+macro_rules! on_both_databases {
+    ($document:expr => $($test:ident),+ $(,)?) => {$(
+        mod $test {
+            #[allow(unused_imports)]
+            use super::*;
+
+            #[test]
+            fn sqlite() {
+                super::$test(&mut $crate::app::TestApp::new($document));
+            }
+
+            #[test]
+            fn postgres() {
+                if let Some(mut app) = $crate::app::TestApp::on_postgres($document) {
+                    super::$test(&mut app);
+                }
+            }
+        }
+    )+};
+}
