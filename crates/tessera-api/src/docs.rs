@@ -23,7 +23,7 @@ pub(crate) async fn root() -> Redirect {
 
 const BROWSER: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
 <title>Tessera API</title></head><body><div id=\"app\"></div><script src=\"/docs/browser.js\"></script>\
-<script>Scalar.createApiReference('#app',{url:'/openapi.json',telemetry:false,agent:{disabled:true},withDefaultFonts:false,hideClientButton:true})</script></body></html>";
+<script>Scalar.createApiReference('#app',{url:'/openapi.json',telemetry:false,showDeveloperTools:'never',mcp:{disabled:true},authentication:{preferredSecurityScheme:'key'},agent:{disabled:true},withDefaultFonts:false,hideClientButton:true})</script></body></html>";
 
 pub(crate) async fn page() -> Html<String> {
     if Assets::get("browser.js.gz").is_some() {

@@ -31,7 +31,9 @@ pub struct NewAdjustment {
 /// The most one adjustment may move.
 const AMOUNT_MAX: i64 = 1_000_000_000;
 
-/// Gives or takes points by hand. Needs `adjustments:write`.
+/// Gives or takes points by hand.
+///
+/// Needs `adjustments:write`.
 #[utoipa::path(post, path = "/v1/programs/{program}/adjustments", tag = "members", security(("key" = [])),
     params(("program" = String, Path, example = "copper-cup"), ("Idempotency-Key" = String, Header, description = "Yours, new for each adjustment")),
     request_body = NewAdjustment,

@@ -16,7 +16,9 @@ pub struct Which {
     version: Option<u32>,
 }
 
-/// The program document as JSON, or as it was written with `Accept: application/yaml`. Needs `document:read`.
+/// The program document as JSON, or as it was written with `Accept: application/yaml`.
+///
+/// Needs `document:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/document", tag = "document", security(("key" = [])),
     params(("program" = String, Path, example = "copper-cup"), ("version" = Option<u32>, Query, description = "The newest when left out")),
     responses((status = 200, description = "The document; `ETag` is its version", body = Object),
@@ -46,7 +48,9 @@ pub async fn show_document(
     Ok(response)
 }
 
-/// Publishes a document, JSON or YAML, as the next version. Needs `document:write`.
+/// Publishes a document, JSON or YAML, as the next version.
+///
+/// Needs `document:write`.
 #[utoipa::path(put, path = "/v1/programs/{program}/document", tag = "document", security(("key" = [])),
     params(("program" = String, Path, example = "copper-cup"),
         ("If-Match" = String, Header, description = "The version the change was made to, as `ETag` gave it")),
@@ -85,7 +89,9 @@ pub async fn replace_document(
     Ok((headers, Json(json!({ "version": version, "changed": changed }))))
 }
 
-/// Says in words what publishing a document would change. Needs `document:read`.
+/// Says in words what publishing a document would change.
+///
+/// Needs `document:read`.
 #[utoipa::path(post, path = "/v1/programs/{program}/document/plan", tag = "document", security(("key" = [])),
     params(("program" = String, Path, example = "copper-cup")),
     request_body(content = Object, description = "The whole document"),
@@ -106,7 +112,9 @@ pub async fn plan_document(
     Ok(Json(json!({ "base": plan.base, "differences": plan.differences, "findings": plan.findings })))
 }
 
-/// The versions, newest first. Needs `document:read`.
+/// The versions, newest first.
+///
+/// Needs `document:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/versions", tag = "document", security(("key" = [])),
     params(("program" = String, Path, example = "copper-cup")),
     responses((status = 200, description = "The versions", body = Object),

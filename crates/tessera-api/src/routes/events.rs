@@ -34,7 +34,9 @@ pub struct Options {
     explain: bool,
 }
 
-/// Takes one CloudEvent, a batch, or a stream of NDJSON. Needs `events:write`.
+/// Takes one CloudEvent, a batch, or a stream of NDJSON.
+///
+/// Needs `events:write`.
 ///
 /// `source` and `id` make an event unique for ever: sending it again gives the first outcome. With `explain=true` every
 /// rule says why it did or did not apply.
@@ -266,7 +268,9 @@ async fn send_patiently(app: &AppState, submission: Submission) -> Waiting {
     Ok(answered)
 }
 
-/// One event, as it came and what it brought. With `explain=true` every rule says why. Needs `members:read`.
+/// One event, as it came and what it brought. With `explain=true` every rule says why.
+///
+/// Needs `members:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/events/{event}", tag = "events", security(("key" = [])),
     params(("program" = String, Path, example = "copper-cup"), ("event" = String, Path, example = "evt_…_2"), ("explain" = Option<bool>, Query)),
     responses((status = 200, description = "The event", body = Object), (status = 404, body = Problem, content_type = "application/problem+json")))]
@@ -289,7 +293,9 @@ pub async fn show_event(
     Ok(Json(body))
 }
 
-/// Says what an event would bring, with nothing written. Needs `events:write`.
+/// Says what an event would bring, with nothing written.
+///
+/// Needs `events:write`.
 #[utoipa::path(post, path = "/v1/programs/{program}/quotes", tag = "events", security(("key" = [])),
     params(("program" = String, Path, example = "copper-cup"), ("explain" = Option<bool>, Query)),
     request_body(content = Object, description = "An event, as for `events`"),

@@ -46,7 +46,9 @@ pub struct Search {
     identifier: Option<String>,
 }
 
-/// Lists members, or finds the one with an identifier. Needs `members:read`.
+/// Lists members, or finds the one with an identifier.
+///
+/// Needs `members:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/members", tag = "members", security(("key" = [])),
     params(("program" = String, Path, example = "copper-cup"),
         ("identifier" = Option<String>, Query, description = "kind:value", example = "phone:+84901234567"), PageQuery),
@@ -77,7 +79,9 @@ fn subject(text: &str) -> Result<Subject, Problem> {
     text.parse().map_err(|error: tessera_engine::identifier::IdentifierError| Problem::invalid(error.to_string()))
 }
 
-/// Enrols a member. Needs `members:write`.
+/// Enrols a member.
+///
+/// Needs `members:write`.
 #[utoipa::path(post, path = "/v1/programs/{program}/members", tag = "members", security(("key" = [])),
     params(("program" = String, Path, example = "copper-cup"), ("Idempotency-Key" = String, Header)),
     request_body = MemberFields,
@@ -133,7 +137,9 @@ async fn named(app: &AppState, program: &Arc<ProgramHandle>, text: &str) -> Resu
     found.ok_or_else(Problem::unknown_member)
 }
 
-/// A member with balances and tiers, settled to now. Needs `members:read`.
+/// A member with balances and tiers, settled to now.
+///
+/// Needs `members:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/members/{member}", tag = "members", security(("key" = [])),
     params(("program" = String, Path, example = "copper-cup"), ("member" = String, Path, description = "An id, or kind:value", example = "phone:+84901234567")),
     responses((status = 200, description = "The member", body = Object),
@@ -153,7 +159,9 @@ async fn view(app: &AppState, caller: Caller<ReadMembers>, member: &str) -> Resu
     found.ok_or_else(Problem::unknown_member)
 }
 
-/// Changes what is known about a member. Needs `members:write`.
+/// Changes what is known about a member.
+///
+/// Needs `members:write`.
 #[utoipa::path(patch, path = "/v1/programs/{program}/members/{member}", tag = "members", security(("key" = [])),
     params(("program" = String, Path, example = "copper-cup"), ("member" = String, Path), ("Idempotency-Key" = String, Header)),
     request_body = MemberFields,
@@ -170,7 +178,9 @@ pub async fn update_member(
     render(app.submit(submission).await?, false)
 }
 
-/// What a member has in each currency, settled to now. Needs `members:read`.
+/// What a member has in each currency, settled to now.
+///
+/// Needs `members:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/members/{member}/balances", tag = "members", security(("key" = [])),
     params(("program" = String, Path), ("member" = String, Path)),
     responses((status = 200, body = Object, example = json!({ "bean": { "available": 120, "pending": 0, "held": 0, "debt": 0 } })),
@@ -183,7 +193,9 @@ pub async fn list_balances(
     Ok(Json(json!(view(&app, caller, &member).await?.balances)))
 }
 
-/// The ledger of a member, newest first. Needs `members:read`.
+/// The ledger of a member, newest first.
+///
+/// Needs `members:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/members/{member}/entries", tag = "members", security(("key" = [])),
     params(("program" = String, Path), ("member" = String, Path), PageQuery),
     responses((status = 200, description = "`items` and `next`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
@@ -198,7 +210,9 @@ pub async fn list_entries(
     app.blocking(move || Ok(Json(json!(query::entries(&context, &caller.program, id, &page)?)))).await
 }
 
-/// Everything a member holds and when it expires, in the order it would be spent. Needs `members:read`.
+/// Everything a member holds and when it expires, in the order it would be spent.
+///
+/// Needs `members:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/members/{member}/lots", tag = "members", security(("key" = [])),
     params(("program" = String, Path), ("member" = String, Path)),
     responses((status = 200, description = "`items`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
@@ -214,7 +228,9 @@ pub async fn list_lots(
     Ok(Json(json!({ "items": lots, "next": null })))
 }
 
-/// What happened to a member, newest first. Needs `members:read`.
+/// What happened to a member, newest first.
+///
+/// Needs `members:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/members/{member}/events", tag = "members", security(("key" = [])),
     params(("program" = String, Path), ("member" = String, Path), PageQuery),
     responses((status = 200, description = "`items` and `next`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
@@ -229,7 +245,9 @@ pub async fn list_events(
     app.blocking(move || Ok(Json(json!(query::events(&context, &caller.program, id, &page)?)))).await
 }
 
-/// Vouchers of a member, newest first. Needs `members:read`.
+/// Vouchers of a member, newest first.
+///
+/// Needs `members:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/members/{member}/vouchers", tag = "members", security(("key" = [])),
     params(("program" = String, Path), ("member" = String, Path), ("Accept-Language" = Option<String>, Header, example = "vi")),
     responses((status = 200, description = "`items`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
@@ -247,7 +265,9 @@ pub async fn list_vouchers(
     Ok(Json(json!({ "items": vouchers, "next": null })))
 }
 
-/// Where a member stands on every ladder, with what is missing to rise and to stay. Needs `members:read`.
+/// Where a member stands on every ladder, with what is missing to rise and to stay.
+///
+/// Needs `members:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/members/{member}/tiers", tag = "members", security(("key" = [])),
     params(("program" = String, Path), ("member" = String, Path)),
     responses((status = 200, description = "`items`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
@@ -259,7 +279,9 @@ pub async fn list_tiers(
     Ok(Json(json!({ "items": view(&app, caller, &member).await?.tiers, "next": null })))
 }
 
-/// Benefits a member has now, by tier or by grant. Needs `members:read`.
+/// Benefits a member has now, by tier or by grant.
+///
+/// Needs `members:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/members/{member}/entitlements", tag = "members", security(("key" = [])),
     params(("program" = String, Path), ("member" = String, Path)),
     responses((status = 200, description = "`items`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]

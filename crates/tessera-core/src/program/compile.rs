@@ -150,7 +150,10 @@ impl Program {
             priority(right).cmp(&priority(left)).then(left.id.cmp(&right.id))
         });
         let ladders: Vec<LadderRules> = definition.tiers.iter().map(|(id, ladder)| compile_ladder(id, ladder)).collect();
-        super::lint::lint(definition, &campaigns, &mut checker);
+        // What is wrong would only make the lints guess.
+        if !checker.has_errors() {
+            super::lint::lint(definition, &campaigns, &mut checker);
+        }
         let findings = checker.findings();
         let (Some(calendar), Some(money)) = (calendar, money) else { return (None, findings) };
         if findings.iter().any(Problem::is_error) {

@@ -14,24 +14,44 @@ use super::problem::{Problem, nearest};
 /// More mistakes than this in one document are not listed.
 const MISTAKES_MAX: usize = 100;
 
+/// What a tree with mistakes still gives.
+#[derive(Debug)]
+pub struct Mistakes<T> {
+    pub problems: Vec<Problem>,
+    /// The value without the unknown keys, when nothing else was wrong: what it says can be checked all the same.
+    pub without_unknown_keys: Option<T>,
+}
+
 /// Reads the whole tree as `T`, or lists every mistake.
 ///
 /// `explain_unknown` may give an unknown key (its path and name) a message of its own.
 pub fn decode<T: DeserializeOwned>(
     tree: &Node,
     explain_unknown: impl Fn(&[String], &str) -> Option<String>,
-) -> Result<T, Vec<Problem>> {
+) -> Result<T, Mistakes<T>> {
     let mut tree = tree.clone();
     let mut problems: Vec<Problem> = Vec::new();
     let mut pruned: Vec<Vec<String>> = Vec::new();
+    let mut only_unknown_keys = true;
+    let mut repaired = None;
     loop {
         let mistake = match T::deserialize(Reader { node: &tree }) {
             Ok(value) if problems.is_empty() => return Ok(value),
-            Ok(_) => break,
+            Ok(value) => {
+                repaired = Some(value);
+                break;
+            }
             Err(mistake) => mistake,
         };
         let mut path = mistake.path.clone();
-        let mut follows = pruned.iter().any(|gone| gone.starts_with(&path) && gone.len() > path.len());
+        // A key that is missing because it was wrong is no second mistake.
+        let mut follows = match &mistake.cause {
+            Cause::MissingKey(key) => pruned.iter().any(|gone| {
+                gone.split_last().is_some_and(|(last, parents)| last == key && parents == path.as_slice())
+            }),
+            _ => false,
+        };
+        only_unknown_keys &= matches!(mistake.cause, Cause::UnknownKey { .. });
         follows |= matches!(tree.nearest(&path).kind, Kind::Null) && pruned.contains(&path);
         if !follows {
             problems.push(mistake.problem(&explain_unknown));
@@ -55,7 +75,7 @@ pub fn decode<T: DeserializeOwned>(
         }
     }
     problems.sort_by_key(|problem| problem.at);
-    Err(problems)
+    Err(Mistakes { problems, without_unknown_keys: repaired.filter(|_| only_unknown_keys) })
 }
 
 /// One mistake, with where it was found.

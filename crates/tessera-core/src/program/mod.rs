@@ -42,7 +42,17 @@ pub struct Document {
 /// Reads a YAML or JSON text and checks it, or lists every mistake in the order of its lines.
 pub fn read_document(text: &str) -> Result<Document, Vec<Problem>> {
     let tree = node::read(text).map_err(|problem| vec![problem])?;
-    let definition: Definition = decode::decode(&tree, explain_unknown)?;
+    let definition: Definition = match decode::decode(&tree, explain_unknown) {
+        Ok(definition) => definition,
+        Err(mistakes) => {
+            let mut problems = mistakes.problems;
+            if let Some(definition) = mistakes.without_unknown_keys {
+                problems.extend(Program::compile(&definition, &tree, 0).1);
+            }
+            problems.sort_by(|left, right| left.at.cmp(&right.at).then(left.message.cmp(&right.message)));
+            return Err(problems);
+        }
+    };
     let (_, mut findings) = Program::compile(&definition, &tree, 0);
     findings.sort_by(|left, right| left.at.cmp(&right.at).then(left.message.cmp(&right.message)));
     findings.dedup();

@@ -20,6 +20,10 @@ impl<'a> Checker<'a> {
         Self { tree, findings: Vec::new() }
     }
 
+    pub fn has_errors(&self) -> bool {
+        self.findings.iter().any(Problem::is_error)
+    }
+
     pub fn findings(self) -> Vec<Problem> {
         self.findings
     }

@@ -193,7 +193,6 @@ fn a_batch_equals_the_same_commands_one_by_one(#[values(1, 2, 3, 4, 5, 6, 7, 8)]
     for (place, (event, batched)) in events.iter().zip(&batched).enumerate() {
         assert_eq!(told(&one_by_one.submit(event)), *batched, "event {place}: {event}");
     }
-    for b in &batched { eprintln!("DBG {} {}", b["status"], b["refused"]["code"]); }
     assert_eq!(seen(&one_by_one), seen(&together));
     assert!(batched.iter().filter(|answer| answer["status"] == "applied").count() > 40, "most of it is taken");
 }
