@@ -92,9 +92,15 @@ pub(super) trait Usage {
 }
 
 /// Each limit and budget of a program on one day: its key, its window, and the most it allows.
-pub(super) fn limits(program: &Program, day: Day) -> Vec<(CompactString, Option<Window>, i64)> {
+///
+/// Of campaigns only those given: what an event never reaches costs it nothing.
+fn limits<'a>(
+    program: &Program,
+    campaigns: impl Iterator<Item = &'a Campaign>,
+    day: Day,
+) -> Vec<(CompactString, Option<Window>, i64)> {
     let mut found = Vec::new();
-    for campaign in &program.campaigns {
+    for campaign in campaigns {
         campaign_limits(campaign, day, &mut found);
     }
     let limits = &program.definition.limits;
@@ -124,7 +130,13 @@ fn campaign_limits(campaign: &Campaign, day: Day, found: &mut Vec<(CompactString
 
 /// The pools that limits and budgets of a program draw on, on one day.
 pub(super) fn pool_names(program: &Program, day: Day) -> Vec<CompactString> {
-    limits(program, day).into_iter().map(|(key, ..)| key).filter(|key| key::is_pool(key)).collect()
+    limits(program, program.campaigns.iter(), day).into_iter().map(|(key, ..)| key).filter(|key| key::is_pool(key)).collect()
+}
+
+/// The most that a pool allows; no bound for one that the version no longer knows.
+pub(super) fn pool_most(program: &Program, pool: &CompactString, day: Day) -> i64 {
+    let known = limits(program, program.campaigns.iter(), day).into_iter().find(|(known, ..)| known == pool);
+    known.map_or(i64::MAX, |(.., most)| most)
 }
 
 /// The basis for one event: `before` is the member as they were at its business time, `now` as they are, to whom it
@@ -147,7 +159,8 @@ pub(super) fn basis(program: &Program, kind: &str, before: &MemberState, now: &M
             basis.measured.insert(ladder.id.clone(), sum);
         }
     }
-    for (key, window, most) in limits(program, day) {
+    let campaigns = trigger.campaigns.iter().map(|place| &program.campaigns[*place]);
+    for (key, window, most) in limits(program, campaigns, day) {
         let used = match window {
             Some(window) => usage.used(&key, day.start_of(window)),
             None => usage.pool(&key),

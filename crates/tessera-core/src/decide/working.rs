@@ -391,7 +391,7 @@ impl<'a> Working<'a> {
             return;
         }
         if key::is_pool(limit) {
-            let most = basis::limits(&self.program, day).into_iter().find(|(known, ..)| known == limit).map_or(i64::MAX, |(.., most)| most);
+            let most = basis::pool_most(&self.program, limit, day);
             let change = self.pools.entry(limit.clone()).or_insert((0, most));
             change.0 += by;
             return;

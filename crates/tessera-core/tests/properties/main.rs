@@ -2,5 +2,6 @@
 
 mod documents;
 mod histories;
+mod programs;
 mod reference;
 mod returns;

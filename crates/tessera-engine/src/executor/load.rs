@@ -152,9 +152,14 @@ impl Loaded {
 
     fn read_pools(&mut self, tx: &mut dyn Rows, batch: &[Submission]) -> Result<(), StoreError> {
         let mut names: HashSet<(i64, CompactString)> = HashSet::new();
+        let mut looked = HashSet::new();
         for command in batch {
-            for pool in tessera_core::decide::pools(&command.program.versions(), command.effective_at) {
-                names.insert((command.program.number, pool));
+            let (program, versions) = (command.program.number, command.program.versions());
+            let rules = versions.at(command.effective_at);
+            // Commands of one day and version name the same pools.
+            if looked.insert((program, rules.version, rules.calendar.day(command.effective_at))) {
+                let pools = tessera_core::decide::pools(&versions, command.effective_at);
+                names.extend(pools.into_iter().map(|pool| (program, pool)));
             }
         }
         let keys: Vec<Row> = names.iter().map(|(program, pool)| pool_key(*program, pool)).collect();

@@ -110,9 +110,10 @@ fn some_business(seed: u64) -> Vec<Value> {
     let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let mut events: Vec<Value> = Vec::new();
     for number in 0..90 {
+        // Orders of a member mostly, now and then somebody else's; the later ones are not there yet.
         let member = dice.roll(5);
         let subject = if dice.roll(9) == 0 { String::new() } else { format!("card:{member}") };
-        let order = format!("o-{}", if dice.roll(3) == 0 { dice.roll(90) } else { number });
+        let order = format!("o-{}-{}", if dice.roll(15) == 0 { dice.roll(5) } else { member }, dice.roll(12));
         let day = (number * 2 / 3 + dice.roll(4)) % 60;
         let time = format!("2026-0{}-{:02}T{:02}:30", 3 + day / 30, 1 + day % 30, dice.roll(24));
         let units = i64::try_from(1 + dice.roll(3)).unwrap();

@@ -4,3 +4,5 @@ mod batches;
 mod common;
 mod contention;
 mod idempotency;
+mod members;
+mod time;
