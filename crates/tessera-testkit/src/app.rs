@@ -309,7 +309,8 @@ fn router(engine: &Engine) -> Router {
 }
 
 fn publish(engine: &Engine, document: &str) -> Result<(Arc<ProgramHandle>, u32, bool), EngineError> {
-    let text = if document.trim_start().starts_with("program:") { document.to_owned() } else { shop::document(document) };
+    let has_head = document.lines().any(|line| line.starts_with("program:"));
+    let text = if has_head { document.to_owned() } else { shop::document(document) };
     engine.publish(Publication { text, by: "test".to_owned(), ..Publication::default() })
 }
 

@@ -36,8 +36,14 @@ impl Calendar {
     /// The program day an instant belongs to: 02:00 is still yesterday where days begin at 04:00.
     pub fn day(&self, instant: Instant) -> Day {
         let local = self.local(instant);
+        let starts = self.day_starts.time();
         let day = Day::from_date(local.date());
-        let day = if local.time() < self.day_starts.time() { day.plus(-1) } else { day };
+        let day = if local.time() < starts { day.plus(-1) } else { day };
+        // No clock change is longer than three hours: far from the cut-off the wall clock is right.
+        let hours = (i16::from(local.hour()) - i16::from(starts.hour())).rem_euclid(24);
+        if (4..20).contains(&hours) {
+            return day;
+        }
         // Around a change of summer time the wall clock repeats or skips: the resolved bounds decide.
         if instant < self.start(day) {
             day.plus(-1)

@@ -195,5 +195,5 @@ fn a_batch_equals_the_same_commands_one_by_one(#[values(1, 2, 3, 4, 5, 6, 7, 8)]
         assert_eq!(told(&one_by_one.submit(event)), *batched, "event {place}: {event}");
     }
     assert_eq!(seen(&one_by_one), seen(&together));
-    assert!(batched.iter().filter(|answer| answer["status"] == "applied").count() > 40, "most of it is taken");
+    assert!(batched.iter().filter(|answer| answer["status"] == "applied").count() > 30, "much of it is taken");
 }

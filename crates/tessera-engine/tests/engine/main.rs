@@ -5,4 +5,8 @@ mod common;
 mod contention;
 mod idempotency;
 mod members;
+mod privacy;
+mod programs;
+mod reports;
 mod time;
+mod verification;

@@ -8,10 +8,10 @@ use super::Context;
 use crate::bench::{Load, Place, http, import, retail};
 use crate::output::{Failure, REFUSED, grouped, json, table};
 
-const HELP: &str = "Everything runs in this process on an installation of its own, which is removed afterwards: in the folder for temporary\n\
-files, in the folder of --data, or in the empty database of --database-url. Commits reach the disk, so the folder should\n\
-lie on one, not in memory. The clients use the same processors as the server; \"cpu\" is the time of all of them per\n\
-event, as Linux tells it (empty elsewhere).";
+const HELP: &str = "Everything runs in this process on an installation of its own, which is removed afterwards: in the folder for \
+    temporary files, in that of --data, or in the empty database of --database-url. Commits reach the disk, so the folder \
+    should lie on one, not in memory. The clients use the same processors as the server; `cpu` is the time of all of them \
+    for each event, as Linux tells it, and empty elsewhere.";
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
