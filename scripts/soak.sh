@@ -9,7 +9,7 @@ round=0
 while [ $SECONDS -lt $end ]; do
   round=$((round + 1))
   echo "── round $round"
-  PROPTEST_CASES=5000 cargo test --release --quiet -p tessera-core -- properties
+  PROPTEST_RNG_SEED=$round PROPTEST_CASES=5000 cargo test --release --quiet -p tessera-core -- properties
   TESSERA_SEED=$round cargo test --release --quiet -p tessera --test kill
 done
 echo "$round rounds without a difference"

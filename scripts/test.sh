@@ -26,6 +26,8 @@ tests() {
   fi
   # The real data are imported by the release binary: debug code would take minutes.
   export TESSERA_BIN="$PWD/target/release/tessera"
+  # The same cases each time; `make soak` draws new ones.
+  export PROPTEST_RNG_SEED="${PROPTEST_RNG_SEED:-1}"
   if cargo nextest --version > /dev/null 2>&1; then
     cargo nextest run --workspace --no-fail-fast --status-level fail --final-status-level fail
     cargo test --workspace --doc --quiet

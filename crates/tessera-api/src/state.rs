@@ -8,7 +8,7 @@ use axum::response::Response;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tessera_engine::access::{self, Scope};
 use tessera_engine::executor::{Context, Executor};
-use tessera_engine::programs::{ProgramError, ProgramHandle};
+use tessera_engine::programs::{self, ProgramError, ProgramHandle};
 use tessera_engine::submission::{Answer, Submission};
 
 use crate::Problem;
@@ -66,6 +66,12 @@ impl AppState {
             context.programs.get(&context.database, &key).map_err(|error: ProgramError| Problem::from(error))
         })
         .await
+    }
+
+    /// Whether another process has published a version that this one did not know yet.
+    pub(crate) async fn refreshed(&self, program: &Arc<ProgramHandle>) -> Result<bool, Problem> {
+        let (context, program) = (self.context.clone(), program.clone());
+        self.blocking(move || Ok(programs::refresh_from(&context.database, &program)?)).await
     }
 
     /// Runs a read that blocks on a thread made for it.

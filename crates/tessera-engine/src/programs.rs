@@ -7,7 +7,7 @@ use tessera_core::id::MemberId;
 use tessera_core::member::MemberState;
 use tessera_core::program::{self, Difference, Document, Id, Problem, Versions};
 use tessera_core::time::Instant;
-use tessera_store::{Database, StoreError, Tx, Value};
+use tessera_store::{Database, Dialect, StoreError, Tx, Value};
 
 use crate::record::Rows;
 
@@ -124,6 +124,16 @@ pub(crate) fn refresh(tx: &mut dyn Rows, handle: &ProgramHandle) -> Result<(), S
         handle.replace(Arc::new(versions_of(rows)?));
     }
     Ok(())
+}
+
+/// Looks whether another process has published a version, and says so. The embedded database has no other process.
+pub fn refresh_from(database: &Database, handle: &ProgramHandle) -> Result<bool, StoreError> {
+    if database.dialect() == Dialect::Sqlite {
+        return Ok(false);
+    }
+    let before = handle.versions().head().version;
+    database.read(|reader| refresh(reader, handle))?;
+    Ok(handle.versions().head().version != before)
 }
 
 fn versions_of(rows: Vec<Vec<Value>>) -> Result<Versions, StoreError> {
@@ -316,17 +326,19 @@ pub fn document_text(
     handle: &ProgramHandle,
     version: Option<u32>,
 ) -> Result<(u32, String), ProgramError> {
-    let head = handle.versions().head().version;
-    let wanted = version.unwrap_or(head);
-    let rows = database.read(|reader| {
-        reader.query(
-            "SELECT document FROM program_version WHERE program = $1 AND version = $2",
-            &[handle.number.into(), i64::from(wanted).into()],
-        )
+    let number: Value = handle.number.into();
+    let (newest, document) = database.read(|reader| {
+        let rows = reader.query("SELECT head FROM program WHERE program = $1", std::slice::from_ref(&number))?;
+        let newest = rows.first().map_or(Ok(0), |row| row[0].int())?;
+        let wanted = version.map_or(newest, i64::from);
+        let sql = "SELECT document FROM program_version WHERE program = $1 AND version = $2";
+        Ok((newest, reader.query(sql, &[number, wanted.into()])?))
     })?;
-    match rows.into_iter().next() {
+    let newest = u32::try_from(newest).unwrap_or(u32::MAX);
+    let wanted = version.unwrap_or(newest);
+    match document.into_iter().next() {
         Some(mut row) => Ok((wanted, row.remove(0).into_text()?)),
-        None => Err(ProgramError::UnknownVersion { key: handle.key.to_string(), version: wanted, newest: head }),
+        None => Err(ProgramError::UnknownVersion { key: handle.key.to_string(), version: wanted, newest }),
     }
 }
 

@@ -38,22 +38,27 @@ pub fn relay_due(context: &Context, executor: &Executor) -> Result<usize, StoreE
     let now = context.clock.now();
     let rows = context.database.read(|reader| {
         let sql = format!(
-            "SELECT bucket, program, id, topic, payload, attempts FROM outbox WHERE state = {WAITING} AND due_at <= $1 AND kind = 'command' ORDER BY due_at LIMIT {ROUND_MAX}"
+            "SELECT bucket, program, id, topic, payload, attempts FROM outbox WHERE state = {WAITING} AND due_at <= $1 AND kind = 'command' ORDER BY due_at, created_at LIMIT {ROUND_MAX}"
         );
         reader.query(&sql, &[now.micros().into()])
     })?;
     let mut done = 0;
     for row in rows {
-        let outcome = send(context, executor, &row, now)?;
         let attempts = row[5].int()? + 1;
-        let state = match outcome {
-            Answer::Done { .. } => DONE,
-            Answer::Refused(refusal) => {
+        let state = match send(context, executor, &row, now) {
+            Ok(Answer::Done { .. }) => DONE,
+            Ok(Answer::Refused(refusal)) => {
                 tracing::warn!(code = refusal.code, "an event that had waited was refused");
                 DEAD
             }
-            Answer::Unavailable if attempts >= ATTEMPTS_MAX => DEAD,
-            Answer::Unavailable => WAITING,
+            Ok(Answer::Unavailable) if attempts >= ATTEMPTS_MAX => DEAD,
+            Ok(Answer::Unavailable) => WAITING,
+            // One that nobody can read must not hold up those behind it.
+            Err(error @ StoreError::CorruptRow { .. }) => {
+                tracing::error!(%error, "an event that had waited cannot be read");
+                DEAD
+            }
+            Err(error) => return Err(error),
         };
         done += usize::from(state == DONE);
         note(executor, &row, state, attempts)?;

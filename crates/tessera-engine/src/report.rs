@@ -16,7 +16,7 @@ use tessera_store::{Reader, StoreError};
 use crate::executor::Context;
 use crate::profile::{Profile, SealedProfile};
 use crate::programs::{ProgramHandle, member_id};
-use crate::record::{ENTRY_COLUMNS, EVENT_COLUMNS, entry_from_row, event_from_row, member_key, state_from_bytes};
+use crate::record::{ENTRY_COLUMNS, EVENT_COLUMNS, StoredEvent, entry_from_row, event_from_row, member_key, state_from_bytes};
 
 /// Members read in one query.
 const PAGE: i64 = 500;
@@ -44,12 +44,24 @@ pub(crate) fn each_member(
 
 /// Every event of a member with its entries, oldest first.
 pub(crate) fn history(reader: &mut Reader<'_>, program: i64, member: MemberId) -> Result<Vec<Recorded>, StoreError> {
+    history_seen(reader, program, member, &mut |_| Ok(()))
+}
+
+/// The same, each event shown with its payload on the way.
+pub(crate) fn history_seen(
+    reader: &mut Reader<'_>,
+    program: i64,
+    member: MemberId,
+    seen: &mut dyn FnMut(&StoredEvent) -> Result<(), StoreError>,
+) -> Result<Vec<Recorded>, StoreError> {
     let key = member_key(program, member);
     let mut events: Vec<Recorded> = Vec::new();
     let sql =
         format!("SELECT {EVENT_COLUMNS} FROM event WHERE bucket = $1 AND program = $2 AND member = $3 ORDER BY seq");
     reader.query_each(&sql, &key, &mut |row| {
-        events.push(event_from_row(&row)?.recorded);
+        let event = event_from_row(&row)?;
+        seen(&event)?;
+        events.push(event.recorded);
         Ok(())
     })?;
     let sql =

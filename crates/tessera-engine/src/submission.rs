@@ -232,6 +232,11 @@ impl Submission {
         }
     }
 
+    /// Whether it brings personal data or names besides its subject.
+    pub fn has_personal_data(&self) -> bool {
+        !self.personal.is_empty() || !self.identifiers.is_empty()
+    }
+
     pub fn data_text(&self) -> &str {
         &self.envelope[self.data.clone()]
     }

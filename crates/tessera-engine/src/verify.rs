@@ -1,21 +1,22 @@
 //! Proof that the ledger is whole: every member folded again from entries and events and held against the stored state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use compact_str::CompactString;
 use serde::Serialize;
 use tessera_core::decide::{self, OrderProgress, Recorded};
 use tessera_core::id::MemberId;
 use tessera_core::ledger::{Account, Entry, Purse};
-use tessera_core::member::MemberState;
-use tessera_core::program::Id;
+use tessera_core::member::{Change, MemberState};
+use tessera_core::program::{Id, Versions};
 use tessera_core::quantity::Points;
-use tessera_store::{Reader, StoreError};
+use tessera_store::{Reader, Row, StoreError, tables};
 
 use crate::executor::Context;
-use crate::programs::ProgramHandle;
-use crate::record::{own_key, progress_from_text};
-use crate::report::{each_member, history};
+use crate::programs::{ProgramHandle, member_id};
+use crate::record::{StoredEvent, own_key, progress_from_text, unsigned};
+use crate::report::{each_member, history_seen};
 
 /// What was folded, and what did not agree.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -43,21 +44,29 @@ pub fn verify(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Verification, StoreError> {
     let mut found = Verification::default();
+    let versions = program.versions();
     context.database.read(|reader| {
         each_member(reader, program.number, &mut |reader, id, state| {
             if found.differences.len() >= DIFFERENCES_MAX {
                 return Ok(());
             }
-            let events = history(reader, program.number, id)?;
+            let mut made = BTreeMap::new();
+            let events = history_seen(reader, program.number, id, &mut |event| note_order(&versions, event, &mut made))?;
             found.members += 1;
             found.events += events.len() as u64;
             found.entries += events.iter().map(|event| event.entries.len() as u64).sum::<u64>();
             let mut differs = |what: String| found.differences.push(Difference { member: id.to_string(), what });
             check_member(id, &state, &events, &mut differs);
-            found.orders += check_orders(context, reader, program.number, &events, &mut differs)?;
+            found.orders += made.len() as u64;
+            check_orders(context, reader, program.number, (id, &events, &made), &mut differs)?;
             progress(found.members);
             Ok(())
-        })
+        })?;
+        for member in without_state(reader, program.number)? {
+            let what = "there are events, but no member".to_owned();
+            found.differences.push(Difference { member: member.to_string(), what });
+        }
+        Ok(())
     })?;
     Ok(found)
 }
@@ -132,28 +141,59 @@ fn first_difference(folded: &MemberState, stored: &MemberState) -> String {
     if differing.is_empty() { "other facts".to_owned() } else { differing.join(", ") }
 }
 
-/// The progress kept with each order is that of the last event about it.
+/// The orders a member's events made, and by which event.
+type Made = BTreeMap<CompactString, u64>;
+
+fn note_order(versions: &Versions, event: &StoredEvent, made: &mut Made) -> Result<(), StoreError> {
+    let recorded = &event.recorded;
+    if recorded.record.changes.iter().any(|change| matches!(change, Change::Purchased { .. })) {
+        made.insert(event.order(versions)?.order_id, recorded.seq);
+    }
+    Ok(())
+}
+
+/// Every order is kept under its member and event, with the progress of the last event about it.
 fn check_orders(
     context: &Context,
     reader: &mut Reader<'_>,
     program: i64,
-    events: &[Recorded],
+    (member, events, made): (MemberId, &[Recorded], &Made),
     differs: &mut dyn FnMut(String),
-) -> Result<u64, StoreError> {
+) -> Result<(), StoreError> {
+    let key_of = |order_id: &CompactString| own_key(program, &context.secrets.order_key(program, order_id));
+    let keys: Vec<Row> = made.keys().map(key_of).collect();
+    let mut kept: HashMap<Vec<u8>, Row> = HashMap::new();
+    for row in reader.fetch_by_keys(&tables::ORDER_KEY, &keys)? {
+        kept.insert(row[2].bytes()?.to_vec(), row);
+    }
     let mut last: BTreeMap<&str, &OrderProgress> = BTreeMap::new();
     for event in events {
         if let Some((order_id, progress)) = &event.record.progress {
             last.insert(order_id, progress);
         }
     }
-    for (order_id, progress) in &last {
-        let key = own_key(program, &context.secrets.order_key(program, order_id));
-        let rows =
-            reader.query("SELECT progress FROM order_key WHERE bucket = $1 AND program = $2 AND key = $3", &key)?;
-        let stored = rows.first().map_or(Ok(None), |row| progress_from_text(row[0].opt_text()?))?;
-        if stored.as_ref() != Some(*progress) {
+    for (order_id, seq) in made {
+        let key = context.secrets.order_key(program, order_id);
+        let Some(row) = kept.get(key.as_slice()) else {
+            differs(format!("the order {order_id} is not kept"));
+            continue;
+        };
+        if row[3].bytes()? != member.as_bytes() || unsigned(row[4].int()?) != *seq {
+            differs(format!("the order {order_id} is kept as another event's"));
+        }
+        if progress_from_text(row[6].opt_text()?)?.as_ref() != last.get(order_id.as_str()).copied() {
             differs(format!("the progress kept with order {order_id} is not that of its last event"));
         }
     }
-    Ok(last.len() as u64)
+    Ok(())
+}
+
+/// Members of whom there are events but no state.
+fn without_state(reader: &mut Reader<'_>, program: i64) -> Result<Vec<MemberId>, StoreError> {
+    let sql = format!(
+        "SELECT e.member FROM (SELECT DISTINCT bucket, member FROM event WHERE program = $1) e \
+         LEFT JOIN member m ON m.bucket = e.bucket AND m.program = $1 AND m.member = e.member \
+         WHERE m.member IS NULL LIMIT {DIFFERENCES_MAX}"
+    );
+    reader.query(&sql, &[program.into()])?.iter().map(|row| member_id(row[0].bytes()?)).collect()
 }

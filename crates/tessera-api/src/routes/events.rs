@@ -73,7 +73,7 @@ pub async fn create_event(
         }
         "" | "application/json" | "application/cloudevents+json" => {
             let Body(bytes) = Body::from_request(request, &app).await?;
-            let submission = submission(&app, &caller.program, &bytes, options)?;
+            let submission = submission(&app, &caller.program, &bytes, options).await?;
             render(app.submit(submission).await?, options.explain).map(IntoResponse::into_response)
         }
         other => Err(Problem::new(
@@ -87,7 +87,7 @@ pub async fn create_event(
 }
 
 /// Reads one event. An array where one event is expected is told how batches are sent.
-fn submission(
+async fn submission(
     app: &AppState,
     program: &Arc<ProgramHandle>,
     bytes: &[u8],
@@ -98,18 +98,13 @@ fn submission(
         return Err(Problem::new(StatusCode::BAD_REQUEST, "invalid-json", detail));
     }
     let event: CloudEvent<'_> = parse(bytes)?;
-    one(app, program, &event, options)
-}
-
-fn one(
-    app: &AppState,
-    program: &Arc<ProgramHandle>,
-    event: &CloudEvent<'_>,
-    options: Options,
-) -> Result<Submission, Problem> {
-    let mut submission = Submission::from_event(&app.context.secrets, program, event, app.context.clock.now())?;
-    submission.explain = options.explain;
-    Ok(submission)
+    let read = || Submission::from_event(&app.context.secrets, program, &event, app.context.clock.now());
+    let submission = match read() {
+        // Where several processes share a database, another may have published what this one cannot read yet.
+        Err(_) if app.refreshed(program).await? => read(),
+        read => read,
+    };
+    Ok(Submission { explain: options.explain, ..submission? })
 }
 
 /// An outcome as the caller reads it, with the explanation where it was asked for.
@@ -162,10 +157,11 @@ async fn batch(
         let detail = format!("a batch has at most {BATCH_MAX} events; send more as application/x-ndjson");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "batch-too-large", detail).with("most", BATCH_MAX));
     }
-    let waiting: Vec<Result<oneshot::Receiver<Answer>, Problem>> = events
-        .iter()
-        .map(|event| submission(app, program, event.get().as_bytes(), options).and_then(|event| send(app, event)))
-        .collect();
+    let mut waiting: Vec<Waiting> = Vec::with_capacity(events.len());
+    for event in events {
+        let read = submission(app, program, event.get().as_bytes(), options).await;
+        waiting.push(read.and_then(|event| send(app, event)));
+    }
     let mut outcomes = Vec::with_capacity(waiting.len());
     for answer in waiting {
         let answer = match answer {
@@ -249,7 +245,7 @@ async fn line_in(
     if line.iter().all(u8::is_ascii_whitespace) {
         return Ok(());
     }
-    let waiting = match submission(app, program, line, options) {
+    let waiting = match submission(app, program, line, options).await {
         Ok(event) => send_patiently(app, event).await,
         Err(problem) => Err(problem),
     };
@@ -307,7 +303,7 @@ pub async fn create_quote(
     Query(options): Query<Options>,
     Body(bytes): Body,
 ) -> Result<(StatusCode, HeaderMap, Json<Told>), Problem> {
-    let mut submission = submission(&app, &caller.program, &bytes, options)?;
+    let mut submission = submission(&app, &caller.program, &bytes, options).await?;
     submission.key = None;
     let context = app.context.clone();
     let answer = app.blocking(move || Ok(quote(&context, &submission)?)).await?;

@@ -158,7 +158,9 @@ impl One<'_> {
         let (from, until) = (seq.saturating_sub(answer.before.into()), seq + u64::from(answer.after));
         let events = load::events_between(self.tx, program, member, from, until)?;
         let events: Vec<Recorded> = events.into_iter().map(|event| event.recorded).collect();
-        let guest = events.first().is_some_and(|event| event.record.joined == Some(Status::Guest));
+        let known = self.loaded.members.get(&(program, member));
+        let guest = known.is_some_and(|known| known.state.status == Status::Guest)
+            || events.first().is_some_and(|event| event.record.joined == Some(Status::Guest));
         let mut outcome = answer.outcome(EventId { member, seq }, guest, &events);
         outcome.first_status = Some(outcome.status);
         outcome.status = decide::OutcomeStatus::Duplicate;
@@ -193,6 +195,8 @@ impl One<'_> {
                 match (&command.what, policy) {
                     (What::Enrol(_), _) | (_, UnknownMember::Enrol) => Ok(Whom::New { guest: false }),
                     (What::Adjust(_), _) | (_, UnknownMember::Refuse) => Err(unknown()),
+                    // What waits lies in the open: personal data do not.
+                    (What::Profile(_), _) if command.has_personal_data() => Err(unknown()),
                     (_, UnknownMember::Park) => Ok(Whom::Later(key)),
                 }
             }

@@ -8,7 +8,7 @@ use tessera_core::id::MemberId;
 use tessera_core::member::MemberState;
 use tessera_core::program::Versions;
 use tessera_core::time::Instant;
-use tessera_store::{Row, StoreError, tables};
+use tessera_store::{Dialect, Row, StoreError, tables};
 
 use super::Context;
 use crate::identifier::Subject;
@@ -72,6 +72,9 @@ impl Loaded {
         loaded.read_identifiers(tx, context, batch)?;
         loaded.read_orders(tx, context, batch)?;
         loaded.read_members(tx, batch)?;
+        if context.database.dialect() == Dialect::Postgres {
+            loaded.read_known_orders_again(tx)?;
+        }
         loaded.read_pools(tx, batch)?;
         Ok(loaded)
     }
@@ -122,7 +125,18 @@ impl Loaded {
                 keys.push(own_key(program, &context.secrets.order_key(program, &order)));
             }
         }
-        for row in tx.fetch_by_keys(&tables::ORDER_KEY, &keys)? {
+        self.read_orders_of(tx, &keys)
+    }
+
+    /// Orders tell whose rows to lock, so they are read first; another process may have changed them until the lock
+    /// was there. From then on nobody does.
+    fn read_known_orders_again(&mut self, tx: &mut dyn Rows) -> Result<(), StoreError> {
+        let keys: Vec<Row> = self.orders.keys().map(|(program, key)| own_key(*program, key)).collect();
+        self.read_orders_of(tx, &keys)
+    }
+
+    fn read_orders_of(&mut self, tx: &mut dyn Rows, keys: &[Row]) -> Result<(), StoreError> {
+        for row in tx.fetch_by_keys(&tables::ORDER_KEY, keys)? {
             let known = KnownOrder {
                 member: member_id(row[3].bytes()?)?,
                 seq: unsigned(row[4].int()?),

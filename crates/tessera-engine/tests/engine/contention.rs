@@ -2,12 +2,14 @@
 
 use std::sync::Barrier;
 
-use tessera_core::decide::{EffectKind, Outcome};
+use serde_json::Value;
+use tessera_core::decide::{EffectKind, Outcome, OutcomeStatus};
 use tessera_core::event::Adjustment;
 use tessera_engine::Engine;
 use tessera_engine::submission::{Answer, Submission};
-use tessera_testkit::app::{TestApp, accepted, amounts};
+use tessera_testkit::app::{TestApp, accepted, amounts, event};
 use tessera_testkit::on_both_databases;
+use tessera_testkit::shop::json as data;
 
 use crate::common::sale;
 
@@ -31,6 +33,9 @@ on_both_databases!(SCARCE =>
     c5_budgets_and_caps_are_never_overspent_however_many_at_once,
     c5_budgets_are_not_overspent_by_one_batch,
     i2_of_many_spends_of_the_last_points_one_succeeds,
+    i1_one_event_sent_by_many_at_once_is_applied_once,
+    r3_of_many_returns_of_one_order_at_once_no_more_units_come_back_than_were_bought,
+    one_name_claimed_by_many_at_once_has_one_owner,
 );
 
 /// Runs one thing on many threads that begin together.
@@ -63,16 +68,59 @@ fn check_scarce(app: &TestApp, outcomes: &[Outcome]) {
     assert_eq!((held("point"), held("star"), held("mug")), (100, 200, 10), "what was told is what is there");
 }
 
-fn c5_budgets_and_caps_are_never_overspent_however_many_at_once(app: &mut TestApp) {
-    // On PostgreSQL two processes write at once; the embedded database has one.
-    let other: Option<Engine> = (app.engine().context.database.dialect() == tessera_store::Dialect::Postgres)
-        .then(|| app.neighbour());
-    let outcomes = at_once(|number| {
-        let submission = app.read(&sale(&format!("r-{number}"), &format!("card:{number}"), 5_000)).unwrap();
+/// Sends an event of each number at once: on PostgreSQL through two processes, the embedded database has one.
+fn sent_at_once(app: &TestApp, event: impl Fn(i64) -> Value + Sync) -> Vec<Answer> {
+    let shared = app.engine().context.database.dialect() == tessera_store::Dialect::Postgres;
+    let other: Option<Engine> = shared.then(|| app.neighbour());
+    at_once(|number| {
+        let submission = app.read(&event(number)).unwrap();
         let engine = other.as_ref().filter(|_| number % 2 == 0).unwrap_or(app.engine());
-        accepted(engine.submit(submission).unwrap())
-    });
+        engine.submit(submission).unwrap()
+    })
+}
+
+/// How many answers are accepted with this status, and the codes of the refused.
+fn counted(answers: &[Answer], status: OutcomeStatus) -> (usize, Vec<&str>) {
+    let mut codes: Vec<&str> = Vec::new();
+    let mut count = 0;
+    for answer in answers {
+        match answer {
+            Answer::Done { outcome, .. } => count += usize::from(outcome.status == status),
+            Answer::Refused(refusal) => codes.push(&refusal.code),
+            Answer::Unavailable => panic!("the database did not take it"),
+        }
+    }
+    codes.sort_unstable();
+    codes.dedup();
+    (count, codes)
+}
+
+fn c5_budgets_and_caps_are_never_overspent_however_many_at_once(app: &mut TestApp) {
+    let answers = sent_at_once(app, |number| sale(&format!("r-{number}"), &format!("card:{number}"), 5_000));
+    let outcomes: Vec<Outcome> = answers.into_iter().map(accepted).collect();
     check_scarce(app, &outcomes);
+}
+
+fn i1_one_event_sent_by_many_at_once_is_applied_once(app: &mut TestApp) {
+    let answers = sent_at_once(app, |_| sale("r-1", "card:1", 5_000));
+    assert_eq!(counted(&answers, OutcomeStatus::Applied), (1, Vec::new()));
+    assert_eq!(counted(&answers, OutcomeStatus::Duplicate), (63, Vec::new()));
+    assert_eq!(app.available("card:1", "star"), 5);
+}
+
+fn r3_of_many_returns_of_one_order_at_once_no_more_units_come_back_than_were_bought(app: &mut TestApp) {
+    app.send(&event("purchase", "o-1", "card:1", &data::lines("o-1", &[("A", "goods", 20, 100_000)])));
+    let one = |number| event("return", &format!("b-{number}"), "card:1", &data::back("o-1", &[("A", 1)]));
+    let answers = sent_at_once(app, one);
+    assert_eq!(counted(&answers, OutcomeStatus::Applied), (20, vec!["nothing-left-to-return"]));
+    assert_eq!(app.available("card:1", "star"), 0);
+}
+
+fn one_name_claimed_by_many_at_once_has_one_owner(app: &mut TestApp) {
+    let join = |number| event("enrol", &format!("e-{number}"), &format!("card:{number}"), r#"{"phone": "+84901234567"}"#);
+    let answers = sent_at_once(app, join);
+    assert_eq!(counted(&answers, OutcomeStatus::Applied), (1, vec!["identifier-taken"]));
+    assert_eq!(app.get("members").ok()["items"].as_array().unwrap().len(), 1);
 }
 
 fn c5_budgets_are_not_overspent_by_one_batch(app: &mut TestApp) {

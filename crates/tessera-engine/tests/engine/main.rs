@@ -5,6 +5,7 @@ mod common;
 mod contention;
 mod idempotency;
 mod members;
+mod orders;
 mod privacy;
 mod programs;
 mod reports;

@@ -71,6 +71,23 @@ fn i4_a_stranger_and_their_joining_may_stand_in_one_batch(app: &mut TestApp) {
 }
 
 #[test]
+fn i4_a_waiting_event_that_cannot_be_read_does_not_hold_up_the_others() {
+    let app = TestApp::new(PARK);
+    for (id, subject) in [("r-1", "card:1"), ("r-2", "card:2"), ("r-3", "card:3")] {
+        app.send(&sale(id, subject, 50_000));
+    }
+    let database = rusqlite::Connection::open(app.database_file()).unwrap();
+    database.execute("UPDATE outbox SET payload = '{' WHERE rowid = (SELECT MIN(rowid) FROM outbox)", []).unwrap();
+    for number in 1..=3 {
+        app.send(&event("enrol", &format!("e-{number}"), &format!("card:{number}"), "{}"));
+    }
+    assert_eq!(app.run_scheduler(), 2);
+    assert_eq!(waiting(&app), 0, "it is set aside for people to look at");
+    let total: i64 = (1..=3).map(|number| app.available(&format!("card:{number}"), "point")).sum();
+    assert_eq!(total, 3 * 10 + 2 * 50);
+}
+
+#[test]
 fn i4_another_body_under_a_parked_key_is_refused() {
     let app = TestApp::new(PARK);
     app.send(&sale("r-1", "card:1", 50_000));

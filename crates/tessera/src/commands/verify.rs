@@ -33,7 +33,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure
         json(&found)?;
     } else {
         println!(
-            "folded {} members, {} events, {} entries and {} changed orders: {}",
+            "folded {} members, {} events, {} entries and {} orders: {}",
             grouped(found.members),
             grouped(found.events),
             grouped(found.entries),
