@@ -16,7 +16,9 @@ use tessera_store::{Reader, StoreError};
 use crate::executor::Context;
 use crate::profile::{Profile, SealedProfile};
 use crate::programs::{ProgramHandle, member_id};
-use crate::record::{ENTRY_COLUMNS, EVENT_COLUMNS, StoredEvent, entry_from_row, event_from_row, member_key, state_from_bytes};
+use crate::record::{
+    ENTRY_COLUMNS, EVENT_COLUMNS, StoredEvent, entry_from_row, event_from_row, member_key, state_from_bytes,
+};
 
 /// Members read in one query.
 const PAGE: i64 = 500;

@@ -51,7 +51,8 @@ pub fn verify(
                 return Ok(());
             }
             let mut made = BTreeMap::new();
-            let events = history_seen(reader, program.number, id, &mut |event| note_order(&versions, event, &mut made))?;
+            let events =
+                history_seen(reader, program.number, id, &mut |event| note_order(&versions, event, &mut made))?;
             found.members += 1;
             found.events += events.len() as u64;
             found.entries += events.iter().map(|event| event.entries.len() as u64).sum::<u64>();

@@ -36,11 +36,19 @@ pub struct Line {
 
 #[derive(Clone, Debug)]
 pub enum Happening {
-    Purchase { order: usize, lines: Vec<Line> },
+    Purchase {
+        order: usize,
+        lines: Vec<Line>,
+    },
     /// Units by line.
-    Return { order: usize, units: Vec<i64> },
+    Return {
+        order: usize,
+        units: Vec<i64>,
+    },
     /// Points taken by hand.
-    Spending { points: i64 },
+    Spending {
+        points: i64,
+    },
 }
 
 /// What is true at an instant.
@@ -75,10 +83,14 @@ campaigns:
         );
         if let Some((num, den)) = self.coffee_times {
             let times = decimal(num, den);
-            text += &format!("  coffee: {{ trigger: purchase, earning: bonus, rules: [ {{ each: event.items, when: item.category == \"coffee\", extra: {{ currency: point, times: {times} }} }} ] }}\n");
+            text += &format!(
+                "  coffee: {{ trigger: purchase, earning: bonus, rules: [ {{ each: event.items, when: item.category == \"coffee\", extra: {{ currency: point, times: {times} }} }} ] }}\n"
+            );
         }
         if let Some((from, points)) = self.bonus {
-            text += &format!("  bonus: {{ trigger: purchase, earning: bonus, rules: [ {{ when: event.net >= {from}, award: {{ currency: point, amount: {points} }} }} ] }}\n");
+            text += &format!(
+                "  bonus: {{ trigger: purchase, earning: bonus, rules: [ {{ when: event.net >= {from}, award: {{ currency: point, amount: {points} }} }} ] }}\n"
+            );
         }
         if let Some(cap) = self.day_cap {
             text += &format!("limits: {{ per_member: {{ point: {{ day: {cap} }} }} }}\n");
@@ -86,7 +98,8 @@ campaigns:
         if !self.levels.is_empty() {
             text += "tiers: { club: { measure: { earned: point }, levels: [ { id: level-0, at: 0 }";
             for (place, (at, (num, den))) in self.levels.iter().enumerate() {
-                text += &format!(", {{ id: level-{}, at: {at}, rate: {{ point: {} }} }}", place + 1, decimal(*num, *den));
+                text +=
+                    &format!(", {{ id: level-{}, at: {at}, rate: {{ point: {} }} }}", place + 1, decimal(*num, *den));
             }
             text += " ] } }\n";
         }
@@ -189,7 +202,8 @@ impl Reference {
 
     fn bury(&self, story: &mut Story) {
         let Some(now) = story.now else { return };
-        let dead: Vec<Day> = story.picture.lots.keys().copied().filter(|last| self.calendar.end(*last) <= now).collect();
+        let dead: Vec<Day> =
+            story.picture.lots.keys().copied().filter(|last| self.calendar.end(*last) <= now).collect();
         for last in dead {
             story.picture.expired += story.picture.lots.remove(&last).unwrap_or(0);
         }

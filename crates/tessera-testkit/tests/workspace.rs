@@ -124,6 +124,8 @@ fn accepted(expression: &str) -> bool {
 
 #[test]
 fn licence_expressions_are_understood() {
-    assert!(accepted("MIT OR Apache-2.0") && accepted("(MIT OR Apache-2.0) AND Unicode-3.0") && accepted("Unlicense/MIT"));
+    assert!(
+        accepted("MIT OR Apache-2.0") && accepted("(MIT OR Apache-2.0) AND Unicode-3.0") && accepted("Unlicense/MIT")
+    );
     assert!(!accepted("GPL-3.0") && !accepted("MIT AND AGPL-3.0") && !accepted("none"));
 }

@@ -42,7 +42,8 @@ pub(super) fn worth(
             return Ok(whole_order(look, campaign, rule, award, raw, rate, count));
         }
     };
-    let mut worth = Worth { amount: 0, exact: Decimal::ZERO, fraction: Decimal::ZERO, rate, by_line: vec![0; count.max(1)] };
+    let mut worth =
+        Worth { amount: 0, exact: Decimal::ZERO, fraction: Decimal::ZERO, rate, by_line: vec![0; count.max(1)] };
     worth.exact = parts.iter().map(|(_, raw)| times(*raw, rate)).sum();
     if award.per == RoundPer::Line {
         for (index, raw) in &parts {
@@ -95,7 +96,15 @@ fn by_net_of_line(award: &Award, order: &Order, scope: &EventScope) -> Result<Ve
     worths.collect()
 }
 
-fn whole_order(look: &Look<'_>, campaign: &Campaign, rule: &Rule, award: &Award, raw: Decimal, rate: Decimal, count: usize) -> Worth {
+fn whole_order(
+    look: &Look<'_>,
+    campaign: &Campaign,
+    rule: &Rule,
+    award: &Award,
+    raw: Decimal,
+    rate: Decimal,
+    count: usize,
+) -> Worth {
     let exact = match marginal_ladder(look, campaign, award) {
         Some((ladder, measured)) => {
             let net = look.order.map_or(Amount::ZERO, |order| order.net(&award.base));
@@ -167,14 +176,19 @@ fn marginal(ladder: &LadderRules, award: &Award, held: usize, measured: Amount, 
     let threshold = |rank: usize| ladder.levels.get(rank).and_then(|level| level.at.of.first()).map(|(_, at)| at.0);
     let rate = |rank: usize| ladder.level(rank).rate.get(&award.currency).map_or(Decimal::ONE, |Exact(rate)| *rate);
     let mut reached = measured.to_decimal();
-    let by_measure = (0..ladder.levels.len()).rev().find(|rank| threshold(*rank).is_some_and(|at| at <= reached)).unwrap_or(0);
+    let by_measure =
+        (0..ladder.levels.len()).rev().find(|rank| threshold(*rank).is_some_and(|at| at <= reached)).unwrap_or(0);
     let mut rank = held.max(by_measure);
     let (mut rest, mut total) = (raw, Decimal::ZERO);
     let per_money = raw.checked_div(net.to_decimal()).unwrap_or_default();
     while let Some(next) = threshold(rank + 1) {
         let missing = next - reached;
         // How many of the unrated points it takes to the next threshold.
-        let unrated = if by_spend { times(missing, per_money) } else { times(missing, award.unit).checked_div(rate(rank)).unwrap_or(rest) };
+        let unrated = if by_spend {
+            times(missing, per_money)
+        } else {
+            times(missing, award.unit).checked_div(rate(rank)).unwrap_or(rest)
+        };
         if rest <= unrated {
             break;
         }
@@ -195,7 +209,8 @@ pub(super) fn extras(look: &Look<'_>, applied: &mut [Applied<'_>]) {
         applied.iter().filter_map(|found| found.rule.extra.as_ref().map(|extra| &extra.currency)).collect();
     for currency in currencies {
         for line in 0..lines {
-            let about: Vec<usize> = (0..applied.len()).filter(|index| is_about(&applied[*index], currency, line)).collect();
+            let about: Vec<usize> =
+                (0..applied.len()).filter(|index| is_about(&applied[*index], currency, line)).collect();
             let base = |index: usize| base_of(applied, index, line);
             let factor = |index: usize| applied[index].rule.extra.as_ref().map_or(Decimal::ONE, |extra| extra.times);
             match stacking.extras {
@@ -253,8 +268,11 @@ fn is_about(found: &Applied<'_>, currency: &Id, line: usize) -> bool {
 /// The rounded base points on a line that an extra multiplies.
 fn base_of(applied: &[Applied<'_>], index: usize, line: usize) -> Decimal {
     let Some(extra) = &applied[index].rule.extra else { return Decimal::ZERO };
-    let bases = applied.iter().filter(|found| found.campaign.is_base && extra.of.as_ref().is_none_or(|of| *of == found.campaign.id));
+    let bases = applied
+        .iter()
+        .filter(|found| found.campaign.is_base && extra.of.as_ref().is_none_or(|of| *of == found.campaign.id));
     let parts = bases.filter(|found| found.rule.award.as_ref().is_some_and(|award| award.currency == extra.currency));
-    let points: i64 = parts.filter_map(|found| found.award.as_ref()).map(|worth| worth.by_line.get(line).copied().unwrap_or(0)).sum();
+    let points: i64 =
+        parts.filter_map(|found| found.award.as_ref()).map(|worth| worth.by_line.get(line).copied().unwrap_or(0)).sum();
     Decimal::from(points)
 }

@@ -115,22 +115,36 @@ fn limits<'a>(
 
 fn campaign_limits(campaign: &Campaign, day: Day, found: &mut Vec<(CompactString, Option<Window>, i64)>) {
     let limits = &campaign.limits;
-    found.extend(limits.per_member.iter().map(|(window, cap)| (key::campaign(&campaign.id, *window), Some(*window), cap.max)));
-    found.extend(limits.program.iter().map(|(window, cap)| {
-        (key::pool(&key::campaign(&campaign.id, *window), *window, day), None, cap.max)
-    }));
+    found.extend(
+        limits.per_member.iter().map(|(window, cap)| (key::campaign(&campaign.id, *window), Some(*window), cap.max)),
+    );
+    found.extend(
+        limits
+            .program
+            .iter()
+            .map(|(window, cap)| (key::pool(&key::campaign(&campaign.id, *window), *window, day), None, cap.max)),
+    );
     found.extend(campaign.budget.iter().map(|(currency, most)| (key::budget(&campaign.id, currency), None, *most)));
     for rule in &campaign.rules {
-        found.extend(rule.limits.per_member.iter().map(|(window, cap)| (key::rule(&rule.key, *window), Some(*window), cap.max)));
-        found.extend(rule.limits.program.iter().map(|(window, cap)| {
-            (key::pool(&key::rule(&rule.key, *window), *window, day), None, cap.max)
-        }));
+        found.extend(
+            rule.limits.per_member.iter().map(|(window, cap)| (key::rule(&rule.key, *window), Some(*window), cap.max)),
+        );
+        found.extend(
+            rule.limits
+                .program
+                .iter()
+                .map(|(window, cap)| (key::pool(&key::rule(&rule.key, *window), *window, day), None, cap.max)),
+        );
     }
 }
 
 /// The pools that limits and budgets of a program draw on, on one day.
 pub(super) fn pool_names(program: &Program, day: Day) -> Vec<CompactString> {
-    limits(program, program.campaigns.iter(), day).into_iter().map(|(key, ..)| key).filter(|key| key::is_pool(key)).collect()
+    limits(program, program.campaigns.iter(), day)
+        .into_iter()
+        .map(|(key, ..)| key)
+        .filter(|key| key::is_pool(key))
+        .collect()
 }
 
 /// The most that a pool allows; no bound for one that the version no longer knows.
@@ -141,7 +155,14 @@ pub(super) fn pool_most(program: &Program, pool: &CompactString, day: Day) -> i6
 
 /// The basis for one event: `before` is the member as they were at its business time, `now` as they are, to whom it
 /// posts.
-pub(super) fn basis(program: &Program, kind: &str, before: &MemberState, now: &MemberState, usage: &dyn Usage, at: Instant) -> Basis {
+pub(super) fn basis(
+    program: &Program,
+    kind: &str,
+    before: &MemberState,
+    now: &MemberState,
+    usage: &dyn Usage,
+    at: Instant,
+) -> Basis {
     let day = program.calendar.day(at);
     let mut basis = Basis { version: program.version, at, day, ..Basis::default() };
     let Some(trigger) = program.trigger(kind) else { return basis };

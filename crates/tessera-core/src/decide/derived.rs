@@ -42,7 +42,9 @@ impl Working<'_> {
                 return;
             }
             for cause in causes {
-                let text = |name: &'static str, id: &Id| (CompactString::const_new(name), FieldValue::Text(id.as_str().into()));
+                let text = |name: &'static str, id: &Id| {
+                    (CompactString::const_new(name), FieldValue::Text(id.as_str().into()))
+                };
                 let (kind, data): (&str, FieldValues) = match &cause {
                     Cause::Balance { currency } => ("balance", vec![text("currency", currency)]),
                     Cause::Level { ladder, level, from } => {
@@ -93,7 +95,13 @@ impl Working<'_> {
         let mut due = points(amount);
         for lot in lots {
             let (taken, rest) = due.split(lot.remaining);
-            let posting = Posting { currency, amount: taken, lot: Some(lot.key()), expires_at: lot.expires_at, campaign: Some(campaign) };
+            let posting = Posting {
+                currency,
+                amount: taken,
+                lot: Some(lot.key()),
+                expires_at: lot.expires_at,
+                campaign: Some(campaign),
+            };
             self.post(EntryKind::Redemption, Account::Active, Account::Redeemed, posting);
             due = rest;
         }
@@ -134,7 +142,9 @@ mod tests {
     fn v1_codes_are_readable_and_differ() {
         let code = voucher_code(&[7; 16], 1, 0);
         assert_eq!(code.len(), 19);
-        assert!(code.chars().all(|character| character == '-' || "0123456789ABCDEFGHJKMNPQRSTVWXYZ".contains(character)));
+        assert!(
+            code.chars().all(|character| character == '-' || "0123456789ABCDEFGHJKMNPQRSTVWXYZ".contains(character))
+        );
         assert_ne!(code, voucher_code(&[7; 16], 1, 1));
         assert_ne!(code, voucher_code(&[8; 16], 1, 0));
     }

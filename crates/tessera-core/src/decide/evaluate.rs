@@ -11,8 +11,8 @@ use rust_decimal::Decimal;
 use super::Basis;
 use super::award::{self, Worth};
 use super::basis::key;
-use super::{holdout, stacking};
 use super::trace::{Reason, RuleTrace};
+use super::{holdout, stacking};
 use crate::event::{FieldValues, Order};
 use crate::expression::EventScope;
 use crate::program::{Base, Campaign, Id, Limits, Program, Rule};
@@ -119,7 +119,8 @@ pub(super) struct Applied<'a> {
 impl<'a> Applied<'a> {
     /// What it gives before limits, by currency.
     pub fn worth(&self) -> impl Iterator<Item = (&'a Id, i64)> {
-        let award = self.rule.award.as_ref().zip(self.award.as_ref()).map(|(award, worth)| (&award.currency, worth.amount));
+        let award =
+            self.rule.award.as_ref().zip(self.award.as_ref()).map(|(award, worth)| (&award.currency, worth.amount));
         let extra = self.rule.extra.as_ref().zip(self.extra).map(|(extra, amount)| (&extra.currency, amount));
         award.into_iter().chain(extra)
     }
@@ -191,11 +192,23 @@ fn expose(look: &Look<'_>, applied: &[Applied<'_>], held: &BTreeSet<&Id>, result
 
 fn explain(look: &Look<'_>, result: &mut Evaluation, campaign: &Campaign, place: usize, reason: Reason) {
     if look.explain {
-        let applied = matches!(reason, Reason::Awarded { .. } | Reason::Multiplied { .. } | Reason::Acted | Reason::Capped { .. });
-        let facts = campaign.audience.iter().chain(campaign.rules[place].when.iter()).flat_map(|expression| &expression.facts);
-        let facts = facts.filter_map(|fact| look.basis.facts.get(fact).map(|value| (fact.clone(), value.clone()))).collect();
+        let applied = matches!(
+            reason,
+            Reason::Awarded { .. } | Reason::Multiplied { .. } | Reason::Acted | Reason::Capped { .. }
+        );
+        let facts =
+            campaign.audience.iter().chain(campaign.rules[place].when.iter()).flat_map(|expression| &expression.facts);
+        let facts =
+            facts.filter_map(|fact| look.basis.facts.get(fact).map(|value| (fact.clone(), value.clone()))).collect();
         let words = reason.words();
-        result.trace.push(RuleTrace { campaign: campaign.id.clone(), rule: Some(place), applied, reason, words, facts });
+        result.trace.push(RuleTrace {
+            campaign: campaign.id.clone(),
+            rule: Some(place),
+            applied,
+            reason,
+            words,
+            facts,
+        });
     }
 }
 
@@ -321,7 +334,14 @@ fn give_one(look: &Look<'_>, found: &Applied<'_>, caps: &mut Caps<'_>, result: &
         explain(look, result, found.campaign, found.place, reason);
         if amount > 0 || capped_by.is_some() {
             let (campaign, currency) = (found.campaign.id.clone(), currency.clone());
-            result.awards.push(AwardLine { campaign, currency, amount, wanted, is_base: found.campaign.is_base, capped_by });
+            result.awards.push(AwardLine {
+                campaign,
+                currency,
+                amount,
+                wanted,
+                is_base: found.campaign.is_base,
+                capped_by,
+            });
         }
     }
     if given {
@@ -334,7 +354,11 @@ fn give_one(look: &Look<'_>, found: &Applied<'_>, caps: &mut Caps<'_>, result: &
             currency: spend.currency.clone(),
             amount: spend.amount,
         });
-        let issue = found.rule.issue.iter().map(|voucher| Action::Issue { campaign: campaign.clone(), voucher: voucher.clone() });
+        let issue = found
+            .rule
+            .issue
+            .iter()
+            .map(|voucher| Action::Issue { campaign: campaign.clone(), voucher: voucher.clone() });
         let grant = found.rule.grant.iter().map(|grant| Action::Grant {
             campaign: campaign.clone(),
             benefit: grant.benefit.clone(),
@@ -419,7 +443,10 @@ impl Caps<'_> {
 
     /// The first limit that counts times and has none left.
     fn times_left(&self, found: &Applied<'_>) -> Result<(), CompactString> {
-        let used_up = self.passes(found, true).into_iter().find(|pass| !self.counted.contains(&pass.key) && self.room(&pass.key) < 1);
+        let used_up = self
+            .passes(found, true)
+            .into_iter()
+            .find(|pass| !self.counted.contains(&pass.key) && self.room(&pass.key) < 1);
         used_up.map_or(Ok(()), |pass| Err(pass.key))
     }
 
@@ -476,13 +503,19 @@ impl Caps<'_> {
             passes.extend(windows.keys().map(|window| Pass { key: key::member(currency, *window), gives_back: true }));
         }
         if let Some(windows) = definition.limits.program.get(currency) {
-            passes.extend(windows.keys().map(|window| Pass { key: key::program(currency, *window, day), gives_back: true }));
+            passes.extend(
+                windows.keys().map(|window| Pass { key: key::program(currency, *window, day), gives_back: true }),
+            );
         }
         if definition.currencies.get(currency).is_some_and(|currency| currency.max_balance.is_some()) {
             passes.push(Pass { key: key::balance(currency), gives_back: false });
         }
         for pass in &passes {
-            let room = self.left.get(&pass.key).copied().unwrap_or_else(|| self.look.basis.rooms.get(&pass.key).copied().unwrap_or(0));
+            let room = self
+                .left
+                .get(&pass.key)
+                .copied()
+                .unwrap_or_else(|| self.look.basis.rooms.get(&pass.key).copied().unwrap_or(0));
             cut(room, &pass.key);
         }
         if amount > 0 {

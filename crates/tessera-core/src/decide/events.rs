@@ -131,7 +131,9 @@ impl Working<'_> {
     /// (I4).
     pub(super) fn settle_parked(&mut self, made: OrderRecord) {
         let mut orders = vec![made];
-        let is_for = |parked: &ParkedEvent, orders: &[OrderRecord]| orders.iter().position(|order| order.order_id == parked.order_id);
+        let is_for = |parked: &ParkedEvent, orders: &[OrderRecord]| {
+            orders.iter().position(|order| order.order_id == parked.order_id)
+        };
         while let Some((place, parked)) =
             self.state.parked.iter().find_map(|parked| is_for(parked, &orders).map(|place| (place, parked.clone())))
         {
@@ -200,7 +202,13 @@ impl Working<'_> {
 
     /// An event of a declared type, inside the event that is open; with the progress of the order whose points it
     /// releases.
-    fn declare(&mut self, kind: &Id, data: &FieldValues, basis: Basis, order: Option<&OrderRecord>) -> Option<OrderProgress> {
+    fn declare(
+        &mut self,
+        kind: &Id,
+        data: &FieldValues,
+        basis: Basis,
+        order: Option<&OrderRecord>,
+    ) -> Option<OrderProgress> {
         let standings = self.standings();
         self.change(Change::Counted { kind: kind.clone() });
         let evaluation = self.evaluate(kind.as_str(), None, data, &basis, None);
@@ -221,11 +229,14 @@ impl Working<'_> {
     fn release_order(&mut self, kind: &Id, order: &OrderRecord) -> OrderProgress {
         let mut progress = self.progress_of(order);
         let of_order = |wait: &&Wait| wait.until.as_ref() == Some(kind) && wait.event == order.event;
-        let of_purse = |purse: &Purse| purse.waits.iter().find(of_order).map(|wait| (purse.currency.clone(), wait.clone()));
+        let of_purse =
+            |purse: &Purse| purse.waits.iter().find(of_order).map(|wait| (purse.currency.clone(), wait.clone()));
         let waits: Vec<(Id, Wait)> = self.state.purses.iter().filter_map(of_purse).collect();
         for (currency, wait) in waits {
             let rules = self.rules_of(order);
-            let dated_now = rules.currency(currency.as_str()).is_some_and(|settings| settings.pending.expiry_counts_from == CountsFrom::Maturity);
+            let dated_now = rules
+                .currency(currency.as_str())
+                .is_some_and(|settings| settings.pending.expiry_counts_from == CountsFrom::Maturity);
             let matured = self.release(&currency, &wait, self.day());
             if dated_now {
                 progress.added.extend(matured);
@@ -273,7 +284,12 @@ impl Working<'_> {
         self.date_idle(currency, &definition.expires);
     }
 
-    fn adjust_down(&mut self, definition: &crate::program::CurrencyDefinition, currency: &Id, amount: i64) -> Result<(), Rejected> {
+    fn adjust_down(
+        &mut self,
+        definition: &crate::program::CurrencyDefinition,
+        currency: &Id,
+        amount: i64,
+    ) -> Result<(), Rejected> {
         let taken = self.take_from_lots(EntryKind::Adjustment, Account::Adjusted, currency, points(amount));
         let rest = points(amount).less(taken);
         if rest.is_zero() {
@@ -290,9 +306,11 @@ impl Working<'_> {
                 self.effect(Effect::points(EffectKind::Forgiven, currency, rest.get()));
                 Ok(())
             }
-            Overdraft::Refuse => {
-                Err(Rejected::NotEnoughToTakeBack { currency: currency.clone(), wanted: amount, available: taken.get() })
-            }
+            Overdraft::Refuse => Err(Rejected::NotEnoughToTakeBack {
+                currency: currency.clone(),
+                wanted: amount,
+                available: taken.get(),
+            }),
         }
     }
 }

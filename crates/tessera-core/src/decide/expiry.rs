@@ -10,7 +10,8 @@ pub(super) fn last_day(program: &Program, expires: &Expires, earned_on: Day) -> 
         // The period first, then the rounding.
         Expires::After { after, round } => round.last_day(after.after(earned_on)),
         Expires::Fixed { fixed } => {
-            let in_year = |year: i16| Day::new(year, fixed.month, fixed.day).or_else(|| Day::new(year, fixed.month, 28));
+            let in_year =
+                |year: i16| Day::new(year, fixed.month, fixed.day).or_else(|| Day::new(year, fixed.month, 28));
             let this_year = in_year(earned_on.year())?;
             if this_year >= earned_on { this_year } else { in_year(earned_on.year() + 1)? }
         }

@@ -22,7 +22,8 @@ pub fn explain(program: &Program, what: &What, basis: &Basis) -> Vec<RuleTrace> 
     };
     // Whether enough could be spent is not part of the basis: what a rule spent stands in the event's effects.
     let spendable = |_: &Id| i64::MAX;
-    let look = Look { program, kind, order: order.as_ref(), data, basis, only: None, spendable: &spendable, explain: true };
+    let look =
+        Look { program, kind, order: order.as_ref(), data, basis, only: None, spendable: &spendable, explain: true };
     evaluate::evaluate(&look).trace
 }
 
@@ -38,7 +39,14 @@ pub(super) fn revalued(before: &Evaluation, left: &Evaluation) -> Vec<RuleTrace>
     let trace = |((campaign, currency), (before, left)): ((&Id, &Id), (i64, i64))| {
         let reason = Reason::Revalued { currency: currency.clone(), before, left };
         let words = reason.words();
-        RuleTrace { campaign: campaign.clone(), rule: None, applied: before != left, reason, words, facts: Facts::new() }
+        RuleTrace {
+            campaign: campaign.clone(),
+            rule: None,
+            applied: before != left,
+            reason,
+            words,
+            facts: Facts::new(),
+        }
     };
     pairs.into_iter().map(trace).collect()
 }

@@ -26,7 +26,9 @@ impl Working<'_> {
         let due = self.settle_what_is_owed(record, currency, amount, progress);
         let waits = self.still_waits(record, currency, progress);
         let (mut back, mut more) = (Points::ZERO, due);
-        while let Some(place) = progress.taken.iter().rposition(|credit| credit.currency == *currency).filter(|_| !more.is_zero()) {
+        while let Some(place) =
+            progress.taken.iter().rposition(|credit| credit.currency == *currency).filter(|_| !more.is_zero())
+        {
             let Some(lot) = progress.taken[place].lot.clone().filter(|lot| waits || lot.order.is_none()) else { break };
             let (again, rest) = more.split(Points::clamped(i128::from(progress.taken[place].amount)));
             self.put_back(record, currency, &lot, again);
@@ -45,7 +47,13 @@ impl Working<'_> {
     }
 
     /// What was forgiven needs no giving, and what is owed is repaid first (R6). Says what is left to give.
-    fn settle_what_is_owed(&mut self, record: &OrderRecord, currency: &Id, amount: Points, progress: &mut OrderProgress) -> Points {
+    fn settle_what_is_owed(
+        &mut self,
+        record: &OrderRecord,
+        currency: &Id,
+        amount: Points,
+        progress: &mut OrderProgress,
+    ) -> Points {
         let forgiven = progress.forgiven.remove(currency).unwrap_or(0);
         let (excused, due) = amount.split(Points::clamped(i128::from(forgiven)));
         if forgiven > excused.get() {
@@ -86,7 +94,10 @@ impl Working<'_> {
         let rules = self.rules_of(record);
         let pending = rules.currency(currency.as_str()).map(|settings| settings.pending.clone()).unwrap_or_default();
         let matures_at = self.matures_at(&pending, record.basis.day);
-        let waits = self.state.purse(currency.as_str()).is_some_and(|purse| purse.waits.iter().any(|wait| wait.event == record.event));
+        let waits = self
+            .state
+            .purse(currency.as_str())
+            .is_some_and(|purse| purse.waits.iter().any(|wait| wait.event == record.event));
         if !waits {
             self.change(Change::Waits {
                 currency: currency.clone(),
@@ -103,7 +114,15 @@ impl Working<'_> {
     }
 
     /// Gives what a correction adds to an order.
-    fn give_more(&mut self, record: &OrderRecord, currency: &Id, amount: Points, full: &Evaluation, amended: bool, progress: &mut OrderProgress) {
+    fn give_more(
+        &mut self,
+        record: &OrderRecord,
+        currency: &Id,
+        amount: Points,
+        full: &Evaluation,
+        amended: bool,
+        progress: &mut OrderProgress,
+    ) {
         let rules = self.rules_of(record);
         let Some(settings) = rules.currency(currency.as_str()) else { return };
         let campaign = full.awards.iter().find(|award| award.currency == *currency).map(|award| award.campaign.clone());
@@ -111,7 +130,16 @@ impl Working<'_> {
         let effect = Effect { order_id: Some(record.order_id.clone()), campaign: campaign.clone(), ..Effect::of(kind) };
         if !self.still_waits(record, currency, progress) {
             let spendable = CurrencyDefinition { pending: Pending::default(), ..settings.clone() };
-            self.accrue(&spendable, currency, amount, None, record.basis.day, campaign.as_ref(), effect, &mut progress.added);
+            self.accrue(
+                &spendable,
+                currency,
+                amount,
+                None,
+                record.basis.day,
+                campaign.as_ref(),
+                effect,
+                &mut progress.added,
+            );
             return;
         }
         let dated = settings.pending.expiry_counts_from == CountsFrom::Earn;
@@ -122,7 +150,14 @@ impl Working<'_> {
         let posting = Posting { currency, amount, lot: Some(lot.clone()), expires_at, campaign: campaign.as_ref() };
         self.post(EntryKind::Accrual, Account::Issued, Account::Pending, posting);
         let (currency, amount) = (currency.clone(), amount.get());
-        self.effect(Effect { kind: EffectKind::Pending, currency: Some(currency.clone()), amount: Some(amount), matures_at, expires_on: last_day, ..effect });
+        self.effect(Effect {
+            kind: EffectKind::Pending,
+            currency: Some(currency.clone()),
+            amount: Some(amount),
+            matures_at,
+            expires_on: last_day,
+            ..effect
+        });
         progress.added.push(Credit { currency, amount, lot: Some(lot) });
     }
 }

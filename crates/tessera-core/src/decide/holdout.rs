@@ -48,11 +48,13 @@ mod tests {
 
     #[test]
     fn c9_raising_the_share_only_adds_and_the_share_is_kept() {
-        let members: Vec<MemberId> = (0..2_000_u16).map(|number| {
-            let mut random = [0; 10];
-            random[..2].copy_from_slice(&number.to_be_bytes());
-            MemberId::new(1, random)
-        }).collect();
+        let members: Vec<MemberId> = (0..2_000_u16)
+            .map(|number| {
+                let mut random = [0; 10];
+                random[..2].copy_from_slice(&number.to_be_bytes());
+                MemberId::new(1, random)
+            })
+            .collect();
         let held = |share: &str| -> Vec<bool> {
             let share: Share = serde_json::from_str(&format!("\"{share}\"")).unwrap();
             members.iter().map(|member| falls_within("salt", "offer", *member, share)).collect()

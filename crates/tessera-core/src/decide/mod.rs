@@ -228,19 +228,22 @@ pub fn needs(versions: &Versions, state: Option<&MemberState>, command: &Command
     match &command.what {
         What::Return(back) if back.order_id.is_none() => {
             if program.definition.unlinked_returns.policy == crate::program::UnlinkedPolicy::Match {
-                let from = program.definition.unlinked_returns.within.before(program.calendar.day(command.effective_at));
+                let from =
+                    program.definition.unlinked_returns.within.before(program.calendar.day(command.effective_at));
                 needs.purchases_since = Some(program.calendar.start(from));
             }
         }
         What::Declared { kind, data } => {
-            let releases = program.definition.currencies.values().any(|currency| currency.pending.until.as_ref() == Some(kind));
+            let releases =
+                program.definition.currencies.values().any(|currency| currency.pending.until.as_ref() == Some(kind));
             if releases {
                 needs.order = declared_order(data);
             }
         }
         what => needs.order = what.names_order().map(CompactString::from),
     }
-    needs.history = state.is_some_and(|state| command.effective_at < state.clock) && !matches!(command.what, What::WakeUp);
+    needs.history =
+        state.is_some_and(|state| command.effective_at < state.clock) && !matches!(command.what, What::WakeUp);
     needs
 }
 

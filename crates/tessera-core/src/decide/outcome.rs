@@ -142,12 +142,9 @@ pub fn balances(program: &Program, member: &MemberState) -> BTreeMap<Id, Balance
     let held = member.purses.iter().map(|purse| purse.currency.clone());
     let known = program.definition.currencies.keys().cloned().chain(held);
     let balance = |currency: &Id| match member.purse(currency.as_str()) {
-        Some(purse) => Balance {
-            available: purse.active().get(),
-            pending: purse.pending().get(),
-            held: 0,
-            debt: purse.debt.get(),
-        },
+        Some(purse) => {
+            Balance { available: purse.active().get(), pending: purse.pending().get(), held: 0, debt: purse.debt.get() }
+        }
         None => Balance::default(),
     };
     known.map(|currency| (currency.clone(), balance(&currency))).collect()
@@ -190,7 +187,10 @@ pub fn tier_standings(program: &Program, member: &MemberState, now: Instant) -> 
             let Some(level) = ladder.levels.get(rank) else { return BTreeMap::new() };
             let short = level.at.of.iter().filter_map(|(measure, threshold)| {
                 let short = (threshold.0 - sum(measure).to_decimal()).max(Decimal::ZERO);
-                Amount::try_from(short).ok().filter(|short| !short.is_zero()).map(|short| (ladder.measure_name(measure), short))
+                Amount::try_from(short)
+                    .ok()
+                    .filter(|short| !short.is_zero())
+                    .map(|short| (ladder.measure_name(measure), short))
             });
             short.collect()
         };

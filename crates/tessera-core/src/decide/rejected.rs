@@ -76,11 +76,17 @@ impl Rejected {
             Self::TooLate { effective_at, earliest } => {
                 vec![("time", effective_at.to_string().into()), ("earliest", earliest.to_string().into())]
             }
-            Self::OrderExists { order_id } | Self::OrderOfAnotherMember { order_id } | Self::NothingLeft { order_id } => {
+            Self::OrderExists { order_id }
+            | Self::OrderOfAnotherMember { order_id }
+            | Self::NothingLeft { order_id } => {
                 vec![("order_id", order_id.as_str().into())]
             }
             Self::NoSuchLine { order_id, line, known } => {
-                vec![("order_id", order_id.as_str().into()), ("line", line.as_str().into()), ("lines", known.as_str().into())]
+                vec![
+                    ("order_id", order_id.as_str().into()),
+                    ("line", line.as_str().into()),
+                    ("lines", known.as_str().into()),
+                ]
             }
             Self::TooManyUnits { line, wanted, bought, returned } => vec![
                 ("line", line.as_str().into()),
@@ -88,9 +94,16 @@ impl Rejected {
                 ("bought", bought.to_string().into()),
                 ("returned", returned.to_string().into()),
             ],
-            Self::Unmatched { what, within } => vec![("items", what.as_str().into()), ("within", within.as_str().into())],
-            Self::NotEnoughToTakeBack { currency, wanted, available } | Self::NotEnoughPoints { currency, wanted, available } => {
-                vec![("currency", currency.as_str().into()), ("wanted", (*wanted).into()), ("available", (*available).into())]
+            Self::Unmatched { what, within } => {
+                vec![("items", what.as_str().into()), ("within", within.as_str().into())]
+            }
+            Self::NotEnoughToTakeBack { currency, wanted, available }
+            | Self::NotEnoughPoints { currency, wanted, available } => {
+                vec![
+                    ("currency", currency.as_str().into()),
+                    ("wanted", (*wanted).into()),
+                    ("available", (*available).into()),
+                ]
             }
             Self::UnknownCurrency { currency } => vec![("currency", currency.as_str().into())],
             Self::NoExchangeRate { currency, expected } => {

@@ -27,7 +27,9 @@ impl Working<'_> {
     pub(super) fn exchange(&mut self, exchange: &Exchange) -> Result<(), Rejected> {
         let order_id = exchange.back.order_id.clone().unwrap_or_default();
         let is_back = |record: &&OrderRecord| record.order_id == order_id;
-        let Some(record) = self.inputs.orders.iter().find(is_back).cloned() else { return self.park("exchange", &order_id) };
+        let Some(record) = self.inputs.orders.iter().find(is_back).cloned() else {
+            return self.park("exchange", &order_id);
+        };
         if self.inputs.orders.iter().any(|record| record.order_id == exchange.bought.order_id) {
             return Err(Rejected::OrderExists { order_id: exchange.bought.order_id.clone() });
         }
@@ -89,9 +91,16 @@ impl Working<'_> {
 }
 
 /// The units that have come back with this return, or why they cannot (R3).
-fn returned_units(order_id: &CompactString, order: &Order, before: &Returned, back: &Return) -> Result<Returned, Rejected> {
+fn returned_units(
+    order_id: &CompactString,
+    order: &Order,
+    before: &Returned,
+    back: &Return,
+) -> Result<Returned, Rejected> {
     // Lines below zero correct others; nothing of them can come back.
-    let left = |index: usize, lines: &[Amount]| (order.items[index].quantity - lines.get(index).copied().unwrap_or_default()).max(Amount::ZERO);
+    let left = |index: usize, lines: &[Amount]| {
+        (order.items[index].quantity - lines.get(index).copied().unwrap_or_default()).max(Amount::ZERO)
+    };
     let mut lines: Vec<Amount> = (0..order.items.len()).map(|index| before.units(index)).collect();
     if before.everything {
         return Err(Rejected::NothingLeft { order_id: order_id.clone() });
@@ -126,7 +135,8 @@ fn lines_named(order_id: &CompactString, order: &Order, item: &crate::event::Ite
         (None, sku) => (0..order.items.len()).filter(|index| order.items[*index].sku == *sku).collect(),
     };
     if places.is_empty() {
-        let known: Vec<String> = (0..order.items.len().min(20)).map(|index| order.line_name(index).to_string()).collect();
+        let known: Vec<String> =
+            (0..order.items.len().min(20)).map(|index| order.line_name(index).to_string()).collect();
         let line = item.line.clone().or_else(|| item.sku.clone()).unwrap_or_default();
         return Err(Rejected::NoSuchLine { order_id: order_id.clone(), line, known: known.join(", ") });
     }

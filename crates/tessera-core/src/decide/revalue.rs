@@ -81,7 +81,8 @@ impl Working<'_> {
     /// How far an order has come, as it is or as it would be were it asked now.
     pub(super) fn progress_of(&self, record: &OrderRecord) -> OrderProgress {
         record.progress.clone().unwrap_or_else(|| {
-            let content = record.basis.rate().map_or_else(|| record.content.clone(), |rate| record.content.converted(rate));
+            let content =
+                record.basis.rate().map_or_else(|| record.content.clone(), |rate| record.content.converted(rate));
             untouched(record, &content, &self.rules_of(record))
         })
     }
@@ -104,11 +105,15 @@ impl Working<'_> {
     ) -> Result<(), Rejected> {
         let (full_net, full_base) = (full.totals(), full.base_totals());
         let (left_net, left_base) = (left.totals(), left.base_totals());
-        let currencies: std::collections::BTreeSet<&Id> = before.net.keys().chain(left_net.keys()).chain(full_net.keys()).collect();
+        let currencies: std::collections::BTreeSet<&Id> =
+            before.net.keys().chain(left_net.keys()).chain(full_net.keys()).collect();
         let (mut net, mut net_base) = (BTreeMap::new(), BTreeMap::new());
         for currency in currencies {
             let of = |map: &BTreeMap<Id, i64>| map.get(currency).copied().unwrap_or(0);
-            let keeps = self.program.currency(currency.as_str()).is_some_and(|definition| definition.on_return == OnReturn::Keep);
+            let keeps = self
+                .program
+                .currency(currency.as_str())
+                .is_some_and(|definition| definition.on_return == OnReturn::Keep);
             let had = of(&before.net);
             let (has, has_base) = match (keeps, amended) {
                 (true, false) => (had, of(&before.net_base)),
@@ -140,7 +145,8 @@ impl Working<'_> {
 
     /// What rounding of this order left to later ones is put right too, so that the sum stays exact (M2).
     fn move_carried(&mut self, before: &OrderProgress, next: &OrderProgress) {
-        let rules: std::collections::BTreeSet<&CompactString> = before.carried.keys().chain(next.carried.keys()).collect();
+        let rules: std::collections::BTreeSet<&CompactString> =
+            before.carried.keys().chain(next.carried.keys()).collect();
         for rule in rules {
             let of = |carried: &BTreeMap<CompactString, CompactString>| {
                 carried.get(rule).and_then(|text| Decimal::from_str_exact(text).ok()).unwrap_or_default()
@@ -154,7 +160,11 @@ impl Working<'_> {
         if counts_at_once(&self.rules_of(record), currency) {
             return self.measure_points(currency, base, all, record.basis.day);
         }
-        let wait = self.state.purse(currency.as_str()).and_then(|purse| purse.waits.iter().find(|wait| wait.event == record.event)).cloned();
+        let wait = self
+            .state
+            .purse(currency.as_str())
+            .and_then(|purse| purse.waits.iter().find(|wait| wait.event == record.event))
+            .cloned();
         match wait {
             Some(wait) => self.change(Change::Waits {
                 currency: currency.clone(),

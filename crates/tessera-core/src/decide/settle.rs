@@ -107,7 +107,9 @@ pub fn settled_to(versions: &Versions, member: &MemberState, at: Instant) -> Mem
 /// Whether nothing can be due, as the last decision worked out under the same version.
 fn is_quiet(versions: &Versions, member: &MemberState, at: Instant) -> bool {
     let head = versions.head().version;
-    member.wake_version == head && member.wake_at.is_none_or(|wake| at < wake) && versions.at(member.clock).version == head
+    member.wake_version == head
+        && member.wake_at.is_none_or(|wake| at < wake)
+        && versions.at(member.clock).version == head
 }
 
 /// The member as folded from stored events before an instant, settled to it. `None` before they joined.
@@ -120,7 +122,8 @@ pub fn as_at(versions: &Versions, id: MemberId, history: &[Recorded], at: Instan
 impl Working<'_> {
     /// Settles everything due until an instant, each thing in an event of its own, dated when it fell due.
     pub(super) fn settle(&mut self, until: Instant) {
-        if self.inputs.state.is_none() || until < self.state.clock || is_quiet(self.inputs.versions, &self.state, until) {
+        if self.inputs.state.is_none() || until < self.state.clock || is_quiet(self.inputs.versions, &self.state, until)
+        {
             return;
         }
         self.settle_due(until);
@@ -164,7 +167,11 @@ impl Working<'_> {
 
     /// Pending points become spendable (L6); what is owed is repaid first.
     pub(super) fn mature(&mut self, currency: &Id, event: u64, at: Instant) {
-        let wait = self.state.purse(currency.as_str()).and_then(|purse| purse.waits.iter().find(|wait| wait.event == event)).cloned();
+        let wait = self
+            .state
+            .purse(currency.as_str())
+            .and_then(|purse| purse.waits.iter().find(|wait| wait.event == event))
+            .cloned();
         let Some(wait) = wait else { return };
         self.open("maturity", EventStatus::Derived, at, None);
         // Counted from the day it fell due, whenever it was noticed.
@@ -193,7 +200,11 @@ impl Working<'_> {
             let to = LotRef { last_day, funder: lot.funder.clone(), order: Some(wait.event) };
             let posting = Posting { currency, amount: rest, lot: Some(to.clone()), expires_at, campaign: None };
             self.post(EntryKind::Maturity, Account::Pending, Account::Active, posting);
-            credits.push(Credit { currency: currency.clone(), amount: rest.get(), lot: Some(LotRef { order: None, ..to }) });
+            credits.push(Credit {
+                currency: currency.clone(),
+                amount: rest.get(),
+                lot: Some(LotRef { order: None, ..to }),
+            });
             released += lot.remaining.get();
             self.effect(Effect {
                 expires_on: last_day,
@@ -222,9 +233,18 @@ impl Working<'_> {
 
     fn post_expired(&mut self, currency: &Id, dead: Vec<Lot>, idle_day: Option<Day>) {
         for lot in dead {
-            let posting = Posting { currency, amount: lot.remaining, lot: Some(lot.key()), expires_at: lot.expires_at, campaign: None };
+            let posting = Posting {
+                currency,
+                amount: lot.remaining,
+                lot: Some(lot.key()),
+                expires_at: lot.expires_at,
+                campaign: None,
+            };
             self.post(EntryKind::Expiry, Account::Active, Account::Expired, posting);
-            self.effect(Effect { expires_on: lot.last_day.or(idle_day), ..Effect::points(EffectKind::Expired, currency, lot.remaining.get()) });
+            self.effect(Effect {
+                expires_on: lot.last_day.or(idle_day),
+                ..Effect::points(EffectKind::Expired, currency, lot.remaining.get())
+            });
         }
     }
 

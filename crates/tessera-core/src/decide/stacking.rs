@@ -23,7 +23,8 @@ pub(super) fn losers(program: &Program, applied: &[Applied<'_>]) -> Vec<(Id, Id)
     let always: Vec<&Id> = stacking.order.iter().flat_map(|group| &group.always).collect();
     let mut lost = Vec::new();
     for group in &stacking.order {
-        let rivals: Vec<&Id> = standing.iter().copied().filter(|id| group.exclusive.contains(id) && !always.contains(id)).collect();
+        let rivals: Vec<&Id> =
+            standing.iter().copied().filter(|id| group.exclusive.contains(id) && !always.contains(id)).collect();
         if let Some(chosen) = choose(&rivals, &worth, group.choose) {
             for loser in rivals.iter().filter(|id| **id != chosen) {
                 lost.push(((*loser).clone(), chosen.clone()));
@@ -39,7 +40,9 @@ pub(super) fn losers(program: &Program, applied: &[Applied<'_>]) -> Vec<(Id, Id)
             let together: Decimal = others.iter().map(|id| worth[*id]).sum();
             let wins = match group.choose {
                 Choose::Best => worth[alone] > together,
-                Choose::First => standing.iter().position(|id| *id == alone) < standing.iter().position(|id| *id == first),
+                Choose::First => {
+                    standing.iter().position(|id| *id == alone) < standing.iter().position(|id| *id == first)
+                }
             };
             let (chosen, losers) = if wins { (alone, others) } else { (first, vec![alone]) };
             for loser in losers {

@@ -31,8 +31,12 @@ impl Working<'_> {
             due = due.less(self.take_from_own(currency, &lot, due, progress));
         }
         let order_id = (!record.order_id.is_empty()).then(|| record.order_id.clone());
-        let effect = |kind, amount: Points| Effect { order_id: order_id.clone(), ..Effect::points(kind, currency, amount.get()) };
-        let overdraft = self.program.currency(currency.as_str()).map(|definition| definition.overdraft).unwrap_or_default();
+        let effect = |kind, amount: Points| Effect {
+            order_id: order_id.clone(),
+            ..Effect::points(kind, currency, amount.get())
+        };
+        let overdraft =
+            self.program.currency(currency.as_str()).map(|definition| definition.overdraft).unwrap_or_default();
         match overdraft {
             _ if due.is_zero() => self.effect(effect(EffectKind::TakenBack, amount)),
             Overdraft::Debt => {
@@ -61,9 +65,11 @@ impl Working<'_> {
     fn own_lots(&self, record: &OrderRecord, progress: &OrderProgress, currency: &Id) -> Vec<(LotRef, i64)> {
         let rules = self.rules_of(record);
         let settings = rules.currency(currency.as_str());
-        let dated_at_maturity = settings.is_some_and(|settings| settings.pending.expiry_counts_from == CountsFrom::Maturity);
+        let dated_at_maturity =
+            settings.is_some_and(|settings| settings.pending.expiry_counts_from == CountsFrom::Maturity);
         let matured_to = settings.and_then(|settings| {
-            expiry::last_day(&rules, &settings.expires, settings.pending.period.after(record.basis.day)).map(|(day, _)| day)
+            expiry::last_day(&rules, &settings.expires, settings.pending.period.after(record.basis.day))
+                .map(|(day, _)| day)
         });
         let mut lots: Vec<(LotRef, i64)> = Vec::new();
         for credit in record.credits.iter().chain(&progress.added).filter(|credit| credit.currency == *currency) {
@@ -84,7 +90,11 @@ impl Working<'_> {
     }
 
     fn take_pending(&mut self, event: u64, currency: &Id, amount: Points, progress: &mut OrderProgress) -> Points {
-        let wait = self.state.purse(currency.as_str()).and_then(|purse| purse.waits.iter().find(|wait| wait.event == event)).cloned();
+        let wait = self
+            .state
+            .purse(currency.as_str())
+            .and_then(|purse| purse.waits.iter().find(|wait| wait.event == event))
+            .cloned();
         let mut due = amount;
         for lot in wait.iter().flat_map(|wait| &wait.lots) {
             let (take, rest) = due.split(lot.remaining);
@@ -92,7 +102,13 @@ impl Working<'_> {
                 break;
             }
             let reference = LotRef { order: Some(event), ..lot.key() };
-            let posting = Posting { currency, amount: take, lot: Some(reference.clone()), expires_at: lot.expires_at, campaign: None };
+            let posting = Posting {
+                currency,
+                amount: take,
+                lot: Some(reference.clone()),
+                expires_at: lot.expires_at,
+                campaign: None,
+            };
             self.post(EntryKind::TakeBack, Account::Pending, Account::Issued, posting);
             progress.taken.push(Credit { currency: currency.clone(), amount: take.get(), lot: Some(reference) });
             due = rest;
@@ -112,9 +128,16 @@ impl Working<'_> {
     /// Takes at most so much from an open lot, and says how much it was.
     fn take_from_lot(&mut self, kind: EntryKind, to: Account, currency: &Id, lot: &LotRef, most: Points) -> Points {
         let there = self.state.purse(currency.as_str()).and_then(|purse| purse.lot(lot));
-        let Some((remaining, expires_at)) = there.map(|lot| (lot.remaining, lot.expires_at)) else { return Points::ZERO };
+        let Some((remaining, expires_at)) = there.map(|lot| (lot.remaining, lot.expires_at)) else {
+            return Points::ZERO;
+        };
         let take = most.min(remaining);
-        self.post(kind, Account::Active, to, Posting { currency, amount: take, lot: Some(lot.clone()), expires_at, campaign: None });
+        self.post(
+            kind,
+            Account::Active,
+            to,
+            Posting { currency, amount: take, lot: Some(lot.clone()), expires_at, campaign: None },
+        );
         take
     }
 

@@ -28,7 +28,9 @@ pub(super) mod standing {
     pub fn period(program: &Program, ladder: &LadderRules, joined_on: Day, day: Day) -> (Day, Day) {
         let _ = program;
         match ladder.window {
-            TierWindow::CalendarYear => (day.start_of(crate::time::Window::Year), day.end_of(crate::time::Window::Year)),
+            TierWindow::CalendarYear => {
+                (day.start_of(crate::time::Window::Year), day.end_of(crate::time::Window::Year))
+            }
             TierWindow::Anniversary => {
                 let years = i32::from(day.year()) - i32::from(joined_on.year());
                 let anniversary = |year: i32| Period::months(12 * year).after(joined_on);
@@ -68,20 +70,24 @@ pub(super) mod standing {
         };
         let Some(known) = member.ladder(ladder.id.as_str()) else { return best };
         let grace = |last: Day| program.calendar.start(ladder.down.grace.after(last));
-        let mut days: Vec<Day> = known.measures.iter().flat_map(|known| known.buckets.iter().map(|(day, _)| *day)).collect();
+        let mut days: Vec<Day> =
+            known.measures.iter().flat_map(|known| known.buckets.iter().map(|(day, _)| *day)).collect();
         days.sort_unstable();
         days.dedup();
         match ladder.window {
             TierWindow::Rolling { rolling } => {
                 let exits: Vec<Day> = days.iter().map(|bucket| leaves(rolling, *bucket)).collect();
-                let mut changes: Vec<Day> = days.iter().chain(&exits).copied().filter(|change| *change <= day).collect();
+                let mut changes: Vec<Day> =
+                    days.iter().chain(&exits).copied().filter(|change| *change <= day).collect();
                 changes.sort_unstable();
                 changes.dedup();
                 for change in changes {
                     let rank = earned(ladder, member, rolling.before(change).plus(1), change.plus(1));
                     let until = match ladder.holds_to {
                         HoldsTo::Next => rolling.after(change).plus(1),
-                        HoldsTo::Current => exits.iter().copied().filter(|exit| *exit > change).min().unwrap_or(change.plus(1)),
+                        HoldsTo::Current => {
+                            exits.iter().copied().filter(|exit| *exit > change).min().unwrap_or(change.plus(1))
+                        }
                     };
                     better(rank, grace(until));
                 }
@@ -185,7 +191,9 @@ impl Working<'_> {
             }
             let horizon = standing::horizon(&program, ladder, self.state.joined_on, day);
             let known = self.state.ladder(ladder.id.as_str());
-            let old = known.is_some_and(|known| known.measures.iter().any(|known| known.buckets.iter().any(|(day, _)| *day < horizon)));
+            let old = known.is_some_and(|known| {
+                known.measures.iter().any(|known| known.buckets.iter().any(|(day, _)| *day < horizon))
+            });
             if old {
                 self.change(Change::Forgot { ladder: ladder.id.clone(), before: horizon });
             }

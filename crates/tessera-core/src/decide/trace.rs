@@ -26,25 +26,68 @@ pub struct RuleTrace {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Reason {
-    Awarded { currency: Id, amount: i64, formula: CompactString, #[serde(skip_serializing_if = "Option::is_none")] rate: Option<CompactString> },
-    Multiplied { currency: Id, amount: i64, times: CompactString, base: i64 },
+    Awarded {
+        currency: Id,
+        amount: i64,
+        formula: CompactString,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rate: Option<CompactString>,
+    },
+    Multiplied {
+        currency: Id,
+        amount: i64,
+        times: CompactString,
+        base: i64,
+    },
     Acted,
     /// What a campaign gave for the order before a return or a correction, and what it gives for what is left.
-    Revalued { currency: Id, before: i64, left: i64 },
+    Revalued {
+        currency: Id,
+        before: i64,
+        left: i64,
+    },
     /// A limit left only a part, or nothing.
-    Capped { currency: Id, wanted: i64, amount: i64, by: CompactString },
-    UsedUp { limit: CompactString },
+    Capped {
+        currency: Id,
+        wanted: i64,
+        amount: i64,
+        by: CompactString,
+    },
+    UsedUp {
+        limit: CompactString,
+    },
     SwitchedOff,
-    NotScheduled { at: CompactString },
-    NotInAudience { condition: String },
-    ConditionNotMet { condition: String },
-    NoLineMatches { condition: String },
+    NotScheduled {
+        at: CompactString,
+    },
+    NotInAudience {
+        condition: String,
+    },
+    ConditionNotMet {
+        condition: String,
+    },
+    NoLineMatches {
+        condition: String,
+    },
     HeldOut,
-    AnotherChosen { chosen: Id },
-    RoundedToNothing { formula: CompactString, worth: CompactString },
-    NothingToMultiply { currency: Id },
-    NotEnoughToSpend { currency: Id, wanted: i64, available: i64 },
-    CannotBeWorkedOut { error: String },
+    AnotherChosen {
+        chosen: Id,
+    },
+    RoundedToNothing {
+        formula: CompactString,
+        worth: CompactString,
+    },
+    NothingToMultiply {
+        currency: Id,
+    },
+    NotEnoughToSpend {
+        currency: Id,
+        wanted: i64,
+        available: i64,
+    },
+    CannotBeWorkedOut {
+        error: String,
+    },
 }
 
 impl Reason {
@@ -59,7 +102,10 @@ impl Reason {
             }
             Self::Acted => "it applied".to_owned(),
             Self::Revalued { currency, before, left } if left < before => {
-                format!("{left} {currency} for what is left of the order, {before} before: {} taken back", before - left)
+                format!(
+                    "{left} {currency} for what is left of the order, {before} before: {} taken back",
+                    before - left
+                )
             }
             Self::Revalued { currency, before, left } if left > before => {
                 format!("{left} {currency} for the order as it is now, {before} before: {} more", left - before)

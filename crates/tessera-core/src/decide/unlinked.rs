@@ -73,7 +73,8 @@ impl Working<'_> {
         }
         let evaluation = self.evaluate("purchase", Some(&content), &content.extra, &basis, None);
         let program = self.program.clone();
-        let is_of_items = |campaign: &Campaign| campaign.is_base || campaign.rules.iter().any(|rule| rule.extra.is_some());
+        let is_of_items =
+            |campaign: &Campaign| campaign.is_base || campaign.rules.iter().any(|rule| rule.extra.is_some());
         let mut totals: BTreeMap<Id, (i64, i64)> = BTreeMap::new();
         for award in &evaluation.awards {
             if program.campaign(award.campaign.as_str()).is_some_and(is_of_items) {

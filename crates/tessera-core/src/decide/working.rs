@@ -12,7 +12,8 @@ use super::evaluate::{self, AwardLine, Evaluation, Look};
 use super::expiry;
 use super::outcome::{self, Effect, EffectKind, points};
 use super::{
-    Answer, Credit, Decision, EventStatus, Inputs, IssuedVoucher, OrderProgress, PoolChange, Record, Recorded, Rejected, RuleTrace,
+    Answer, Credit, Decision, EventStatus, Inputs, IssuedVoucher, OrderProgress, PoolChange, Record, Recorded,
+    Rejected, RuleTrace,
 };
 use crate::event::{Command, FieldValues, Order, What};
 use crate::id::EventId;
@@ -216,7 +217,14 @@ impl<'a> Working<'a> {
         basis::basis(&self.program, kind, &self.state, &self.state, self, at)
     }
 
-    pub fn evaluate(&mut self, kind: &str, order: Option<&Order>, data: &FieldValues, basis: &Basis, only: Option<&Id>) -> Evaluation {
+    pub fn evaluate(
+        &mut self,
+        kind: &str,
+        order: Option<&Order>,
+        data: &FieldValues,
+        basis: &Basis,
+        only: Option<&Id>,
+    ) -> Evaluation {
         let state = &self.state;
         let spendable = |currency: &Id| state.purse(currency.as_str()).map_or(0, |purse| purse.active().get());
         let explain = self.inputs.explain;
@@ -272,13 +280,18 @@ impl<'a> Working<'a> {
         let base = evaluation.base_totals();
         let program = self.program.clone();
         for (currency, all) in evaluation.totals() {
-            let Some(pending) = program.currency(currency.as_str()).map(|definition| &definition.pending) else { continue };
+            let Some(pending) = program.currency(currency.as_str()).map(|definition| &definition.pending) else {
+                continue;
+            };
             // What no order earned has no order whose event could release it.
             if all > 0 && (!pending.period.is_zero() || (pending.until.is_some() && order_id.is_some())) {
                 let event = self.state.events;
                 let counts = if pending.counts_to_tiers { 0 } else { base.get(&currency).copied().unwrap_or(0) };
                 // What an event causes may add to what the event itself gave.
-                let known = self.state.purse(currency.as_str()).and_then(|purse| purse.waits.iter().find(|wait| wait.event == event));
+                let known = self
+                    .state
+                    .purse(currency.as_str())
+                    .and_then(|purse| purse.waits.iter().find(|wait| wait.event == event));
                 let counts = points(counts) + known.map_or(Points::ZERO, |wait| wait.base);
                 self.change(Change::Waits {
                     currency,
@@ -314,15 +327,31 @@ impl<'a> Working<'a> {
     fn award(&mut self, award: &AwardLine, day: Day, credits: &mut Vec<Credit>) {
         let program = self.program.clone();
         let Some(definition) = program.currency(award.currency.as_str()) else { return };
-        let funders = program.campaign(award.campaign.as_str()).map_or_else(|| vec![(None, 1)], |campaign| campaign.funders.clone());
+        let funders = program
+            .campaign(award.campaign.as_str())
+            .map_or_else(|| vec![(None, 1)], |campaign| campaign.funders.clone());
         let weights: Vec<i128> = funders.iter().map(|(_, weight)| *weight).collect();
         let mut first = true;
         for ((funder, _), part) in funders.into_iter().zip(apportion(i128::from(award.amount), &weights)) {
             let capped = first.then(|| award.capped_by.clone()).flatten();
             first = false;
             let wanted = capped.is_some().then_some(award.wanted);
-            let effect = Effect { campaign: Some(award.campaign.clone()), wanted, capped_by: capped, ..Effect::of(EffectKind::Accrual) };
-            self.accrue(definition, &award.currency, Points::clamped(part), funder, day, Some(&award.campaign), effect, credits);
+            let effect = Effect {
+                campaign: Some(award.campaign.clone()),
+                wanted,
+                capped_by: capped,
+                ..Effect::of(EffectKind::Accrual)
+            };
+            self.accrue(
+                definition,
+                &award.currency,
+                Points::clamped(part),
+                funder,
+                day,
+                Some(&award.campaign),
+                effect,
+                credits,
+            );
         }
     }
 
@@ -359,7 +388,10 @@ impl<'a> Working<'a> {
             let from_earn = definition.pending.expiry_counts_from == crate::program::CountsFrom::Earn;
             let (last_day, expires_at) = if from_earn { (last_day, expires_at) } else { (None, None) };
             let lot = LotRef { last_day, funder, order: Some(self.state.events) };
-            let wait = self.state.purse(currency.as_str()).and_then(|purse| purse.waits.iter().find(|wait| wait.event == self.state.events));
+            let wait = self
+                .state
+                .purse(currency.as_str())
+                .and_then(|purse| purse.waits.iter().find(|wait| wait.event == self.state.events));
             let matures_at = wait.and_then(|wait| wait.matures_at);
             let posting = Posting { currency, amount, lot: Some(lot.clone()), expires_at, campaign };
             self.post(EntryKind::Accrual, Account::Issued, Account::Pending, posting);
@@ -397,7 +429,12 @@ impl<'a> Working<'a> {
             return;
         }
         if let Some(window) = key::window(limit).filter(|_| evaluate::is_counted(limit)) {
-            self.change(Change::Used { limit: limit.clone(), from: day.start_of(window), until: day.end_of(window), by });
+            self.change(Change::Used {
+                limit: limit.clone(),
+                from: day.start_of(window),
+                until: day.end_of(window),
+                by,
+            });
         }
     }
 
@@ -465,7 +502,8 @@ impl<'a> Working<'a> {
     /// Everything decided: what follows from it, and what to write.
     pub fn finish(mut self, command: &Command) -> Result<Decision, Rejected> {
         let main = self.main;
-        let id = EventId { member: self.state.id, seq: self.events.get(main).map_or(self.state.events, |event| event.seq) };
+        let id =
+            EventId { member: self.state.id, seq: self.events.get(main).map_or(self.state.events, |event| event.seq) };
         let count = |events: usize| u32::try_from(events).unwrap_or(u32::MAX);
         let answer = Answer {
             before: count(main),
@@ -524,7 +562,12 @@ impl Past {
             }
         }
         let program = inputs.versions.at(at);
-        let joined = MemberState::new(state.id, state.status, at.min(state.joined_at), program.calendar.day(at.min(state.joined_at)));
+        let joined = MemberState::new(
+            state.id,
+            state.status,
+            at.min(state.joined_at),
+            program.calendar.day(at.min(state.joined_at)),
+        );
         let member = super::settle::as_at(inputs.versions, state.id, history, at).unwrap_or(joined);
         Self { member, used }
     }

@@ -26,7 +26,10 @@ pub enum What {
     /// A change of the member's profile.
     Profile(Profile),
     /// An event type that the program declares.
-    Declared { kind: Id, data: FieldValues },
+    Declared {
+        kind: Id,
+        data: FieldValues,
+    },
     Adjust(Adjustment),
     /// Only settles what fell due (I7).
     WakeUp,

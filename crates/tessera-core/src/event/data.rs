@@ -47,7 +47,8 @@ pub(super) fn read_field(field: &FieldDefinition, raw: &str) -> Result<FieldValu
             FieldValue::Text(text.into())
         }
         FieldKind::Integer | FieldKind::Number => {
-            let amount: Amount = serde_json::from_str(raw).map_err(|_| "a number with at most 6 decimals is expected".to_owned())?;
+            let amount: Amount =
+                serde_json::from_str(raw).map_err(|_| "a number with at most 6 decimals is expected".to_owned())?;
             if field.kind == FieldKind::Integer && amount.millionths() % 1_000_000 != 0 {
                 return Err("a whole number is expected".to_owned());
             }

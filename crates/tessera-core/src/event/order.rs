@@ -106,7 +106,11 @@ impl Order {
         // A line without units, or one that corrects another, stays until everything is returned.
         let left = |index: usize, amount: Amount| {
             let (bought, back) = (self.items[index].quantity, returned.units(index));
-            if bought <= Amount::ZERO { amount } else { amount.portion((bought - back).millionths(), bought.millionths()) }
+            if bought <= Amount::ZERO {
+                amount
+            } else {
+                amount.portion((bought - back).millionths(), bought.millionths())
+            }
         };
         let kept = |whole: Amount| -> Amount {
             let parts = self.over_lines(whole);
@@ -305,7 +309,9 @@ mod tests {
     #[test]
     fn r1_what_is_left_depends_only_on_the_units_not_on_the_steps() {
         let sale = Order { tax: amount("1"), shipping: amount("2"), ..order(&[("3", "10"), ("2", "7")], "19") };
-        let left = |lines: &[&str]| sale.without(&Returned { everything: false, lines: lines.iter().map(|text| amount(text)).collect() });
+        let left = |lines: &[&str]| {
+            sale.without(&Returned { everything: false, lines: lines.iter().map(|text| amount(text)).collect() })
+        };
         assert_eq!(left(&["0", "0"]), sale);
         let one = left(&["1", "0"]);
         assert_eq!(one.items[0].quantity, amount("2"));

@@ -35,7 +35,9 @@ pub fn read_event(definition: &Definition, kind: &str, data: &str) -> Result<Wha
         "profile" => parse(data, ProfileSeed).map(What::Profile),
         _ => match declared {
             Some(declared) => {
-                let kind: Id = kind.parse().map_err(|error: crate::program::IdProblem| DataProblem::new("type", error.to_string()))?;
+                let kind: Id = kind
+                    .parse()
+                    .map_err(|error: crate::program::IdProblem| DataProblem::new("type", error.to_string()))?;
                 parse(data, DeclaredSeed { declared }).map(|data| What::Declared { kind, data })
             }
             None => {
@@ -152,8 +154,19 @@ struct OrderSeed<'a> {
 seed!(OrderSeed => Order, "a purchase");
 
 const ORDER_KEYS: [&str; 13] = [
-    "order_id", "currency", "exchange_rate", "total", "tax", "shipping", "tip", "discount", "location", "channel",
-    "staff", "payments", "items",
+    "order_id",
+    "currency",
+    "exchange_rate",
+    "total",
+    "tax",
+    "shipping",
+    "tip",
+    "discount",
+    "location",
+    "channel",
+    "staff",
+    "payments",
+    "items",
 ];
 
 impl<'de> Visitor<'de> for OrderSeed<'_> {
@@ -191,7 +204,10 @@ impl<'de> Visitor<'de> for OrderSeed<'_> {
                 "location" => order.location = optional_text(&mut map, "location")?,
                 "channel" => order.channel = optional_text(&mut map, "channel")?,
                 "staff" => order.staff = optional_text(&mut map, "staff")?,
-                "payments" => order.payments = map.next_value_seed(List(PaymentSeed(&()))).map_err(|error| under("payments", &error))?,
+                "payments" => {
+                    order.payments =
+                        map.next_value_seed(List(PaymentSeed(&()))).map_err(|error| under("payments", &error))?
+                }
                 "items" => {
                     let seed = List(ItemSeed { declared: self.declared });
                     order.items = map.next_value_seed(seed).map_err(|error| under("items", &error))?;
@@ -304,9 +320,9 @@ impl<'de> ItemSeed<'_> {
         }
         let amount = match (given, item.unit_price) {
             (Some(amount), _) => Some(amount),
-            (None, Some(price)) => {
-                Some(item.quantity.product(price).map_err(|error| wrong::<A::Error>("unit_price", &error.to_string()))?)
-            }
+            (None, Some(price)) => Some(
+                item.quantity.product(price).map_err(|error| wrong::<A::Error>("unit_price", &error.to_string()))?,
+            ),
             (None, None) => None,
         };
         item.amount = amount.unwrap_or_default();
@@ -425,7 +441,8 @@ impl<'de> Visitor<'de> for ExchangeSeed<'_> {
                 name => declared_value(&mut map, name, None, &["returned", "bought"], &mut Vec::new())?,
             }
         }
-        let back: Return = back.ok_or_else(|| wrong::<A::Error>("returned", "is missing: the order and items that come back"))?;
+        let back: Return =
+            back.ok_or_else(|| wrong::<A::Error>("returned", "is missing: the order and items that come back"))?;
         if back.order_id.is_none() {
             return Err(wrong("returned.order_id", "is missing: an exchange names the order"));
         }
@@ -458,7 +475,8 @@ impl<'de> Visitor<'de> for ProfileSeed {
                 "birthday" => {
                     let text = optional_text(&mut map, "birthday")?;
                     let read = text.map(|text| text.parse()).transpose();
-                    profile.birthday = read.map_err(|error: super::BirthdayError| wrong::<A::Error>("birthday", &error.to_string()))?;
+                    profile.birthday =
+                        read.map_err(|error: super::BirthdayError| wrong::<A::Error>("birthday", &error.to_string()))?;
                 }
                 name => declared_value(&mut map, name, None, &["birthday"], &mut Vec::new())?,
             }

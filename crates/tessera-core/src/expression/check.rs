@@ -79,9 +79,8 @@ pub(super) fn check(source: &str, types: &RootTypes, expected: Expected) -> Resu
     }
     let bytecode = zen_expression::compile_expression(source);
     let bytecode = bytecode.map_err(|error| vec![Finding::new(0, error.to_string())])?;
-    let paths = analysis.references.iter().map(|reference| {
-        reference.path.iter().map(AsRef::as_ref).collect::<Vec<&str>>()
-    });
+    let paths =
+        analysis.references.iter().map(|reference| reference.path.iter().map(AsRef::as_ref).collect::<Vec<&str>>());
     let paths: Vec<Vec<&str>> = paths.collect();
     let facts = paths.iter().filter(|path| path.first() == Some(&"member")).filter_map(|path| fact(path)).collect();
     let fields = EventFields::read_by(&paths);
@@ -130,7 +129,8 @@ fn unknown_path(path: &[&str], offset: u32, types: &RootTypes, findings: &mut Ve
         format!("`{root}` is not known here: expressions read event, item (under each), member and now")
     };
     let mut finding = Finding::new(offset, message);
-    finding.suggestion = nearest(&dotted, types.paths.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`?"));
+    finding.suggestion =
+        nearest(&dotted, types.paths.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`?"));
     // ZEN names the same mistake in its own words; ours says what would be right.
     findings.retain(|other| other.offset != finding.offset);
     findings.push(finding);
@@ -157,7 +157,9 @@ fn refuse(node: &Node<'_>, depth: usize, findings: &mut Vec<Finding>) {
                     refused(format!("`{kind}` stands more than {COLLECTION_DEPTH_MAX} collection functions deep"));
                 }
             }
-            FunctionKind::Internal(InternalFunction::Rand) => refused("`rand` would decide differently each time".into()),
+            FunctionKind::Internal(InternalFunction::Rand) => {
+                refused("`rand` would decide differently each time".into())
+            }
             FunctionKind::Internal(
                 InternalFunction::Matches | InternalFunction::Extract | InternalFunction::FuzzyMatch,
             ) => refused(format!("`{kind}` is not allowed: its cost has no bound")),
@@ -193,7 +195,13 @@ fn children<'a>(node: &'a Node<'a>) -> Vec<&'a Node<'a>> {
         Node::Conditional { condition, on_true, on_false } => vec![condition, on_true, on_false],
         Node::FunctionCall { arguments, .. } => arguments.to_vec(),
         Node::MethodCall { this, arguments, .. } => std::iter::once(*this).chain(arguments.iter().copied()).collect(),
-        Node::Null | Node::Bool(_) | Node::Number(_) | Node::String(_) | Node::Pointer | Node::Identifier(_)
-        | Node::Root | Node::Error { .. } => Vec::new(),
+        Node::Null
+        | Node::Bool(_)
+        | Node::Number(_)
+        | Node::String(_)
+        | Node::Pointer
+        | Node::Identifier(_)
+        | Node::Root
+        | Node::Error { .. } => Vec::new(),
     }
 }

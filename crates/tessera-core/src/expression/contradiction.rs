@@ -13,7 +13,9 @@ pub(super) fn contradicts_itself(ast: &Node<'_>) -> bool {
     while let Some(node) = open.pop() {
         match node {
             Node::Parenthesized(inner) => open.push(inner),
-            Node::Binary { left, operator: Operator::Logical(LogicalOperator::And), right } => open.extend([left, right]),
+            Node::Binary { left, operator: Operator::Logical(LogicalOperator::And), right } => {
+                open.extend([left, right])
+            }
             Node::Binary { left, operator: Operator::Comparison(comparison), right } => {
                 if let Some(path) = path(left) {
                     bounds.entry(path).or_default().narrow(*comparison, right);

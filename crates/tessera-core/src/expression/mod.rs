@@ -13,15 +13,15 @@ mod scope;
 mod types;
 
 use rust_decimal::Decimal;
+use zen_expression::Variable;
 use zen_expression::expression::{Expression as Bytecode, Standard};
 use zen_expression::vm::VM;
-use zen_expression::Variable;
 
 pub use check::{Expected, Finding};
 pub use fact::{Fact, FactValue, Facts};
 pub use scope::{EventFields, EventScope};
-pub use zen_expression::Scope;
 pub use types::RootTypes;
+pub use zen_expression::Scope;
 
 /// The longest source, in characters.
 pub const SOURCE_MAX: usize = 2_000;

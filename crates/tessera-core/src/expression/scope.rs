@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use rust_decimal::Decimal;
-use zen_expression::variable::{Variable, VariableMap};
 use zen_expression::Scope;
+use zen_expression::variable::{Variable, VariableMap};
 
 use super::{Fact, FactValue, Facts};
 use crate::event::{FieldValue, Item, Order};

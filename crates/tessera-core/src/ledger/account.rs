@@ -27,8 +27,17 @@ pub enum Account {
 
 impl Account {
     pub const ALL: [Self; 11] = [
-        Self::Active, Self::Pending, Self::Held, Self::Debt, Self::Issued, Self::Redeemed, Self::Expired,
-        Self::Clearing, Self::Adjusted, Self::Imported, Self::WrittenOff,
+        Self::Active,
+        Self::Pending,
+        Self::Held,
+        Self::Debt,
+        Self::Issued,
+        Self::Redeemed,
+        Self::Expired,
+        Self::Clearing,
+        Self::Adjusted,
+        Self::Imported,
+        Self::WrittenOff,
     ];
 
     /// The number stored for it; never changes.

@@ -26,8 +26,14 @@ pub enum EntryKind {
 
 impl EntryKind {
     pub const ALL: [Self; 8] = [
-        Self::Accrual, Self::Maturity, Self::TakeBack, Self::Restoration, Self::Expiry, Self::Redemption,
-        Self::Adjustment, Self::WriteOff,
+        Self::Accrual,
+        Self::Maturity,
+        Self::TakeBack,
+        Self::Restoration,
+        Self::Expiry,
+        Self::Redemption,
+        Self::Adjustment,
+        Self::WriteOff,
     ];
 
     /// The number stored for it; never changes.

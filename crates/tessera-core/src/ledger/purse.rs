@@ -56,7 +56,14 @@ pub struct Wait {
 
 impl Purse {
     pub fn new(currency: Id) -> Self {
-        Self { currency, lots: Vec::new(), waits: Vec::new(), debt: Points::ZERO, totals: Totals::default(), idle: None }
+        Self {
+            currency,
+            lots: Vec::new(),
+            waits: Vec::new(),
+            debt: Points::ZERO,
+            totals: Totals::default(),
+            idle: None,
+        }
     }
 
     /// Points in open lots.

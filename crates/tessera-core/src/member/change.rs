@@ -18,12 +18,24 @@ use crate::time::{Day, Instant, MonthDay};
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// An event from outside happened.
-    Happened { at: Instant },
-    Purchased { amount: Amount, on: Day },
-    Returned { amount: Amount },
+    Happened {
+        at: Instant,
+    },
+    Purchased {
+        amount: Amount,
+        on: Day,
+    },
+    Returned {
+        amount: Amount,
+    },
     /// A purchase of a day was corrected by an amount (R12).
-    Corrected { by: Amount, on: Day },
-    Counted { kind: Id },
+    Corrected {
+        by: Amount,
+        on: Day,
+    },
+    Counted {
+        kind: Id,
+    },
     /// A tier measure moved, in the bucket of a business day.
     Measured {
         ladder: Id,
@@ -32,11 +44,26 @@ pub enum Change {
         on: Day,
         by: Amount,
     },
-    Level { ladder: Id, level: Id, at: Instant },
-    Floor { ladder: Id, floor: Option<(Id, Instant)> },
+    Level {
+        ladder: Id,
+        level: Id,
+        at: Instant,
+    },
+    Floor {
+        ladder: Id,
+        floor: Option<(Id, Instant)>,
+    },
     /// Buckets before a day no longer matter.
-    Forgot { ladder: Id, before: Day },
-    Used { limit: CompactString, from: Day, until: Day, by: i64 },
+    Forgot {
+        ladder: Id,
+        before: Day,
+    },
+    Used {
+        limit: CompactString,
+        from: Day,
+        until: Day,
+        by: i64,
+    },
     Carried {
         rule: CompactString,
         #[serde(with = "rust_decimal::serde::str")]
@@ -49,11 +76,23 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         worth: BTreeMap<Id, i64>,
     },
-    Birthday { birthday: MonthDay, at: Instant },
+    Birthday {
+        birthday: MonthDay,
+        at: Instant,
+    },
     /// A later birthday, which holds from a year on.
-    BirthdayNext { from_year: i16, birthday: MonthDay },
-    Gift { campaign: Id, birthday: Day },
-    Granted { benefit: Id, last_day: Day },
+    BirthdayNext {
+        from_year: i16,
+        birthday: MonthDay,
+    },
+    Gift {
+        campaign: Id,
+        birthday: Day,
+    },
+    Granted {
+        benefit: Id,
+        last_day: Day,
+    },
     /// Points that will come as pending belong to this event.
     Waits {
         currency: Id,
@@ -66,9 +105,17 @@ pub enum Change {
         base: Points,
     },
     /// The inactivity date of a currency.
-    Idle { currency: Id, last_day: Day, expires_at: Instant },
-    Parked { event: ParkedEvent },
-    Unparked { event: u64 },
+    Idle {
+        currency: Id,
+        last_day: Day,
+        expires_at: Instant,
+    },
+    Parked {
+        event: ParkedEvent,
+    },
+    Unparked {
+        event: u64,
+    },
 }
 
 /// An event that names an order nobody has seen yet (I4).

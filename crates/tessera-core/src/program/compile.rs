@@ -149,7 +149,8 @@ impl Program {
             let priority = |campaign: &Campaign| definition.campaigns[&campaign.id].priority;
             priority(right).cmp(&priority(left)).then(left.id.cmp(&right.id))
         });
-        let ladders: Vec<LadderRules> = definition.tiers.iter().map(|(id, ladder)| compile_ladder(id, ladder)).collect();
+        let ladders: Vec<LadderRules> =
+            definition.tiers.iter().map(|(id, ladder)| compile_ladder(id, ladder)).collect();
         // What is wrong would only make the lints guess.
         if !checker.has_errors() {
             super::lint::lint(definition, &campaigns, &mut checker);
@@ -187,9 +188,9 @@ fn index(campaigns: &[Campaign]) -> BTreeMap<Id, Trigger> {
     for (place, campaign) in campaigns.iter().enumerate() {
         let trigger = triggers.entry(campaign.trigger.clone()).or_default();
         trigger.campaigns.push(place);
-        let expressions = campaign.audience.iter().chain(campaign.rules.iter().flat_map(|rule| {
-            rule.when.iter().chain(rule.award.iter().map(|award| &award.amount))
-        }));
+        let expressions = campaign.audience.iter().chain(
+            campaign.rules.iter().flat_map(|rule| rule.when.iter().chain(rule.award.iter().map(|award| &award.amount))),
+        );
         for expression in expressions {
             trigger.facts.extend(expression.facts.iter().cloned());
             trigger.fields.merge(&expression.fields);
@@ -199,12 +200,18 @@ fn index(campaigns: &[Campaign]) -> BTreeMap<Id, Trigger> {
     triggers
 }
 
-fn compile_campaign(definition: &Definition, id: &Id, campaign: &CampaignDefinition, checker: &mut Checker<'_>) -> Campaign {
+fn compile_campaign(
+    definition: &Definition,
+    id: &Id,
+    campaign: &CampaignDefinition,
+    checker: &mut Checker<'_>,
+) -> Campaign {
     let types = RootTypes::for_trigger(definition, campaign.trigger.as_str(), false);
     let path = ["campaigns", id.as_str(), "audience"];
     let audience = campaign.audience.as_ref();
     let audience = audience.and_then(|formula| checker.expression(&path, formula, &types, Expected::Truth));
-    let program_share: Decimal = Decimal::ONE - campaign.funded_by.values().map(|share| share.decimal()).sum::<Decimal>();
+    let program_share: Decimal =
+        Decimal::ONE - campaign.funded_by.values().map(|share| share.decimal()).sum::<Decimal>();
     let shares = campaign.funded_by.iter().map(|(funder, share)| (Some(funder.clone()), share.decimal()));
     let funders = shares.chain([(None, program_share)]).filter(|(_, share)| *share > Decimal::ZERO);
     let is_base = match campaign.earning {
@@ -218,7 +225,8 @@ fn compile_campaign(definition: &Definition, id: &Id, campaign: &CampaignDefinit
         }
     };
     let rules = campaign.rules.iter().enumerate();
-    let rules: Vec<Rule> = rules.map(|(place, rule)| compile_rule(definition, id, campaign, place, rule, checker)).collect();
+    let rules: Vec<Rule> =
+        rules.map(|(place, rule)| compile_rule(definition, id, campaign, place, rule, checker)).collect();
     let fixed = rules.iter().all(Rule::is_fixed);
     Campaign {
         id: id.clone(),
@@ -258,10 +266,16 @@ fn compile_rule(
 ) -> Rule {
     let number = place.to_string();
     let at = |rest: &[&'static str]| -> Vec<String> {
-        ["campaigns", id.as_str(), "rules", &number].iter().copied().chain(rest.iter().copied()).map(str::to_owned).collect()
+        ["campaigns", id.as_str(), "rules", &number]
+            .iter()
+            .copied()
+            .chain(rest.iter().copied())
+            .map(str::to_owned)
+            .collect()
     };
     let types = RootTypes::for_trigger(definition, campaign.trigger.as_str(), rule.each.is_some());
-    let when = rule.when.as_ref().and_then(|formula| checker.expression_at(&at(&["when"]), formula, &types, Expected::Truth));
+    let when =
+        rule.when.as_ref().and_then(|formula| checker.expression_at(&at(&["when"]), formula, &types, Expected::Truth));
     let award = rule.award.as_ref().and_then(|award| {
         let amount = checker.expression_at(&at(&["award", "amount"]), &award.amount, &types, Expected::Number)?;
         let scale = definition.currencies.get(&award.currency).map_or(0, |currency| currency.scale);

@@ -46,9 +46,9 @@ pub fn decode<T: DeserializeOwned>(
         let mut path = mistake.path.clone();
         // A key that is missing because it was wrong is no second mistake.
         let mut follows = match &mistake.cause {
-            Cause::MissingKey(key) => pruned.iter().any(|gone| {
-                gone.split_last().is_some_and(|(last, parents)| last == key && parents == path.as_slice())
-            }),
+            Cause::MissingKey(key) => pruned
+                .iter()
+                .any(|gone| gone.split_last().is_some_and(|(last, parents)| last == key && parents == path.as_slice())),
             _ => false,
         };
         only_unknown_keys &= matches!(mistake.cause, Cause::UnknownKey { .. });
@@ -112,13 +112,12 @@ impl Mistake {
     fn problem(&self, explain_unknown: impl Fn(&[String], &str) -> Option<String>) -> Problem {
         let at = self.at.unwrap_or_default();
         let listed = |known: &[&str]| format!("one of: {}", known.join(", "));
-        let suggest = |problem: Problem, word: &str, known: &'static [&'static str]| {
-            match nearest(word, known.iter().copied()) {
+        let suggest =
+            |problem: Problem, word: &str, known: &'static [&'static str]| match nearest(word, known.iter().copied()) {
                 Some(near) => problem.suggest(format!("did you mean `{near}`?")),
                 None if known.is_empty() => problem,
                 None => problem.suggest(listed(known)),
-            }
-        };
+            };
         match &self.cause {
             Cause::UnknownKey { key, known } => match explain_unknown(&self.path, key) {
                 Some(message) => Problem::error(at, &self.path, message),

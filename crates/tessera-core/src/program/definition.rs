@@ -13,9 +13,8 @@ use crate::quantity::Rounding;
 use crate::time::{Day, Period, RoundTo, TimeOfDay, Weekday, Window};
 
 /// Sections that belong to the document but to no feature of this version.
-pub const LATER_SECTIONS: [&str; 10] = [
-    "rewards", "referral", "games", "partners", "journeys", "segments", "texts", "surveys", "membership", "catalogue",
-];
+pub const LATER_SECTIONS: [&str; 10] =
+    ["rewards", "referral", "games", "partners", "journeys", "segments", "texts", "surveys", "membership", "catalogue"];
 
 /// Actions of a rule that belong to no feature of this version.
 pub const LATER_ACTIONS: [&str; 2] = ["set", "send"];
@@ -132,22 +131,28 @@ struct UnlinkedReturnsMap {
     unmatched: Unmatched,
 }
 
-word_or_map!(UnlinkedReturns, "match, refuse, take_back or their settings", |word| {
-    let policy = match word {
-        "match" => Some(UnlinkedPolicy::Match),
-        "refuse" => Some(UnlinkedPolicy::Refuse),
-        "take_back" => Some(UnlinkedPolicy::TakeBack),
-        _ => None,
-    };
-    policy.map(|policy| UnlinkedReturns { policy, ..UnlinkedReturns::default() })
-}, UnlinkedReturnsMap, |read| {
-    let usual = UnlinkedReturns::default();
-    Ok::<_, String>(UnlinkedReturns {
-        policy: read.policy.unwrap_or(usual.policy),
-        within: read.within.unwrap_or(usual.within),
-        unmatched: read.unmatched,
-    })
-});
+word_or_map!(
+    UnlinkedReturns,
+    "match, refuse, take_back or their settings",
+    |word| {
+        let policy = match word {
+            "match" => Some(UnlinkedPolicy::Match),
+            "refuse" => Some(UnlinkedPolicy::Refuse),
+            "take_back" => Some(UnlinkedPolicy::TakeBack),
+            _ => None,
+        };
+        policy.map(|policy| UnlinkedReturns { policy, ..UnlinkedReturns::default() })
+    },
+    UnlinkedReturnsMap,
+    |read| {
+        let usual = UnlinkedReturns::default();
+        Ok::<_, String>(UnlinkedReturns {
+            policy: read.policy.unwrap_or(usual.policy),
+            within: read.within.unwrap_or(usual.within),
+            unmatched: read.unmatched,
+        })
+    }
+);
 
 /// What of a purchase earns (M4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
@@ -245,20 +250,24 @@ struct ExpiresMap {
     moved_by: Option<Vec<Id>>,
 }
 
-word_or_map!(Expires, "`never`, or one of after, fixed and inactivity", |word| {
-    (word == "never").then_some(Expires::Never)
-}, ExpiresMap, |read| {
-    match (read.after, read.fixed, read.inactivity) {
-        (Some(after), None, None) => Ok(Expires::After { after, round: read.round }),
-        (None, Some(fixed), None) => Ok(Expires::Fixed { fixed }),
-        (None, None, Some(inactivity)) => Ok(Expires::Inactivity {
-            inactivity,
-            round: read.round,
-            moved_by: read.moved_by.unwrap_or_else(|| vec![Id::constant("purchase")]),
-        }),
-        _ => Err("exactly one of `after`, `fixed` and `inactivity` is expected"),
+word_or_map!(
+    Expires,
+    "`never`, or one of after, fixed and inactivity",
+    |word| { (word == "never").then_some(Expires::Never) },
+    ExpiresMap,
+    |read| {
+        match (read.after, read.fixed, read.inactivity) {
+            (Some(after), None, None) => Ok(Expires::After { after, round: read.round }),
+            (None, Some(fixed), None) => Ok(Expires::Fixed { fixed }),
+            (None, None, Some(inactivity)) => Ok(Expires::Inactivity {
+                inactivity,
+                round: read.round,
+                moved_by: read.moved_by.unwrap_or_else(|| vec![Id::constant("purchase")]),
+            }),
+            _ => Err("exactly one of `after`, `fixed` and `inactivity` is expected"),
+        }
     }
-});
+);
 
 /// A date of every year, written `12-31`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -324,16 +333,20 @@ struct PendingMap {
     counts_to_tiers: bool,
 }
 
-word_or_map!(Pending, "a period such as P14D, or settings", |word| {
-    word.parse().ok().map(|period| Pending { period, ..Pending::default() })
-}, PendingMap, |read| {
-    Ok::<_, String>(Pending {
-        period: read.period,
-        until: read.until,
-        expiry_counts_from: read.expiry_counts_from,
-        counts_to_tiers: read.counts_to_tiers,
-    })
-});
+word_or_map!(
+    Pending,
+    "a period such as P14D, or settings",
+    |word| { word.parse().ok().map(|period| Pending { period, ..Pending::default() }) },
+    PendingMap,
+    |read| {
+        Ok::<_, String>(Pending {
+            period: read.period,
+            until: read.until,
+            expiry_counts_from: read.expiry_counts_from,
+            counts_to_tiers: read.counts_to_tiers,
+        })
+    }
+);
 
 impl Pending {
     /// Whether anything waits at all.
@@ -427,15 +440,19 @@ struct MeasureMap {
     events: Option<Id>,
 }
 
-word_or_map!(Measure, "`spend`, { earned: <currency> } or { events: <type> }", |word| {
-    (word == "spend").then_some(Measure::Spend)
-}, MeasureMap, |read| {
-    match (read.earned, read.events) {
-        (Some(earned), None) => Ok(Measure::Earned { earned, counts: read.counts }),
-        (None, Some(events)) => Ok(Measure::Events { events }),
-        _ => Err("exactly one of `earned` and `events` is expected"),
+word_or_map!(
+    Measure,
+    "`spend`, { earned: <currency> } or { events: <type> }",
+    |word| { (word == "spend").then_some(Measure::Spend) },
+    MeasureMap,
+    |read| {
+        match (read.earned, read.events) {
+            (Some(earned), None) => Ok(Measure::Earned { earned, counts: read.counts }),
+            (None, Some(events)) => Ok(Measure::Events { events }),
+            _ => Err("exactly one of `earned` and `events` is expected"),
+        }
     }
-});
+);
 
 /// The stretch of time a measure is counted in (T2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -455,13 +472,19 @@ struct TierWindowMap {
     rolling: Period,
 }
 
-word_or_map!(TierWindow, "calendar_year, anniversary or { rolling: P12M }", |word| {
-    match word {
-        "calendar_year" => Some(TierWindow::CalendarYear),
-        "anniversary" => Some(TierWindow::Anniversary),
-        _ => None,
-    }
-}, TierWindowMap, |read| Ok::<_, String>(TierWindow::Rolling { rolling: read.rolling }));
+word_or_map!(
+    TierWindow,
+    "calendar_year, anniversary or { rolling: P12M }",
+    |word| {
+        match word {
+            "calendar_year" => Some(TierWindow::CalendarYear),
+            "anniversary" => Some(TierWindow::Anniversary),
+            _ => None,
+        }
+    },
+    TierWindowMap,
+    |read| Ok::<_, String>(TierWindow::Rolling { rolling: read.rolling })
+);
 
 /// To the end of which period a level holds (T3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -539,22 +562,32 @@ struct ThresholdMap {
     of: Option<BTreeMap<Id, Exact>>,
 }
 
-word_or_map!(Threshold, "a number, { all: … }, { any: … } or { at_least: 2, of: … }", |word| {
-    let number = rust_decimal::Decimal::from_str_exact(word).ok();
-    number.map(|number| Threshold { needed: 1, of: vec![(Id::default(), Exact(number))] })
-}, ThresholdMap, |read| {
-    let (needed, conditions) = match (read.all, read.any, read.at_least, read.of) {
-        (Some(all), None, None, None) => (all.len(), all),
-        (None, Some(any), None, None) => (1, any),
-        (None, None, Some(needed), Some(of)) => (needed, of),
-        _ => return Err(serde::de::Error::custom("exactly one of `all`, `any`, or `at_least` with `of` is expected")),
-    };
-    if needed == 0 || needed > conditions.len() {
-        Err(format!("{needed} of {} conditions can never be judged", conditions.len()))
-    } else {
-        Ok(Threshold { needed, of: conditions.into_iter().collect() })
+word_or_map!(
+    Threshold,
+    "a number, { all: … }, { any: … } or { at_least: 2, of: … }",
+    |word| {
+        let number = rust_decimal::Decimal::from_str_exact(word).ok();
+        number.map(|number| Threshold { needed: 1, of: vec![(Id::default(), Exact(number))] })
+    },
+    ThresholdMap,
+    |read| {
+        let (needed, conditions) = match (read.all, read.any, read.at_least, read.of) {
+            (Some(all), None, None, None) => (all.len(), all),
+            (None, Some(any), None, None) => (1, any),
+            (None, None, Some(needed), Some(of)) => (needed, of),
+            _ => {
+                return Err(serde::de::Error::custom(
+                    "exactly one of `all`, `any`, or `at_least` with `of` is expected",
+                ));
+            }
+        };
+        if needed == 0 || needed > conditions.len() {
+            Err(format!("{needed} of {} conditions can never be judged", conditions.len()))
+        } else {
+            Ok(Threshold { needed, of: conditions.into_iter().collect() })
+        }
     }
-});
+);
 
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -610,18 +643,28 @@ struct FieldMap {
     one_of: Vec<String>,
 }
 
-word_or_map!(FieldDefinition, "text, integer, number, boolean or settings with a type", |word| {
-    let kind = match word {
-        "text" => Some(FieldKind::Text),
-        "integer" => Some(FieldKind::Integer),
-        "number" => Some(FieldKind::Number),
-        "boolean" => Some(FieldKind::Boolean),
-        _ => None,
-    };
-    kind.map(|kind| FieldDefinition { kind, optional: false, min: None, max: None, one_of: Vec::new() })
-}, FieldMap, |read| Ok::<_, String>(FieldDefinition {
-    kind: read.kind, optional: read.optional, min: read.min, max: read.max, one_of: read.one_of,
-}));
+word_or_map!(
+    FieldDefinition,
+    "text, integer, number, boolean or settings with a type",
+    |word| {
+        let kind = match word {
+            "text" => Some(FieldKind::Text),
+            "integer" => Some(FieldKind::Integer),
+            "number" => Some(FieldKind::Number),
+            "boolean" => Some(FieldKind::Boolean),
+            _ => None,
+        };
+        kind.map(|kind| FieldDefinition { kind, optional: false, min: None, max: None, one_of: Vec::new() })
+    },
+    FieldMap,
+    |read| Ok::<_, String>(FieldDefinition {
+        kind: read.kind,
+        optional: read.optional,
+        min: read.min,
+        max: read.max,
+        one_of: read.one_of,
+    })
+);
 
 /// What is given for what, when and to whom.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -813,13 +856,19 @@ struct CapMap {
     points: Option<i64>,
 }
 
-word_or_map!(Cap, "a whole number, { times: 4 } or { points: 200 }", |word| word.parse().ok().map(Cap::Plain), CapMap, |read| {
-    match (read.times, read.points) {
-        (Some(times), None) => Ok(Cap::Times(times)),
-        (None, Some(points)) => Ok(Cap::Points(points)),
-        _ => Err("exactly one of `times` and `points` is expected"),
+word_or_map!(
+    Cap,
+    "a whole number, { times: 4 } or { points: 200 }",
+    |word| word.parse().ok().map(Cap::Plain),
+    CapMap,
+    |read| {
+        match (read.times, read.points) {
+            (Some(times), None) => Ok(Cap::Times(times)),
+            (None, Some(points)) => Ok(Cap::Points(points)),
+            _ => Err("exactly one of `times` and `points` is expected"),
+        }
     }
-});
+);
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -29,11 +29,8 @@ pub fn difference(before: &Node, after: &Node) -> Vec<Difference> {
 fn compare(path: &str, before: &Value, after: &Value, found: &mut Vec<Difference>) {
     match (before, after) {
         (Value::Object(left), Value::Object(right)) => {
-            let keys: BTreeMap<&String, (Option<&Value>, Option<&Value>)> = left
-                .keys()
-                .chain(right.keys())
-                .map(|key| (key, (left.get(key), right.get(key))))
-                .collect();
+            let keys: BTreeMap<&String, (Option<&Value>, Option<&Value>)> =
+                left.keys().chain(right.keys()).map(|key| (key, (left.get(key), right.get(key)))).collect();
             for (key, (left, right)) in keys {
                 let inner = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                 one(&inner, left, right, found);
@@ -103,14 +100,23 @@ mod tests {
 
     #[test]
     fn differences_are_said_in_words() {
-        let before = read("campaigns: { daily: { rules: [ { award: { amount: event.net / 10 } } ] }, old: { rules: [] } }\nname: A").unwrap();
-        let after = read("campaigns: { daily: { rules: [ { award: { amount: event.net / 5 } } ] }, new: { rules: [] } }\nname: A").unwrap();
+        let before = read(
+            "campaigns: { daily: { rules: [ { award: { amount: event.net / 10 } } ] }, old: { rules: [] } }\nname: A",
+        )
+        .unwrap();
+        let after = read(
+            "campaigns: { daily: { rules: [ { award: { amount: event.net / 5 } } ] }, new: { rules: [] } }\nname: A",
+        )
+        .unwrap();
         let words: Vec<String> = difference(&before, &after).into_iter().map(|difference| difference.words).collect();
-        assert_eq!(words, [
-            "campaign `daily`: `rules[0].award.amount` changes from `event.net / 10` to `event.net / 5`",
-            "campaign `new` is new",
-            "campaign `old` is removed",
-        ]);
+        assert_eq!(
+            words,
+            [
+                "campaign `daily`: `rules[0].award.amount` changes from `event.net / 10` to `event.net / 5`",
+                "campaign `new` is new",
+                "campaign `old` is removed",
+            ]
+        );
         assert!(difference(&after, &after).is_empty());
     }
 }

@@ -2,12 +2,12 @@
 
 use rust_decimal::Decimal;
 
+use super::Id;
 use super::compile::Campaign;
 use super::definition::*;
 use super::validate::Checker;
-use super::Id;
-use crate::expression::{EventFields, EventScope, Expression, Facts};
 use crate::event::Order;
+use crate::expression::{EventFields, EventScope, Expression, Facts};
 use crate::quantity::Amount;
 
 pub(super) fn lint(definition: &Definition, campaigns: &[Campaign], checker: &mut Checker<'_>) {
@@ -27,12 +27,20 @@ pub(super) fn lint(definition: &Definition, campaigns: &[Campaign], checker: &mu
 fn never_matches(definition: &Definition, campaign: &Campaign, checker: &mut Checker<'_>) {
     let id = campaign.id.as_str();
     if campaign.audience.as_ref().is_some_and(Expression::is_never) {
-        checker.warning(&["campaigns", id, "audience"], "no member can ever match".to_owned(), "leave the campaign out, or mend the condition");
+        checker.warning(
+            &["campaigns", id, "audience"],
+            "no member can ever match".to_owned(),
+            "leave the campaign out, or mend the condition",
+        );
     }
     for (place, rule) in campaign.rules.iter().enumerate() {
         if rule.when.as_ref().is_some_and(Expression::is_never) {
             let place = place.to_string();
-            checker.warning(&["campaigns", id, "rules", &place, "when"], "this rule can never match".to_owned(), "leave it out, or mend the condition");
+            checker.warning(
+                &["campaigns", id, "rules", &place, "when"],
+                "this rule can never match".to_owned(),
+                "leave it out, or mend the condition",
+            );
         }
         if let Some(extra) = &rule.extra
             && !has_base_points(definition, extra)
@@ -51,7 +59,11 @@ fn never_matches(definition: &Definition, campaign: &Campaign, checker: &mut Che
         let days = (until.number() - from.number()).clamp(0, 6);
         let any = (0..=days).any(|ahead| weekdays.contains(&from.plus(ahead).weekday()));
         if !any {
-            checker.warning(&["campaigns", id, "schedule"], "none of its weekdays lies between its first and last day".to_owned(), "mend the days");
+            checker.warning(
+                &["campaigns", id, "schedule"],
+                "none of its weekdays lies between its first and last day".to_owned(),
+                "mend the days",
+            );
         }
     }
 }
@@ -86,7 +98,10 @@ fn feeds_itself(campaign: &Campaign, checker: &mut Checker<'_>) {
 fn matures_too_late(id: &Id, currency: &CurrencyDefinition, checker: &mut Checker<'_>) {
     let Expires::After { after, .. } = currency.expires else { return };
     let waits = currency.pending.period;
-    if currency.pending.expiry_counts_from == CountsFrom::Earn && waits.days_at_most() >= after.days_at_least() && !waits.is_zero() {
+    if currency.pending.expiry_counts_from == CountsFrom::Earn
+        && waits.days_at_most() >= after.days_at_least()
+        && !waits.is_zero()
+    {
         checker.warning(
             &["currencies", id.as_str(), "pending"],
             format!("points mature after {waits} but expire after {after}: they are dead before they can be spent"),
@@ -95,16 +110,25 @@ fn matures_too_late(id: &Id, currency: &CurrencyDefinition, checker: &mut Checke
     }
 }
 
-fn out_of_reach(definition: &Definition, id: &Id, ladder: &LadderDefinition, campaigns: &[Campaign], checker: &mut Checker<'_>) {
+fn out_of_reach(
+    definition: &Definition,
+    id: &Id,
+    ladder: &LadderDefinition,
+    campaigns: &[Campaign],
+    checker: &mut Checker<'_>,
+) {
     let single = ladder.measure.iter().map(|measure| (Id::default(), measure));
-    let measures: Vec<(Id, &Measure)> = single.chain(ladder.measures.iter().map(|(name, measure)| (name.clone(), measure))).collect();
+    let measures: Vec<(Id, &Measure)> =
+        single.chain(ladder.measures.iter().map(|(name, measure)| (name.clone(), measure))).collect();
     let feeds = |name: &Id| match measures.iter().find(|(known, _)| known == name).map(|(_, measure)| *measure) {
         Some(Measure::Earned { earned, counts }) => campaigns.iter().any(|campaign| {
             let counted = *counts == Counts::All || campaign.is_base;
-            counted && campaign.rules.iter().any(|rule| {
-                rule.award.as_ref().is_some_and(|award| award.currency == *earned)
-                    || (*counts == Counts::All && rule.extra.as_ref().is_some_and(|extra| extra.currency == *earned))
-            })
+            counted
+                && campaign.rules.iter().any(|rule| {
+                    rule.award.as_ref().is_some_and(|award| award.currency == *earned)
+                        || (*counts == Counts::All
+                            && rule.extra.as_ref().is_some_and(|extra| extra.currency == *earned))
+                })
         }),
         _ => true,
     };
@@ -141,7 +165,9 @@ fn money_pump(definition: &Definition, campaigns: &[Campaign], checker: &mut Che
             if rule.each || !award.amount.facts.is_empty() || award.amount.constant().is_some() {
                 continue;
             }
-            let Some(value) = definition.currencies.get(&award.currency).and_then(|currency| currency.value) else { continue };
+            let Some(value) = definition.currencies.get(&award.currency).and_then(|currency| currency.value) else {
+                continue;
+            };
             let paid = Amount::whole(100_000_000);
             let order = Order { total: paid, currency: definition.currency.as_str().into(), ..Order::default() };
             let fields = EventFields { event: award.amount.fields.event.clone(), ..EventFields::default() };
@@ -151,15 +177,24 @@ fn money_pump(definition: &Definition, campaigns: &[Campaign], checker: &mut Che
             let levels = definition.tiers.values().flat_map(|ladder| &ladder.levels);
             let rate = levels.filter_map(|level| level.rate.get(&award.currency)).map(|rate| rate.0).max();
             let rate = rate.unwrap_or(Decimal::ONE).max(Decimal::ONE);
-            let extras: Decimal = campaigns.iter().flat_map(|campaign| &campaign.rules).filter_map(|rule| rule.extra.as_ref())
-                .filter(|extra| extra.currency == award.currency).map(|extra| extra.times - Decimal::ONE).sum();
+            let extras: Decimal = campaigns
+                .iter()
+                .flat_map(|campaign| &campaign.rules)
+                .filter_map(|rule| rule.extra.as_ref())
+                .filter(|extra| extra.currency == award.currency)
+                .map(|extra| extra.times - Decimal::ONE)
+                .sum();
             let worth = earned.checked_mul(rate * (Decimal::ONE + extras) * value.0);
             if worth.is_none_or(|worth| worth >= paid.to_decimal()) {
                 let place = place.to_string();
                 checker.warning(
                     &["campaigns", campaign.id.as_str(), "rules", &place, "award", "amount"],
-                    format!("a money pump: at best {} {} for 100,000,000 {} are worth as much as was paid, or more",
-                        (earned * rate * (Decimal::ONE + extras)).round(), award.currency, definition.currency),
+                    format!(
+                        "a money pump: at best {} {} for 100,000,000 {} are worth as much as was paid, or more",
+                        (earned * rate * (Decimal::ONE + extras)).round(),
+                        award.currency,
+                        definition.currency
+                    ),
                     "award less, or lower the currency's `value`",
                 );
             }

@@ -191,7 +191,8 @@ impl<'text> Reader<'text> {
             Event::MappingStart(anchor, _) => (self.map(depth)?, anchor),
             Event::Alias(anchor) => {
                 let known = self.anchors.iter().find(|(id, _)| *id == anchor);
-                let node = known.map(|(_, node)| node.clone()).ok_or_else(|| refused(span, "this alias has no anchor"))?;
+                let node =
+                    known.map(|(_, node)| node.clone()).ok_or_else(|| refused(span, "this alias has no anchor"))?;
                 self.nodes += node.count();
                 (node.kind, 0)
             }

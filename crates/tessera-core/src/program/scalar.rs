@@ -99,7 +99,9 @@ impl Serialize for Exact {
 impl<'de> Deserialize<'de> for Exact {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
-        Decimal::from_str_exact(&text).map(Self).map_err(|_| de::Error::custom(format!("`{text}` is not a decimal number")))
+        Decimal::from_str_exact(&text)
+            .map(Self)
+            .map_err(|_| de::Error::custom(format!("`{text}` is not a decimal number")))
     }
 }
 

@@ -60,7 +60,13 @@ impl<'a> Checker<'a> {
         self.suggest(path, format!("there is no {what} `{name}`"), Some(suggestion));
     }
 
-    pub fn expression(&mut self, path: &[&str], formula: &Formula, types: &RootTypes, expected: Expected) -> Option<Expression> {
+    pub fn expression(
+        &mut self,
+        path: &[&str],
+        formula: &Formula,
+        types: &RootTypes,
+        expected: Expected,
+    ) -> Option<Expression> {
         self.expression_at(&owned(path), formula, types, expected)
     }
 
@@ -113,14 +119,24 @@ impl<'a> Checker<'a> {
         let limits = &definition.limits;
         for (section, limits) in [("per_member", &limits.per_member), ("program", &limits.program)] {
             for (currency, windows) in limits {
-                self.known(&["limits", section, currency.as_str()], "currency", currency.as_str(), names(&definition.currencies));
+                self.known(
+                    &["limits", section, currency.as_str()],
+                    "currency",
+                    currency.as_str(),
+                    names(&definition.currencies),
+                );
                 for (window, most) in windows {
                     self.positive(&["limits", section, currency.as_str(), window.name()], *most);
                 }
             }
         }
         for (currency, most) in &limits.per_event {
-            self.known(&["limits", "per_event", currency.as_str()], "currency", currency.as_str(), names(&definition.currencies));
+            self.known(
+                &["limits", "per_event", currency.as_str()],
+                "currency",
+                currency.as_str(),
+                names(&definition.currencies),
+            );
             self.positive(&["limits", "per_event", currency.as_str()], *most);
         }
     }
@@ -146,7 +162,12 @@ impl<'a> Checker<'a> {
         }
         if let Expires::Inactivity { moved_by, .. } = &currency.expires {
             for kind in moved_by {
-                self.known(&["currencies", id, "expires", "moved_by"], "event type", kind.as_str(), event_types(definition));
+                self.known(
+                    &["currencies", id, "expires", "moved_by"],
+                    "event type",
+                    kind.as_str(),
+                    event_types(definition),
+                );
             }
         }
         if let Some(kind) = &currency.pending.until {
@@ -154,13 +175,18 @@ impl<'a> Checker<'a> {
             self.known(&path, "event type", kind.as_str(), names(&definition.events));
             let names_order = |event: &EventDefinition| event.data.contains_key("order_id");
             if definition.events.get(kind).is_some_and(|event| !names_order(event)) {
-                self.error(&path, format!("`{kind}` cannot release points: it has no field `order_id` that names the order"));
+                self.error(
+                    &path,
+                    format!("`{kind}` cannot release points: it has no field `order_id` that names the order"),
+                );
             }
         }
     }
 
     fn event(&mut self, id: &str, event: &EventDefinition) {
-        if DERIVED_TRIGGERS.contains(&id) || ["return", "exchange", "amend", "enrol", "profile", "adjustment"].contains(&id) {
+        if DERIVED_TRIGGERS.contains(&id)
+            || ["return", "exchange", "amend", "enrol", "profile", "adjustment"].contains(&id)
+        {
             self.error(&["events", id], format!("`{id}` is a name of the program's own: choose another"));
         }
         if !event.item.is_empty() && id != "purchase" {
@@ -189,7 +215,8 @@ impl<'a> Checker<'a> {
         let single = ladder.measure.iter().map(|measure| ("measure", measure));
         let several = ladder.measures.iter().map(|(name, measure)| (name.as_str(), measure));
         for (name, measure) in single.chain(several) {
-            let path = if name == "measure" { vec!["tiers", id, "measure"] } else { vec!["tiers", id, "measures", name] };
+            let path =
+                if name == "measure" { vec!["tiers", id, "measure"] } else { vec!["tiers", id, "measures", name] };
             match measure {
                 Measure::Earned { earned, .. } => {
                     self.known(&path, "currency", earned.as_str(), names(&definition.currencies));
@@ -264,7 +291,12 @@ impl<'a> Checker<'a> {
             self.error(&["campaigns", id, "funded_by"], format!("the shares add up to {funded}, more than the whole"));
         }
         for (currency, most) in &campaign.budget {
-            self.known(&["campaigns", id, "budget", currency.as_str()], "currency", currency.as_str(), names(&definition.currencies));
+            self.known(
+                &["campaigns", id, "budget", currency.as_str()],
+                "currency",
+                currency.as_str(),
+                names(&definition.currencies),
+            );
             self.positive(&["campaigns", id, "budget", currency.as_str()], *most);
         }
         if campaign.rules.is_empty() {
@@ -289,13 +321,28 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn rule(&mut self, definition: &Definition, id: &str, campaign: &CampaignDefinition, place: &str, rule: &RuleDefinition) {
+    fn rule(
+        &mut self,
+        definition: &Definition,
+        id: &str,
+        campaign: &CampaignDefinition,
+        place: &str,
+        rule: &RuleDefinition,
+    ) {
         let trigger = campaign.trigger.as_str();
         let base = ["campaigns", id, "rules", place];
         let at = |rest: &'static str| [base[0], base[1], base[2], base[3], rest];
-        let acts = rule.award.is_some() || rule.extra.is_some() || rule.spend.is_some() || rule.issue.is_some() || rule.grant.is_some();
+        let acts = rule.award.is_some()
+            || rule.extra.is_some()
+            || rule.spend.is_some()
+            || rule.issue.is_some()
+            || rule.grant.is_some();
         if !acts {
-            self.suggest(&base, "this rule does nothing".to_owned(), Some("give it award, extra, issue, grant or spend".to_owned()));
+            self.suggest(
+                &base,
+                "this rule does nothing".to_owned(),
+                Some("give it award, extra, issue, grant or spend".to_owned()),
+            );
         }
         if let Some(each) = &rule.each
             && (each.0.trim() != "event.items" || trigger != "purchase")
@@ -336,7 +383,8 @@ impl<'a> Checker<'a> {
     fn stacking(&mut self, definition: &Definition) {
         for (place, group) in definition.stacking.order.iter().enumerate() {
             let number = place.to_string();
-            for (kind, members) in [("exclusive", &group.exclusive), ("never", &group.never), ("always", &group.always)] {
+            for (kind, members) in [("exclusive", &group.exclusive), ("never", &group.never), ("always", &group.always)]
+            {
                 for campaign in members {
                     let path = ["stacking", "order", number.as_str(), kind];
                     self.known(&path, "campaign", campaign.as_str(), names(&definition.campaigns));
@@ -355,5 +403,7 @@ fn names<T>(map: &std::collections::BTreeMap<Id, T>) -> impl Iterator<Item = &st
 }
 
 fn event_types(definition: &Definition) -> impl Iterator<Item = &str> + Clone {
-    BUILT_IN_TYPES.into_iter().chain(definition.events.keys().map(Id::as_str).filter(|name| !BUILT_IN_TYPES.contains(name)))
+    BUILT_IN_TYPES
+        .into_iter()
+        .chain(definition.events.keys().map(Id::as_str).filter(|name| !BUILT_IN_TYPES.contains(name)))
 }

@@ -230,7 +230,9 @@ mod tests {
 
     #[test]
     fn m1_amounts_are_exact_from_number_and_text() {
-        for (text, millionths) in [("0.29", 290_000), ("\"0.1\"", 100_000), ("-12.345678", -12_345_678), ("7", 7_000_000)] {
+        for (text, millionths) in
+            [("0.29", 290_000), ("\"0.1\"", 100_000), ("-12.345678", -12_345_678), ("7", 7_000_000)]
+        {
             let read: Amount = serde_json::from_str(text).unwrap();
             assert_eq!(read.millionths(), millionths, "{text}");
         }

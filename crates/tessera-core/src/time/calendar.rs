@@ -59,7 +59,13 @@ impl Calendar {
         let civil = day.date().to_datetime(self.day_starts.time());
         match self.zone.to_ambiguous_timestamp(civil).compatible() {
             Ok(timestamp) => Instant::from(timestamp),
-            Err(_) => if day.number() < 0 { Instant::MIN } else { Instant::MAX },
+            Err(_) => {
+                if day.number() < 0 {
+                    Instant::MIN
+                } else {
+                    Instant::MAX
+                }
+            }
         }
     }
 

@@ -65,7 +65,10 @@ fn act(shop: &mut Shop, orders: &mut usize, at: Instant, deed: &Deed, other: &st
             offer("return", &format!(r#"{{"order_id": "o{order}", "items": [{{"line": "l0", "quantity": 1}}]}}"#));
         }
         Deed::BringBackWithoutOrder(total) => {
-            offer("return", &format!(r#"{{"items": [{{"sku": "nobody-bought-it", "quantity": 1, "amount": {total}}}]}}"#));
+            offer(
+                "return",
+                &format!(r#"{{"items": [{{"sku": "nobody-bought-it", "quantity": 1, "amount": {total}}}]}}"#),
+            );
         }
         Deed::Exchange(order, basket) => {
             let bought = basket.data(&format!("x{orders}"));

@@ -8,7 +8,12 @@ use proptest::prelude::*;
 pub fn program() -> impl Strategy<Value = String> {
     let pick = |options: &'static [&'static str]| prop::sample::select(options);
     let currency = (
-        pick(&["", ", pending: P5D", ", pending: { for: P5D, expiry_counts_from: maturity }", ", pending: { for: P20D, counts_to_tiers: true }"]),
+        pick(&[
+            "",
+            ", pending: P5D",
+            ", pending: { for: P5D, expiry_counts_from: maturity }",
+            ", pending: { for: P20D, counts_to_tiers: true }",
+        ]),
         pick(&["", ", overdraft: clamp"]),
         pick(&["never", "{ after: P2M, round: month }", "{ after: P10D }", "{ inactivity: P3M }"]),
         pick(&["", ", max_balance: 150"]),
@@ -16,11 +21,30 @@ pub fn program() -> impl Strategy<Value = String> {
     );
     let ladder = (
         pick(&["{ earned: point }", "{ earned: point, counts: all }", "spend", "{ events: purchase }"]),
-        pick(&["", "window: { rolling: P3M }, ", "window: anniversary, ", "crossing: marginal, ", "return_undoes: at_review, "]),
+        pick(&[
+            "",
+            "window: { rolling: P3M }, ",
+            "window: anniversary, ",
+            "crossing: marginal, ",
+            "return_undoes: at_review, ",
+        ]),
     );
     let rules = (
-        pick(&["", ", rounding: half_up", ", per: line", ", fraction: carry", ", fraction: carry, rounding: half_even", ", base: { shipping: true, tax: true }"]),
-        pick(&["", "when: event.net >= 60000, ", "when: event.net < 40000, ", "when: event.net != 50000, ", "when: len(event.items) > 1, "]),
+        pick(&[
+            "",
+            ", rounding: half_up",
+            ", per: line",
+            ", fraction: carry",
+            ", fraction: carry, rounding: half_even",
+            ", base: { shipping: true, tax: true }",
+        ]),
+        pick(&[
+            "",
+            "when: event.net >= 60000, ",
+            "when: event.net < 40000, ",
+            "when: event.net != 50000, ",
+            "when: len(event.items) > 1, ",
+        ]),
         pick(&["", ", limit: { per_member: { day: 1 } }", ", limit: { program: { month: { points: 25 } } }"]),
         pick(&["", "budget: { point: 30 }, ", "funded_by: { acme: 0.3, brand: 0.3 }, "]),
         pick(&["add", "highest", "product"]),
@@ -60,11 +84,8 @@ pub struct Basket {
 
 pub fn basket() -> impl Strategy<Value = Basket> {
     let line = (1..4_i64, 1..300_i64, any::<bool>()).prop_map(|(units, price, a)| (units, price * 100, a));
-    (prop::collection::vec(line, 1..4), 0..3_i64, 0..2_i64, 0..2_i64).prop_map(|(lines, discount, shipping, tax)| Basket {
-        lines,
-        discount: discount * 77,
-        shipping: shipping * 1_500,
-        tax: tax * 333,
+    (prop::collection::vec(line, 1..4), 0..3_i64, 0..2_i64, 0..2_i64).prop_map(|(lines, discount, shipping, tax)| {
+        Basket { lines, discount: discount * 77, shipping: shipping * 1_500, tax: tax * 333 }
     })
 }
 
@@ -74,7 +95,12 @@ impl Basket {
         for (place, (units, price, a)) in self.lines.iter().enumerate() {
             let comma = if place > 0 { ", " } else { "" };
             let category = if *a { "a" } else { "b" };
-            write!(items, r#"{comma}{{"line": "l{place}", "category": "{category}", "quantity": {units}, "amount": {}}}"#, units * price).unwrap();
+            write!(
+                items,
+                r#"{comma}{{"line": "l{place}", "category": "{category}", "quantity": {units}, "amount": {}}}"#,
+                units * price
+            )
+            .unwrap();
         }
         let goods: i64 = self.lines.iter().map(|(units, price, _)| units * price).sum();
         let discount = self.discount.min(goods);

@@ -10,10 +10,17 @@ use tessera_testkit::shop::{Shop, at, level};
 /// Something to do, as far as it is possible when it comes.
 #[derive(Clone, Debug)]
 enum Deed {
-    Buy { lines: Vec<Line> },
+    Buy {
+        lines: Vec<Line>,
+    },
     /// Of the nth order, up to so many units of each line.
-    BringBack { order: usize, units: Vec<i64> },
-    Spend { points: i64 },
+    BringBack {
+        order: usize,
+        units: Vec<i64>,
+    },
+    Spend {
+        points: i64,
+    },
     Sleep,
 }
 
@@ -43,7 +50,11 @@ fn rules() -> impl Strategy<Value = Rules> {
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
-    let line = (any::<bool>(), 1..4_i64, 1..400_i64).prop_map(|(coffee, units, price)| Line { coffee, units, unit_price: price * 100 });
+    let line = (any::<bool>(), 1..4_i64, 1..400_i64).prop_map(|(coffee, units, price)| Line {
+        coffee,
+        units,
+        unit_price: price * 100,
+    });
     prop_oneof![
         5 => prop::collection::vec(line, 1..4).prop_map(|lines| Deed::Buy { lines }),
         4 => (0..12_usize, prop::collection::vec(0..3_i64, 4)).prop_map(|(order, units)| Deed::BringBack { order, units }),
@@ -144,7 +155,11 @@ impl Play {
                 }
                 let order = order % self.bought;
                 let left = self.left.get_mut(&order).unwrap();
-                let units: Vec<i64> = left.iter().zip(units.iter().chain(std::iter::repeat(&0))).map(|(left, units)| *units.min(left)).collect();
+                let units: Vec<i64> = left
+                    .iter()
+                    .zip(units.iter().chain(std::iter::repeat(&0)))
+                    .map(|(left, units)| *units.min(left))
+                    .collect();
                 if units.iter().all(|units| *units == 0) {
                     return;
                 }

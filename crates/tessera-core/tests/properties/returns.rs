@@ -6,30 +6,42 @@ use tessera_testkit::shop::{Shop, at};
 use crate::programs::{basket, program};
 
 fn units_back(units: &[(usize, i64)]) -> String {
-    let items: Vec<String> = units.iter().map(|(line, units)| format!(r#"{{"line": "l{line}", "quantity": {units}}}"#)).collect();
+    let items: Vec<String> =
+        units.iter().map(|(line, units)| format!(r#"{{"line": "l{line}", "quantity": {units}}}"#)).collect();
     format!(r#"{{"order_id": "o", "items": [{}]}}"#, items.join(", "))
 }
 
 /// Everything a return may touch, but for the labels of when lots were first earned.
 fn books(shop: &Shop) -> [String; 6] {
     let state = shop.state();
-    let lots = |lots: &[tessera_core::ledger::Lot]| lots.iter().map(|lot| (lot.key(), lot.remaining, lot.expires_at)).collect::<Vec<_>>();
+    let lots = |lots: &[tessera_core::ledger::Lot]| {
+        lots.iter().map(|lot| (lot.key(), lot.remaining, lot.expires_at)).collect::<Vec<_>>()
+    };
     let purses: Vec<_> = state
         .purses
         .iter()
         .map(|purse| {
-            let waits: Vec<_> = purse.waits.iter().map(|wait| (wait.event, wait.base, wait.matures_at, lots(&wait.lots))).collect();
+            let waits: Vec<_> =
+                purse.waits.iter().map(|wait| (wait.event, wait.base, wait.matures_at, lots(&wait.lots))).collect();
             (purse.currency.clone(), lots(&purse.lots), waits, purse.debt)
         })
         .filter(|(_, lots, waits, debt)| !lots.is_empty() || !waits.is_empty() || !debt.is_zero())
         .collect();
-    let measures = |ladder: &tessera_core::member::Ladder| ladder.measures.iter().filter(|measure| !measure.buckets.is_empty()).cloned().collect::<Vec<_>>();
-    let club = state.ladder("club").map(|ladder| (ladder.floor.clone(), measures(ladder))).filter(|(floor, measures)| floor.is_some() || !measures.is_empty());
+    let measures = |ladder: &tessera_core::member::Ladder| {
+        ladder.measures.iter().filter(|measure| !measure.buckets.is_empty()).cloned().collect::<Vec<_>>()
+    };
+    let club = state
+        .ladder("club")
+        .map(|ladder| (ladder.floor.clone(), measures(ladder)))
+        .filter(|(floor, measures)| floor.is_some() || !measures.is_empty());
     let ladders = (shop.level("club"), club);
     let counters: std::collections::BTreeSet<_> =
         state.counters.iter().map(|counter| (counter.limit.clone(), counter.from, counter.used)).collect();
-    let pools: Vec<_> = shop.pools.iter().filter(|(_, used)| **used != 0).map(|(pool, used)| (pool.clone(), *used)).collect();
-    let progress = shop.progress("o").map(|progress| (progress.net, progress.net_base, progress.usage, progress.carried, progress.returned));
+    let pools: Vec<_> =
+        shop.pools.iter().filter(|(_, used)| **used != 0).map(|(pool, used)| (pool.clone(), *used)).collect();
+    let progress = shop
+        .progress("o")
+        .map(|progress| (progress.net, progress.net_base, progress.usage, progress.carried, progress.returned));
     [
         format!("{purses:?}"),
         format!("{ladders:?}"),

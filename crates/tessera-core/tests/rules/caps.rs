@@ -8,7 +8,12 @@ use crate::common::{points_and, points_with};
 
 /// A bonus of one per 1,000 beside base, with this limit.
 fn bonus(limit: &str) -> String {
-    points_and("", &format!("  bonus: {{ trigger: purchase, earning: bonus, {limit} rules: [ {{ award: {{ currency: point, amount: event.net / 1000 }} }} ] }}"))
+    points_and(
+        "",
+        &format!(
+            "  bonus: {{ trigger: purchase, earning: bonus, {limit} rules: [ {{ award: {{ currency: point, amount: event.net / 1000 }} }} ] }}"
+        ),
+    )
 }
 
 #[test]
@@ -19,7 +24,10 @@ fn c1_a_cap_met_in_mid_event_gives_what_fits_and_says_so() {
     let decision = shop.send("2026-03-02T10:00", "purchase", &sale("o2", 40_000));
     assert_eq!(shop.available("point"), 80 + 50);
     let capped = decision.outcome.effects.iter().find(|effect| effect.capped_by.is_some()).unwrap();
-    assert_eq!((capped.amount, capped.wanted, capped.capped_by.as_deref()), (Some(10), Some(40), Some("campaign/bonus/day")));
+    assert_eq!(
+        (capped.amount, capped.wanted, capped.capped_by.as_deref()),
+        (Some(10), Some(40), Some("campaign/bonus/day"))
+    );
     let reason = &decision.trace.iter().find(|trace| trace.campaign.as_str() == "bonus").unwrap().reason;
     assert!(matches!(reason, Reason::Capped { wanted: 40, amount: 10, .. }), "{reason:?}");
     let decision = shop.send("2026-03-02T11:00", "purchase", &sale("o3", 40_000));
@@ -28,14 +36,46 @@ fn c1_a_cap_met_in_mid_event_gives_what_fits_and_says_so() {
 }
 
 #[rstest]
-#[case::the_rule("rules: [ { award: { currency: point, amount: event.net / 1000 }, limit: { per_member: { day: 30 } } } ]", "", 70)]
-#[case::the_campaign("limit: { per_member: { day: 30 } }, rules: [ { award: { currency: point, amount: event.net / 1000 } } ]", "", 70)]
-#[case::one_event_of_the_rule("rules: [ { award: { currency: point, amount: event.net / 1000 }, limit: { per_event: 30 } } ]", "", 70)]
-#[case::one_event_of_the_campaign("limit: { per_event: 30 }, rules: [ { award: { currency: point, amount: event.net / 1000 } } ]", "", 70)]
-#[case::the_member("rules: [ { award: { currency: point, amount: event.net / 1000 } } ]", "limits: { per_member: { point: { day: 70 } } }", 70)]
-#[case::the_program("rules: [ { award: { currency: point, amount: event.net / 1000 } } ]", "limits: { program: { point: { day: 70 } } }", 70)]
-#[case::one_event("rules: [ { award: { currency: point, amount: event.net / 1000 } } ]", "limits: { per_event: { point: 70 } }", 70)]
-#[case::the_tightest_of_all("limit: { per_member: { day: 35 } }, rules: [ { award: { currency: point, amount: event.net / 1000 }, limit: { per_member: { week: 30 } } } ]", "limits: { per_member: { point: { day: 60 } } }", 60)]
+#[case::the_rule(
+    "rules: [ { award: { currency: point, amount: event.net / 1000 }, limit: { per_member: { day: 30 } } } ]",
+    "",
+    70
+)]
+#[case::the_campaign(
+    "limit: { per_member: { day: 30 } }, rules: [ { award: { currency: point, amount: event.net / 1000 } } ]",
+    "",
+    70
+)]
+#[case::one_event_of_the_rule(
+    "rules: [ { award: { currency: point, amount: event.net / 1000 }, limit: { per_event: 30 } } ]",
+    "",
+    70
+)]
+#[case::one_event_of_the_campaign(
+    "limit: { per_event: 30 }, rules: [ { award: { currency: point, amount: event.net / 1000 } } ]",
+    "",
+    70
+)]
+#[case::the_member(
+    "rules: [ { award: { currency: point, amount: event.net / 1000 } } ]",
+    "limits: { per_member: { point: { day: 70 } } }",
+    70
+)]
+#[case::the_program(
+    "rules: [ { award: { currency: point, amount: event.net / 1000 } } ]",
+    "limits: { program: { point: { day: 70 } } }",
+    70
+)]
+#[case::one_event(
+    "rules: [ { award: { currency: point, amount: event.net / 1000 } } ]",
+    "limits: { per_event: { point: 70 } }",
+    70
+)]
+#[case::the_tightest_of_all(
+    "limit: { per_member: { day: 35 } }, rules: [ { award: { currency: point, amount: event.net / 1000 }, limit: { per_member: { week: 30 } } } ]",
+    "limits: { per_member: { point: { day: 60 } } }",
+    60
+)]
 #[case::the_balance("rules: [ { award: { currency: point, amount: event.net / 1000 } } ]", "", 80)]
 fn c7_caps_go_from_the_rule_to_the_program(#[case] campaign: &str, #[case] limits: &str, #[case] points: i64) {
     let campaign = format!("  bonus: {{ trigger: purchase, earning: bonus, {campaign} }}\n{limits}");
@@ -55,7 +95,11 @@ fn c7_the_balance_limit_comes_last_and_counts_what_is_pending() {
     shop.send("2026-03-06T11:00", "purchase", &sale("o3", 40_000));
     assert_eq!((shop.balance("point").available, shop.balance("point").pending), (30, 20));
     shop.send("2026-03-05T11:00", "purchase", &sale("late", 40_000));
-    assert_eq!((shop.balance("point").available, shop.balance("point").pending), (30, 20), "a late one finds it full as well");
+    assert_eq!(
+        (shop.balance("point").available, shop.balance("point").pending),
+        (30, 20),
+        "a late one finds it full as well"
+    );
 }
 
 #[rstest]
@@ -119,7 +163,11 @@ fn c2_room_goes_back_only_into_windows_still_open() {
 #[case::times("award: { currency: point, amount: event.net / 1000 }", "{ times: 2 }", [10, 20, 20])]
 #[case::points("award: { currency: point, amount: 20 }", "{ points: 30 }", [20, 30, 30])]
 #[case::a_formula_counts_points("award: { currency: point, amount: event.net / 1000 }", "15", [10, 15, 15])]
-fn c1_a_bare_number_counts_times_where_the_amount_is_fixed(#[case] award: &str, #[case] cap: &str, #[case] points: [i64; 3]) {
+fn c1_a_bare_number_counts_times_where_the_amount_is_fixed(
+    #[case] award: &str,
+    #[case] cap: &str,
+    #[case] points: [i64; 3],
+) {
     let mut shop = Shop::new(&format!(
         "
 currencies: {{ point: {{ name: Point, expires: never }} }}
@@ -140,7 +188,10 @@ fn c5_a_budget_is_shared_by_all_members_and_never_overspent() {
     }
     let given: Vec<i64> = (0..4).map(|member| shop.of_member(member).available("point") - 40).collect();
     assert_eq!(given, [40, 40, 20, 0]);
-    assert_eq!(shop.pools.iter().map(|(pool, used)| (pool.as_str(), *used)).collect::<Vec<_>>(), [("pool:budget/bonus/point", 100)]);
+    assert_eq!(
+        shop.pools.iter().map(|(pool, used)| (pool.as_str(), *used)).collect::<Vec<_>>(),
+        [("pool:budget/bonus/point", 100)]
+    );
     shop.of_member(1).send("2026-03-03T09:00", "return", &back_all("1"));
     shop.of_member(3).send("2026-03-03T10:00", "purchase", &sale("again", 90_000));
     assert_eq!(shop.available("point"), 40 + 90 + 40, "a return gives the budget back");
@@ -201,7 +252,9 @@ fn c6_a_campaign_that_is_off_gives_nothing() {
 #[case::on_the_last_day("2026-03-31T10:59", true)]
 #[case::after("2026-04-07T08:00", false)]
 fn c2_schedules_are_of_program_days_and_the_wall_clock(#[case] time: &str, #[case] runs: bool) {
-    let mut shop = Shop::new(&bonus("schedule: { from: 2026-03-01, until: 2026-03-31, weekdays: [tue], hours: [\"07:00\", \"11:00\"] },"));
+    let mut shop = Shop::new(&bonus(
+        "schedule: { from: 2026-03-01, until: 2026-03-31, weekdays: [tue], hours: [\"07:00\", \"11:00\"] },",
+    ));
     shop.send(time, "purchase", &sale("o1", 10_000));
     assert_eq!(shop.available("point"), if runs { 20 } else { 10 });
 }
@@ -211,7 +264,10 @@ fn c2_schedules_are_of_program_days_and_the_wall_clock(#[case] time: &str, #[cas
 #[case::past_midnight("2026-03-04T01:30", 20)]
 #[case::at_its_end("2026-03-04T02:00", 10)]
 fn c2_hours_may_go_past_midnight(#[case] time: &str, #[case] points: i64) {
-    let mut shop = Shop::new(&format!("day_starts: \"04:00\"{}", bonus("schedule: { weekdays: [tue], hours: [\"22:00\", \"02:00\"] },")));
+    let mut shop = Shop::new(&format!(
+        "day_starts: \"04:00\"{}",
+        bonus("schedule: { weekdays: [tue], hours: [\"22:00\", \"02:00\"] },")
+    ));
     shop.send(time, "purchase", &sale("o1", 10_000));
     assert_eq!(shop.available("point"), points);
 }

@@ -16,7 +16,11 @@ fn r10_the_level_does_not_flap_when_the_net_still_qualifies() {
     assert_eq!(shop.level("club"), "gold");
     assert_eq!(shop.available("point"), 105 - 60 + 100, "the new items earn at gold's rate");
     let decision = shop.send("2026-03-04T09:00", "exchange", &exchange("o2", &[("A", 1)], &sale("o3", 1_000)));
-    assert_eq!((shop.level("club").as_str(), count_of(&decision, EffectKind::TierDown)), ("blue", 1), "47 are not enough");
+    assert_eq!(
+        (shop.level("club").as_str(), count_of(&decision, EffectKind::TierDown)),
+        ("blue", 1),
+        "47 are not enough"
+    );
 }
 
 #[test]
@@ -56,7 +60,11 @@ fn r11_match_finds_the_newest_unreturned_units() {
     shop.send("2026-03-06T09:00", "return", &back("o2", &[("A", 1)]));
     assert_eq!(shop.available("point"), 90 + 20 + 20);
     shop.send("2026-03-07T09:00", "return", &back_without_order(&[("A", 2, 25_000)]));
-    assert_eq!(shop.available("point"), 90 + 10 + 5, "the one that was left of o2, then one of o1, at what they earned");
+    assert_eq!(
+        shop.available("point"),
+        90 + 10 + 5,
+        "the one that was left of o2, then one of o1, at what they earned"
+    );
     assert_eq!(shop.progress("o1").unwrap().net.values().sum::<i64>(), 10);
     assert_eq!(shop.progress("o2").unwrap().net.values().sum::<i64>(), 5);
     let refused = shop.refused("2026-03-07T10:00", "return", &back_without_order(&[("A", 2, 1)]));
@@ -85,7 +93,10 @@ fn r11_match_never_finds_a_later_purchase() {
 fn r11_refuse_takes_no_return_without_its_order() {
     let mut shop = Shop::new(&without_order("refuse"));
     shop.send("2026-03-02T09:00", "purchase", &lines("o1", &[("A", "x", 1, 20_000)]));
-    assert_eq!(shop.refused("2026-03-04T09:00", "return", &back_without_order(&[("A", 1, 1)])), Rejected::ReturnWithoutOrder);
+    assert_eq!(
+        shop.refused("2026-03-04T09:00", "return", &back_without_order(&[("A", 1, 1)])),
+        Rejected::ReturnWithoutOrder
+    );
 }
 
 #[test]
@@ -132,7 +143,11 @@ fn r12_a_correction_changes_the_same_order_by_the_difference(#[case] corrected: 
     shop.send("2026-04-02T09:00", "amend", &sale("o1", corrected));
     assert_eq!(shop.lots("point"), [("2027-03-31".to_owned(), points)], "dated by the order's own day");
     let state = shop.state();
-    assert_eq!((state.statistics.purchases, state.statistics.spend.to_string()), (1, corrected.to_string()), "never a second purchase");
+    assert_eq!(
+        (state.statistics.purchases, state.statistics.spend.to_string()),
+        (1, corrected.to_string()),
+        "never a second purchase"
+    );
     assert_eq!(shop.measured("club"), [("2026-01-01".to_owned(), points.to_string())]);
     shop.send("2026-04-03T09:00", "return", &back_all("o1"));
     assert_eq!(shop.available("point"), 0);
@@ -202,7 +217,8 @@ fn i4_a_return_before_its_purchase_waits_for_it(#[case] units: &[(&str, i64)], #
     let parked = shop.send("2026-03-02T09:05", "return", &back("o1", units));
     assert_eq!(parked.outcome.status, OutcomeStatus::Parked);
     assert_eq!(shop.state().parked.len(), 1);
-    let decision = shop.send("2026-03-02T09:00", "purchase", &lines("o1", &[("A", "x", 2, 40_000), ("B", "x", 1, 20_000)]));
+    let decision =
+        shop.send("2026-03-02T09:00", "purchase", &lines("o1", &[("A", "x", 2, 40_000), ("B", "x", 1, 20_000)]));
     assert_eq!((shop.available("point"), shop.state().parked.len()), (1 + left, 0));
     let settled = decision.events.last().unwrap();
     assert_eq!((settled.kind.as_str(), settled.status), ("return", EventStatus::Derived));
@@ -217,13 +233,23 @@ campaigns:
     let mut shop = Shop::new(stamps);
     shop.send("2026-03-02T08:00", "return", &back_all("o1"));
     shop.send("2026-03-02T09:00", "purchase", &sale("o1", 10_000));
-    assert_eq!((shop.available("point"), shop.available("star")), (10, 0), "the stars are spent, so the return is impossible");
+    assert_eq!(
+        (shop.available("point"), shop.available("star")),
+        (10, 0),
+        "the stars are spent, so the return is impossible"
+    );
     assert_eq!(shop.progress("o1"), None);
 }
 
 #[test]
 fn i4_a_correction_an_exchange_and_a_release_wait_too() {
-    let pending = format!("{}events: {{ delivered: {{ data: {{ order_id: text }} }} }}", points_and(", pending: { until: delivered }", "  thanks: { trigger: delivered, rules: [ { award: { currency: point, amount: 5 } } ] }\n"));
+    let pending = format!(
+        "{}events: {{ delivered: {{ data: {{ order_id: text }} }} }}",
+        points_and(
+            ", pending: { until: delivered }",
+            "  thanks: { trigger: delivered, rules: [ { award: { currency: point, amount: 5 } } ] }\n"
+        )
+    );
     let mut shop = Shop::new(&pending);
     shop.send("2026-03-02T09:00", "amend", &sale("o1", 30_000));
     shop.send("2026-03-02T09:01", "exchange", &exchange("o1", &[("A", 1)], &sale("o2", 70_000)));
@@ -235,7 +261,11 @@ fn i4_a_correction_an_exchange_and_a_release_wait_too() {
     assert_eq!(state.parked.len(), 0);
     assert_eq!(state.statistics.purchases, 2, "the exchange made its order");
     assert_eq!(state.counts.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [1], "and the release counted");
-    assert_eq!((shop.balance("point").available, shop.balance("point").pending), (5, 0), "70 came, were released and went; 5 belong to no order");
+    assert_eq!(
+        (shop.balance("point").available, shop.balance("point").pending),
+        (5, 0),
+        "70 came, were released and went; 5 belong to no order"
+    );
     assert_eq!(shop.progress("o1").unwrap().net.values().sum::<i64>(), 0);
     assert_eq!(shop.progress("o2").unwrap().net.values().sum::<i64>(), 0);
 }

@@ -34,13 +34,20 @@ fn c8_two_full_cards_at_once_give_two_rewards() {
     assert_eq!((shop.available("stamp"), shop.available("point")), (2, 2));
     assert_eq!(decision.vouchers.len(), 2);
     assert_ne!(decision.vouchers[0].code, decision.vouchers[1].code);
-    assert_eq!(decision.vouchers[0].expires_at.unwrap().to_string(), "2026-04-01T17:00:00Z", "the last day is included");
+    assert_eq!(
+        decision.vouchers[0].expires_at.unwrap().to_string(),
+        "2026-04-01T17:00:00Z",
+        "the last day is included"
+    );
     assert_eq!(decision.events.len(), 2, "joined, bought: what follows is part of the purchase");
 }
 
 #[test]
 fn c8_what_causes_itself_ends_at_depth_eight() {
-    let mut shop = Shop::new(&points_and("", "  loop: { trigger: balance, rules: [ { award: { currency: point, amount: 1 } } ] }"));
+    let mut shop = Shop::new(&points_and(
+        "",
+        "  loop: { trigger: balance, rules: [ { award: { currency: point, amount: 1 } } ] }",
+    ));
     shop.send("2026-03-02T09:00", "purchase", &sale("o1", 10_000));
     assert_eq!(shop.available("point"), 18);
     let mut shop = Shop::new(&STAMPS.replace(", award: { currency: point, amount: 1 }", ""));
@@ -77,7 +84,11 @@ fn c8_what_a_late_event_causes_reads_the_member_as_they_are_by_now() {
     shop.send("2026-03-02T09:00", "purchase", &sale("o1", 8_000));
     shop.send("2026-03-04T09:00", "purchase", &sale("o2", 0));
     let decision = shop.send("2026-03-03T09:00", "purchase", &sale("late", 1_000));
-    assert_eq!(count_of(&decision, EffectKind::VoucherIssued), 1, "the ninth stamp fills the card, whenever it was earned");
+    assert_eq!(
+        count_of(&decision, EffectKind::VoucherIssued),
+        1,
+        "the ninth stamp fills the card, whenever it was earned"
+    );
     let decision = shop.send("2026-03-03T08:00", "purchase", &sale("later", 1_000));
     assert_eq!((count_of(&decision, EffectKind::VoucherIssued), shop.available("stamp")), (0, 1), "not again");
 }
@@ -95,20 +106,32 @@ vouchers: { cake: { gives: { percent_off: 100 } } }",
     assert_eq!((sum_of(&decision, EffectKind::Spent, "point"), shop.available("point")), (30, 10));
     let decision = shop.send("2026-03-02T11:00", "visit", "{}");
     assert_eq!((decision.vouchers.len(), shop.available("point")), (0, 10));
-    assert!(decision.trace.iter().any(|trace| matches!(trace.reason, Reason::NotEnoughToSpend { wanted: 30, available: 10, .. })));
+    assert!(
+        decision
+            .trace
+            .iter()
+            .any(|trace| matches!(trace.reason, Reason::NotEnoughToSpend { wanted: 30, available: 10, .. }))
+    );
 }
 
 /// An offer to everybody who bought before, from which a share is held out.
 fn offer(holdout: &str) -> String {
-    points_and("", &format!("  again: {{ trigger: purchase, audience: member.purchases > 0, {holdout}rules: [ {{ award: {{ currency: point, amount: 50 }} }} ] }}"))
+    points_and(
+        "",
+        &format!(
+            "  again: {{ trigger: purchase, audience: member.purchases > 0, {holdout}rules: [ {{ award: {{ currency: point, amount: 50 }} }} ] }}"
+        ),
+    )
 }
 
 fn exposures(shop: &Shop) -> Vec<(bool, Vec<i64>)> {
     let changes = shop.member().events.iter().flat_map(|event| &event.record.changes);
-    changes.filter_map(|change| match change {
-        Change::Exposed { held_out, worth, .. } => Some((*held_out, worth.values().copied().collect())),
-        _ => None,
-    }).collect()
+    changes
+        .filter_map(|change| match change {
+            Change::Exposed { held_out, worth, .. } => Some((*held_out, worth.values().copied().collect())),
+            _ => None,
+        })
+        .collect()
 }
 
 #[test]
@@ -140,11 +163,13 @@ fn c9_a_held_out_member_gets_and_sees_nothing_and_both_groups_are_noted_once() {
 fn c9_raising_the_share_only_adds_people() {
     let held = |share: &str| -> Vec<bool> {
         let mut shop = Shop::new(&offer(&format!("holdout: {share}, ")));
-        (0..40).map(|number| {
-            shop.of_member(number).send("2026-03-02T09:00", "purchase", &sale(&format!("a{number}"), 1_000));
-            shop.send("2026-03-02T09:00", "purchase", &sale(&format!("b{number}"), 1_000));
-            shop.state().exposures[0].1
-        }).collect()
+        (0..40)
+            .map(|number| {
+                shop.of_member(number).send("2026-03-02T09:00", "purchase", &sale(&format!("a{number}"), 1_000));
+                shop.send("2026-03-02T09:00", "purchase", &sale(&format!("b{number}"), 1_000));
+                shop.state().exposures[0].1
+            })
+            .collect()
     };
     let (few, more, all) = (held("0.1"), held("0.4"), held("1"));
     assert!(few.iter().zip(&more).all(|(few, more)| !few || *more));

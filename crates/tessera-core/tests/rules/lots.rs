@@ -18,18 +18,27 @@ fn l1_the_soonest_expiry_pays_first_then_the_earliest_earned_then_the_key() {
     let order: Vec<(String, Option<String>, i64)> = purse
         .lots
         .iter()
-        .map(|lot| (lot.last_day.unwrap().to_string(), lot.funder.as_ref().map(ToString::to_string), lot.remaining.get()))
+        .map(|lot| {
+            (lot.last_day.unwrap().to_string(), lot.funder.as_ref().map(ToString::to_string), lot.remaining.get())
+        })
         .collect();
     let day = |text: &str| text.to_owned();
     let acme = Some("acme".to_owned());
-    assert_eq!(order, [(day("2027-03-31"), None, 20), (day("2027-05-31"), None, 12), (day("2027-05-31"), acme.clone(), 7)]);
+    assert_eq!(
+        order,
+        [(day("2027-03-31"), None, 20), (day("2027-05-31"), None, 12), (day("2027-05-31"), acme.clone(), 7)]
+    );
     let decision = shop.adjust("2026-05-04T09:00", "point", -35).unwrap();
     let splits: Vec<(String, i64)> = decision.events[0]
         .entries
         .iter()
         .map(|entry| (entry.lot.as_ref().unwrap().to_string(), entry.amount.get()))
         .collect();
-    assert_eq!(splits, [(day("2027-03-31"), 20), (day("2027-05-31"), 12), (day("2027-05-31/acme"), 3)], "entries keep the splits");
+    assert_eq!(
+        splits,
+        [(day("2027-03-31"), 20), (day("2027-05-31"), 12), (day("2027-05-31/acme"), 3)],
+        "entries keep the splits"
+    );
 }
 
 #[test]
@@ -48,7 +57,11 @@ fn l1_what_never_expires_goes_last_and_balance_is_lots_less_debt() {
 #[rstest]
 #[case::midnight("", "2027-03-31T23:59", "2027-04-01T00:00")]
 #[case::four_in_the_morning("day_starts: \"04:00\"", "2027-04-01T03:59", "2027-04-01T04:00")]
-fn l2_a_lot_dies_at_the_end_of_its_last_day_with_no_job_needed(#[case] head: &str, #[case] last: &str, #[case] dead: &str) {
+fn l2_a_lot_dies_at_the_end_of_its_last_day_with_no_job_needed(
+    #[case] head: &str,
+    #[case] last: &str,
+    #[case] dead: &str,
+) {
     let mut shop = Shop::new(&format!("{head}{}", points_with("")));
     let decision = shop.send("2026-03-15T09:00", "purchase", &sale("o1", 10_000));
     assert_eq!(decision.outcome.effects[1].expires_on.unwrap().to_string(), "2027-03-31", "shown as use by 31 March");
@@ -58,7 +71,11 @@ fn l2_a_lot_dies_at_the_end_of_its_last_day_with_no_job_needed(#[case] head: &st
     shop.adjust(last, "point", -10).unwrap();
     assert_eq!(shop.balance("point").debt, 0);
     let decision = late.adjust(dead, "point", -10).unwrap();
-    assert_eq!((late.balance("point").debt, sum_of(&decision, EffectKind::Expired, "point")), (10, 10), "judged when spent");
+    assert_eq!(
+        (late.balance("point").debt, sum_of(&decision, EffectKind::Expired, "point")),
+        (10, 10),
+        "judged when spent"
+    );
 }
 
 #[rstest]
@@ -74,7 +91,12 @@ fn l2_a_lot_dies_at_the_end_of_its_last_day_with_no_job_needed(#[case] head: &st
 #[case::six_months("P6M", "none", "2026-08-31", "2027-02-28")]
 #[case::added_then_rounded("P1M", "month", "2026-01-31", "2026-02-28")]
 #[case::days("P30D", "none", "2026-01-31", "2026-03-02")]
-fn l3_the_period_is_added_to_the_business_day_then_rounded(#[case] after: &str, #[case] round: &str, #[case] earned: &str, #[case] last: &str) {
+fn l3_the_period_is_added_to_the_business_day_then_rounded(
+    #[case] after: &str,
+    #[case] round: &str,
+    #[case] earned: &str,
+    #[case] last: &str,
+) {
     let mut shop = Shop::new(&points_with(&format!(", expires: {{ after: {after}, round: {round} }}")));
     shop.send(&format!("{earned}T09:00"), "purchase", &sale("o1", 10_000));
     assert_eq!(shop.lots("point"), [(last.to_owned(), 10)]);
@@ -89,14 +111,19 @@ fn l3_rounding_is_none_unless_set() {
 
 #[test]
 fn l3_the_end_of_the_day_is_resolved_in_the_zone_and_kept() {
-    let mut shop = Shop::new(&format!("timezone: America/New_York\ncurrency: USD{}", points_with(", expires: { after: P1M }")));
+    let mut shop =
+        Shop::new(&format!("timezone: America/New_York\ncurrency: USD{}", points_with(", expires: { after: P1M }")));
     // In winter the day begins at 05:00 UTC; a month later summer time holds, and it ends at 04:00 UTC.
     shop.send("2026-02-10T04:59:00Z", "purchase", &sale("o1", 10_000));
     shop.send("2026-02-10T05:00:00Z", "purchase", &sale("o2", 10_000));
     let state = shop.state();
-    let ends: Vec<String> = state.purse("point").unwrap().lots.iter().map(|lot| lot.expires_at.unwrap().to_string()).collect();
+    let ends: Vec<String> =
+        state.purse("point").unwrap().lots.iter().map(|lot| lot.expires_at.unwrap().to_string()).collect();
     assert_eq!(ends, ["2026-03-10T04:00:00Z", "2026-03-11T04:00:00Z"]);
-    assert_eq!(shop.lots("point").iter().map(|(day, _)| day.as_str()).collect::<Vec<_>>(), ["2026-03-09", "2026-03-10"]);
+    assert_eq!(
+        shop.lots("point").iter().map(|(day, _)| day.as_str()).collect::<Vec<_>>(),
+        ["2026-03-09", "2026-03-10"]
+    );
 }
 
 #[rstest]
@@ -136,7 +163,11 @@ fn l4_the_longest_extension_holds() {
     let mut shop = Shop::new(&with_visits(INACTIVITY));
     shop.send("2026-05-10T09:00", "purchase", &sale("o1", 10_000));
     shop.send("2026-03-10T09:00", "visit", "{}");
-    assert_eq!(shop.state().purse("point").unwrap().idle.unwrap().0.to_string(), "2026-11-10", "a late visit does not shorten it");
+    assert_eq!(
+        shop.state().purse("point").unwrap().idle.unwrap().0.to_string(),
+        "2026-11-10",
+        "a late visit does not shorten it"
+    );
 }
 
 #[test]

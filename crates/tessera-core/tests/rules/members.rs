@@ -9,7 +9,12 @@ use crate::common::{points_and, points_with};
 
 /// A gift of nine points on birthdays, so many days ahead.
 fn birthdays(days_before: i64) -> Shop {
-    Shop::new(&points_and("", &format!("  cake: {{ trigger: birthday, days_before: {days_before}, rules: [ {{ award: {{ currency: point, amount: 9 }} }} ] }}")))
+    Shop::new(&points_and(
+        "",
+        &format!(
+            "  cake: {{ trigger: birthday, days_before: {days_before}, rules: [ {{ award: {{ currency: point, amount: 9 }} }} ] }}"
+        ),
+    ))
 }
 
 fn joined(days_before: i64, time: &str, birthday: &str) -> Shop {
@@ -21,7 +26,12 @@ fn joined(days_before: i64, time: &str, birthday: &str) -> Shop {
 /// The days on which gifts were given until a time.
 fn gifts(shop: &mut Shop, until: &str) -> Vec<String> {
     shop.wake(until);
-    shop.member().events.iter().filter(|event| event.kind == "birthday").map(|event| event.record.day.to_string()).collect()
+    shop.member()
+        .events
+        .iter()
+        .filter(|event| event.kind == "birthday")
+        .map(|event| event.record.day.to_string())
+        .collect()
 }
 
 #[rstest]
@@ -177,8 +187,10 @@ fn balances_pending_and_debt_are_facts() {
   waits: { trigger: visit, rules: [ { when: member.pending.late == 7, award: { currency: star, amount: 10 } } ] }
   late: { trigger: call, rules: [ { award: { currency: late, amount: 7 } } ] }
 events: { visit: {}, call: {} }";
-    let program = points_and("", facts)
-        .replace("currencies: {", "currencies: { star: { name: Star, expires: never }, late: { name: Late, expires: never, pending: P5D },");
+    let program = points_and("", facts).replace(
+        "currencies: {",
+        "currencies: { star: { name: Star, expires: never }, late: { name: Late, expires: never, pending: P5D },",
+    );
     let mut shop = Shop::new(&program);
     shop.adjust("2026-03-02T09:00", "point", 1).ok();
     shop.send("2026-03-02T10:00", "purchase", &sale("o1", 20_000));

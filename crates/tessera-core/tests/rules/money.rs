@@ -177,7 +177,11 @@ fn m2_a_late_event_carries_into_what_was_carried_meanwhile() {
 fn m3_an_order_discount_is_spread_over_the_lines() {
     let mut shop = awarding("amount: event.net / 100, per: line");
     // 100 off 300: 100, 100 and 100 become 67, 67 and 66.
-    let data = sale_with("o1", &[("A", "x", 1, 10_000), ("B", "x", 1, 10_000), ("C", "x", 1, 10_000)], r#", "total": 20000, "discount": 10000"#);
+    let data = sale_with(
+        "o1",
+        &[("A", "x", 1, 10_000), ("B", "x", 1, 10_000), ("C", "x", 1, 10_000)],
+        r#", "total": 20000, "discount": 10000"#,
+    );
     shop.send("2026-03-02T09:00", "purchase", &data);
     assert_eq!(shop.available("point"), 66 + 66 + 66, "6,666.67 a line");
     shop.send("2026-03-03T09:00", "return", &back("o1", &[("B", 1)]));
@@ -187,7 +191,11 @@ fn m3_an_order_discount_is_spread_over_the_lines() {
 #[test]
 fn m3_everything_off_leaves_exactly_nothing_tax_included() {
     let mut shop = awarding("amount: event.net, base: { tax: true }");
-    shop.send("2026-03-02T09:00", "purchase", &sale_with("o1", &[("A", "x", 3, 9_999)], r#", "total": 0, "discount": 9999, "tax": 0"#));
+    shop.send(
+        "2026-03-02T09:00",
+        "purchase",
+        &sale_with("o1", &[("A", "x", 3, 9_999)], r#", "total": 0, "discount": 9999, "tax": 0"#),
+    );
     assert_eq!(shop.available("point"), 0);
     shop.send("2026-03-03T09:00", "return", &back("o1", &[("A", 1)]));
     shop.send("2026-03-03T09:00", "return", &back("o1", &[("A", 2)]));
@@ -231,9 +239,17 @@ campaigns:
   tipped: { trigger: purchase, earning: bonus, rules: [ { when: event.net >= 55000, award: { currency: point, amount: 100, base: { tips: true } } } ] }
 ",
     );
-    shop.send("2026-03-02T09:00", "purchase", &sale_with("o1", &[("A", "x", 1, 50_000)], r#", "total": 55000, "tip": 5000"#));
+    shop.send(
+        "2026-03-02T09:00",
+        "purchase",
+        &sale_with("o1", &[("A", "x", 1, 50_000)], r#", "total": 55000, "tip": 5000"#),
+    );
     assert_eq!(shop.available("point"), 110);
-    shop.send("2026-03-02T10:00", "purchase", &sale_with("o2", &[("A", "x", 1, 49_000)], r#", "total": 54000, "tip": 5000"#));
+    shop.send(
+        "2026-03-02T10:00",
+        "purchase",
+        &sale_with("o2", &[("A", "x", 1, 49_000)], r#", "total": 54000, "tip": 5000"#),
+    );
     assert_eq!(shop.available("point"), 110);
 }
 
@@ -247,9 +263,14 @@ fn m5_the_rate_is_kept_with_the_order_and_returns_use_the_same() {
     shop.publish("2026-03-03T00:00", &program.replace("25000", "30000"));
     shop.send("2026-03-04T09:00", "return", &back("o1", &[("A", 1)]));
     assert_eq!(shop.available("point"), 250);
-    shop.send("2026-03-04T10:00", "purchase", &sale_with("o2", &[("A", "x", 1, 10)], r#", "currency": "USD", "exchange_rate": 24500.5"#));
+    shop.send(
+        "2026-03-04T10:00",
+        "purchase",
+        &sale_with("o2", &[("A", "x", 1, 10)], r#", "currency": "USD", "exchange_rate": 24500.5"#),
+    );
     assert_eq!(shop.available("point"), 250 + 245, "a rate on the event goes before the document's");
-    let refused = shop.refused("2026-03-04T11:00", "purchase", &sale_with("o3", &[("A", "x", 1, 10)], r#", "currency": "EUR""#));
+    let refused =
+        shop.refused("2026-03-04T11:00", "purchase", &sale_with("o3", &[("A", "x", 1, 10)], r#", "currency": "EUR""#));
     assert_eq!(refused, Rejected::NoExchangeRate { currency: "EUR".into(), expected: "VND".into() });
 }
 

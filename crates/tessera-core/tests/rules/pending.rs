@@ -72,7 +72,8 @@ fn l6_expiry_counts_from_earning_or_from_maturity(#[case] from: &str, #[case] la
 
 #[test]
 fn l6_maturity_is_dated_when_it_fell_due_however_late_it_is_noticed() {
-    let mut shop = Shop::new(&points_with(", pending: { for: P14D, expiry_counts_from: maturity }, expires: { after: P1M }"));
+    let mut shop =
+        Shop::new(&points_with(", pending: { for: P14D, expiry_counts_from: maturity }, expires: { after: P1M }"));
     shop.send("2026-03-10T09:00", "purchase", &sale("now", 1_000));
     shop.send("2026-03-01T09:00", "purchase", &sale("late", 40_000));
     shop.send("2026-05-20T09:00", "purchase", &sale("next", 1_000));
@@ -116,7 +117,10 @@ campaigns: {{ base: {{ trigger: purchase, rules: [ {{ award: {{ currency: point,
     shop.send("2026-03-02T09:00", "purchase", &lines("o1", &[("A", "x", 3, 150_000)]));
     shop.send("2026-03-03T09:00", "return", &back("o1", &[("A", 2)]));
     shop.wake("2026-03-20T00:00");
-    assert_eq!((shop.available("point"), shop.measured("club")), (50, vec![("2026-01-01".to_owned(), "50".to_owned())]));
+    assert_eq!(
+        (shop.available("point"), shop.measured("club")),
+        (50, vec![("2026-01-01".to_owned(), "50".to_owned())])
+    );
     shop.send("2026-03-21T09:00", "return", &back("o1", &[("A", 1)]));
     assert_eq!((shop.available("point"), shop.measured("club")), (0, vec![]));
 }
@@ -164,5 +168,9 @@ campaigns:
     assert_eq!(shop.balance("point").pending, 150);
     shop.wake("2026-03-17T00:00");
     assert_eq!((shop.available("point"), shop.level("club").as_str()), (150, "gold"));
-    assert_eq!(shop.measured("club"), [("2026-01-01".to_owned(), "120".to_owned())], "the base points count, the gift does not");
+    assert_eq!(
+        shop.measured("club"),
+        [("2026-01-01".to_owned(), "120".to_owned())],
+        "the base points count, the gift does not"
+    );
 }

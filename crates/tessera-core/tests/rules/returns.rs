@@ -35,9 +35,14 @@ fn basket(order_id: &str) -> String {
 
 /// Returns one after the other, written `COF 1, CAKE 1; COF 1`.
 fn steps(text: &str) -> Vec<Vec<(&str, i64)>> {
-    text.split(';').filter(|step| !step.is_empty()).map(|step| {
-        step.split(',').map(|unit| unit.trim().split_once(' ').map(|(sku, count)| (sku, count.parse().unwrap())).unwrap()).collect()
-    }).collect()
+    text.split(';')
+        .filter(|step| !step.is_empty())
+        .map(|step| {
+            step.split(',')
+                .map(|unit| unit.trim().split_once(' ').map(|(sku, count)| (sku, count.parse().unwrap())).unwrap())
+                .collect()
+        })
+        .collect()
 }
 
 #[rstest]
@@ -67,10 +72,15 @@ fn r1_any_split_of_a_return_equals_one_return(#[case] parts: &str) {
 pub fn assert_same_books(left: &Shop, right: &Shop) {
     let books = |shop: &Shop| {
         let state = shop.state();
-        let purses: Vec<_> = state.purses.iter().map(|purse| (purse.currency.clone(), purse.lots.clone(), purse.waits.clone(), purse.debt)).collect();
+        let purses: Vec<_> = state
+            .purses
+            .iter()
+            .map(|purse| (purse.currency.clone(), purse.lots.clone(), purse.waits.clone(), purse.debt))
+            .collect();
         let counters: std::collections::BTreeSet<_> =
             state.counters.iter().map(|counter| (counter.limit.clone(), counter.from, counter.used)).collect();
-        let pools: Vec<_> = shop.pools.iter().filter(|(_, used)| **used != 0).map(|(pool, used)| (pool.clone(), *used)).collect();
+        let pools: Vec<_> =
+            shop.pools.iter().filter(|(_, used)| **used != 0).map(|(pool, used)| (pool.clone(), *used)).collect();
         (purses, state.ladders, counters, state.fractions, pools)
     };
     assert_eq!(books(left), books(right));
@@ -84,14 +94,22 @@ fn r1_the_level_and_facts_of_the_purchase_decide_not_todays() {
     assert_eq!(shop.available("point"), 60, "40 base and 20 for the first purchase");
     shop.send("2026-03-02T10:00", "purchase", &sale("second", 10_000));
     shop.send("2026-03-03T10:00", "return", &back("first", &[("A", 1)]));
-    assert_eq!(shop.available("point"), 40, "the half of 60 is taken back although this is no longer the first purchase");
+    assert_eq!(
+        shop.available("point"),
+        40,
+        "the half of 60 is taken back although this is no longer the first purchase"
+    );
 
     let mut shop = Shop::new(POINTS);
     shop.send("2026-03-01T10:00", "purchase", &sale("blue", 100_000));
     shop.send("2026-03-02T10:00", "purchase", &lines("gold", &[("A", "x", 2, 20_000)]));
     assert_eq!((shop.available("point"), shop.level("club")), (140, "gold".to_owned()));
     shop.send("2026-03-03T10:00", "return", &back_all("blue"));
-    assert_eq!((shop.available("point"), shop.level("club")), (40, "blue".to_owned()), "100 were earned at the rate of blue");
+    assert_eq!(
+        (shop.available("point"), shop.level("club")),
+        (40, "blue".to_owned()),
+        "100 were earned at the rate of blue"
+    );
     shop.send("2026-03-04T10:00", "return", &back("gold", &[("A", 1)]));
     assert_eq!(shop.available("point"), 20, "and 40 at that of gold, although the level is gone");
 }
@@ -132,10 +150,23 @@ fn r2_a_full_return_leaves_nothing_behind(#[case] parts: &str) {
 
 fn assert_same_books_but_the_level_was_touched(left: &Shop, right: &Shop) {
     let (left, right) = (left.state(), right.state());
-    assert_eq!(left.purses.iter().map(|purse| (&purse.currency, &purse.lots)).filter(|(_, lots)| !lots.is_empty()).collect::<Vec<_>>(),
-        right.purses.iter().map(|purse| (&purse.currency, &purse.lots)).filter(|(_, lots)| !lots.is_empty()).collect::<Vec<_>>());
+    assert_eq!(
+        left.purses
+            .iter()
+            .map(|purse| (&purse.currency, &purse.lots))
+            .filter(|(_, lots)| !lots.is_empty())
+            .collect::<Vec<_>>(),
+        right
+            .purses
+            .iter()
+            .map(|purse| (&purse.currency, &purse.lots))
+            .filter(|(_, lots)| !lots.is_empty())
+            .collect::<Vec<_>>()
+    );
     assert_eq!(left.counters, right.counters);
-    let measures = |state: &tessera_core::member::MemberState| state.ladders.iter().map(|ladder| ladder.measures.clone()).collect::<Vec<_>>();
+    let measures = |state: &tessera_core::member::MemberState| {
+        state.ladders.iter().map(|ladder| ladder.measures.clone()).collect::<Vec<_>>()
+    };
     assert_eq!(measures(&left), measures(&right));
 }
 
@@ -188,7 +219,10 @@ fn r3_more_units_than_were_bought_are_refused_with_the_numbers() {
     shop.send("2026-03-02T10:00", "return", &back("o1", &[("A", 2)]));
     let refused = shop.refused("2026-03-02T11:00", "return", &back("o1", &[("A", 2)]));
     let whole = tessera_core::quantity::Amount::whole;
-    assert_eq!(refused, Rejected::TooManyUnits { line: "A".into(), wanted: whole(2), bought: whole(3), returned: whole(2) });
+    assert_eq!(
+        refused,
+        Rejected::TooManyUnits { line: "A".into(), wanted: whole(2), bought: whole(3), returned: whole(2) }
+    );
     assert_eq!(refused.to_string(), "2 of line A cannot come back: 3 were bought and 2 have come back already");
     let refused = shop.refused("2026-03-02T11:00", "return", &back("o1", &[("C", 1)]));
     assert!(matches!(refused, Rejected::NoSuchLine { .. }), "{refused}");
@@ -220,9 +254,13 @@ fn r3_another_members_order_is_refused() {
 }
 
 #[rstest]
-#[case::the_rule_gives_more("  base: { trigger: purchase, rules: [ { award: { currency: point, amount: event.net / 100 } } ] }")]
+#[case::the_rule_gives_more(
+    "  base: { trigger: purchase, rules: [ { award: { currency: point, amount: event.net / 100 } } ] }"
+)]
 #[case::the_rule_is_gone("  other: { trigger: purchase, rules: [ { award: { currency: point, amount: 1 } } ] }")]
-#[case::the_rule_is_off("  base: { trigger: purchase, active: false, rules: [ { award: { currency: point, amount: event.net / 1000 } } ] }")]
+#[case::the_rule_is_off(
+    "  base: { trigger: purchase, active: false, rules: [ { award: { currency: point, amount: event.net / 1000 } } ] }"
+)]
 fn r4_a_rule_changed_after_the_purchase_changes_nothing(#[case] campaign: &str) {
     let mut shop = Shop::new(&points_with(""));
     shop.send("2026-03-02T09:00", "purchase", &lines("o1", &[("A", "x", 2, 30_000)]));
@@ -262,7 +300,8 @@ fn r5_when_the_own_lot_is_spent_others_pay_in_spending_order() {
 #[case::by_time(", pending: { for: P3D, expiry_counts_from: maturity }", false)]
 #[case::by_event(", pending: { until: delivered, expiry_counts_from: maturity }", true)]
 fn r5_buying_and_returning_does_not_make_old_points_young(#[case] setting: &str, #[case] delivered: bool) {
-    let mut shop = Shop::new(&format!("{}\nevents: {{ delivered: {{ data: {{ order_id: text }} }} }}", points_with(setting)));
+    let mut shop =
+        Shop::new(&format!("{}\nevents: {{ delivered: {{ data: {{ order_id: text }} }} }}", points_with(setting)));
     shop.send("2026-01-10T09:00", "purchase", &sale("old", 50_000));
     shop.send("2026-03-30T09:00", "purchase", &lines("o1", &[("A", "x", 4, 40_000)]));
     if delivered {
@@ -280,7 +319,10 @@ fn r5_buying_and_returning_does_not_make_old_points_young(#[case] setting: &str,
 #[case::debt("debt", Some((0, 30, EffectKind::Debt)))]
 #[case::clamp("clamp", Some((0, 0, EffectKind::Forgiven)))]
 #[case::refuse("refuse", None)]
-fn r6_points_already_spent_become_debt_or_are_forgiven_or_refused(#[case] policy: &str, #[case] expected: Option<(i64, i64, EffectKind)>) {
+fn r6_points_already_spent_become_debt_or_are_forgiven_or_refused(
+    #[case] policy: &str,
+    #[case] expected: Option<(i64, i64, EffectKind)>,
+) {
     let mut shop = Shop::new(&points_with(&format!(", overdraft: {policy}")));
     shop.send("2026-03-02T09:00", "purchase", &sale("o1", 40_000));
     shop.adjust("2026-03-02T10:00", "point", -30).unwrap();
@@ -337,7 +379,11 @@ fn r5_all_that_an_order_earned_in_one_lot_is_its_own() {
     shop.send("2026-03-02T09:00", "purchase", &sale("o1", 50_000));
     assert_eq!(shop.lots("point"), [("2027-01-31".to_owned(), 40), ("2027-03-31".to_owned(), 80)]);
     shop.send("2026-03-03T09:00", "return", &back_all("o1"));
-    assert_eq!(shop.lots("point"), [("2027-01-31".to_owned(), 40)], "base and bonus both come out of the lot they went to");
+    assert_eq!(
+        shop.lots("point"),
+        [("2027-01-31".to_owned(), 40)],
+        "base and bonus both come out of the lot they went to"
+    );
 }
 
 /// A rule that pays more for a smaller basket, so that a further return earns again.

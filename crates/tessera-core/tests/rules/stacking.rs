@@ -22,7 +22,14 @@ fn bonuses(bonuses: &[(&str, i64, i32)], stacking: &str) -> Shop {
 /// The campaigns that gave something.
 fn given(shop: &mut Shop) -> Vec<String> {
     let decision = shop.send("2026-03-02T09:00", "purchase", &sale("o1", 10_000));
-    decision.outcome.effects.iter().filter(|effect| effect.amount.is_some()).filter_map(|effect| effect.campaign.as_ref()).map(ToString::to_string).collect()
+    decision
+        .outcome
+        .effects
+        .iter()
+        .filter(|effect| effect.amount.is_some())
+        .filter_map(|effect| effect.campaign.as_ref())
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[rstest]
@@ -50,7 +57,9 @@ fn c3_groups_say_which_bonuses_go_together(#[case] stacking: &str, #[case] expec
 fn c3_the_loser_says_who_was_chosen() {
     let mut shop = bonuses(&[("a", 20, 0), ("b", 50, 0)], "order: [ { exclusive: [a, b] } ]");
     let decision = shop.send("2026-03-02T09:00", "purchase", &sale("o1", 10_000));
-    let reason = |id: &str| decision.trace.iter().find(|trace| trace.campaign.as_str() == id).map(|trace| trace.reason.clone()).unwrap();
+    let reason = |id: &str| {
+        decision.trace.iter().find(|trace| trace.campaign.as_str() == id).map(|trace| trace.reason.clone()).unwrap()
+    };
     assert_eq!(reason("a"), Reason::AnotherChosen { chosen: tessera_testkit::shop::id("b") });
     assert_eq!(decision.trace.iter().filter(|trace| !trace.words.is_empty()).count(), decision.trace.len());
 }
@@ -60,7 +69,8 @@ fn c3_the_loser_says_who_was_chosen() {
 #[case::by_priority(0, 1, "b")]
 fn c4_ties_are_broken_by_priority_then_name(#[case] a: i32, #[case] b: i32, #[case] winner: &str) {
     for choose in ["best", "first"] {
-        let mut shop = bonuses(&[("b", 20, b), ("a", 20, a)], &format!("order: [ {{ exclusive: [b, a], choose: {choose} }} ]"));
+        let mut shop =
+            bonuses(&[("b", 20, b), ("a", 20, a)], &format!("order: [ {{ exclusive: [b, a], choose: {choose} }} ]"));
         assert_eq!(given(&mut shop), ["base", winner], "{choose}");
     }
 }
@@ -116,7 +126,8 @@ fn extras(factors: &[&str], stacking: &str) -> BTreeMap<String, i64> {
 fn c7_several_extras(#[case] factors: &[&str], #[case] stacking: &str, #[case] expected: &[i64]) {
     let given = extras(factors, stacking);
     let of = |id: &str| given.get(id).copied().unwrap_or(0);
-    let found: Vec<i64> = std::iter::once(of("base")).chain((0..factors.len()).map(|number| of(&format!("x{number}")))).collect();
+    let found: Vec<i64> =
+        std::iter::once(of("base")).chain((0..factors.len()).map(|number| of(&format!("x{number}")))).collect();
     assert_eq!(found, expected);
 }
 
@@ -160,7 +171,11 @@ campaigns:
 #[case::two_funders("{ acme: 0.5, brand: 0.25 }", 101, &[("acme", 51), ("brand", 25), ("-", 25)])]
 #[case::all_of_it("{ acme: 1 }", 7, &[("acme", 7)])]
 #[case::too_few_for_both("{ acme: 0.5 }", 1, &[("acme", 1)])]
-fn c7_the_parts_of_each_funder_are_whole(#[case] funded_by: &str, #[case] amount: i64, #[case] expected: &[(&str, i64)]) {
+fn c7_the_parts_of_each_funder_are_whole(
+    #[case] funded_by: &str,
+    #[case] amount: i64,
+    #[case] expected: &[(&str, i64)],
+) {
     let mut shop = Shop::new(&format!(
         "
 currencies: {{ point: {{ name: Point, expires: never }} }}

@@ -43,7 +43,11 @@ fn t1_what_counts_is_net_of_returns(#[case] measure: &str, #[case] sum: &str) {
     let mut shop = Shop::new(&ladder(measure));
     shop.send("2026-03-01T09:00", "visit", "{}");
     let start = shop.measured("club");
-    shop.send("2026-03-02T09:00", "purchase", &sale_with("o1", &[("A", "x", 1, 50_000)], r#", "tip": 1000, "total": 51000"#));
+    shop.send(
+        "2026-03-02T09:00",
+        "purchase",
+        &sale_with("o1", &[("A", "x", 1, 50_000)], r#", "tip": 1000, "total": 51000"#),
+    );
     assert_eq!(shop.measured("club"), [("2026-01-01".to_owned(), sum.to_owned())]);
     shop.send("2026-03-03T09:00", "return", &back_all("o1"));
     assert_eq!(shop.measured("club"), start);
@@ -56,7 +60,11 @@ fn t1_what_counts_is_net_of_returns(#[case] measure: &str, #[case] sum: &str) {
 #[case::anniversary("window: anniversary, ", "2027-03-10", false)]
 #[case::rolling_before("window: { rolling: P3M }, ", "2026-06-09", true)]
 #[case::rolling("window: { rolling: P3M }, ", "2026-06-10", false)]
-fn t2_two_purchases_count_together_only_in_one_window(#[case] window: &str, #[case] second: &str, #[case] together: bool) {
+fn t2_two_purchases_count_together_only_in_one_window(
+    #[case] window: &str,
+    #[case] second: &str,
+    #[case] together: bool,
+) {
     let mut shop = Shop::new(&ladder(window));
     shop.send("2026-03-10T09:00", "purchase", &sale("o1", 60_000));
     shop.send(&format!("{second}T09:00"), "purchase", &sale("o2", 60_000));
@@ -89,7 +97,11 @@ fn t2_a_leap_day_membership_year_begins_on_28_february() {
 #[case::rolling("window: { rolling: P6M }, holds_to: current, ", "2027-06-29T23:59", "2027-06-30T00:00")]
 #[case::rolling_next("window: { rolling: P6M }, ", "2027-06-30T23:59", "2027-07-01T00:00")]
 #[case::anniversary("window: anniversary, holds_to: current, ", "2027-12-29T23:59", "2027-12-30T00:00")]
-fn t3_a_level_reached_on_30_december_holds_to_the_end_of_its_period(#[case] settings: &str, #[case] last: &str, #[case] lost: &str) {
+fn t3_a_level_reached_on_30_december_holds_to_the_end_of_its_period(
+    #[case] settings: &str,
+    #[case] last: &str,
+    #[case] lost: &str,
+) {
     let mut shop = Shop::new(&ladder(settings));
     let decision = shop.send("2026-12-30T09:00", "purchase", &sale("o1", 100_000));
     assert_eq!(count_of(&decision, EffectKind::TierUp), 1, "up at once");
@@ -159,10 +171,15 @@ fn t3_each_review_is_by_the_version_in_force_when_it_fell_due(#[case] woken: boo
         shop.wake("2028-01-01T00:00");
     }
     let decision = shop.send("2029-02-02T09:00", "purchase", &sale("o2", 1_000));
-    let downs: Vec<_> = shop.member().events.iter().flat_map(|event| {
-        let downs = event.record.effects.iter().filter(|effect| effect.kind == EffectKind::TierDown);
-        downs.map(|effect| (event.effective_at, effect.level.as_ref().unwrap().to_string(), event.version))
-    }).collect();
+    let downs: Vec<_> = shop
+        .member()
+        .events
+        .iter()
+        .flat_map(|event| {
+            let downs = event.record.effects.iter().filter(|effect| effect.kind == EffectKind::TierDown);
+            downs.map(|effect| (event.effective_at, effect.level.as_ref().unwrap().to_string(), event.version))
+        })
+        .collect();
     let expected = [(at("2027-01-01T00:00"), "silver".to_owned(), 1), (at("2028-01-01T00:00"), "blue".to_owned(), 2)];
     assert_eq!(downs, expected, "{:?}", decision.outcome.effects);
 }
@@ -194,7 +211,10 @@ campaigns: {{ base: {{ trigger: purchase, rules: [ {{ award: {{ currency: point,
 #[rstest]
 #[case::before("measure: { earned: point }", 300)]
 #[case::marginal("measure: { earned: point }\n    crossing: marginal", 100 + 2 * 150 + 3 * 50)]
-fn t5_an_order_that_crosses_earns_at_the_rate_before_it_or_each_part_at_its_own(#[case] settings: &str, #[case] points: i64) {
+fn t5_an_order_that_crosses_earns_at_the_rate_before_it_or_each_part_at_its_own(
+    #[case] settings: &str,
+    #[case] points: i64,
+) {
     let mut shop = Shop::new(&rates(settings));
     let decision = shop.send("2026-03-02T09:00", "purchase", &sale("o1", 300_000));
     assert_eq!(shop.available("point"), points);
@@ -204,11 +224,18 @@ fn t5_an_order_that_crosses_earns_at_the_rate_before_it_or_each_part_at_its_own(
 
 #[test]
 fn t5_marginal_by_spend_and_with_decimals() {
-    let mut shop = Shop::new(&rates("measure: spend\n    crossing: marginal").replace("at: 100,", "at: 100000,").replace("at: 400,", "at: 400000,"));
+    let mut shop = Shop::new(
+        &rates("measure: spend\n    crossing: marginal")
+            .replace("at: 100,", "at: 100000,")
+            .replace("at: 400,", "at: 400000,"),
+    );
     shop.send("2026-03-02T09:00", "purchase", &sale("o1", 500_000));
     assert_eq!(shop.available("point"), 100 + 2 * 300 + 3 * 100);
 
-    let mut shop = Shop::new(&rates("measure: { earned: point }\n    crossing: marginal").replace("expires: never", "expires: never, scale: 2"));
+    let mut shop = Shop::new(
+        &rates("measure: { earned: point }\n    crossing: marginal")
+            .replace("expires: never", "expires: never, scale: 2"),
+    );
     shop.send("2026-03-02T09:00", "purchase", &sale("o1", 300_000));
     assert_eq!(shop.available("point"), 100 * (100 + 2 * 150 + 3 * 50), "a scale of 2 changes nothing but the unit");
 }
@@ -225,7 +252,11 @@ fn t5_marginal_begins_at_the_level_that_is_held() {
 #[rstest]
 #[case::at_once("", "blue", "blue")]
 #[case::at_review("return_undoes: at_review, ", "silver", "blue")]
-fn t6_a_return_that_undoes_the_crossing_takes_the_level_as_set(#[case] setting: &str, #[case] after: &str, #[case] reviewed: &str) {
+fn t6_a_return_that_undoes_the_crossing_takes_the_level_as_set(
+    #[case] setting: &str,
+    #[case] after: &str,
+    #[case] reviewed: &str,
+) {
     let mut shop = Shop::new(&ladder(setting));
     shop.send("2026-03-02T09:00", "purchase", &sale("o1", 60_000));
     shop.send("2026-03-03T09:00", "purchase", &sale("o2", 60_000));
@@ -282,15 +313,23 @@ fn t8_what_is_missing_to_rise_and_to_stay() {
     let state = shop.state();
     let standings = tier_standings(shop.versions.head(), &state, at("2027-03-02T09:00"));
     let club = &standings[0];
-    let only = |map: &std::collections::BTreeMap<_, tessera_core::quantity::Amount>| map.values().map(ToString::to_string).collect::<Vec<_>>();
+    let only = |map: &std::collections::BTreeMap<_, tessera_core::quantity::Amount>| {
+        map.values().map(ToString::to_string).collect::<Vec<_>>()
+    };
     assert_eq!((club.level.as_str(), club.next_level.as_ref().unwrap().as_str()), ("silver", "gold"));
-    assert_eq!((only(&club.measured), only(&club.missing_to_rise), only(&club.missing_to_stay)), (vec!["30".into()], vec!["470".into()], vec!["70".into()]));
+    assert_eq!(
+        (only(&club.measured), only(&club.missing_to_rise), only(&club.missing_to_stay)),
+        (vec!["30".into()], vec!["470".into()], vec!["70".into()])
+    );
     assert_eq!(club.holds_until, Some(at("2028-01-01T00:00")));
 }
 
 #[test]
 fn t1_the_level_before_is_what_expressions_and_outcomes_see() {
-    let program = format!("{}  hello: {{ trigger: purchase, audience: member.tier.club == \"blue\", rules: [ {{ award: {{ currency: star, amount: 1 }} }} ] }}\n", ladder(""));
+    let program = format!(
+        "{}  hello: {{ trigger: purchase, audience: member.tier.club == \"blue\", rules: [ {{ award: {{ currency: star, amount: 1 }} }} ] }}\n",
+        ladder("")
+    );
     let mut shop = Shop::new(&program);
     let decision = shop.send("2026-03-02T09:00", "purchase", &sale("o1", 30_000));
     assert_eq!(decision.outcome.tiers.values().next().unwrap().as_str(), "blue");

@@ -27,10 +27,17 @@ fn i5_a_late_event_uses_the_level_of_its_business_time_and_decides_nothing_later
     shop.send("2026-03-06T09:00", "purchase", &sale("o3", 10_000));
     assert_eq!((shop.available("point"), shop.level("club").as_str()), (140, "gold"));
     let decision = shop.send("2026-03-03T09:00", "purchase", &sale("late", 50_000));
-    assert_eq!(shop.available("point"), 190, "at the rate of blue; o2, which now crossed later than it should have, stays");
+    assert_eq!(
+        shop.available("point"),
+        190,
+        "at the rate of blue; o2, which now crossed later than it should have, stays"
+    );
     assert_eq!(shop.measured("club"), [("2026-01-01".to_owned(), "190".to_owned())]);
     let entry = &decision.events[decision.main].entries[0];
-    assert_eq!((entry.at, entry.lot.as_ref().unwrap().last_day.unwrap().to_string().as_str()), (at("2026-03-03T09:00"), "2027-03-31"));
+    assert_eq!(
+        (entry.at, entry.lot.as_ref().unwrap().last_day.unwrap().to_string().as_str()),
+        (at("2026-03-03T09:00"), "2027-03-31")
+    );
     assert_eq!(shop.state().clock, at("2026-03-06T09:00"), "the member's own clock does not go back");
 }
 
@@ -133,7 +140,8 @@ campaigns: { base: { trigger: purchase, rules: [ { award: { currency: point, amo
     );
     shop.send("2026-12-02T09:00", "purchase", &sale("o1", 100_000));
     let decision = shop.send("2027-03-02T09:00", "purchase", &sale("o2", 10_000));
-    let story: Vec<(String, String)> = decision.events.iter().map(|event| (event.kind.to_string(), event.effective_at.to_string())).collect();
+    let story: Vec<(String, String)> =
+        decision.events.iter().map(|event| (event.kind.to_string(), event.effective_at.to_string())).collect();
     let expected = [
         ("maturity", "2026-12-15T17:00:00Z"),
         ("tier-review", "2026-12-31T17:00:00Z"),
@@ -142,7 +150,11 @@ campaigns: { base: { trigger: purchase, rules: [ { award: { currency: point, amo
     ];
     assert_eq!(story, expected.map(|(kind, time)| (kind.to_owned(), time.to_owned())));
     assert_eq!(decision.main, 3);
-    assert_eq!((shop.balance("point").pending, shop.level("club").as_str()), (10, "blue"), "gold was lost before it could count");
+    assert_eq!(
+        (shop.balance("point").pending, shop.level("club").as_str()),
+        (10, "blue"),
+        "gold was lost before it could count"
+    );
 }
 
 #[test]
@@ -150,7 +162,11 @@ fn i7_the_result_does_not_depend_on_when_the_scheduler_ran() {
     let program = POINTS.replace("expires: {", "pending: P3D, expires: {");
     let play = |wakes: &[&str]| {
         let mut shop = Shop::new(&program);
-        let events = [("2026-03-02T09:00", sale("o1", 120_000)), ("2027-02-02T09:00", sale("o2", 30_000)), ("2028-06-02T09:00", sale("o3", 30_000))];
+        let events = [
+            ("2026-03-02T09:00", sale("o1", 120_000)),
+            ("2027-02-02T09:00", sale("o2", 30_000)),
+            ("2028-06-02T09:00", sale("o3", 30_000)),
+        ];
         for (time, data) in events {
             for wake in wakes.iter().filter(|wake| at(wake) <= at(time)) {
                 shop.wake(wake);
@@ -178,7 +194,8 @@ fn i7_a_late_wake_up_is_only_a_wake_up() {
     let mut shop = Shop::new(POINTS);
     shop.send("2026-03-02T09:00", "purchase", &sale("o1", 120_000));
     let before = shop.state();
-    let command = Command { effective_at: at("2026-02-02T09:00"), recorded_at: at("2026-03-02T09:00"), what: What::WakeUp };
+    let command =
+        Command { effective_at: at("2026-02-02T09:00"), recorded_at: at("2026-03-02T09:00"), what: What::WakeUp };
     shop.apply(command, "{}").unwrap();
     assert_eq!(shop.state(), before);
 }
@@ -188,7 +205,13 @@ fn i7_a_new_version_wakes_the_member_by_its_own_rules() {
     let mut shop = Shop::new(&points_with(""));
     shop.send("2026-03-02T09:00", "profile", r#"{"birthday": "05-20"}"#);
     assert_eq!(shop.state().wake_at, None);
-    shop.publish("2026-04-01T00:00", &points_and("", "  cake: { trigger: birthday, days_before: 7, rules: [ { award: { currency: point, amount: 9 } } ] }"));
+    shop.publish(
+        "2026-04-01T00:00",
+        &points_and(
+            "",
+            "  cake: { trigger: birthday, days_before: 7, rules: [ { award: { currency: point, amount: 9 } } ] }",
+        ),
+    );
     assert_eq!(balance(&shop.seen_at("2026-05-13T00:00"), "point").available, 9);
     shop.wake("2026-04-02T00:00");
     assert_eq!(shop.state().wake_at, Some(at("2026-05-13T00:00")));

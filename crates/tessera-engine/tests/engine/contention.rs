@@ -62,9 +62,8 @@ fn check_scarce(app: &TestApp, outcomes: &[Outcome]) {
     assert_eq!(total(outcomes, "point"), 100, "the budget is used to the last point and no further");
     assert_eq!(total(outcomes, "star"), 200, "the program's cap");
     assert_eq!(total(outcomes, "mug"), 10, "ten times");
-    let held = |currency: &str| -> i64 {
-        (0..THREADS).map(|number| app.available(&format!("card:{number}"), currency)).sum()
-    };
+    let held =
+        |currency: &str| -> i64 { (0..THREADS).map(|number| app.available(&format!("card:{number}"), currency)).sum() };
     assert_eq!((held("point"), held("star"), held("mug")), (100, 200, 10), "what was told is what is there");
 }
 
@@ -117,14 +116,16 @@ fn r3_of_many_returns_of_one_order_at_once_no_more_units_come_back_than_were_bou
 }
 
 fn one_name_claimed_by_many_at_once_has_one_owner(app: &mut TestApp) {
-    let join = |number| event("enrol", &format!("e-{number}"), &format!("card:{number}"), r#"{"phone": "+84901234567"}"#);
+    let join =
+        |number| event("enrol", &format!("e-{number}"), &format!("card:{number}"), r#"{"phone": "+84901234567"}"#);
     let answers = sent_at_once(app, join);
     assert_eq!(counted(&answers, OutcomeStatus::Applied), (1, vec!["identifier-taken"]));
     assert_eq!(app.get("members").ok()["items"].as_array().unwrap().len(), 1);
 }
 
 fn c5_budgets_are_not_overspent_by_one_batch(app: &mut TestApp) {
-    let sales: Vec<_> = (0..THREADS).map(|number| sale(&format!("r-{number}"), &format!("card:{number}"), 5_000)).collect();
+    let sales: Vec<_> =
+        (0..THREADS).map(|number| sale(&format!("r-{number}"), &format!("card:{number}"), 5_000)).collect();
     let outcomes: Vec<Outcome> = app.send_together(&sales).into_iter().map(accepted).collect();
     check_scarce(app, &outcomes);
 }

@@ -123,13 +123,13 @@ fn i1_a_key_is_source_and_id_together() {
 #[rstest]
 #[case::of_an_order_there_is(sale("r-2", "card:1", 10_000), "order_id", "r-1", "order-exists")]
 #[case::too_late(event_at("2020-01-01T10:00", "visit", "r-2", "card:1", "{}"), "place", "shop", "event-too-late")]
-#[case::in_the_future(event_at("2026-03-02T10:06", "visit", "r-2", "card:1", "{}"), "place", "shop", "event-in-the-future")]
-fn i1_a_refused_key_holds_nothing(
-    #[case] event: Value,
-    #[case] field: &str,
-    #[case] value: &str,
-    #[case] code: &str,
-) {
+#[case::in_the_future(
+    event_at("2026-03-02T10:06", "visit", "r-2", "card:1", "{}"),
+    "place",
+    "shop",
+    "event-in-the-future"
+)]
+fn i1_a_refused_key_holds_nothing(#[case] event: Value, #[case] field: &str, #[case] value: &str, #[case] code: &str) {
     let app = TestApp::new(POINTS);
     app.send(&sale("r-1", "card:1", 50_000));
     let wrong = with(event, &format!("/data/{field}"), json!(value));

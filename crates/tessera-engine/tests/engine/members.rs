@@ -62,7 +62,8 @@ fn i4_a_stranger_s_event_is_released_by_a_name_learnt_later(app: &mut TestApp) {
 }
 
 fn i4_a_stranger_and_their_joining_may_stand_in_one_batch(app: &mut TestApp) {
-    let events = [sale("r-1", "card:1", 50_000), back_all("r-2", "card:1", "r-1"), event("enrol", "r-3", "card:1", "{}")];
+    let events =
+        [sale("r-1", "card:1", 50_000), back_all("r-2", "card:1", "r-1"), event("enrol", "r-3", "card:1", "{}")];
     let statuses: Vec<OutcomeStatus> =
         app.send_together(&events).into_iter().map(|answer| tessera_testkit::app::accepted(answer).status).collect();
     assert_eq!(statuses, [OutcomeStatus::Parked, OutcomeStatus::Parked, OutcomeStatus::Applied]);
@@ -157,7 +158,10 @@ fn a_name_belongs_to_one_member() {
     assert_eq!((refusal.code.as_str(), refusal.facts["kind"].as_str()), ("identifier-taken", Some("phone")));
     assert_eq!(app.get("members/card:2").status, 404, "nobody joined");
     app.send(&event("enrol", "r-3", "card:2", "{}"));
-    assert_eq!(app.refused(&event("profile", "r-4", "card:2", r#"{"phone": "+84901234567"}"#)).code, "identifier-taken");
+    assert_eq!(
+        app.refused(&event("profile", "r-4", "card:2", r#"{"phone": "+84901234567"}"#)).code,
+        "identifier-taken"
+    );
     // One's own names may be said again.
     app.send(&event("profile", "r-5", "card:1", r#"{"phone": "+84901234567", "identifiers": ["card:1", "app:x"]}"#));
     assert_eq!(app.member("app:x")["id"], app.member("phone:+84901234567")["id"]);
@@ -223,7 +227,8 @@ fn p8_the_scheduler_brings_the_birthday_gift_once_a_year() {
     app.set_clock("2027-03-13T00:00");
     app.run_scheduler();
     let vouchers = app.get("members/card:1/vouchers").ok();
-    let states: Vec<&str> = vouchers["items"].as_array().unwrap().iter().filter_map(|item| item["state"].as_str()).collect();
+    let states: Vec<&str> =
+        vouchers["items"].as_array().unwrap().iter().filter_map(|item| item["state"].as_str()).collect();
     assert_eq!(states, ["valid", "expired"]);
 }
 

@@ -12,8 +12,7 @@ use crate::common::{POINTS, sale};
 /// Texts that must never be found anywhere: a phone in two spellings, a name, an address.
 const SECRETS: [&str; 5] = ["84912876543", "912 876 543", "Minh Khai", "minh.khai@example.vn", "Minh.Khai@Example.VN"];
 
-const JOINING: &str =
-    r#"{"name": "Nguyễn Thị Minh Khai", "phone": "+84 912 876 543", "email": "Minh.Khai@Example.VN", "language": "vi"}"#;
+const JOINING: &str = r#"{"name": "Nguyễn Thị Minh Khai", "phone": "+84 912 876 543", "email": "Minh.Khai@Example.VN", "language": "vi"}"#;
 
 /// Joins, buys, changes, is refused and waits, with personal data in every place that takes them.
 fn some_business(app: &TestApp) -> Vec<String> {

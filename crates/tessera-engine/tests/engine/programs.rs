@@ -144,15 +144,22 @@ fn what_somebody_has_reached_cannot_be_dropped(
     let app = TestApp::new(POINTS);
     app.send(&sale("r-1", "card:1", 100_000));
     let refusal = app.publish(&POINTS.replace(from, to)).unwrap_err().to_string();
-    assert_eq!(refusal, format!("the document drops the {what} `{name}`, which 1 members still hold: keep it, or move them first"));
+    assert_eq!(
+        refusal,
+        format!("the document drops the {what} `{name}`, which 1 members still hold: keep it, or move them first")
+    );
 }
 
 #[test]
 fn a_change_made_to_an_old_version_is_refused() {
     let app = TestApp::new(POINTS);
     app.publish(&doubled()).unwrap();
-    let publication =
-        Publication { text: shop::document(POINTS), expected_head: Some(1), by: "test".to_owned(), ..Publication::default() };
+    let publication = Publication {
+        text: shop::document(POINTS),
+        expected_head: Some(1),
+        by: "test".to_owned(),
+        ..Publication::default()
+    };
     match app.engine().publish(publication).unwrap_err() {
         EngineError::Program(ProgramError::Changed { expected: 1, found: 2 }) => {}
         other => panic!("{other}"),
@@ -184,7 +191,8 @@ fn publishing_looks_at_every_member_again() {
 #[test]
 fn one_process_writes_to_a_data_folder() {
     let app = TestApp::new(POINTS);
-    let location = tessera_engine::engine::Location { folder: app.data().to_owned(), database_url: None, master_key: None };
+    let location =
+        tessera_engine::engine::Location { folder: app.data().to_owned(), database_url: None, master_key: None };
     let error = tessera_engine::Engine::open(&location).unwrap_err().to_string();
     assert!(error.contains(&format!("in use by process {}", std::process::id())), "{error}");
     let reader = tessera_engine::Engine::open_to_read(&location).unwrap();

@@ -108,9 +108,7 @@ fn an_instant_is_exclusive() {
 fn reading_a_report_writes_nothing() {
     let app = TestApp::new(REPORTED);
     app.send(&sale("o-1", "card:1", 50_000));
-    let rows = || {
-        tessera_store::tables::ALL.map(|table| app.query(&format!("SELECT * FROM {}", table.name)))
-    };
+    let rows = || tessera_store::tables::ALL.map(|table| app.query(&format!("SELECT * FROM {}", table.name)));
     let before = rows();
     app.set_clock("2027-03-10T00:00");
     taken(&app, app.now());

@@ -75,7 +75,9 @@ fn i7_the_result_does_not_depend_on_when_the_scheduler_ran(#[case] wake_ups: &[&
         .as_array()
         .unwrap()
         .iter()
-        .map(|entry| (entry["kind"].as_str().unwrap(), entry["at"].as_str().unwrap(), entry["amount"].as_i64().unwrap()))
+        .map(|entry| {
+            (entry["kind"].as_str().unwrap(), entry["at"].as_str().unwrap(), entry["amount"].as_i64().unwrap())
+        })
         .rev()
         .collect();
     insta(&story);
@@ -104,7 +106,8 @@ fn insta(story: &[(&str, &str, i64)]) {
 #[test]
 fn the_scheduler_wakes_more_members_than_fit_in_one_round() {
     let app = TestApp::new(DUE);
-    let sales: Vec<Value> = (0..1_200).map(|number| sale(&format!("r-{number}"), &format!("card:{number}"), 1_000)).collect();
+    let sales: Vec<Value> =
+        (0..1_200).map(|number| sale(&format!("r-{number}"), &format!("card:{number}"), 1_000)).collect();
     app.send_together(&sales);
     app.set_clock("2026-03-09T00:00");
     assert_eq!(app.run_scheduler(), 1_200);

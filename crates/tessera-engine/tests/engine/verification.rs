@@ -32,23 +32,36 @@ fn tamper(app: &TestApp, sql: &str) {
 
 #[rstest]
 #[case::an_amount("UPDATE entry SET amount = amount + 1 WHERE seq = 2", "entry 2 does not follow")]
-#[case::the_last_amount("UPDATE entry SET amount = amount + 1 WHERE (member, seq) IN (SELECT member, MAX(seq) FROM entry GROUP BY member)", "does not follow")]
+#[case::the_last_amount(
+    "UPDATE entry SET amount = amount + 1 WHERE (member, seq) IN (SELECT member, MAX(seq) FROM entry GROUP BY member)",
+    "does not follow"
+)]
 #[case::an_account("UPDATE entry SET credit = debit, debit = credit WHERE seq = 2", "entry 2 does not follow")]
 #[case::a_date("UPDATE entry SET at = at + 1 WHERE seq = 1", "entry 1 does not follow")]
 #[case::a_lot("UPDATE entry SET expires_at = expires_at + 1 WHERE seq = 2", "entry 2 does not follow")]
 #[case::a_campaign("UPDATE entry SET campaign = 'other' WHERE seq = 2", "entry 2 does not follow")]
 #[case::its_event("UPDATE entry SET event_seq = event_seq - 1 WHERE seq = 3", "entry 3 does not follow")]
 #[case::an_entry_less("DELETE FROM entry WHERE seq = 2", "entries are stored, the state counts")]
-#[case::the_last_entry_less("DELETE FROM entry WHERE (member, seq) IN (SELECT member, MAX(seq) FROM entry GROUP BY member)", "entries are stored, the state counts")]
+#[case::the_last_entry_less(
+    "DELETE FROM entry WHERE (member, seq) IN (SELECT member, MAX(seq) FROM entry GROUP BY member)",
+    "entries are stored, the state counts"
+)]
 #[case::an_event_less("DELETE FROM event WHERE seq = 2", "entries are stored, the state counts")]
-#[case::the_progress_of_an_order("UPDATE order_key SET progress = replace(progress, '1', '2') WHERE progress IS NOT NULL", "is not that of its last event")]
-#[case::an_order_as_if_nothing_came_back("UPDATE order_key SET progress = NULL WHERE progress IS NOT NULL", "is not that of its last event")]
+#[case::the_progress_of_an_order(
+    "UPDATE order_key SET progress = replace(progress, '1', '2') WHERE progress IS NOT NULL",
+    "is not that of its last event"
+)]
+#[case::an_order_as_if_nothing_came_back(
+    "UPDATE order_key SET progress = NULL WHERE progress IS NOT NULL",
+    "is not that of its last event"
+)]
 #[case::a_record("UPDATE event SET record = replace(record, '\"amount\":\"5000', '\"amount\":\"9000')", "statistics")]
 fn a1_what_was_tampered_with_is_found(#[case] sql: &str, #[case] expected: &str) {
     let app = app();
     tamper(&app, sql);
     let found = app.verify();
-    let said: Vec<String> = found.differences.iter().map(|difference| format!("{}: {}", difference.member, difference.what)).collect();
+    let said: Vec<String> =
+        found.differences.iter().map(|difference| format!("{}: {}", difference.member, difference.what)).collect();
     assert!(said.iter().any(|line| line.contains(expected)), "{said:#?}");
     assert!(said.iter().all(|line| line.starts_with("mem_")), "each names its member: {said:#?}");
 }

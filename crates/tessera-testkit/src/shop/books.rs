@@ -15,9 +15,17 @@ pub fn check_books(versions: &Versions, state: &MemberState, events: &[Recorded]
     check_purses(state);
     let folded = fold(state.id, events, None).unwrap_or_else(|| panic!("nothing to fold"));
     assert_eq!(folded.comparable(), state.clone().comparable(), "A1: the fold of the events is another state");
-    assert_eq!(MemberState::from_bytes(&state.to_bytes()).as_ref(), Ok(state), "the state changed on its way through bytes");
+    assert_eq!(
+        MemberState::from_bytes(&state.to_bytes()).as_ref(),
+        Ok(state),
+        "the state changed on its way through bytes"
+    );
     assert_eq!(next_wake(versions, state), state.wake_at, "the member would sleep through what is due");
-    assert!(state.wake_at.is_none_or(|wake| wake > state.clock), "I7: what fell due at {:?} is not settled", state.wake_at);
+    assert!(
+        state.wake_at.is_none_or(|wake| wake > state.clock),
+        "I7: what fell due at {:?} is not settled",
+        state.wake_at
+    );
     assert_eq!(settled_to(versions, state, state.clock), *state, "reading a member at their own clock changes them");
 }
 
@@ -31,7 +39,11 @@ fn check_chain(state: &MemberState, entries: &[&Entry]) {
         assert_eq!(entry.hash, entry.chained(&hash), "the chain breaks at entry {seq}");
         hash = entry.hash;
     }
-    assert_eq!((state.entries, state.chain), (u64::try_from(entries.len()).unwrap(), hash), "the state stands at another entry");
+    assert_eq!(
+        (state.entries, state.chain),
+        (u64::try_from(entries.len()).unwrap(), hash),
+        "the state stands at another entry"
+    );
 }
 
 /// issued + imported ± adjusted + debt = active + pending + held + redeemed + expired + taken back + written off ± clearing.
@@ -97,11 +109,19 @@ fn check_purses(state: &MemberState) {
         let open: i64 = purse.lots.iter().map(|lot| lot.remaining.get()).sum();
         assert_eq!(purse.balance(), open - purse.debt.get(), "L1: balance = open lots - debt");
         assert!(purse.lots.iter().all(|lot| !lot.remaining.is_zero()), "an empty lot stays open");
-        assert!(purse.lots.is_sorted_by(|left, right| left.spending_order() <= right.spending_order()), "L1: out of order");
+        assert!(
+            purse.lots.is_sorted_by(|left, right| left.spending_order() <= right.spending_order()),
+            "L1: out of order"
+        );
         for (place, lot) in purse.lots.iter().enumerate() {
             assert!(purse.lots[..place].iter().all(|other| !other.is(&lot.key())), "two lots have one key");
         }
-        assert!(open == 0 || purse.debt.is_zero(), "R6: {open} {} can be spent while {} are owed", purse.currency, purse.debt);
+        assert!(
+            open == 0 || purse.debt.is_zero(),
+            "R6: {open} {} can be spent while {} are owed",
+            purse.currency,
+            purse.debt
+        );
         assert!(purse.waits.iter().all(|wait| !wait.lots.is_empty()), "a wait for nothing");
     }
 }

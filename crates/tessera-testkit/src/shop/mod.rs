@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use tessera_core::decide::{
-    Balance, Decision, EffectKind, Inputs, OrderProgress, OrderRecord, Record, Recorded, Rejected, decide, needs, settled_to,
+    Balance, Decision, EffectKind, Inputs, OrderProgress, OrderRecord, Record, Recorded, Rejected, decide, needs,
+    settled_to,
 };
 use tessera_core::event::{Adjustment, Command, Order, What, read_event};
 use tessera_core::id::MemberId;
@@ -130,9 +131,16 @@ impl Shop {
     }
 
     /// Sends an event with its record time.
-    pub fn offer(&mut self, effective_at: Instant, recorded_at: Instant, kind: &str, data: &str) -> Result<Decision, Rejected> {
+    pub fn offer(
+        &mut self,
+        effective_at: Instant,
+        recorded_at: Instant,
+        kind: &str,
+        data: &str,
+    ) -> Result<Decision, Rejected> {
         let program = self.versions.at(effective_at).clone();
-        let what = read_event(&program.definition, kind, data).unwrap_or_else(|problem| panic!("{kind}: {problem}\n{data}"));
+        let what =
+            read_event(&program.definition, kind, data).unwrap_or_else(|problem| panic!("{kind}: {problem}\n{data}"));
         self.apply(Command { effective_at, recorded_at, what }, data)
     }
 
@@ -177,8 +185,13 @@ impl Shop {
         };
         let decision = decide(&inputs, &command)?;
         if self.checked {
-            let again = decide(&inputs, &command).unwrap_or_else(|rejected| panic!("the same inputs decided differently: {rejected}"));
-            assert_eq!((&again.events, &again.state), (&decision.events, &decision.state), "the same inputs decided differently");
+            let again = decide(&inputs, &command)
+                .unwrap_or_else(|rejected| panic!("the same inputs decided differently: {rejected}"));
+            assert_eq!(
+                (&again.events, &again.state),
+                (&decision.events, &decision.state),
+                "the same inputs decided differently"
+            );
         }
         self.store(&decision, payload);
         if self.checked {
@@ -212,7 +225,12 @@ impl Shop {
         for change in &decision.pools {
             let used = self.pools.entry(change.pool.clone()).or_insert(0);
             *used += change.by;
-            assert!(change.by <= 0 || *used <= change.most, "the pool {} is overdrawn: {used} of {}", change.pool, change.most);
+            assert!(
+                change.by <= 0 || *used <= change.most,
+                "the pool {} is overdrawn: {used} of {}",
+                change.pool,
+                change.most
+            );
             assert!(*used >= 0, "the pool {} was given back more than was used", change.pool);
         }
     }
@@ -262,7 +280,8 @@ impl Shop {
     /// What a ladder with one measure has counted in its buckets.
     pub fn measured(&self, ladder: &str) -> Vec<(String, String)> {
         let state = self.state();
-        let buckets = state.ladder(ladder).into_iter().flat_map(|ladder| &ladder.measures).flat_map(|measure| &measure.buckets);
+        let buckets =
+            state.ladder(ladder).into_iter().flat_map(|ladder| &ladder.measures).flat_map(|measure| &measure.buckets);
         buckets.map(|(day, amount)| (day.to_string(), amount.to_string())).collect()
     }
 
@@ -332,12 +351,9 @@ impl Member {
 
 pub fn balance(state: &MemberState, currency: &str) -> Balance {
     match state.purse(currency) {
-        Some(purse) => Balance {
-            available: purse.active().get(),
-            pending: purse.pending().get(),
-            held: 0,
-            debt: purse.debt.get(),
-        },
+        Some(purse) => {
+            Balance { available: purse.active().get(), pending: purse.pending().get(), held: 0, debt: purse.debt.get() }
+        }
         None => Balance::default(),
     }
 }
@@ -359,7 +375,8 @@ pub fn level(versions: &Versions, state: &MemberState, ladder: &str) -> String {
 /// What a decision's effects of a kind amount to.
 pub fn sum_of(decision: &Decision, kind: EffectKind, currency: &str) -> i64 {
     let effects = decision.outcome.effects.iter();
-    let of_kind = effects.filter(|effect| effect.kind == kind && effect.currency.as_ref().is_some_and(|known| *known == *currency));
+    let of_kind = effects
+        .filter(|effect| effect.kind == kind && effect.currency.as_ref().is_some_and(|known| *known == *currency));
     of_kind.filter_map(|effect| effect.amount).sum()
 }
 
