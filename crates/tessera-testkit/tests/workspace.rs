@@ -1,5 +1,7 @@
 //! The shape of the workspace: which crate may see which, which licences and crates may come in.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 

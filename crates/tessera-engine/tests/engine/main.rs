@@ -1,5 +1,7 @@
 //! What the engine promises, on the embedded database and, where the executor is concerned, on PostgreSQL.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod batches;
 mod common;
 mod contention;

@@ -3,6 +3,8 @@
 //! Every test appears twice, as `…::sqlite` and `…::postgres`. Around each, a second program holds rows with the same
 //! ids in every table, and must hold them unchanged afterwards (`support::run`).
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 #[macro_use]
 mod support;
 
