@@ -33,7 +33,7 @@ pub struct Arguments {
     /// How columns become events
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
-    /// Where lines go that are not taken [default: DIR/rejects/<file>.csv]
+    /// Where lines go that are not taken [default: DIR/rejects/FILE.csv]
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
     /// Stop at the first line that is not taken
