@@ -170,9 +170,10 @@ impl Working<'_> {
 
     /// Compares where the member stands now with the level they have: up at once, down by a return as set (T3, T6).
     pub(super) fn judge_tiers(&mut self, before: &[standing::Standing]) {
-        let program = self.program.clone();
-        // A backdated event is judged by the member's own clock: nothing later is decided again.
+        // A backdated event is judged by the member's own clock and the version in force then: nothing later is decided
+        // again.
         let now = self.state.clock;
+        let program = self.inputs.versions.at(now).clone();
         let day = program.calendar.day(now);
         for (ladder, before) in program.ladders.iter().zip(before) {
             let after = standing::at(&program, ladder, &self.state, now, day);
@@ -203,8 +204,9 @@ impl Working<'_> {
     /// Where the member stands on every ladder, to compare with later.
     pub(super) fn standings(&self) -> Vec<standing::Standing> {
         let now = self.state.clock;
-        let day = self.program.calendar.day(now);
-        self.program.ladders.iter().map(|ladder| standing::at(&self.program, ladder, &self.state, now, day)).collect()
+        let program = self.inputs.versions.at(now);
+        let day = program.calendar.day(now);
+        program.ladders.iter().map(|ladder| standing::at(program, ladder, &self.state, now, day)).collect()
     }
 
     pub(super) fn set_level(&mut self, ladder: &LadderRules, rank: usize) {
@@ -256,14 +258,13 @@ impl Working<'_> {
                 standing::at(&program, ladder, &self.state, at, day).rank
             }
         };
-        let floor = (rank > sustained).then(|| {
+        // An older floor that sustains a lower level stays.
+        if rank > sustained {
             let end = match ladder.window {
                 TierWindow::Rolling { rolling } => rolling.after(day),
                 _ => standing::period(&program, ladder, self.state.joined_on, day).1,
             };
-            (ladder.level(rank).id.clone(), program.calendar.start(ladder.down.grace.after(end)))
-        });
-        if self.state.ladder(ladder.id.as_str()).is_some_and(|known| known.floor != floor) {
+            let floor = Some((ladder.level(rank).id.clone(), program.calendar.start(ladder.down.grace.after(end))));
             self.change(Change::Floor { ladder: ladder.id.clone(), floor });
         }
         self.set_level(ladder, rank);

@@ -135,6 +135,9 @@ proptest! {
                 }
                 act(&mut shop, &mut orders, time, deed, &programs.1);
             }
+            if shop.member().stored().is_some() {
+                shop.wake_at(now);
+            }
             let entries: Vec<_> = shop.member().events.iter().flat_map(|event| event.entries.clone()).collect();
             (shop.member().stored(), entries)
         };

@@ -1,0 +1,81 @@
+//! Pages: `?limit=&after=`, without gaps and without repeats.
+
+use rstest::rstest;
+use serde_json::Value;
+use tessera_testkit::app::TestApp;
+
+use crate::common::{app, items, sale};
+
+/// Forty members, one of them with a long story.
+fn busy() -> TestApp {
+    let app = app();
+    let mut sales: Vec<Value> = (0..39).map(|number| sale(&format!("m-{number}"), &format!("card:{number}"), 1_000)).collect();
+    sales.extend((0..60).map(|number| sale(&format!("r-{number}"), "card:busy", 1_000)));
+    app.send_together(&sales);
+    app
+}
+
+fn pages(app: &TestApp, path: &str, limit: usize) -> Vec<Vec<Value>> {
+    let mut pages = Vec::new();
+    let mut after = String::new();
+    loop {
+        let page = app.get(&format!("{path}?limit={limit}{after}")).ok();
+        pages.push(items(&page).clone());
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => return pages,
+        }
+        assert!(pages.len() < 200, "the pages never end");
+    }
+}
+
+#[rstest]
+#[case::members("members", "id", 40)]
+#[case::entries("members/card:busy/entries", "seq", 61)]
+#[case::events("members/card:busy/events", "id", 61)]
+fn pages_have_no_gaps_and_no_repeats(#[case] path: &str, #[case] key: &str, #[case] count: usize) {
+    let app = busy();
+    let whole = items(&app.get(&format!("{path}?limit=200")).ok()).clone();
+    assert_eq!(whole.len(), count);
+    for limit in [1, 7, 20, count - 1, count, count + 1] {
+        let pages = pages(&app, path, limit);
+        assert!(pages.iter().all(|page| page.len() <= limit), "at most {limit} on a page");
+        assert!(pages.iter().rev().skip(1).all(|page| page.len() == limit), "only the last page is short");
+        let keys = |items: &[Value]| items.iter().map(|item| item[key].clone()).collect::<Vec<_>>();
+        assert_eq!(keys(&pages.concat()), keys(&whole), "limit {limit}");
+        assert_eq!(pages.len(), count.div_ceil(limit), "no empty page at the end");
+    }
+}
+
+#[test]
+fn what_comes_meanwhile_moves_nothing_of_a_story() {
+    let app = busy();
+    let first = app.get("members/card:busy/events?limit=10").ok();
+    app.post("events", &sale("late", "card:busy", 1_000)).ok();
+    let next = first["next"].as_str().unwrap();
+    let second = app.get(&format!("members/card:busy/events?limit=10&after={next}")).ok();
+    let number = |event: &Value| event["id"].as_str().unwrap().rsplit('_').next().unwrap().parse::<u64>().unwrap();
+    assert_eq!(number(&items(&second)[0]) + 1, number(items(&first).last().unwrap()));
+}
+
+#[rstest]
+#[case::zero("limit=0")]
+#[case::too_many("limit=201")]
+#[case::negative("limit=-1")]
+#[case::a_word("limit=ten")]
+#[case::nothing("limit=")]
+#[case::a_place_nobody_gave("after=nowhere")]
+fn a_page_that_cannot_be_is_refused(
+    #[case] query: &str,
+    #[values("members", "members/card:busy/entries", "members/card:busy/events")] path: &str,
+) {
+    let app = app();
+    app.post("events", &sale("r-1", "card:busy", 1_000)).ok();
+    app.get(&format!("{path}?{query}")).problem(400, "invalid-request");
+}
+
+#[test]
+fn a_page_holds_fifty_unless_asked() {
+    let app = busy();
+    assert_eq!(items(&app.get("members/card:busy/entries").ok()).len(), 50);
+}

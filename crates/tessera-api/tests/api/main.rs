@@ -1,0 +1,15 @@
+//! The HTTP API, called in this process: every route, who may call it, and what it says when something is wrong.
+
+mod access;
+mod adjustments;
+mod common;
+mod document;
+mod events;
+mod explain;
+mod lists;
+mod many;
+mod members;
+mod openapi;
+mod operations;
+mod problems;
+mod quotes;
