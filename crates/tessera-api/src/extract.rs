@@ -1,6 +1,7 @@
 //! What a handler needs before it begins: who calls, for which program, with which right; bodies and pages.
 
 use std::marker::PhantomData;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::rejection::BytesRejection;
@@ -47,21 +48,69 @@ impl<R: Right> FromRequestParts<AppState> for Caller<R> {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
         let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let key = header.and_then(|header| header.strip_prefix("Bearer ")).ok_or_else(Problem::unauthorized)?;
+        let key = header.and_then(bearer).ok_or_else(Problem::unauthorized)?;
         let (number, scopes) = state.authenticate(key.trim()).await?;
         let Path(path): Path<std::collections::HashMap<String, String>> = Path::from_request_parts(parts, state)
             .await
             .map_err(|_| Problem::invalid("the address is not understood"))?;
         let name = path.get("program").cloned().unwrap_or_default();
-        let program = state.program(&name).await?;
-        // A key of another program learns no more than a key of none.
-        if program.number != number {
-            return Err(Problem::unauthorized());
-        }
+        // A key of another program learns no more than a key of none, nor which programs there are.
+        let program = match state.program(&name).await {
+            Ok(program) if program.number == number => program,
+            Err(problem) if problem.status != StatusCode::NOT_FOUND => return Err(problem),
+            _ => return Err(Problem::unauthorized()),
+        };
         if !scopes.contains(&R::SCOPE) {
             return Err(Problem::forbidden(R::SCOPE.name()));
         }
         Ok(Self { program, right: PhantomData })
+    }
+}
+
+/// The key in an `Authorization` header; the scheme is written in any case.
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, key) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+}
+
+/// The longest `Idempotency-Key`, in bytes.
+const KEY_MAX: usize = 255;
+
+/// The caller's own name for a write, under which it is done once.
+#[derive(Clone, Debug)]
+pub struct IdempotencyKey(pub String);
+
+impl FromRequestParts<AppState> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Problem> {
+        let key = parts.headers.get("idempotency-key").and_then(|key| key.to_str().ok());
+        let key = key.filter(|key| !key.is_empty() && key.len() <= KEY_MAX).ok_or_else(|| {
+            let detail = format!(
+                "the header `Idempotency-Key` is missing: a text of your own of 1 to {KEY_MAX} bytes, new for each request"
+            );
+            Problem::invalid(detail)
+        })?;
+        Ok(Self(key.to_owned()))
+    }
+}
+
+/// The parameters behind the `?` of an address, or which one is wrong.
+#[derive(Clone, Debug)]
+pub struct Parameters<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<AppState> for Parameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Problem> {
+        match Query::<T>::try_from_uri(&parts.uri) {
+            Ok(Query(parameters)) => Ok(Self(parameters)),
+            Err(rejection) => {
+                let text = rejection.body_text();
+                let detail = text.rsplit_once("query string: ").map_or(text.as_str(), |(_, detail)| detail);
+                Err(Problem::invalid(detail))
+            }
+        }
     }
 }
 
@@ -119,19 +168,21 @@ pub struct PageQuery {
     after: Option<String>,
 }
 
-/// A page that was asked for.
-pub struct WantedPage(pub PageRequest);
+/// A page that was asked for, of a list whose places are written as `Place`.
+pub struct WantedPage<Place>(pub PageRequest, pub PhantomData<Place>);
 
-impl FromRequestParts<AppState> for WantedPage {
+impl<Place: FromStr> FromRequestParts<AppState> for WantedPage<Place> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        let query = Query::<PageQuery>::from_request_parts(parts, state).await;
-        let Query(query) = query.map_err(|_| Problem::invalid("`limit` is a number from 1 to 200"))?;
+        let Parameters(query) = Parameters::<PageQuery>::from_request_parts(parts, state).await?;
         let limit = query.limit.unwrap_or(50);
         if !(1..=200).contains(&limit) {
-            return Err(Problem::invalid("`limit` is a number from 1 to 200").with("limit", limit));
+            return Err(Problem::invalid("limit: a number from 1 to 200 is expected").with("limit", limit));
         }
-        Ok(Self(PageRequest { limit, after: query.after }))
+        if query.after.as_deref().is_some_and(|after| after.parse::<Place>().is_err()) {
+            return Err(Problem::invalid("after: the `next` of the page before is expected"));
+        }
+        Ok(Self(PageRequest { limit, after: query.after }, PhantomData))
     }
 }

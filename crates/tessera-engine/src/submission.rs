@@ -258,8 +258,15 @@ fn without_personal<'a>(kind: &str, data: &'a str) -> Result<Personal<'a>, Refus
 
 /// The canonical form of JSON data: keys sorted, no white space, numbers without superfluous zeros.
 fn canonical(data: &str) -> Result<String, Refusal> {
-    let value: Value = serde_json::from_str(data)
-        .map_err(|_| Refusal::new("invalid-event", "data: a JSON object is expected").with("path", "data"))?;
+    let value: Value = serde_json::from_str(data).map_err(|error| {
+        let text = error.to_string();
+        let problem = match text.split_once(" at line ") {
+            Some(("recursion limit exceeded", _)) => "it is nested more than 127 levels deep",
+            Some((problem, _)) => problem,
+            None => &text,
+        };
+        Refusal::new("invalid-event", format!("data: {problem}")).with("path", "data")
+    })?;
     let mut text = String::with_capacity(data.len());
     write_canonical(&value, &mut text);
     Ok(text)

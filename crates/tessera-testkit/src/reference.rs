@@ -135,6 +135,8 @@ struct Bought {
     usage: i64,
     /// How much of it went to its own lot and was not taken from there.
     own_left: i64,
+    /// What was taken back from which lot, in order.
+    taken: Vec<(Day, i64)>,
 }
 
 /// What a basket earns.
@@ -262,6 +264,7 @@ impl Reference {
             counts: full,
             usage: full.all,
             own_left: full.all - repaid,
+            taken: Vec::new(),
         };
         story.orders.insert(order, bought);
         self.judge(story);
@@ -290,20 +293,12 @@ impl Reference {
         bought.usage = left.all;
         *story.years.entry(bought.day.year()).or_insert(0) += counts.base - bought.counts.base;
         let due = bought.counts.all - counts.all;
-        assert!(due >= 0, "in this family of programs, less never earns more");
-        story.picture.taken_back += due;
         let own_lot = self.last_day(bought.day);
-        let own = take(&mut story.picture.lots, own_lot, due.min(bought.own_left));
-        bought.own_left -= own;
-        let mut due = due - own;
-        while let Some(first) = story.picture.lots.keys().next().copied().filter(|_| due > 0) {
-            let taken = take(&mut story.picture.lots, first, due);
-            if first == own_lot {
-                bought.own_left -= taken;
-            }
-            due -= taken;
+        if due >= 0 {
+            take_back(&mut story.picture, &mut bought, own_lot, due);
+        } else {
+            give_again(&mut story.picture, &mut bought, own_lot, -due);
         }
-        story.picture.debt += due;
         bought.counts = counts;
         story.orders.insert(order, bought);
         self.judge(story);
@@ -331,6 +326,48 @@ impl Reference {
 
     fn last_day(&self, day: Day) -> Day {
         RoundTo::Month.last_day(Period::months(self.rules.months).after(day))
+    }
+}
+
+/// First from the order's own lot as far as it went there, then from the soonest expiry on, then it is owed.
+fn take_back(picture: &mut Picture, bought: &mut Bought, own_lot: Day, due: i64) {
+    picture.taken_back += due;
+    let own = take(&mut picture.lots, own_lot, due.min(bought.own_left));
+    let mut due = due - own;
+    bought.own_left -= own;
+    bought.taken.extend((own > 0).then_some((own_lot, own)));
+    while let Some(first) = picture.lots.keys().next().copied().filter(|_| due > 0) {
+        let taken = take(&mut picture.lots, first, due);
+        if first == own_lot {
+            bought.own_left -= taken;
+        }
+        bought.taken.push((first, taken));
+        due -= taken;
+    }
+    picture.debt += due;
+}
+
+/// A basket of which less came back than it seemed: what is owed first, then to where it was taken from, last taken
+/// first.
+fn give_again(picture: &mut Picture, bought: &mut Bought, own_lot: Day, due: i64) {
+    picture.issued += due;
+    let repaid = due.min(picture.debt);
+    picture.debt -= repaid;
+    let mut due = due - repaid;
+    while due > 0
+        && let Some((lot, taken)) = bought.taken.pop()
+    {
+        let again = due.min(taken);
+        *picture.lots.entry(lot).or_insert(0) += again;
+        if lot == own_lot {
+            bought.own_left += again;
+        }
+        bought.taken.extend((taken > again).then_some((lot, taken - again)));
+        due -= again;
+    }
+    if due > 0 {
+        *picture.lots.entry(own_lot).or_insert(0) += due;
+        bought.own_left += due;
     }
 }
 

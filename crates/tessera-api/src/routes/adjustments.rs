@@ -8,7 +8,7 @@ use tessera_engine::submission::Submission;
 use utoipa::ToSchema;
 
 use super::events::{Told, render};
-use crate::extract::{Caller, JsonBody, WriteAdjustments};
+use crate::extract::{Caller, IdempotencyKey, JsonBody, WriteAdjustments};
 use crate::{AppState, Problem};
 
 /// A manual change of a balance.
@@ -42,16 +42,9 @@ const AMOUNT_MAX: i64 = 1_000_000_000;
 pub async fn create_adjustment(
     State(app): State<AppState>,
     caller: Caller<WriteAdjustments>,
-    headers: HeaderMap,
+    IdempotencyKey(key): IdempotencyKey,
     JsonBody(body): JsonBody<NewAdjustment>,
 ) -> Result<(StatusCode, HeaderMap, Json<Told>), Problem> {
-    let key = headers
-        .get("idempotency-key")
-        .and_then(|key| key.to_str().ok())
-        .filter(|key| !key.is_empty() && key.len() <= 255);
-    let key = key.ok_or_else(|| {
-        Problem::invalid("the header `Idempotency-Key` is missing: a text of your own, new for each adjustment")
-    })?;
     let member: Subject = body
         .member
         .parse()
@@ -65,7 +58,13 @@ pub async fn create_adjustment(
         return Err(Problem::invalid("reason: 1 to 200 bytes are expected; the member sees it"));
     }
     let adjustment = Adjustment { currency, amount: body.amount, reason: body.reason.as_str().into() };
-    let submission =
-        Submission::adjustment(&app.context.secrets, &caller.program, member, adjustment, key, app.context.clock.now());
+    let submission = Submission::adjustment(
+        &app.context.secrets,
+        &caller.program,
+        member,
+        adjustment,
+        &key,
+        app.context.clock.now(),
+    );
     render(app.submit(submission).await?, false)
 }

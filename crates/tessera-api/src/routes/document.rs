@@ -1,5 +1,5 @@
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use tessera_core::program;
 use tessera_engine::engine::publish;
 use tessera_engine::programs::{self, ProgramError, Publication};
 
-use crate::extract::{Body, Caller, ReadDocument, WriteDocument};
+use crate::extract::{Body, Caller, Parameters, ReadDocument, WriteDocument};
 use crate::{AppState, Problem};
 
 #[derive(Debug, Deserialize)]
@@ -26,7 +26,7 @@ pub struct Which {
 pub async fn show_document(
     State(app): State<AppState>,
     caller: Caller<ReadDocument>,
-    Query(which): Query<Which>,
+    Parameters(which): Parameters<Which>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let context = app.context.clone();

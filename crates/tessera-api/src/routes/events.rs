@@ -1,8 +1,9 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body as HttpBody;
-use axum::extract::{FromRequest, Path, Query, Request, State};
+use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
@@ -15,10 +16,10 @@ use tessera_core::id::EventId;
 use tessera_engine::executor::quote;
 use tessera_engine::programs::ProgramHandle;
 use tessera_engine::query;
-use tessera_engine::submission::{Answer, CloudEvent, Submission};
+use tessera_engine::submission::{Answer, CloudEvent, Refusal, Submission};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::extract::{Body, Caller, ReadMembers, WriteEvents, parse, too_large};
+use crate::extract::{Body, Caller, Parameters, ReadMembers, WriteEvents, parse, too_large};
 use crate::{AppState, Problem, STREAM_MAX};
 
 /// Events in one batch.
@@ -61,11 +62,11 @@ pub struct Options {
 pub async fn create_event(
     State(app): State<AppState>,
     caller: Caller<WriteEvents>,
-    Query(options): Query<Options>,
+    Parameters(options): Parameters<Options>,
     request: Request,
 ) -> Result<Response, Problem> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    match kind.split(';').next().unwrap_or_default().trim() {
+    match kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
         "application/x-ndjson" | "application/ndjson" => Ok(stream(app, caller.program, request, options)),
         "application/cloudevents-batch+json" => {
             let Body(bytes) = Body::from_request(request, &app).await?;
@@ -97,7 +98,7 @@ async fn submission(
         let detail = "a list of events is sent with `Content-Type: application/cloudevents-batch+json`";
         return Err(Problem::new(StatusCode::BAD_REQUEST, "invalid-json", detail));
     }
-    let event: CloudEvent<'_> = parse(bytes)?;
+    let event = cloud_event(bytes)?;
     let read = || Submission::from_event(&app.context.secrets, program, &event, app.context.clock.now());
     let submission = match read() {
         // Where several processes share a database, another may have published what this one cannot read yet.
@@ -105,6 +106,31 @@ async fn submission(
         read => read,
     };
     Ok(Submission { explain: options.explain, ..submission? })
+}
+
+/// The attributes of an event that are texts; the first three must be there.
+const ATTRIBUTES: [&str; 6] = ["id", "source", "type", "specversion", "subject", "time"];
+
+fn cloud_event(bytes: &[u8]) -> Result<CloudEvent<'_>, Problem> {
+    parse(bytes).map_err(|problem| match serde_json::from_slice::<BTreeMap<String, &RawValue>>(bytes) {
+        // It is JSON: an attribute is missing or no text.
+        Ok(fields) => wrong_attribute(&fields).unwrap_or(problem),
+        Err(error) if error.is_data() => {
+            Problem::new(StatusCode::BAD_REQUEST, "invalid-json", "an event is a JSON object")
+        }
+        Err(_) => problem,
+    })
+}
+
+fn wrong_attribute(fields: &BTreeMap<String, &RawValue>) -> Option<Problem> {
+    let wrong =
+        ATTRIBUTES.into_iter().enumerate().find_map(|(place, name)| match fields.get(name).map(|raw| raw.get()) {
+            None if place < 3 => Some((name, "is missing")),
+            Some(raw) if !raw.starts_with('"') && (place < 3 || raw != "null") => Some((name, "a text is expected")),
+            _ => None,
+        });
+    let (name, message) = wrong?;
+    Some(Refusal::new("invalid-event", format!("{name}: {message}")).with("path", name).into())
 }
 
 /// An outcome as the caller reads it, with the explanation where it was asked for.
@@ -226,6 +252,9 @@ async fn read_lines(
         held.extend_from_slice(&chunk);
         while let Some(end) = held.iter().position(|byte| *byte == b'\n') {
             let line = held.split_to(end + 1);
+            if line.len() > LINE_MAX {
+                return Err(too_large());
+            }
             line_in(app, program, &line, ahead, options).await?;
         }
         if held.len() > LINE_MAX {
@@ -274,7 +303,7 @@ pub async fn show_event(
     State(app): State<AppState>,
     caller: Caller<ReadMembers>,
     Path((_, event)): Path<(String, String)>,
-    Query(options): Query<Options>,
+    Parameters(options): Parameters<Options>,
 ) -> Result<Json<Value>, Problem> {
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "unknown-event", "there is no such event");
     let id: EventId = event.parse().map_err(|_| unknown())?;
@@ -300,7 +329,7 @@ pub async fn show_event(
 pub async fn create_quote(
     State(app): State<AppState>,
     caller: Caller<WriteEvents>,
-    Query(options): Query<Options>,
+    Parameters(options): Parameters<Options>,
     Body(bytes): Body,
 ) -> Result<(StatusCode, HeaderMap, Json<Told>), Problem> {
     let mut submission = submission(&app, &caller.program, &bytes, options).await?;

@@ -1,5 +1,5 @@
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -13,7 +13,7 @@ use tessera_engine::submission::{CloudEvent, Submission};
 use utoipa::ToSchema;
 
 use super::events::{Told, render};
-use crate::extract::{Caller, JsonBody, PageQuery, ReadMembers, WantedPage, WriteMembers};
+use crate::extract::{Caller, IdempotencyKey, JsonBody, PageQuery, Parameters, ReadMembers, WantedPage, WriteMembers};
 use crate::{AppState, Problem};
 
 /// Somebody who joins, or a change of what is known about them. The names are those of an `enrol` event's data.
@@ -57,8 +57,8 @@ pub struct Search {
 pub async fn list_members(
     State(app): State<AppState>,
     caller: Caller<ReadMembers>,
-    Query(search): Query<Search>,
-    WantedPage(page): WantedPage,
+    Parameters(search): Parameters<Search>,
+    WantedPage(page, ..): WantedPage<MemberId>,
 ) -> Result<Json<Value>, Problem> {
     let context = app.context.clone();
     let Some(identifier) = search.identifier else {
@@ -91,13 +91,13 @@ fn subject(text: &str) -> Result<Subject, Problem> {
 pub async fn create_member(
     State(app): State<AppState>,
     caller: Caller<WriteMembers>,
-    headers: HeaderMap,
+    key: IdempotencyKey,
     JsonBody(body): JsonBody<MemberFields>,
 ) -> Result<(StatusCode, HeaderMap, Json<Told>), Problem> {
     if body.identifiers.is_empty() && body.phone.is_none() && body.email.is_none() {
         return Err(Problem::invalid("a member has a phone, an email, or another identifier such as card:4711"));
     }
-    let submission = event(&app, &caller.program, &headers, "enrol", None, &body)?;
+    let submission = event(&app, &caller.program, &key, "enrol", None, &body)?;
     let (_, headers, outcome) = render(app.submit(submission).await?, false)?;
     Ok((StatusCode::CREATED, headers, outcome))
 }
@@ -106,20 +106,16 @@ pub async fn create_member(
 fn event(
     app: &AppState,
     program: &Arc<ProgramHandle>,
-    headers: &HeaderMap,
+    key: &IdempotencyKey,
     kind: &str,
     member: Option<&str>,
     body: &MemberFields,
 ) -> Result<Submission, Problem> {
-    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
-    let key = key.ok_or_else(|| {
-        Problem::invalid("the header `Idempotency-Key` is missing: a text of your own, new for each request")
-    })?;
     let data = serde_json::to_string(body).map_err(|_| Problem::broken())?;
     let data: Box<RawValue> = RawValue::from_string(data).map_err(|_| Problem::broken())?;
     let event = CloudEvent {
         specversion: None,
-        id: key.into(),
+        id: key.0.as_str().into(),
         source: "tessera:members".into(),
         kind: kind.into(),
         subject: member.map(Into::into),
@@ -171,10 +167,11 @@ pub async fn update_member(
     State(app): State<AppState>,
     caller: Caller<WriteMembers>,
     Path((_, member)): Path<(String, String)>,
-    headers: HeaderMap,
+    key: IdempotencyKey,
     JsonBody(body): JsonBody<MemberFields>,
 ) -> Result<(StatusCode, HeaderMap, Json<Told>), Problem> {
-    let submission = event(&app, &caller.program, &headers, "profile", Some(&member), &body)?;
+    let member = named(&app, &caller.program, &member).await?.to_string();
+    let submission = event(&app, &caller.program, &key, "profile", Some(&member), &body)?;
     render(app.submit(submission).await?, false)
 }
 
@@ -203,7 +200,7 @@ pub async fn list_entries(
     State(app): State<AppState>,
     caller: Caller<ReadMembers>,
     Path((_, member)): Path<(String, String)>,
-    WantedPage(page): WantedPage,
+    WantedPage(page, ..): WantedPage<u64>,
 ) -> Result<Json<Value>, Problem> {
     let id = named(&app, &caller.program, &member).await?;
     let context = app.context.clone();
@@ -238,7 +235,7 @@ pub async fn list_events(
     State(app): State<AppState>,
     caller: Caller<ReadMembers>,
     Path((_, member)): Path<(String, String)>,
-    WantedPage(page): WantedPage,
+    WantedPage(page, ..): WantedPage<u64>,
 ) -> Result<Json<Value>, Problem> {
     let id = named(&app, &caller.program, &member).await?;
     let context = app.context.clone();

@@ -67,9 +67,11 @@ fn a_key_stands_in_a_bearer_header() {
     let app = app();
     let plain = app.call(Method::GET, "members").key("").header("authorization", &app.key).send("");
     assert_unauthorized(&plain);
-    let spaced = app.call(Method::GET, "members").key("").header("authorization", &format!("Bearer  {} ", app.key)).send("");
+    let spaced =
+        app.call(Method::GET, "members").key("").header("authorization", &format!("Bearer  {} ", app.key)).send("");
     assert_eq!(spaced.status, StatusCode::OK);
-    let lower = app.call(Method::GET, "members").key("").header("authorization", &format!("bearer {}", app.key)).send("");
+    let lower =
+        app.call(Method::GET, "members").key("").header("authorization", &format!("bearer {}", app.key)).send("");
     assert_eq!(lower.status, StatusCode::OK, "schemes are written in any case (RFC 9110)");
 }
 
@@ -106,7 +108,10 @@ fn without_a_right_nothing_is_written() {
     let app = app();
     let reader = app.new_key(&[Scope::ReadMembers]).key;
     call(&app, "POST", "events").key(&reader).json(&sale("r-1", "card:1", 5_000)).problem(403, "forbidden");
-    once(&app, "POST", "members", "m-1").key(&reader).json(&json!({ "phone": "+84901234567" })).problem(403, "forbidden");
+    once(&app, "POST", "members", "m-1")
+        .key(&reader)
+        .json(&json!({ "phone": "+84901234567" }))
+        .problem(403, "forbidden");
     assert_eq!(app.count("SELECT COUNT(*) FROM event_key"), 0);
 }
 

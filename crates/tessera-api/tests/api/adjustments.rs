@@ -44,7 +44,12 @@ fn i1_an_adjustment_is_made_once_under_its_key() {
 #[case::of_a_stranger("/member", json!("card:9"), 404, "unknown-member")]
 #[case::of_nobody("/member", json!("9"), 400, "invalid-request")]
 #[case::with_more("/note", json!("x"), 400, "invalid-json")]
-fn an_adjustment_that_cannot_be_is_refused(#[case] field: &str, #[case] value: Value, #[case] status: u16, #[case] code: &str) {
+fn an_adjustment_that_cannot_be_is_refused(
+    #[case] field: &str,
+    #[case] value: Value,
+    #[case] status: u16,
+    #[case] code: &str,
+) {
     let app = app();
     app.post("events", &sale("r-1", "card:1", 5_000)).ok();
     once(&app, "POST", "adjustments", "a-1").json(&with(adjustment("card:1", 5), field, value)).problem(status, code);

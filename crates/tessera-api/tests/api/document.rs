@@ -7,7 +7,10 @@ use tessera_testkit::shop::document;
 use crate::common::{SHOP, app, call, items, sale};
 
 fn put(app: &TestApp, base: &str, text: &str) -> Reply {
-    call(app, "PUT", "document").header("if-match", base).header("content-type", "application/yaml").send(text.to_owned())
+    call(app, "PUT", "document")
+        .header("if-match", base)
+        .header("content-type", "application/yaml")
+        .send(text.to_owned())
 }
 
 fn changed() -> String {
@@ -57,9 +60,10 @@ fn a_document_with_mistakes_tells_all_of_them_with_their_lines() {
     let app = app();
     let text = changed().replace("event.net / 500", "event.nett / 500").replace("trigger: review", "trigger: revew");
     let problem = put(&app, "\"1\"", &text).problem(422, "invalid-document");
-    let findings: Vec<&Value> = problem["findings"].as_array().unwrap().iter().filter(|finding| finding["severity"] == "error").collect();
+    let findings: Vec<&Value> =
+        problem["findings"].as_array().unwrap().iter().filter(|finding| finding["severity"] == "error").collect();
     assert!(findings.len() >= 2, "{problem:#}");
-    let lines: Vec<u64> = findings.iter().filter_map(|finding| finding["at"]["line"].as_u64()).collect();
+    let lines: Vec<u64> = findings.iter().filter_map(|finding| finding["line"].as_u64()).collect();
     for (line, text) in text.lines().enumerate().filter(|(_, text)| text.contains("nett") || text.contains("revew")) {
         assert!(lines.contains(&(line as u64 + 1)), "line {} ({text}) in {problem:#}", line + 1);
     }
@@ -103,7 +107,7 @@ fn a_plan_says_the_difference_in_words_and_changes_nothing() {
 #[test]
 fn a_plan_shows_the_warnings() {
     let app = app();
-    let text = document(&format!("{SHOP}").replace(
+    let text = document(&SHOP.replace(
         "  welcome:",
         "  never: { trigger: purchase, rules: [ { when: event.total > 5 and event.total < 3, award: { currency: point, amount: 1 } } ] }\n  welcome:",
     ));
@@ -118,8 +122,10 @@ fn versions_are_listed_newest_first() {
     app.set_clock("2026-03-03T10:00");
     put(&app, "\"1\"", &changed()).ok();
     let versions = app.get("versions").ok();
-    let told: Vec<(&Value, &Value, &Value)> =
-        items(&versions).iter().map(|version| (&version["version"], &version["valid_from"], &version["created_by"])).collect();
+    let told: Vec<(&Value, &Value, &Value)> = items(&versions)
+        .iter()
+        .map(|version| (&version["version"], &version["valid_from"], &version["created_by"]))
+        .collect();
     let (two, one, since, none) = (json!(2), json!(1), json!("2026-03-03T03:00:00Z"), Value::Null);
     assert_eq!(told, [(&two, &since, &json!("api")), (&one, &none, &json!("test"))]);
 }

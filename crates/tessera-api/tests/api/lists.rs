@@ -9,7 +9,8 @@ use crate::common::{app, items, sale};
 /// Forty members, one of them with a long story.
 fn busy() -> TestApp {
     let app = app();
-    let mut sales: Vec<Value> = (0..39).map(|number| sale(&format!("m-{number}"), &format!("card:{number}"), 1_000)).collect();
+    let mut sales: Vec<Value> =
+        (0..39).map(|number| sale(&format!("m-{number}"), &format!("card:{number}"), 1_000)).collect();
     sales.extend((0..60).map(|number| sale(&format!("r-{number}"), "card:busy", 1_000)));
     app.send_together(&sales);
     app

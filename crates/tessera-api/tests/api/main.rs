@@ -1,5 +1,7 @@
 //! The HTTP API, called in this process: every route, who may call it, and what it says when something is wrong.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod access;
 mod adjustments;
 mod common;

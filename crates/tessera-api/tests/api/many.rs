@@ -37,11 +37,18 @@ fn mixed() -> Vec<Value> {
 }
 
 fn assert_mixed(app: &TestApp, answers: &[Value]) {
-    let told: Vec<(&Value, &Value)> = answers.iter().map(|answer| (&answer["status"], &answer["problem"]["status"])).collect();
+    let told: Vec<(&Value, &Value)> =
+        answers.iter().map(|answer| (&answer["status"], &answer["problem"]["status"])).collect();
     let (applied, refused, none) = (json!("applied"), json!("refused"), Value::Null);
     let (duplicate, invalid, conflict) = (json!("duplicate"), json!(400), json!(409));
-    let expected =
-        [(&applied, &none), (&applied, &none), (&refused, &invalid), (&refused, &conflict), (&applied, &none), (&duplicate, &none)];
+    let expected = [
+        (&applied, &none),
+        (&applied, &none),
+        (&refused, &invalid),
+        (&refused, &conflict),
+        (&applied, &none),
+        (&duplicate, &none),
+    ];
     assert_eq!(told, expected);
     assert_eq!(answers[2]["problem"]["path"], "data.total");
     assert_eq!(answers[3]["problem"]["type"], "https://tessera.example/problems/order-exists");
@@ -66,7 +73,8 @@ fn a_stream_answers_each_line_in_its_order() {
 #[test]
 fn duplicates_inside_one_batch_have_one_effect() {
     let app = app();
-    let answers = batch(&app, &[sale("r-1", "card:1", 5_000), sale("r-1", "card:1", 5_000), sale("r-1", "card:1", 6_000)]);
+    let answers =
+        batch(&app, &[sale("r-1", "card:1", 5_000), sale("r-1", "card:1", 5_000), sale("r-1", "card:1", 6_000)]);
     let told: Vec<&Value> = answers.iter().map(|answer| &answer["status"]).collect();
     assert_eq!(told, ["applied", "duplicate", "refused"]);
     assert_eq!(app.available("card:1", "point"), 15);
@@ -115,7 +123,8 @@ fn an_event_of_a_batch_that_is_none_is_told_so_in_its_place() {
 #[test]
 fn a_bad_line_in_a_stream_is_told_in_its_place_and_stops_nothing() {
     let app = app();
-    let lines = [sale("r-1", "card:1", 5_000).to_string(), "{oops".to_owned(), sale("r-2", "card:1", 5_000).to_string()];
+    let lines =
+        [sale("r-1", "card:1", 5_000).to_string(), "{oops".to_owned(), sale("r-2", "card:1", 5_000).to_string()];
     let answers = stream(&app, &lines);
     assert_eq!(answers.len(), 3);
     assert_eq!(answers[1]["problem"]["type"], "https://tessera.example/problems/invalid-json");
@@ -134,8 +143,9 @@ fn empty_lines_and_line_ends_of_other_systems_are_no_events() {
 fn a_long_stream_keeps_its_order() {
     let app = app();
     // More than may be under way at once, and more than one body may hold.
-    let lines: Vec<String> =
-        (0..5_000).map(|number| sale(&format!("r-{number}"), &format!("card:{}", number % 7), 1_000).to_string()).collect();
+    let lines: Vec<String> = (0..5_000)
+        .map(|number| sale(&format!("r-{number}"), &format!("card:{}", number % 7), 1_000).to_string())
+        .collect();
     assert!(lines.iter().map(String::len).sum::<usize>() > 1024 * 1024 - 200_000);
     let answers = stream(&app, &lines);
     assert_eq!(answers.len(), 5_000);
@@ -164,7 +174,8 @@ fn a_stream_may_be_larger_than_a_body() {
 fn a_line_over_a_mebibyte_ends_the_stream_with_a_problem() {
     let app = app();
     let long = format!("{{\"id\": \"{}\"}}", "x".repeat(1024 * 1024));
-    let answers = stream(&app, &[sale("r-1", "card:1", 5_000).to_string(), long, sale("r-2", "card:1", 5_000).to_string()]);
+    let answers =
+        stream(&app, &[sale("r-1", "card:1", 5_000).to_string(), long, sale("r-2", "card:1", 5_000).to_string()]);
     assert_eq!(answers[0]["status"], "applied");
     assert_eq!(answers[1]["problem"]["type"], "https://tessera.example/problems/body-too-large");
     assert_eq!(answers.len(), 2);

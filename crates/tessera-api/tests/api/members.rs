@@ -37,8 +37,13 @@ fn joining_is_done_once_under_its_key() {
     let first = once(&app, "POST", "members", "m-1").json(&minh()).ok();
     let again = once(&app, "POST", "members", "m-1").json(&minh());
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
-    assert_eq!((again.json()["member"].clone(), again.json()["status"].clone()), (first["member"].clone(), json!("duplicate")));
-    once(&app, "POST", "members", "m-1").json(&json!({ "phone": "+84900000000" })).problem(409, "idempotency-key-reused");
+    assert_eq!(
+        (again.json()["member"].clone(), again.json()["status"].clone()),
+        (first["member"].clone(), json!("duplicate"))
+    );
+    once(&app, "POST", "members", "m-1")
+        .json(&json!({ "phone": "+84900000000" }))
+        .problem(409, "idempotency-key-reused");
     once(&app, "POST", "members", "m-2").json(&minh()).problem(409, "already-enrolled");
     let other = json!({ "identifiers": ["card:1"], "email": "a@example.vn", "phone": "+84901234567" });
     once(&app, "POST", "members", "m-3").json(&other);
@@ -64,7 +69,8 @@ fn joining_needs_a_name_that_can_be_read(#[case] body: Value, #[case] status: u1
 fn a_write_without_a_natural_id_needs_a_key(#[case] method: &str, #[case] path: &str) {
     let app = app();
     app.post("events", &sale("r-1", "card:1", 5_000)).ok();
-    let body = if path == "adjustments" { crate::common::adjustment("card:1", 5) } else { json!({ "phone": "+84901234567" }) };
+    let body =
+        if path == "adjustments" { crate::common::adjustment("card:1", 5) } else { json!({ "phone": "+84901234567" }) };
     let problem = crate::common::call(&app, method, path).json(&body).problem(400, "invalid-request");
     assert!(problem["detail"].as_str().unwrap().contains("Idempotency-Key"), "{problem}");
     let problem = once(&app, method, path, "").json(&body).problem(400, "invalid-request");
@@ -135,16 +141,25 @@ fn everything_a_member_has_is_shown() {
     assert_eq!(part("balances")["point"]["available"], 213);
     let lots = part("lots");
     let lot = &items(&lots)[0];
-    assert_eq!((&lot["currency"], &lot["amount"], &lot["state"], &lot["last_day"]), (&json!("point"), &json!(213), &json!("active"), &json!("2027-03-02")));
+    assert_eq!(
+        (&lot["currency"], &lot["amount"], &lot["state"], &lot["last_day"]),
+        (&json!("point"), &json!(213), &json!("active"), &json!("2027-03-02"))
+    );
     let tiers = part("tiers");
     let tier = &items(&tiers)[0];
     assert_eq!((&tier["ladder"], &tier["level"], &tier["next_level"]), (&json!("club"), &json!("gold"), &Value::Null));
     let entitlements = part("entitlements");
     let told: Vec<(&Value, &Value)> = items(&entitlements).iter().map(|item| (&item["benefit"], &item["by"])).collect();
     assert_eq!(told, [(&json!("lounge"), &json!("tier")), (&json!("parking"), &json!("grant"))]);
-    let vouchers = crate::common::call(&app, "GET", "members/card:1/vouchers").header("accept-language", "vi-VN,vi;q=0.9").send("").ok();
+    let vouchers = crate::common::call(&app, "GET", "members/card:1/vouchers")
+        .header("accept-language", "vi-VN,vi;q=0.9")
+        .send("")
+        .ok();
     let voucher = &items(&vouchers)[0];
-    assert_eq!((&voucher["voucher"], &voucher["name"], &voucher["state"]), (&json!("cup"), &json!("Một ly miễn phí"), &json!("valid")));
+    assert_eq!(
+        (&voucher["voucher"], &voucher["name"], &voucher["state"]),
+        (&json!("cup"), &json!("Một ly miễn phí"), &json!("valid"))
+    );
     let kinds: Vec<Value> = items(&part("events")).iter().map(|event| event["type"].clone()).collect();
     assert_eq!(kinds.first(), Some(&json!("review")), "newest first");
     assert!(kinds.contains(&json!("purchase")));

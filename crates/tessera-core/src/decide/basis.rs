@@ -138,6 +138,12 @@ fn campaign_limits(campaign: &Campaign, day: Day, found: &mut Vec<(CompactString
     }
 }
 
+/// The limits and budgets that one kind of event may use, on one day.
+pub(super) fn limits_of(program: &Program, kind: &str, day: Day) -> Vec<(CompactString, Option<Window>, i64)> {
+    let places = program.trigger(kind).map(|trigger| trigger.campaigns.as_slice()).unwrap_or_default();
+    limits(program, places.iter().map(|place| &program.campaigns[*place]), day)
+}
+
 /// The pools that limits and budgets of a program draw on, on one day.
 pub(super) fn pool_names(program: &Program, day: Day) -> Vec<CompactString> {
     limits(program, program.campaigns.iter(), day)
@@ -180,8 +186,7 @@ pub(super) fn basis(
             basis.measured.insert(ladder.id.clone(), sum);
         }
     }
-    let campaigns = trigger.campaigns.iter().map(|place| &program.campaigns[*place]);
-    for (key, window, most) in limits(program, campaigns, day) {
+    for (key, window, most) in limits_of(program, kind, day) {
         let used = match window {
             Some(window) => usage.used(&key, day.start_of(window)),
             None => usage.pool(&key),

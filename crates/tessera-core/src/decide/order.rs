@@ -51,8 +51,11 @@ pub struct OrderProgress {
     pub net_base: BTreeMap<Id, i64>,
     /// What counts as spent by now.
     pub spend: Amount,
-    /// What the order has used of limits and budgets by now.
+    /// What the order has used of limits and budgets by now, as far as returns give it back.
     pub usage: BTreeMap<CompactString, i64>,
+    /// Limits under which a correction found less room than the purchase had: others have used it since.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rooms: BTreeMap<CompactString, i64>,
     /// How rounding of the order changed what its rules carry on to the next event (M2).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub carried: BTreeMap<CompactString, CompactString>,

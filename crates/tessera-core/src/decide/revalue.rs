@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use compact_str::{CompactString, format_compact};
 use rust_decimal::Decimal;
 
+use super::basis::{self, Usage};
 use super::evaluate::{self, Evaluation, Look};
 use super::outcome::points;
 use super::working::{Working, counts_at_once};
@@ -33,11 +34,16 @@ impl Working<'_> {
             Some((order, seq)) => (convert(order), *seq, true),
             None => (old.clone(), before.content, false),
         };
+        let rooms = if amended {
+            self.rooms_left(&rules, record, &by_basis(&rules, record, &old, &before.rooms), &before)
+        } else {
+            before.rooms.clone()
+        };
         let rest = new.without(&returned);
-        let full = by_basis(&rules, record, &new);
-        let left = if returned.everything { Evaluation::default() } else { by_basis(&rules, record, &rest) };
+        let full = by_basis(&rules, record, &new, &rooms);
+        let left = if returned.everything { Evaluation::default() } else { by_basis(&rules, record, &rest, &rooms) };
         if self.inputs.explain {
-            let was = by_basis(&rules, record, &old.without(&before.returned));
+            let was = by_basis(&rules, record, &old.without(&before.returned), &before.rooms);
             self.trace.extend(super::explain::revalued(&was, &left));
         }
         let all_back = returned.everything && !before.returned.everything;
@@ -45,7 +51,8 @@ impl Working<'_> {
             content: seq,
             spend: if returned.everything { Amount::ZERO } else { rest.net(&rules.definition.base) },
             returned,
-            usage: left.returnable_usage(),
+            usage: no_more_than(left.returnable_usage(), &full.returnable_usage()),
+            rooms,
             carried: carried_by(&left),
             changes: before.changes + 1,
             ..before.clone()
@@ -71,6 +78,31 @@ impl Working<'_> {
         }
         self.note_progress(&record.order_id, &next);
         Ok(next)
+    }
+
+    /// The room that a correction finds under each limit where it is less than the purchase had: what others have used
+    /// since is theirs, and a budget is never overspent (C5).
+    fn rooms_left(
+        &self,
+        rules: &Program,
+        record: &OrderRecord,
+        old: &Evaluation,
+        before: &OrderProgress,
+    ) -> BTreeMap<CompactString, i64> {
+        let mut rooms = before.rooms.clone();
+        for (limit, window, most) in basis::limits_of(rules, "purchase", record.basis.day) {
+            let used = match window {
+                Some(window) => self.used(&limit, record.basis.day.start_of(window)),
+                None => self.pool(&limit),
+            };
+            let own = old.usage.get(&limit).map_or(0, |usage| usage.by);
+            let left = (most - used + own).max(0);
+            let known = before.rooms.get(&limit).or(record.basis.rooms.get(&limit));
+            if known.is_some_and(|known| left < *known) {
+                rooms.insert(limit, left);
+            }
+        }
+        rooms
     }
 
     /// The rules an order was decided by (R4): never today's.
@@ -195,7 +227,7 @@ impl Working<'_> {
 
 /// What an order has brought before anything happened to it.
 fn untouched(record: &OrderRecord, content: &Order, rules: &Program) -> OrderProgress {
-    let evaluation = by_basis(rules, record, content);
+    let evaluation = by_basis(rules, record, content, &BTreeMap::new());
     OrderProgress {
         content: record.event,
         net: evaluation.totals(),
@@ -207,18 +239,39 @@ fn untouched(record: &OrderRecord, content: &Order, rules: &Program) -> OrderPro
     }
 }
 
-/// Evaluates an order's content by the version and basis of the purchase.
-fn by_basis(rules: &Program, record: &OrderRecord, content: &Order) -> Evaluation {
+/// Evaluates an order's content by the version and basis of the purchase, under these rooms where they are less.
+fn by_basis(
+    rules: &Program,
+    record: &OrderRecord,
+    content: &Order,
+    rooms: &BTreeMap<CompactString, i64>,
+) -> Evaluation {
+    let mut basis = std::borrow::Cow::Borrowed(&record.basis);
+    if !rooms.is_empty() {
+        basis.to_mut().rooms.extend(rooms.iter().map(|(limit, room)| (limit.clone(), *room)));
+    }
     evaluate::evaluate(&Look {
         program: rules,
         kind: "purchase",
         order: Some(content),
         data: &content.extra,
-        basis: &record.basis,
+        basis: &basis,
         only: None,
         spendable: &|_| 0,
         explain: false,
     })
+}
+
+/// A return never uses more of a limit than the whole order did.
+fn no_more_than(
+    mut usage: BTreeMap<CompactString, i64>,
+    most: &BTreeMap<CompactString, i64>,
+) -> BTreeMap<CompactString, i64> {
+    usage.retain(|limit, by| {
+        *by = (*by).min(most.get(limit).copied().unwrap_or(0));
+        *by != 0
+    });
+    usage
 }
 
 fn carried_by(evaluation: &Evaluation) -> BTreeMap<CompactString, CompactString> {

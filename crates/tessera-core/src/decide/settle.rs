@@ -41,7 +41,7 @@ fn next_due(versions: &Versions, member: &MemberState, until: Instant) -> Option
         if let Some(at) = purse.lots.first().and_then(|lot| lot.expires_at) {
             offer(at, Due::Expiry { currency: purse.currency.clone() });
         }
-        if let Some((_, at)) = idle_end(versions, purse) {
+        if let Some((_, at)) = idle_end(versions, purse, member.clock) {
             offer(at, Due::Expiry { currency: purse.currency.clone() });
         }
     }
@@ -224,7 +224,7 @@ impl Working<'_> {
     /// Everything of a currency that is dead at an instant dies (L2).
     fn expire(&mut self, currency: &Id, at: Instant) {
         let Some(purse) = self.state.purse(currency.as_str()) else { return };
-        let idle = idle_end(self.inputs.versions, purse);
+        let idle = idle_end(self.inputs.versions, purse, self.state.clock);
         let is_dead = |lot: &&Lot| lot.expires_at.or(idle.map(|(_, end)| end)).is_some_and(|end| end <= at);
         let dead: Vec<Lot> = purse.lots.iter().filter(is_dead).cloned().collect();
         self.open("expiry", EventStatus::Derived, at, None);
@@ -253,7 +253,7 @@ impl Working<'_> {
         let clock = self.state.clock;
         let mut dead: Vec<(Id, Vec<Lot>, Option<Day>)> = Vec::new();
         for purse in &self.state.purses {
-            let idle = idle_end(self.inputs.versions, purse);
+            let idle = idle_end(self.inputs.versions, purse, self.state.clock);
             let is_dead = |lot: &&Lot| lot.expires_at.or(idle.map(|(_, end)| end)).is_some_and(|end| end <= clock);
             let lots: Vec<Lot> = purse.lots.iter().filter(is_dead).cloned().collect();
             if !lots.is_empty() {
@@ -266,11 +266,12 @@ impl Working<'_> {
     }
 }
 
-/// The inactivity date of what has no date of its own. A document that lets the currency live for ever ends it.
-fn idle_end(versions: &Versions, purse: &Purse) -> Option<(Day, Instant)> {
+/// The inactivity date of what has no date of its own. A document that lets the currency live for ever ends it; and
+/// what is earned under one after the date has passed was never meant by it.
+fn idle_end(versions: &Versions, purse: &Purse, clock: Instant) -> Option<(Day, Instant)> {
     let undated = purse.lots.iter().any(|lot| lot.expires_at.is_none());
     let lives_on = |end: Instant| {
-        let settings = versions.at(end).currency(purse.currency.as_str());
+        let settings = versions.at(end.max(clock)).currency(purse.currency.as_str());
         settings.is_some_and(|settings| settings.expires == Expires::Never)
     };
     purse.idle.filter(|(_, end)| undated && !lives_on(*end))

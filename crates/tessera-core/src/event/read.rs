@@ -278,10 +278,8 @@ impl<'de, S: DeserializeSeed<'de> + Copy> Visitor<'de> for List<S> {
         let mut items = Vec::new();
         loop {
             let index = items.len();
-            if index > ITEMS_MAX {
-                return Err(wrong("", &format!("at most {ITEMS_MAX} lines are read")));
-            }
             match seq.next_element_seed(self.0).map_err(|error| under(&format!("[{index}]"), &error))? {
+                Some(_) if index == ITEMS_MAX => return Err(wrong("", &format!("at most {ITEMS_MAX} lines are read"))),
                 Some(item) => items.push(item),
                 None => return Ok(items),
             }

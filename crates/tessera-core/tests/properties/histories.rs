@@ -121,16 +121,23 @@ proptest! {
             let mut shop = Shop::new(&programs.0).unchecked();
             let (mut now, mut orders) = (at("2026-10-05T08:00"), 0);
             let mut wakes = wakes.iter();
-            for ((gap, late_by), deed) in &deeds {
+            // An event that comes late must not become later by a look at what fell due: none after it.
+            let mut times: Vec<Instant> = deeds.iter().scan(now, |now, ((gap, late_by), _)| {
+                *now = now.plus_seconds(gap * 60);
+                Some(now.plus_seconds(-late_by * 60))
+            }).collect();
+            for place in (1..times.len()).rev() {
+                times[place - 1] = times[place - 1].min(times[place]);
+            }
+            for (((gap, late_by), deed), latest) in deeds.iter().zip(times) {
                 // Before each deed, up to four looks at moments until then.
                 let due = |wake: &prop::sample::Index| now.plus_seconds(i64::try_from(wake.index(usize::try_from(gap * 60 + 1).unwrap())).unwrap());
                 let mut moments: Vec<Instant> = wakes.by_ref().take(4).map(due).collect();
                 moments.sort_unstable();
                 now = now.plus_seconds(gap * 60);
                 let time = now.plus_seconds(-late_by * 60);
-                // An event that is late already must not become later by a look at what fell due.
-                let on_time = shop.member().stored().is_some_and(|state| state.clock <= time);
-                for moment in moments.into_iter().filter(|moment| on_time && *moment <= time) {
+                let joined = shop.member().stored().is_some();
+                for moment in moments.into_iter().filter(|moment| joined && *moment <= latest) {
                     shop.wake_at(moment);
                 }
                 act(&mut shop, &mut orders, time, deed, &programs.1);

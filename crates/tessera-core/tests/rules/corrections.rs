@@ -288,3 +288,38 @@ fn r1_effects_say_what_was_taken_and_for_which_order() {
     assert_eq!(sum_of(&decision, EffectKind::TakenBack, "point"), 10);
     assert_eq!(decision.outcome.effects[0].order_id.as_deref(), Some("o1"));
 }
+
+#[test]
+fn c5_a_return_never_draws_on_a_budget() {
+    let odd = "
+  small: { trigger: purchase, earning: bonus, budget: { point: 30 }, rules: [ { when: event.net < 40000, award: { currency: point, amount: 20 } } ] }";
+    let mut shop = Shop::new(&points_and("", odd));
+    shop.send("2026-03-02T09:00", "purchase", &lines("o1", &[("A", "x", 2, 60_000)]));
+    shop.send("2026-03-02T10:00", "purchase", &sale("o2", 1_000));
+    assert_eq!((shop.available("point"), shop.pools.values().sum::<i64>()), (60 + 1 + 20, 20));
+    shop.send("2026-03-02T11:00", "return", &back("o1", &[("A", 1)]));
+    assert_eq!(
+        (shop.available("point"), shop.pools.values().sum::<i64>()),
+        (50 + 1 + 20, 20),
+        "worth 50 now, of 60; the budget is others'"
+    );
+}
+
+#[test]
+fn c5_a_correction_gets_what_is_left_of_limits_and_budgets() {
+    let bonus = "
+  bonus: { trigger: purchase, earning: bonus, budget: { point: 50 }, limit: { per_member: { month: { points: 45 } } }, rules: [ { award: { currency: point, amount: event.net / 1000 } } ] }";
+    let mut shop = Shop::new(&points_and("", bonus));
+    shop.send("2026-03-02T09:00", "purchase", &lines("o1", &[("A", "x", 2, 20_000)]));
+    shop.of_member(1).send("2026-03-02T10:00", "purchase", &sale("o2", 25_000));
+    shop.of_member(0).send("2026-03-02T11:00", "amend", &lines("o1", &[("A", "x", 2, 60_000)]));
+    assert_eq!((shop.available("point"), shop.pools.values().sum::<i64>()), (60 + 25, 50), "5 more of the budget");
+    shop.send("2026-03-02T12:00", "return", &back("o1", &[("A", 1)]));
+    assert_eq!(
+        (shop.available("point"), shop.pools.values().sum::<i64>()),
+        (30 + 25, 50),
+        "half of it would still use up all there was"
+    );
+    shop.send("2026-03-02T13:00", "return", &back("o1", &[("A", 1)]));
+    assert_eq!((shop.available("point"), shop.pools.values().sum::<i64>()), (0, 25));
+}

@@ -268,3 +268,13 @@ fn a_spending_of_more_than_there_is_says_so() {
     assert_eq!(shop.adjust("2026-03-03T09:00", "point", 0).unwrap_err().code(), "nothing-to-adjust");
     assert_eq!(shop.adjust("2026-03-03T09:00", "star", 5).unwrap_err().code(), "unknown-currency");
 }
+
+#[test]
+fn l5_what_is_earned_to_live_for_ever_is_not_drawn_into_a_date_that_has_passed() {
+    let mut shop = Shop::new(&points_with(", expires: { inactivity: P1M }"));
+    shop.send("2026-01-10T09:00", "purchase", &sale("o1", 10_000));
+    shop.publish("2026-05-01T00:00", &points_with(", expires: never"));
+    shop.send("2026-05-10T09:00", "purchase", &sale("o2", 20_000));
+    assert_eq!(shop.lots("point"), [("-".to_owned(), 20)], "the first died in February");
+    assert_eq!(balance(&shop.seen_at("2036-01-01T00:00"), "point").available, 20);
+}

@@ -193,8 +193,10 @@ impl One<'_> {
                 }
                 let policy = command.program.versions().at(command.effective_at).definition.unknown_member;
                 match (&command.what, policy) {
+                    // What somebody does by hand is about a member there is: a slip of the pen makes none.
+                    (What::Adjust(_), _) => Err(unknown()),
                     (What::Enrol(_), _) | (_, UnknownMember::Enrol) => Ok(Whom::New { guest: false }),
-                    (What::Adjust(_), _) | (_, UnknownMember::Refuse) => Err(unknown()),
+                    (_, UnknownMember::Refuse) => Err(unknown()),
                     // What waits lies in the open: personal data do not.
                     (What::Profile(_), _) if command.has_personal_data() => Err(unknown()),
                     (_, UnknownMember::Park) => Ok(Whom::Later(key)),

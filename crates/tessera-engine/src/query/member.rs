@@ -117,14 +117,19 @@ impl PageRequest {
     }
 }
 
-/// The member a caller names; `None` where there is none.
+/// The member a caller names; `None` where there is none. The shadow of a guest's order is nobody.
 pub fn find_member(
     context: &Context,
     program: &ProgramHandle,
     subject: &Subject,
 ) -> Result<Option<MemberId>, StoreError> {
     match subject {
-        Subject::Member(id) => Ok(Some(*id)),
+        Subject::Member(id) => {
+            let sql = "SELECT status FROM member WHERE bucket = $1 AND program = $2 AND member = $3";
+            let rows = context.database.read(|reader| reader.query(sql, &member_key(program.number, *id)))?;
+            let status = rows.first().map(|row| row[0].int()).transpose()?;
+            Ok((status == Some(Status::Active.code())).then_some(*id))
+        }
         Subject::Identifier(identifier) => by_identifier(context, program, identifier),
         Subject::Nobody => Ok(None),
     }

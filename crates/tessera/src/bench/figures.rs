@@ -1,7 +1,7 @@
 //! Durations as percentiles, and what the process used of the processors.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -24,43 +24,118 @@ impl Latency {
     }
 }
 
-/// User and system time of this process since it began, by kind of thread.
-#[derive(Clone, Debug, Default)]
-pub struct CpuTime {
-    all: Duration,
-    threads: BTreeMap<&'static str, Duration>,
+/// What a stretch of time took of the processors. Linux tells it; elsewhere the figures are missing.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Cpu {
+    /// Everything this process did: clients, server, executor and database.
+    pub cpu_us_per_event: Option<f64>,
+    pub cpu_us_by_thread: BTreeMap<&'static str, f64>,
+    /// How many processors were busy with something else, on average: near 0 on a quiet machine.
+    pub other_load: Option<f64>,
 }
 
-impl CpuTime {
-    /// As Linux tells it, in hundredths of a second; `None` elsewhere. `main`: what the main thread does.
-    pub fn now(main: &'static str) -> Option<Self> {
-        let all = used(&std::fs::read_to_string("/proc/self/stat").ok()?)?;
+/// Times a stretch of work.
+#[derive(Debug)]
+pub struct Stopwatch {
+    main: &'static str,
+    started: Instant,
+    before: Option<Used>,
+}
+
+/// How long a stretch of work took, by the clock and of the processors.
+#[derive(Debug)]
+pub struct Spent {
+    pub took: Duration,
+    cpu: Option<Used>,
+}
+
+impl Stopwatch {
+    /// `main`: what the main thread does meanwhile.
+    pub fn start(main: &'static str) -> Self {
+        Self { main, started: Instant::now(), before: Used::now(main) }
+    }
+
+    pub fn stop(self) -> Spent {
+        let cpu = self.before.zip(Used::now(self.main)).map(|(before, after)| after.since(&before));
+        Spent { took: self.started.elapsed(), cpu }
+    }
+}
+
+impl Spent {
+    pub fn seconds(&self) -> f64 {
+        self.took.as_secs_f64().max(0.001)
+    }
+
+    /// Takes out what is no part of the work: time that this thread spent computing.
+    #[must_use]
+    pub fn without(mut self, other: Duration) -> Self {
+        self.took = self.took.saturating_sub(other);
+        if let Some(cpu) = &mut self.cpu {
+            cpu.own = cpu.own.saturating_sub(other);
+        }
+        self
+    }
+
+    /// For each of `count` events.
+    pub fn cpu(&self, count: u64) -> Cpu {
+        let each = |time: Duration| rounded(time.as_secs_f64() * 1e6 / (count.max(1) as f64), 10.0);
+        let Some(used) = &self.cpu else { return Cpu::default() };
+        Cpu {
+            cpu_us_per_event: Some(each(used.own)),
+            cpu_us_by_thread: used.threads.iter().map(|(does, time)| (*does, each(*time))).collect(),
+            other_load: used
+                .machine
+                .map(|all| rounded(all.saturating_sub(used.own).as_secs_f64() / self.seconds(), 100.0)),
+        }
+    }
+}
+
+/// To so many parts of one, for people.
+pub fn rounded(figure: f64, parts: f64) -> f64 {
+    (figure * parts).round() / parts
+}
+
+/// Time of the processors since some beginning, in steps of 10 ms.
+#[derive(Clone, Debug, Default)]
+struct Used {
+    own: Duration,
+    threads: BTreeMap<&'static str, Duration>,
+    machine: Option<Duration>,
+}
+
+impl Used {
+    fn now(main: &'static str) -> Option<Self> {
+        let own = used(&std::fs::read_to_string("/proc/self/stat").ok()?)?;
+        let machine = std::fs::read_to_string("/proc/stat").ok().and_then(|stat| busy(&stat));
         let mut threads = BTreeMap::new();
-        let own = std::process::id().to_string();
+        let process = std::process::id().to_string();
         for task in std::fs::read_dir("/proc/self/task").ok()?.flatten() {
-            // A thread that ended meanwhile is in the sum of all.
+            // A thread that ended meanwhile is in the process's own time.
             let Ok(stat) = std::fs::read_to_string(task.path().join("stat")) else { continue };
-            let does = if task.file_name() == *own { main } else { does(&stat) };
+            let does = if task.file_name() == *process { main } else { does(&stat) };
             *threads.entry(does).or_default() += used(&stat)?;
         }
-        Some(Self { all, threads })
+        Some(Self { own, threads, machine })
     }
 
-    /// Microseconds since `before` for each of `count` events: in all, and by kind of thread.
-    pub fn per_event(&self, before: &Self, count: u64) -> (f64, BTreeMap<&'static str, f64>) {
-        let each = |time: Duration| (time.as_secs_f64() * 1e7 / (count.max(1) as f64)).round() / 10.0;
-        let since = |(does, time): (&&'static str, &Duration)| {
-            (*does, time.saturating_sub(before.threads.get(does).copied().unwrap_or_default()))
-        };
-        let threads: BTreeMap<&str, Duration> =
-            self.threads.iter().map(since).filter(|(_, time)| !time.is_zero()).collect();
-        let all = self.all.saturating_sub(before.all);
-        (each(all), threads.into_iter().map(|(does, time)| (does, each(time))).collect())
+    fn since(mut self, before: &Self) -> Self {
+        self.own = self.own.saturating_sub(before.own);
+        self.machine = self.machine.zip(before.machine).map(|(after, before)| after.saturating_sub(before));
+        for (does, time) in &mut self.threads {
+            *time = time.saturating_sub(before.threads.get(does).copied().unwrap_or_default());
+        }
+        self.threads.retain(|_, time| !time.is_zero());
+        self
     }
+}
 
-    pub fn since(&self, before: &Self) -> Duration {
-        self.all.saturating_sub(before.all)
-    }
+/// All processors' time but that of idling and of waiting for the disk, from the first line of `/proc/stat`.
+fn busy(stat: &str) -> Option<Duration> {
+    let line = stat.lines().next()?.strip_prefix("cpu ")?;
+    let ticks: Vec<u64> = line.split_whitespace().filter_map(|field| field.parse().ok()).collect();
+    // user, nice, system, idle, iowait, irq, softirq, steal; what comes after is counted in user already.
+    let busy = ticks.get(..3)?.iter().chain(ticks.get(5..8)?).sum::<u64>();
+    Some(Duration::from_millis(busy * 10))
 }
 
 /// The fields `utime` and `stime` of a `stat` file, in ticks of 10 ms. The name before them may hold anything.
@@ -98,5 +173,7 @@ mod tests {
         let stat = "7 (tokio) (x) S 1 7 7 0 -1 4194560 1 0 0 0 250 50 0 0 20 0 1 0 99";
         assert_eq!(used(stat), Some(Duration::from_secs(3)));
         assert_eq!(does(stat), "http");
+        let stat = "cpu  10 20 30 400 50 1 2 3 9 9\ncpu0 1";
+        assert_eq!(busy(stat), Some(Duration::from_millis(660)));
     }
 }

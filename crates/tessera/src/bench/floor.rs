@@ -11,15 +11,16 @@ use serde::Serialize;
 use tessera_engine::executor::BATCH_MAX;
 use tessera_store::{Database, Row, StoreError, Tx, Value, Writer, tables};
 
-use super::figures::CpuTime;
+use super::figures::{Cpu, Stopwatch, rounded};
 use super::installation::Installation;
 use super::random::Random;
 use crate::output::Failure;
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Figures {
     pub per_second: u64,
-    pub cpu_us_per_event: Option<f64>,
+    #[serde(flatten)]
+    pub cpu: Cpu,
     pub rows_per_event: f64,
 }
 
@@ -111,7 +112,7 @@ pub fn run(installation: Installation, events: u64, members: u32, seed: u64) -> 
     let mut purchases = Purchases::new(shape, members, Random::new(seed ^ run.unsigned_abs(), 1));
     let mut writer = database.writer()?;
     let (mut making, mut rows) = (Duration::ZERO, 0);
-    let (started, before) = (Instant::now(), CpuTime::now("floor"));
+    let stopwatch = Stopwatch::start("floor");
     while purchases.done < shape.purchases {
         let began = Instant::now();
         let batch = purchases.batch();
@@ -120,13 +121,12 @@ pub fn run(installation: Installation, events: u64, members: u32, seed: u64) -> 
         batch.commit(&mut writer)?;
     }
     // Making the rows is no part of writing them.
-    let (took, cpu) = (started.elapsed().saturating_sub(making), before.zip(CpuTime::now("floor")));
-    let cpu = cpu.map(|(before, after)| after.since(&before).saturating_sub(making));
-    let done = purchases.done as f64;
+    let spent = stopwatch.stop().without(making);
+    let done = purchases.done;
     Ok(Figures {
-        per_second: (done / took.as_secs_f64().max(0.001)) as u64,
-        cpu_us_per_event: cpu.map(|cpu| (cpu.as_secs_f64() * 1e7 / done).round() / 10.0),
-        rows_per_event: (rows as f64 / done * 10.0).round() / 10.0,
+        per_second: (done as f64 / spent.seconds()) as u64,
+        cpu: spent.cpu(done),
+        rows_per_event: rounded(rows as f64 / done as f64, 10.0),
     })
 }
 

@@ -1,13 +1,12 @@
 //! Purchases over HTTP: every client sends the next one as soon as it has the answer to the last.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
 
 use super::client::{Answer, Connection};
-use super::figures::Latency;
+use super::figures::{Cpu, Latency, rounded};
 use super::installation::{Installation, Place};
 use super::load::{self, Load, Phase, Tally};
 use super::till::Till;
@@ -19,9 +18,8 @@ pub struct Figures {
     /// Of a request: with several events in one, they share it.
     #[serde(flatten)]
     pub latency: Latency,
-    /// Server, executor, database and clients together; `null` where the system does not tell.
-    pub cpu_us_per_event: Option<f64>,
-    pub cpu_us_by_thread: BTreeMap<&'static str, f64>,
+    #[serde(flatten)]
+    pub cpu: Cpu,
     pub events: u64,
     pub clients: u32,
     pub batch_size: u16,
@@ -38,25 +36,23 @@ pub fn run(place: &Place, load: Load, batch_size: u16) -> Result<Figures, Failur
     let installation = Installation::make(place)?;
     installation.enrol(load.members)?;
     let run = installation.run;
-    let mut measured = load::run(&installation, load, |number, key, connection, phase| {
+    let (mut tally, spent) = load::run(&installation, load, |number, key, connection, phase| {
         let till = Till::new(load.seed, number, load.members, run, &key);
         buy(till, connection, phase, batch_size)
     })?;
-    let requests = measured.tally.take(REQUEST);
+    let requests = tally.take(REQUEST);
     let events = requests.len() as u64 * u64::from(batch_size);
-    let (cpu_us_per_event, cpu_us_by_thread) = measured.cpu(events);
     Ok(Figures {
-        per_second: (events as f64 / measured.seconds) as u64,
+        per_second: (events as f64 / spent.seconds()) as u64,
         latency: Latency::of(requests),
-        cpu_us_per_event,
-        cpu_us_by_thread,
+        cpu: spent.cpu(events),
         events,
         clients: load.clients,
         batch_size,
         members: load.members,
-        seconds: measured.seconds,
-        refused: measured.tally.refused,
-        example: measured.tally.example,
+        seconds: rounded(spent.seconds(), 100.0),
+        refused: tally.refused,
+        example: tally.example,
     })
 }
 

@@ -1,6 +1,5 @@
 //! The import of a file of purchases, and how near it comes to the bare writing of the same rows.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -9,7 +8,7 @@ use serde::Serialize;
 use tessera_core::time::Instant;
 use tessera_engine::transfer::{Import, Mapping, Progress};
 
-use super::figures::CpuTime;
+use super::figures::{Cpu, Stopwatch, rounded};
 use super::floor;
 use super::installation::{Installation, Place};
 use super::random::Random;
@@ -45,8 +44,8 @@ amount = "amount"
 pub struct Figures {
     /// Purchases, from the opening of the file to the last commit.
     pub per_second: u64,
-    pub cpu_us_per_event: Option<f64>,
-    pub cpu_us_by_thread: BTreeMap<&'static str, f64>,
+    #[serde(flatten)]
+    pub cpu: Cpu,
     pub events: u64,
     pub lines: u64,
     pub members: u32,
@@ -73,24 +72,21 @@ pub fn run(place: &Place, events: u32, seed: u64) -> Result<Figures, Failure> {
         file,
         strict: false,
     };
-    let before = CpuTime::now("reading");
+    let stopwatch = Stopwatch::start("reading");
     let report = import.run(&Progress::default())?;
-    let cpu = before.zip(CpuTime::now("reading")).map(|(before, after)| after.per_event(&before, report.events));
-    let (cpu_us_per_event, cpu_us_by_thread) =
-        cpu.map_or_else(|| (None, BTreeMap::new()), |(all, threads)| (Some(all), threads));
+    let spent = stopwatch.stop();
     drop(import);
     let floor = floor::run(installation, report.events, MEMBERS, seed)?;
-    let per_second = report.events as f64 / report.seconds.max(0.001);
+    let per_second = report.events as f64 / spent.seconds();
     Ok(Figures {
         per_second: per_second as u64,
-        cpu_us_per_event,
-        cpu_us_by_thread,
+        cpu: spent.cpu(report.events),
         events: report.events,
         lines: report.lines,
         members: MEMBERS,
-        seconds: report.seconds,
+        seconds: rounded(spent.seconds(), 100.0),
         refused: report.events - report.applied,
-        ratio: (per_second / (floor.per_second.max(1) as f64) * 100.0).round() / 100.0,
+        ratio: rounded(per_second / (floor.per_second.max(1) as f64), 100.0),
         floor,
         example: report.examples.into_iter().next(),
     })
@@ -118,7 +114,8 @@ fn write_file(file: &Path, events: u32, run: i64, seed: u64) -> Result<(), std::
             )?;
         }
     }
-    out.flush()
+    // On the disk before the import begins: what is left to write would be flushed with its first commits.
+    out.into_inner()?.sync_all()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tessera_api::AppState;
@@ -16,7 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
 use super::client::{Answer, Connection};
-use super::figures::CpuTime;
+use super::figures::{Spent, Stopwatch};
 use super::installation::Installation;
 use crate::output::Failure;
 
@@ -86,22 +86,6 @@ impl Tally {
     }
 }
 
-/// What a run gave.
-#[derive(Debug)]
-pub struct Measured {
-    pub tally: Tally,
-    pub seconds: f64,
-    cpu: Option<(CpuTime, CpuTime)>,
-}
-
-impl Measured {
-    /// Microseconds of this process's processor time for each of `count` events, in all and by kind of thread.
-    pub fn cpu(&self, count: u64) -> (Option<f64>, BTreeMap<&'static str, f64>) {
-        let figures = self.cpu.as_ref().map(|(before, after)| after.per_event(before, count));
-        figures.map_or_else(|| (None, BTreeMap::new()), |(all, threads)| (Some(all), threads))
-    }
-}
-
 /// The API as `serve` serves it, on a port of the loopback that was free.
 struct Server {
     address: SocketAddr,
@@ -130,7 +114,7 @@ impl Server {
 /// Runs `client` for each number below `load.clients`, each with a connection of its own, and gathers what they saw.
 ///
 /// Clients share one thread: they wait most of the time, and a second thread would take more from the server.
-pub fn run<F, R>(installation: &Installation, load: Load, client: F) -> Result<Measured, Failure>
+pub fn run<F, R>(installation: &Installation, load: Load, client: F) -> Result<(Tally, Spent), Failure>
 where
     F: Fn(u32, String, Connection, Arc<Phase>) -> R,
     R: Future<Output = Result<Tally, Failure>> + Send + 'static,
@@ -147,14 +131,14 @@ where
             tasks.spawn(client(number, key.key.clone(), connection, phase.clone()));
         }
         tokio::time::sleep(load.warm_up).await;
-        let (began, before) = (Instant::now(), CpuTime::now("clients"));
+        let stopwatch = Stopwatch::start("clients");
         phase.becomes(MEASURED);
         tokio::time::sleep(load.measured).await;
         phase.becomes(OVER);
-        let (seconds, after) = (began.elapsed().as_secs_f64(), CpuTime::now("clients"));
+        let spent = stopwatch.stop();
         let tally = tokio::time::timeout(PATIENCE, gather(tasks)).await;
         let tally = tally.map_err(|_| Failure::refused("a request was not answered within 30 seconds"))??;
-        Ok::<_, Failure>(Measured { tally, seconds, cpu: before.zip(after) })
+        Ok::<_, Failure>((tally, spent))
     });
     server.runtime.shutdown_timeout(Duration::from_secs(2));
     measured

@@ -15,5 +15,6 @@ mod random;
 pub mod retail;
 mod till;
 
+pub use figures::Cpu;
 pub use installation::Place;
 pub use load::Load;

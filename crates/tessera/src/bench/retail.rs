@@ -1,13 +1,12 @@
 //! The retail moment: what a counter asks while a basket is rung up, and the sale that ends it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
 
 use super::client::Connection;
-use super::figures::Latency;
+use super::figures::{Cpu, Latency, rounded};
 use super::installation::{Installation, Place};
 use super::load::{self, Load, Phase, Tally};
 use super::till::{Till, basket};
@@ -23,9 +22,9 @@ pub struct Figures {
     pub quote: Latency,
     pub balance: Latency,
     pub purchase: Latency,
-    /// Of a whole sale; `null` where the system does not tell.
-    pub cpu_us_per_sale: Option<f64>,
-    pub cpu_us_by_thread: BTreeMap<&'static str, f64>,
+    /// Of a whole sale.
+    #[serde(flatten)]
+    pub cpu: Cpu,
     pub sales: u64,
     pub clients: u32,
     pub members: u32,
@@ -49,27 +48,25 @@ pub fn run(place: &Place, load: Load) -> Result<Figures, Failure> {
     let installation = Installation::make(place)?;
     installation.enrol(load.members)?;
     let run = installation.run;
-    let mut measured = load::run(&installation, load, |number, key, connection, phase| {
+    let (mut tally, spent) = load::run(&installation, load, |number, key, connection, phase| {
         let till = Till::new(load.seed, number, load.members, run, &key);
         sell(till, connection, phase, load.seed ^ u64::from(number))
     })?;
-    let sales = measured.tally.take(SALE);
+    let sales = tally.take(SALE);
     let count = sales.len() as u64;
-    let (cpu_us_per_sale, cpu_us_by_thread) = measured.cpu(count);
     Ok(Figures {
-        per_second: (count as f64 / measured.seconds) as u64,
+        per_second: (count as f64 / spent.seconds()) as u64,
         latency: Latency::of(sales),
-        quote: Latency::of(measured.tally.take(QUOTE)),
-        balance: Latency::of(measured.tally.take(BALANCE)),
-        purchase: Latency::of(measured.tally.take(PURCHASE)),
-        cpu_us_per_sale,
-        cpu_us_by_thread,
+        quote: Latency::of(tally.take(QUOTE)),
+        balance: Latency::of(tally.take(BALANCE)),
+        purchase: Latency::of(tally.take(PURCHASE)),
+        cpu: spent.cpu(count),
         sales: count,
         clients: load.clients,
         members: load.members,
-        seconds: measured.seconds,
-        refused: measured.tally.refused,
-        example: measured.tally.example,
+        seconds: rounded(spent.seconds(), 100.0),
+        refused: tally.refused,
+        example: tally.example,
     })
 }
 

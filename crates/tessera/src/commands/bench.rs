@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::Context;
-use crate::bench::{Load, Place, http, import, retail};
+use crate::bench::{Cpu, Load, Place, http, import, retail};
 use crate::output::{Failure, REFUSED, grouped, json, table};
 
 const HELP: &str = "Everything runs in this process on an installation of its own, which is removed afterwards: in the folder for \
@@ -116,10 +116,13 @@ fn line(name: &str, value: impl std::fmt::Display, unit: &str) {
     println!("{name:<12}{:>12}  {unit}", value.to_string());
 }
 
-fn cpu(all: Option<f64>, threads: &std::collections::BTreeMap<&'static str, f64>, each: &str) {
-    let Some(all) = all else { return };
-    let parts: Vec<String> = threads.iter().map(|(does, time)| format!("{does} {time:.1}")).collect();
+fn cpu(cpu: &Cpu, each: &str) {
+    let Some(all) = cpu.cpu_us_per_event else { return };
+    let parts: Vec<String> = cpu.cpu_us_by_thread.iter().map(|(does, time)| format!("{does} {time:.1}")).collect();
     line("cpu", format!("{all:.1}"), &format!("µs {each} ({})", parts.join(", ")));
+    if let Some(load) = cpu.other_load {
+        line("other load", format!("{load:.2}"), "processors busy with something else");
+    }
 }
 
 fn print_http(figures: &http::Figures) {
@@ -133,7 +136,7 @@ fn print_http(figures: &http::Figures) {
     line("rate", grouped(figures.per_second), "purchases/s");
     line("p50", format!("{:.2}", figures.latency.p50_ms), "ms");
     line("p99", format!("{:.2}", figures.latency.p99_ms), "ms");
-    cpu(figures.cpu_us_per_event, &figures.cpu_us_by_thread, "a purchase");
+    cpu(&figures.cpu, "a purchase");
     line("events", grouped(figures.events), "");
 }
 
@@ -145,10 +148,10 @@ fn print_import(figures: &import::Figures) {
         figures.seconds
     );
     line("rate", grouped(figures.per_second), "purchases/s");
-    cpu(figures.cpu_us_per_event, &figures.cpu_us_by_thread, "a purchase");
+    cpu(&figures.cpu, "a purchase");
     let rows = format!("purchases/s, the bare writing of the same {:.1} rows each", figures.floor.rows_per_event);
     line("floor", grouped(figures.floor.per_second), &rows);
-    cpu(figures.floor.cpu_us_per_event, &std::collections::BTreeMap::new(), "a purchase on the floor");
+    cpu(&figures.floor.cpu, "a purchase on the floor");
     line("ratio", format!("{:.2}", figures.ratio), "of the floor's speed");
     line("events", grouped(figures.events), "");
 }
@@ -161,7 +164,7 @@ fn print_retail(figures: &retail::Figures) {
         figures.seconds
     );
     line("rate", grouped(figures.per_second), "sales/s");
-    cpu(figures.cpu_us_per_sale, &figures.cpu_us_by_thread, "a sale");
+    cpu(&figures.cpu, "a sale");
     line("sales", grouped(figures.sales), "");
     let rows = [
         ("whole sale", figures.latency),
