@@ -1,5 +1,7 @@
 //! The command line: examples, exit codes, and what each command says.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use rstest::rstest;

@@ -1,5 +1,7 @@
 //! `serve` and `demo` as processes.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use support::server::{Client, Server};
