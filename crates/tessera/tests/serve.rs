@@ -44,21 +44,6 @@ fn the_first_walk_of_the_readme() {
 }
 
 #[test]
-fn while_it_serves_reading_is_free_and_writing_says_who_holds_it() {
-    let tessera = Tessera::with_program("coffee");
-    let server = tessera.serve();
-    let held = format!("in use by process {}", server.id());
-    tessera.run(&["key", "create", "--program", "copper-cup"]).failed(1, &held);
-    tessera.run(&["serve", "--listen", "127.0.0.1:0"]).failed(1, &held);
-    tessera.run(&["program", "rollback", "copper-cup", "--to", "1"]).failed(1, &held);
-    tessera.run(&["report", "summary", "--program", "copper-cup"]).expect(0);
-    tessera.run(&["program", "show", "copper-cup"]).expect(0);
-    tessera.verify("copper-cup");
-    server.kill();
-    tessera.run(&["key", "create", "--program", "copper-cup"]).expect(0);
-}
-
-#[test]
 fn it_stops_when_told_to_even_at_once() {
     let tessera = Tessera::with_program("coffee");
     for signal in ["TERM", "INT"] {

@@ -1,6 +1,5 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -52,23 +51,26 @@ pub fn serve(engine: Engine, listen: SocketAddr, ready: impl FnOnce(SocketAddr))
     let state = AppState::new(engine.context.clone(), engine.executor().clone(), metrics);
     let scheduler = Scheduler::start(engine.context.clone(), engine.executor().clone()).map_err(Failure::refused)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::refused)?;
-    let stop = Arc::new(tokio::sync::Notify::new());
-    let told = stop.clone();
+    // A watch keeps what it was told, so that a stop before anybody waits for it is not lost.
+    let (stop, stopped) = tokio::sync::watch::channel(false);
     // Fails only where a handler is set already, which then stops the process.
-    let _ = ctrlc::set_handler(move || told.notify_waiters());
+    let _ = ctrlc::set_handler(move || {
+        let _ = stop.send(true);
+    });
     let served = runtime.block_on(async move {
         let listener = TcpListener::bind(listen).await.map_err(|error| {
             Failure::refused(format!("cannot listen on {listen}: {error}"))
                 .right("choose another address with --listen")
         })?;
         ready(listener.local_addr().map_err(Failure::refused)?);
-        let (ended, stopping) = (stop.clone(), stop);
-        let server = axum::serve(listener, tessera_api::router(state))
-            .with_graceful_shutdown(async move { ended.notified().await });
+        let (mut ended, mut stopping) = (stopped.clone(), stopped);
+        let server = axum::serve(listener, tessera_api::router(state)).with_graceful_shutdown(async move {
+            let _ = ended.wait_for(|told| *told).await;
+        });
         tokio::select! {
             result = server => result.map_err(Failure::refused),
             // Connections that stay open without a request do not hold the stop up.
-            () = async { stopping.notified().await; tokio::time::sleep(GRACE).await } => Ok(()),
+            () = async { let _ = stopping.wait_for(|told| *told).await; tokio::time::sleep(GRACE).await } => Ok(()),
         }
     });
     drop(scheduler);
