@@ -57,6 +57,7 @@ pub struct Shop {
     orders: BTreeMap<CompactString, StoredOrder>,
     current: usize,
     checked: bool,
+    guest: bool,
 }
 
 /// One member as stored.
@@ -85,6 +86,7 @@ impl Shop {
             orders: BTreeMap::new(),
             current: 0,
             checked: true,
+            guest: false,
         }
     }
 
@@ -98,6 +100,13 @@ impl Shop {
     #[must_use]
     pub fn unchecked(mut self) -> Self {
         self.checked = false;
+        self
+    }
+
+    /// Everybody is the shadow of an order without a member.
+    #[must_use]
+    pub fn guest(mut self) -> Self {
+        self.guest = true;
         self
     }
 
@@ -175,7 +184,7 @@ impl Shop {
             versions: &self.versions,
             state: state.as_ref(),
             new_member: member.id,
-            guest: false,
+            guest: self.guest,
             pools: &self.pools,
             orders: &orders,
             history: needs.history.then_some(member.events.as_slice()),
