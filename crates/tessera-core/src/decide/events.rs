@@ -57,7 +57,7 @@ impl Working<'_> {
     }
 
     pub(super) fn purchase(&mut self, order: &Order) -> Result<(), Rejected> {
-        if let Some(known) = self.inputs.orders.first() {
+        if let Some(known) = self.inputs.orders.iter().find(|known| known.order_id == order.order_id) {
             return Err(if known.member == self.state.id {
                 Rejected::OrderExists { order_id: order.order_id.clone() }
             } else {
@@ -148,6 +148,7 @@ impl Working<'_> {
                 Ok(What::Return(back)) => Ok((Some(working.return_units(&order, &back)?), None)),
                 Ok(What::Amend(content)) => Ok((Some(working.amend_order(&order, &content)?), None)),
                 Ok(What::Exchange(exchange)) => {
+                    working.must_be_free(&exchange.bought.order_id)?;
                     let basis = working.with_rate(working.basis_now("purchase", at), &exchange.bought)?;
                     let (progress, bought) = working.exchange_units(&order, &exchange, basis)?;
                     Ok((Some(progress), Some(bought)))

@@ -66,7 +66,8 @@ pub struct Inputs<'a> {
     pub guest: bool,
     /// What is used of each pool, as last seen; a pool that is not there is unused.
     pub pools: &'a BTreeMap<CompactString, i64>,
-    /// The order that the command names, or, for a return without order, the member's purchases, newest first.
+    /// The orders of [`Needs`] that exist and the one that the command would make; for a return without order, the
+    /// member's purchases, newest first.
     pub orders: &'a [OrderRecord],
     /// Every event of the member, oldest first: for a backdated event (see [`Needs::history`]).
     pub history: Option<&'a [Recorded]>,
@@ -83,6 +84,8 @@ pub struct Inputs<'a> {
 pub struct Needs {
     /// The order with this id.
     pub order: Option<CompactString>,
+    /// The orders that exchanges waiting for this one would make: each is still free, or its exchange is impossible.
+    pub awaited: Vec<CompactString>,
     /// The member's purchases since an instant.
     pub purchases_since: Option<Instant>,
     /// Every event of the member.
@@ -242,9 +245,30 @@ pub fn needs(versions: &Versions, state: Option<&MemberState>, command: &Command
         }
         what => needs.order = what.names_order().map(CompactString::from),
     }
+    if let (Some(made), Some(state)) = (command.what.makes_order(), state) {
+        needs.awaited = awaited(versions, state, made);
+    }
     needs.history =
         state.is_some_and(|state| command.effective_at < state.clock) && !matches!(command.what, What::WakeUp);
     needs
+}
+
+/// The orders that parked exchanges would make once an order is made, and those that wait for these in turn.
+fn awaited(versions: &Versions, state: &MemberState, made: &str) -> Vec<CompactString> {
+    let mut orders = vec![CompactString::from(made)];
+    let mut next = 0;
+    while let Some(order) = orders.get(next).cloned() {
+        next += 1;
+        for parked in state.parked.iter().filter(|parked| parked.kind == "exchange" && parked.order_id == order) {
+            let definition = &versions.at(parked.effective_at).definition;
+            if let Ok(What::Exchange(exchange)) = crate::event::read_event(definition, &parked.kind, &parked.data)
+                && !orders.contains(&exchange.bought.order_id)
+            {
+                orders.push(exchange.bought.order_id);
+            }
+        }
+    }
+    orders.split_off(1)
 }
 
 /// The order that a declared event names.

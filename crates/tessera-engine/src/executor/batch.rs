@@ -257,10 +257,13 @@ impl One<'_> {
             return Ok(None);
         }
         let mut orders = Vec::new();
-        for name in load::order_names(command) {
+        load::known_orders(self.loaded, self.tx, self.context, program, &needs.awaited)?;
+        for name in load::order_names(command).into_iter().chain(needs.awaited.iter().cloned()) {
             let key = self.context.secrets.order_key(program, &name);
             let Some(known) = self.loaded.orders.get(&(program, key)).cloned() else { continue };
-            let wanted = command.what.makes_order() == Some(name.as_str()) || needs.order.as_ref() == Some(&name);
+            let wanted = command.what.makes_order() == Some(name.as_str())
+                || needs.order.as_ref() == Some(&name)
+                || needs.awaited.contains(&name);
             if !wanted {
                 continue;
             }

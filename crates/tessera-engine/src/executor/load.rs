@@ -198,6 +198,20 @@ pub(super) fn order_names(command: &Submission) -> Vec<CompactString> {
     names
 }
 
+/// Reads the keys of orders that the batch's commands did not name.
+pub(super) fn known_orders(
+    loaded: &mut Loaded,
+    tx: &mut dyn Rows,
+    context: &Context,
+    program: i64,
+    orders: &[CompactString],
+) -> Result<(), StoreError> {
+    let keys = orders.iter().map(|order| context.secrets.order_key(program, order));
+    let unread = keys.filter(|key| !loaded.orders.contains_key(&(program, *key)));
+    let unread: Vec<Row> = unread.map(|key| own_key(program, &key)).collect();
+    if unread.is_empty() { Ok(()) } else { loaded.read_orders_of(tx, &unread) }
+}
+
 pub(super) fn pool_key(program: i64, pool: &str) -> Row {
     vec![i64::from(tessera_core::id::Bucket::of(pool.as_bytes()).get()).into(), program.into(), pool.into()]
 }

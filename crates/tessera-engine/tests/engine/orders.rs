@@ -25,7 +25,6 @@ fn i4_a_return_before_its_purchase_waits_across_a_restart(app: &mut TestApp) {
 }
 
 #[test]
-#[ignore = "the core does not ask whether the order that a waiting exchange makes is there already"]
 fn i4_an_exchange_that_waited_finds_its_new_order_taken() {
     let app = TestApp::new(POINTS);
     app.send(&event("enrol", "e-1", "card:1", "{}"));

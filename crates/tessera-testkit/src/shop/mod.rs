@@ -175,7 +175,8 @@ impl Shop {
         let member = &self.members[self.current];
         let state = member.stored();
         let needs = needs(&self.versions, state.as_ref(), &command);
-        let named = needs.order.iter().map(CompactString::as_str).chain(command.what.makes_order());
+        let named =
+            needs.order.iter().chain(&needs.awaited).map(CompactString::as_str).chain(command.what.makes_order());
         let mut orders: Vec<OrderRecord> = named.filter_map(|order_id| self.order(order_id)).collect();
         if let Some(since) = needs.purchases_since {
             orders = self.purchases_since(since);
