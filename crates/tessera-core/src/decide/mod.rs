@@ -42,7 +42,7 @@ pub use trace::{Reason, RuleTrace};
 
 use crate::event::{Command, What};
 use crate::id::MemberId;
-use crate::ledger::Entry;
+use crate::ledger::{Entry, LotRef};
 use crate::member::{Change, MemberState, Status};
 use crate::program::{Id, Versions};
 use crate::time::{Day, Instant};
@@ -69,7 +69,8 @@ pub struct Inputs<'a> {
     /// The orders of [`Needs`] that exist and the one that the command would make; for a return without order, the
     /// member's purchases, newest first.
     pub orders: &'a [OrderRecord],
-    /// Every event of the member, oldest first: for a backdated event (see [`Needs::history`]).
+    /// Every event of the member, oldest first: for a backdated event (see [`Needs::history`]), and for a return of what
+    /// may have expired (see [`needs_history`]).
     pub history: Option<&'a [Recorded]>,
     /// Random bytes, for voucher codes.
     pub entropy: [u8; 16],
@@ -251,6 +252,28 @@ pub fn needs(versions: &Versions, state: Option<&MemberState>, command: &Command
     needs.history =
         state.is_some_and(|state| command.effective_at < state.clock) && !matches!(command.what, What::WakeUp);
     needs
+}
+
+/// Whether the member's whole history must be read too, once the orders of [`Needs`] are: what an order earned may have
+/// expired since, and only the history knows how much of it (R5).
+pub fn needs_history(versions: &Versions, state: &MemberState, orders: &[OrderRecord], command: &Command) -> bool {
+    let calendar = &versions.at(command.effective_at).calendar;
+    let now = state.clock.max(command.effective_at);
+    let may_be_gone = |credit: &Credit| match &credit.lot {
+        Some(LotRef { last_day: Some(day), .. }) => calendar.end(*day) <= now,
+        // It got its date when it matured, or dies by inactivity.
+        Some(LotRef { last_day: None, .. }) => true,
+        None => false,
+    };
+    let has_expired = |credit: &Credit| {
+        let purse = state.purse(credit.currency.as_str());
+        purse.is_some_and(|purse| !purse.totals.expired.is_zero()) && may_be_gone(credit)
+    };
+    let takes_back = matches!(command.what, What::Return(_) | What::Exchange(_) | What::Amend(_));
+    let added =
+        |order: &'_ OrderRecord| order.progress.as_ref().is_some_and(|progress| progress.added.iter().any(has_expired));
+    let own = |order: &&OrderRecord| order.member == state.id;
+    takes_back && orders.iter().filter(own).any(|order| order.credits.iter().any(has_expired) || added(order))
 }
 
 /// The orders that parked exchanges would make once an order is made, and those that wait for these in turn.

@@ -282,7 +282,12 @@ impl One<'_> {
                     orders.push(record);
                 }
             }
-            if needs.history {
+            let state = self.loaded.members.get(&(program, *member)).map(|known| &known.state);
+            let of_orders = state.is_some_and(|state| decide::needs_history(&versions, state, &orders, core));
+            if of_orders && touched {
+                return Ok(None);
+            }
+            if needs.history || of_orders {
                 history = Some(load::history(self.tx, program, *member)?);
             }
         }

@@ -86,3 +86,14 @@ fn i5_a_matched_return_without_order_finds_the_member_s_own_purchases() {
     app.send(&back_all("b-3", "card:1", "o-1"));
     assert_eq!(app.available("card:1", "point"), 10);
 }
+
+#[test]
+fn r5_a_return_after_expiry_reads_what_became_of_its_points() {
+    let app = TestApp::new(POINTS);
+    app.send(&event_at("2025-01-10T10:00", "purchase", "o-1", "card:1", &data::sale("o-1", 40_000)));
+    app.send(&event_at("2026-02-10T10:00", "purchase", "o-2", "card:1", &data::sale("o-2", 30_000)));
+    let back = event_at("2026-02-11T10:00", "return", "b-1", "card:1", &data::back_all("o-1"));
+    let outcome = app.send(&back);
+    assert_eq!(amounts(&outcome.effects, EffectKind::AlreadyExpired, "point"), [40]);
+    assert_eq!(app.available("card:1", "point"), 30);
+}

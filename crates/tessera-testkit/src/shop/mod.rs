@@ -12,7 +12,7 @@ use std::sync::Arc;
 use compact_str::CompactString;
 use tessera_core::decide::{
     Balance, Decision, EffectKind, Inputs, OrderProgress, OrderRecord, Record, Recorded, Rejected, decide, needs,
-    settled_to,
+    needs_history, settled_to,
 };
 use tessera_core::event::{Adjustment, Command, Order, What, read_event};
 use tessera_core::id::MemberId;
@@ -181,6 +181,8 @@ impl Shop {
         if let Some(since) = needs.purchases_since {
             orders = self.purchases_since(since);
         }
+        let needs_history = needs.history
+            || state.as_ref().is_some_and(|state| needs_history(&self.versions, state, &orders, &command));
         let inputs = Inputs {
             versions: &self.versions,
             state: state.as_ref(),
@@ -188,7 +190,7 @@ impl Shop {
             guest: self.guest,
             pools: &self.pools,
             orders: &orders,
-            history: needs.history.then_some(member.events.as_slice()),
+            history: needs_history.then_some(member.events.as_slice()),
             entropy: [7; 16],
             payload,
             explain: true,
