@@ -5,7 +5,7 @@ use tessera_core::event::{Command, What};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::member::Status;
 use tessera_core::program::UnknownMember;
-use tessera_store::{StoreError, tables};
+use tessera_store::{Dialect, StoreError, tables};
 
 use super::load::{self, Loaded};
 use super::write::Writes;
@@ -69,7 +69,12 @@ impl Worker {
 pub fn quote(context: &Context, command: &Submission) -> Result<Option<Answer>, StoreError> {
     let mut entropy = Entropy::default();
     context.database.read(|reader| {
-        let mut loaded = Loaded::read(reader, context, std::slice::from_ref(command))?;
+        let batch = std::slice::from_ref(command);
+        // The embedded database has no other process that could have published a version.
+        let mut loaded = match context.database.dialect() {
+            Dialect::Sqlite => Loaded::read_rows(reader, context, batch)?,
+            Dialect::Postgres => Loaded::read(reader, context, batch)?,
+        };
         let mut writes = Writes::default();
         let mut one = One { context, entropy: &mut entropy, tx: reader, loaded: &mut loaded, writes: &mut writes };
         match one.decide(command)? {

@@ -60,14 +60,20 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
+    /// Everything `batch` names, for the one transaction that decides it.
     pub fn read(tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<Self, StoreError> {
-        let mut loaded = Self::default();
         let mut programs = HashSet::new();
         for command in batch {
             if programs.insert(command.program.number) {
                 refresh(tx, &command.program)?;
             }
         }
+        Self::read_rows(tx, context, batch)
+    }
+
+    /// The same under the versions this process knows.
+    pub fn read_rows(tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<Self, StoreError> {
+        let mut loaded = Self::default();
         loaded.read_keys(tx, batch)?;
         loaded.read_identifiers(tx, context, batch)?;
         loaded.read_orders(tx, context, batch)?;
