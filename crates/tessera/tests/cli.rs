@@ -97,7 +97,7 @@ fn wrong_use_ends_with_2(#[case] arguments: &[&str], #[case] with: &str) {
 
 #[rstest]
 #[case::an_unknown_program(&["verify", "--program", "shpo"], "there is no program `shpo`")]
-#[case::a_report_of_it(&["report", "summary", "--program", "shpo"], "there is no program `shpo`")]
+#[case::a_report_of_it(&["report", "summary", "--program", "shpo"], "programs here: shop")]
 #[case::an_unknown_version(&["program", "show", "shop", "--version", "7"], "its newest is 1")]
 #[case::a_rollback_to_it(&["program", "rollback", "shop", "--to", "7"], "its newest is 1")]
 #[case::an_unknown_key(&["key", "revoke", "--program", "shop", "key_x"], "key list")]

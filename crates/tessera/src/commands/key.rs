@@ -75,7 +75,10 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
                 return Ok(ExitCode::SUCCESS);
             }
             let rows = keys.into_iter().map(|key| {
-                let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.name()).collect();
+                let scopes: Vec<&str> = match key.scopes.len() {
+                    all if all == Scope::ALL.len() => vec!["all"],
+                    _ => key.scopes.iter().map(|scope| scope.name()).collect(),
+                };
                 let state = key.revoked_at.map_or_else(|| "valid".to_owned(), |at| format!("revoked {}", moment(at)));
                 vec![key.id, key.name, scopes.join(" "), moment(key.created_at), state]
             });

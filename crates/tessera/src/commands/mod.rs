@@ -129,7 +129,7 @@ pub fn known(installation: &EngineContext, key: &str) -> Result<Arc<ProgramHandl
         let failure = Failure::refused(&error);
         match installation.programs.list(&installation.database) {
             Ok(keys) if matches!(error, ProgramError::Unknown { .. }) && !keys.is_empty() => {
-                failure.right(format!("there is {}", keys.join(", ")))
+                failure.right(format!("programs here: {}", keys.join(", ")))
             }
             _ => failure,
         }
