@@ -5,6 +5,7 @@ pub mod access;
 pub mod clock;
 pub mod engine;
 pub mod executor;
+pub mod folder;
 pub mod identifier;
 pub mod profile;
 pub mod programs;

@@ -45,13 +45,20 @@ pub struct VersionInfo {
     pub note: String,
 }
 
+fn mistakes(findings: &[Problem]) -> String {
+    match findings.iter().filter(|problem| problem.is_error()).count() {
+        1 => "a mistake".to_owned(),
+        several => format!("{several} mistakes"),
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramError {
     #[error("there is no program `{key}`")]
     Unknown { key: String },
     #[error("the program `{key}` has no version {version}; its newest is {newest}")]
     UnknownVersion { key: String, version: u32, newest: u32 },
-    #[error("the document has {} mistakes", .0.iter().filter(|problem| problem.is_error()).count())]
+    #[error("the document has {}", mistakes(.0))]
     Invalid(Vec<Problem>),
     #[error("the document is of the program `{found}`, not of `{expected}`")]
     OtherProgram { expected: String, found: String },
