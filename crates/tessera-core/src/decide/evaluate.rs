@@ -202,7 +202,7 @@ fn explain(look: &Look<'_>, result: &mut Evaluation, campaign: &Campaign, place:
             facts.filter_map(|fact| look.basis.facts.get(fact).map(|value| (fact.clone(), value.clone()))).collect();
         let words = reason.words();
         result.trace.push(RuleTrace {
-            campaign: campaign.id.clone(),
+            campaign: Some(campaign.id.clone()),
             rule: Some(place),
             applied,
             reason,

@@ -28,7 +28,12 @@ fn c1_a_cap_met_in_mid_event_gives_what_fits_and_says_so() {
         (capped.amount, capped.wanted, capped.capped_by.as_deref()),
         (Some(10), Some(40), Some("campaign/bonus/day"))
     );
-    let reason = &decision.trace.iter().find(|trace| trace.campaign.as_str() == "bonus").unwrap().reason;
+    let reason = &decision
+        .trace
+        .iter()
+        .find(|trace| trace.campaign.as_ref().is_some_and(|campaign| campaign.as_str() == "bonus"))
+        .unwrap()
+        .reason;
     assert!(matches!(reason, Reason::Capped { wanted: 40, amount: 10, .. }), "{reason:?}");
     let decision = shop.send("2026-03-02T11:00", "purchase", &sale("o3", 40_000));
     let capped = decision.outcome.effects.iter().find(|effect| effect.capped_by.is_some()).unwrap();
