@@ -13,6 +13,7 @@ unknown_member: enrol
 currencies: { point: { name: Point, expires: never, value: 100 }, stamp: { name: Stamp, expires: never } }
 tiers: { club: { measure: { earned: point }, levels: [ { id: blue, at: 0 }, { id: gold, at: 50, rate: { point: 1.5 } } ] } }
 stacking: { order: [ { exclusive: [big, small], choose: best } ] }
+vouchers: { cake: { gives: { percent_off: 100 } } }
 campaigns:
   awarded: { trigger: purchase, rules: [ { award: { currency: point, amount: event.net / 1000 } } ] }
   multiplied: { trigger: purchase, earning: bonus, rules: [ { extra: { currency: point, times: 2, of: awarded } } ] }
@@ -28,7 +29,7 @@ campaigns:
   rounded_to_nothing: { trigger: purchase, earning: bonus, rules: [ { award: { currency: point, amount: event.net / 100000000 } } ] }
   cannot_be_worked_out: { trigger: purchase, earning: bonus, rules: [ { award: { currency: point, amount: event.net / (event.total - event.total) } } ] }
   held_out: { trigger: purchase, holdout: 1, rules: [ { award: { currency: point, amount: 1 } } ] }
-  not_enough_to_spend: { trigger: purchase, earning: bonus, rules: [ { spend: { currency: stamp, amount: 5 }, award: { currency: point, amount: 1 } } ] }
+  not_enough_to_spend: { trigger: purchase, earning: bonus, rules: [ { spend: { currency: stamp, amount: 5 }, issue: { voucher: cake } } ] }
   of_another_event: { trigger: enrol, rules: [ { award: { currency: point, amount: 1 } } ] }
 ";
 

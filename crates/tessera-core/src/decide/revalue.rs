@@ -95,7 +95,7 @@ impl Working<'_> {
                 None => self.pool(&limit),
             };
             let own = old.usage.get(&limit).map_or(0, |usage| usage.by);
-            let left = (most - used + own).max(0);
+            let left = most.saturating_sub(used).saturating_add(own).max(0);
             let known = before.rooms.get(&limit).or(record.basis.rooms.get(&limit));
             if known.is_some_and(|known| left < *known) {
                 rooms.insert(limit, left);

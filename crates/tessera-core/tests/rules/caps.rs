@@ -276,3 +276,13 @@ fn c2_hours_may_go_past_midnight(#[case] time: &str, #[case] points: i64) {
     shop.send(time, "purchase", &sale("o1", 10_000));
     assert_eq!(shop.available("point"), points);
 }
+
+#[test]
+fn c1_a_campaign_s_limit_of_one_event_is_over_all_its_rules() {
+    let two = "  bonus: { trigger: purchase, earning: bonus, limit: { per_event: { points: 10 } }, rules: [ { award: { currency: point, amount: 8 } }, { award: { currency: point, amount: 8 } } ] }";
+    let mut shop = Shop::new(&points_and("", two));
+    shop.send("2026-03-02T09:00", "purchase", &sale("o1", 10_000));
+    assert_eq!(shop.available("point"), 10 + 10);
+    shop.send("2026-03-02T10:00", "return", &back_all("o1"));
+    assert_eq!(shop.available("point"), 0);
+}

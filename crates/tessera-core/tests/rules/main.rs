@@ -9,6 +9,7 @@ mod derived;
 mod documents;
 mod events;
 mod expressions;
+mod inert;
 mod lots;
 mod members;
 mod money;
