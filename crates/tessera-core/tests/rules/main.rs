@@ -16,5 +16,6 @@ mod money;
 mod pending;
 mod returns;
 mod stacking;
+mod stored_state;
 mod tiers;
 mod time_and_order;
