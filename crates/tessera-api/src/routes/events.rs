@@ -313,7 +313,9 @@ pub async fn show_event(
     let (view, stored) = found.ok_or_else(unknown)?;
     let mut body = json!(view);
     if options.explain {
-        body["explanation"] = json!(query::explain(&caller.program, &stored));
+        let context = app.context.clone();
+        let told = app.blocking(move || Ok(query::explain(&context, &caller.program, id.member, &stored)?)).await?;
+        body["explanation"] = json!(told);
     }
     Ok(Json(body))
 }

@@ -37,8 +37,9 @@ pub use explain::explain;
 pub use order::{Credit, OrderProgress, OrderRecord};
 pub use outcome::{Balance, Effect, EffectKind, Outcome, OutcomeStatus, TierStanding, balances, tier_standings};
 pub use rejected::Rejected;
+pub use revalue::explain_order;
 pub use settle::{as_at, next_wake, settled_to};
-pub use trace::{Reason, RuleTrace};
+pub use trace::{Part, PartOf, Reason, RuleTrace};
 
 use crate::event::{Command, What};
 use crate::id::MemberId;

@@ -15,5 +15,23 @@ pub use read::{DocumentedTypes, read_event};
 /// The event types that every program has.
 pub const BUILT_IN_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend", "enrol", "profile"];
 
+/// Names that no event type of a document has: what is in the program's own history, or will be.
+pub const RESERVED_TYPES: [&str; 14] = [
+    "adjustment",
+    "expiry",
+    "maturity",
+    "tier-review",
+    "wake-up",
+    "redemption",
+    "reservation",
+    "capture",
+    "void",
+    "refund",
+    "claim",
+    "merge",
+    "transfer",
+    "import",
+];
+
 /// Triggers that no event from outside has: what time or an award brings about.
 pub const DERIVED_TRIGGERS: [&str; 3] = ["birthday", "balance", "tier"];

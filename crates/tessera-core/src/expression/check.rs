@@ -93,6 +93,17 @@ pub(super) fn check(source: &str, types: &RootTypes, expected: Expected) -> Resu
     Ok(Expression { source: source.to_owned(), code: Code::Compiled(bytecode), facts, fields, never })
 }
 
+/// Compiles a source that was checked before, whatever is refused now; `None` where it cannot even run.
+pub(super) fn unchecked(source: &str) -> Option<Expression> {
+    let source = source.trim();
+    let analysis = IntelliSense::new().analyze(source, &VariableType::Any);
+    let paths: Vec<Vec<&str>> = analysis.references.iter().map(whole_path).collect();
+    let facts = paths.iter().filter(|path| path.first() == Some(&"member")).filter_map(|path| fact(path)).collect();
+    let fields = EventFields::read_by(&paths);
+    let code = constant(source).or_else(|| zen_expression::compile_expression(source).ok().map(Code::Compiled))?;
+    Some(Expression { source: source.to_owned(), code, facts, fields, never: false })
+}
+
 /// A reference with the collection that `#` or a name for its elements stands for in front.
 fn whole_path(reference: &Reference) -> Vec<&str> {
     let collection = reference.via_index.iter().flatten();

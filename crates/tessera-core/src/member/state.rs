@@ -138,8 +138,16 @@ pub struct Grant {
 
 /// A stored state that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the stored state of a member cannot be read: `tessera verify` rebuilds it from the ledger")]
-pub struct StateError;
+pub enum StateError {
+    #[error(
+        "the stored state of a member has the format {found}, this version reads {FORMAT}: run the version that wrote it"
+    )]
+    UnknownFormat { found: u8 },
+    #[error(
+        "the stored state of a member is damaged: restore the database from a backup; events and entries are whole"
+    )]
+    Damaged,
+}
 
 /// The first byte of a stored state.
 const FORMAT: u8 = 1;
@@ -190,8 +198,12 @@ impl MemberState {
 
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
         match bytes.split_first() {
-            Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| StateError),
-            _ => Err(StateError),
+            Some((&FORMAT, rest)) => match postcard::take_from_bytes(rest) {
+                Ok((state, [])) => Ok(state),
+                _ => Err(StateError::Damaged),
+            },
+            Some((&found, _)) => Err(StateError::UnknownFormat { found }),
+            None => Err(StateError::Damaged),
         }
     }
 

@@ -4,6 +4,7 @@ mod compile;
 mod decode;
 mod definition;
 mod diff;
+mod inert;
 mod limits;
 mod lint;
 mod node;
@@ -20,6 +21,7 @@ pub use node::{DOCUMENT_BYTES_MAX, Node, Position};
 pub use problem::{Problem, Severity, nearest};
 pub(crate) use scalar::id_or_empty;
 pub use scalar::{Exact, Formula, Id, IdProblem, Share, Texts};
+use validate::Strictness;
 pub use version::Versions;
 
 /// The JSON Schema of a program document, for editors and other tools.
@@ -47,13 +49,13 @@ pub fn read_document(text: &str) -> Result<Document, Vec<Problem>> {
         Err(mistakes) => {
             let mut problems = mistakes.problems;
             if let Some(definition) = mistakes.without_unknown_keys {
-                problems.extend(Program::compile(&definition, &tree, 0).1);
+                problems.extend(Program::compile(&definition, &tree, 0, Strictness::New).1);
             }
             problems.sort_by(|left, right| left.at.cmp(&right.at).then(left.message.cmp(&right.message)));
             return Err(problems);
         }
     };
-    let (_, mut findings) = Program::compile(&definition, &tree, 0);
+    let (_, mut findings) = Program::compile(&definition, &tree, 0, Strictness::New);
     findings.sort_by(|left, right| left.at.cmp(&right.at).then(left.message.cmp(&right.message)));
     findings.dedup();
     if findings.iter().any(Problem::is_error) {
@@ -62,11 +64,24 @@ pub fn read_document(text: &str) -> Result<Document, Vec<Problem>> {
     Ok(Document { tree, definition, findings })
 }
 
-/// Reads a text that is already published, for deciding.
+/// Reads a text that is published already, for deciding.
+///
+/// It was checked when it was published. What is refused of new documents since then goes on doing what it did, so that
+/// a newer Tessera never keeps a program from starting; only what cannot be run at all is an error.
 pub fn load_program(text: &str, version: u32) -> Result<Program, Vec<Problem>> {
-    let document = read_document(text)?;
-    let (program, findings) = Program::compile(&document.definition, &document.tree, version);
+    let document = load_document(text)?;
+    let (program, findings) = Program::compile(&document.definition, &document.tree, version, Strictness::Published);
     program.ok_or(findings)
+}
+
+/// Reads a text that is published already, for comparing: as [`load_program`], without findings.
+pub fn load_document(text: &str) -> Result<Document, Vec<Problem>> {
+    let tree = node::read(text).map_err(|problem| vec![problem])?;
+    let definition: Definition = match decode::decode(&tree, explain_unknown) {
+        Ok(definition) => definition,
+        Err(mistakes) => mistakes.without_unknown_keys.ok_or(mistakes.problems)?,
+    };
+    Ok(Document { tree, definition, findings: Vec::new() })
 }
 
 /// What to say of a key that belongs to a feature still to come.

@@ -8,6 +8,7 @@ mod load;
 mod write;
 
 pub use batch::quote;
+pub(crate) use load::events_between;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

@@ -242,3 +242,24 @@ fn a_database_without_its_key_is_not_opened_with_a_new_one() {
     std::fs::write(&key, kept).unwrap();
     assert!(Engine::open(&location).is_ok());
 }
+
+/// A version of an older validator: what it says is refused of new documents.
+#[test]
+fn a_stored_version_loads_and_decides_whatever_is_refused_today() {
+    let mut app = TestApp::new(POINTS);
+    app.send(&sale("r-1", "card:1", 10_000));
+    let old = shop::document(POINTS).replace(
+        "  welcome:",
+        "  never: { trigger: return, rules: [ { award: { currency: point, amount: 5 } } ] }\n  welcome:",
+    );
+    let refused = app.publish(&old).map(|_| ()).unwrap_err();
+    assert!(matches!(refused, EngineError::Program(ProgramError::Invalid(_))), "{refused:?}");
+    let database = rusqlite::Connection::open(app.database_file()).unwrap();
+    assert_eq!(database.execute("UPDATE program_version SET document = ?1", [&old]).unwrap(), 1);
+    drop(database);
+    app.restart();
+    app.send(&sale("r-2", "card:1", 20_000));
+    assert_eq!(app.available("card:1", "point"), 10 + 10 + 20);
+    let (_, version, changed) = app.publish(&doubled()).unwrap();
+    assert_eq!((version, changed), (2, true), "a new version is compared with the old one");
+}
