@@ -12,6 +12,7 @@ pub mod programs;
 pub mod query;
 pub mod record;
 pub mod relay;
+pub mod replay;
 pub mod report;
 pub mod scheduler;
 pub mod secret;

@@ -10,6 +10,7 @@ mod members;
 mod orders;
 mod privacy;
 mod programs;
+mod replay;
 mod reports;
 mod time;
 mod verification;
