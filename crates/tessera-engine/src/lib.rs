@@ -12,6 +12,7 @@ pub mod query;
 pub mod record;
 pub mod relay;
 pub mod report;
+pub mod scenario;
 pub mod scheduler;
 pub mod secret;
 pub mod submission;

@@ -6,6 +6,7 @@ mod import;
 mod key;
 mod program;
 mod report;
+mod scenario;
 pub mod serve;
 mod verify;
 
@@ -38,6 +39,9 @@ enum Command {
     /// Check, plan, publish and roll back program documents
     #[command(subcommand)]
     Program(program::Command),
+    /// Run scenarios: what is given, what happens, what is expected
+    #[command(subcommand)]
+    Scenario(scenario::Command),
     /// Bring events or members in from a file
     #[command(subcommand)]
     Import(import::Command),
@@ -63,6 +67,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Serve(arguments) => serve::run(&context, &arguments),
         Command::Demo(arguments) => demo::run(&context, &arguments),
         Command::Program(command) => program::run(&context, command),
+        Command::Scenario(command) => scenario::run(&context, command),
         Command::Import(command) => import::run(&context, command),
         Command::Verify(arguments) => verify::run(&context, &arguments),
         Command::Report(command) => report::run(&context, command),
