@@ -104,10 +104,9 @@ impl Expectation {
     fn judge_effects(&self, effects_found: &[Effect], calendar: &Calendar, found: &mut Vec<Mismatch>) {
         let values: Vec<Value> = effects_found.iter().map(|effect| json!(effect)).collect();
         match self.named("effects") {
-            Some(expected) if matches!(&expected.kind, Kind::Text(_)) => {
-                if !values.is_empty() {
-                    found.push(Mismatch::new(expected, "effects", "none", effects(effects_found)));
-                }
+            Some(Node { kind: Kind::Text(_), .. }) if values.is_empty() => {}
+            Some(expected @ Node { kind: Kind::Text(_), .. }) => {
+                found.push(Mismatch::new(expected, "effects", "none", effects(effects_found)));
             }
             Some(expected) => among("effects", expected, &values, &effects(effects_found), calendar, found),
             None => {}
