@@ -288,7 +288,7 @@ fn the_example_of_the_guide_is_a_scenario_and_fails_as_it_says() {
     tessera.write("story.yaml", example.replace("../programs", &programs));
     tessera.run(&["scenario", "run", "story.yaml"]).expect(0);
     tessera
-        .write("story.yaml", example.replace("../programs", &programs).replace("bean: 56, stamp", "bean: 57, stamp"));
+        .write("story.yaml", example.replace("../programs", &programs).replace("bean: 62, stamp", "bean: 63, stamp"));
     let failed = tessera.run(&["scenario", "run", "story.yaml"]);
     failed.expect(1);
     for line in guide.lines().skip_while(|line| !line.starts_with("    story.yaml:")).take(2) {

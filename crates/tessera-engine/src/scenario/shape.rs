@@ -163,6 +163,7 @@ struct Lot {
 #[serde(rename_all = "snake_case")]
 enum LotState {
     Active,
+    Held,
     Pending,
 }
 
