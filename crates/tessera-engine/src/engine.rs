@@ -63,12 +63,17 @@ impl Engine {
     }
 
     pub fn open_with(location: &Location, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
+        Self::open_on(location, clock, Entropy::default())
+    }
+
+    /// Opens an installation with its ports given: where time and randomness come from.
+    pub fn open_on(location: &Location, clock: Arc<dyn Clock>, entropy: Entropy) -> Result<Self, EngineError> {
         let lock = match location.database_url {
             None => Some(lock(&location.folder, clock.as_ref())?),
             Some(_) => None,
         };
         let context = Arc::new(context(location, clock, Access::Write)?);
-        let (executor, worker) = Executor::start(context.clone())?;
+        let (executor, worker) = Executor::start(context.clone(), entropy)?;
         Ok(Self { context, executor: Some(executor), worker: Some(worker), lock })
     }
 

@@ -14,6 +14,7 @@ pub mod record;
 pub mod relay;
 pub mod replay;
 pub mod report;
+pub mod scenario;
 pub mod scheduler;
 pub mod secret;
 pub mod submission;

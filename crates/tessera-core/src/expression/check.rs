@@ -70,7 +70,11 @@ pub(super) fn check(source: &str, types: &RootTypes, expected: Expected) -> Resu
     }
     let paths: Vec<Vec<&str>> = analysis.references.iter().map(whole_path).collect();
     for (reference, path) in analysis.references.iter().zip(&paths) {
-        unknown_path(path, reference.spans.first().map_or(0, |span| span.0), types, &mut findings);
+        let offset = reference.spans.first().map_or(0, |span| span.0);
+        // A field of `#` is no root; whether the element has it is among the diagnostics.
+        if !is_of_element(source, offset) {
+            unknown_path(path, offset, types, &mut findings);
+        }
     }
     if findings.is_empty() {
         sense.with_ast(source, false, |ast, _| refuse(ast, 0, &mut findings));
@@ -163,6 +167,14 @@ fn unknown_path(path: &[&str], offset: u32, types: &RootTypes, findings: &mut Ve
     // ZEN names the same mistake in its own words; ours says what would be right.
     findings.retain(|other| other.offset != finding.offset);
     findings.push(finding);
+}
+
+/// Whether a name stands behind `#.`, the element that a collection function looks at.
+fn is_of_element(source: &str, offset: u32) -> bool {
+    let before = usize::try_from(offset).ok().and_then(|offset| source.get(..offset));
+    before.is_some_and(|before| {
+        before.trim_end().strip_suffix('.').is_some_and(|before| before.trim_end().ends_with('#'))
+    })
 }
 
 fn is_group(name: &str) -> bool {

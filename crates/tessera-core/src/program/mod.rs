@@ -14,10 +14,11 @@ mod validate;
 mod version;
 
 pub use compile::{Award, Campaign, Extra, LadderRules, Program, Rule, Trigger};
+pub use decode::{Mistakes, decode};
 pub use definition::*;
 pub use diff::{Difference, difference};
 pub use limits::{CapRule, Limits};
-pub use node::{DOCUMENT_BYTES_MAX, Node, Position};
+pub use node::{DOCUMENT_BYTES_MAX, Key, Kind, Node, Position, read as read_tree};
 pub use problem::{Problem, Severity, nearest};
 pub(crate) use scalar::id_or_empty;
 pub use scalar::{Exact, Formula, Id, IdProblem, Share, Texts};
@@ -43,7 +44,11 @@ pub struct Document {
 
 /// Reads a YAML or JSON text and checks it, or lists every mistake in the order of its lines.
 pub fn read_document(text: &str) -> Result<Document, Vec<Problem>> {
-    let tree = node::read(text).map_err(|problem| vec![problem])?;
+    check_document(node::read(text).map_err(|problem| vec![problem])?)
+}
+
+/// Checks a document that stands inside another text; what is wrong with it is told by the lines there.
+pub fn check_document(tree: Node) -> Result<Document, Vec<Problem>> {
     let definition: Definition = match decode::decode(&tree, explain_unknown) {
         Ok(definition) => definition,
         Err(mistakes) => {

@@ -6,6 +6,7 @@ mod import;
 mod key;
 mod program;
 mod report;
+mod scenario;
 pub mod serve;
 mod task;
 mod verify;
@@ -46,6 +47,9 @@ enum Command {
     /// Check, plan, publish and roll back program documents
     #[command(subcommand, after_help = "Example:\n  tessera program validate programs/coffee.yaml")]
     Program(program::Command),
+    /// Run scenarios: what is given, what happens, what is expected
+    #[command(subcommand)]
+    Scenario(scenario::Command),
     /// Bring events or members in from a file
     #[command(subcommand, after_help = "Example:\n  tessera import members members.csv --program copper-cup")]
     Import(import::Command),
@@ -71,6 +75,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Serve(arguments) => serve::run(&context, &arguments),
         Command::Demo(arguments) => demo::run(&context, &arguments),
         Command::Program(command) => program::run(&context, command),
+        Command::Scenario(command) => scenario::run(&context, command),
         Command::Import(command) => import::run(&context, command),
         Command::Verify(arguments) => verify::run(&context, &arguments),
         Command::Report(command) => report::run(&context, command),
