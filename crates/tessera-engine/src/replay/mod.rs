@@ -18,7 +18,7 @@ use tessera_core::ledger::Entry;
 use tessera_core::member::{MemberState, Status};
 use tessera_core::program::{Program, Versions};
 use tessera_core::time::Instant;
-pub use tessera_insight::Comparison;
+pub use tessera_insight::{Comparison, MemberComparison};
 use tessera_insight::{Side, Window};
 use tessera_store::{Reader, StoreError};
 

@@ -120,7 +120,8 @@ fn a_draft_that_doubles_points_says_who_gains_and_why(app: &mut TestApp) {
 }
 
 fn a_budget_over_all_members_is_shared_in_the_order_of_the_log(app: &mut TestApp) {
-    for (number, total) in [(1, 40_000), (2, 30_000), (3, 20_000), (1, 10_000)] {
+    for (minute, (number, total)) in [(1, 40_000), (2, 30_000), (3, 20_000), (1, 10_000)].into_iter().enumerate() {
+        app.set_clock(&format!("2026-03-02T10:0{minute}"));
         let order = format!("o-{number}-{total}");
         app.send(&sale(&order, &format!("card:{number}"), total));
     }

@@ -5,6 +5,7 @@ mod demo;
 mod import;
 mod key;
 mod program;
+mod replay;
 mod report;
 mod scenario;
 pub mod serve;
@@ -55,6 +56,8 @@ enum Command {
     Import(import::Command),
     /// Fold the ledger again and compare it with what is stored
     Verify(verify::Arguments),
+    /// What a draft would have made of everything that happened
+    Replay(replay::Arguments),
     /// Figures of a program, now or as at any instant
     #[command(subcommand, after_help = "Example:\n  tessera report summary --program copper-cup")]
     Report(report::Command),
@@ -78,6 +81,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Scenario(command) => scenario::run(&context, command),
         Command::Import(command) => import::run(&context, command),
         Command::Verify(arguments) => verify::run(&context, &arguments),
+        Command::Replay(arguments) => replay::run(&context, &arguments),
         Command::Report(command) => report::run(&context, command),
         Command::Key(command) => key::run(&context, command),
         Command::Bench(command) => bench::run(&context, command),

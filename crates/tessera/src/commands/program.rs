@@ -128,7 +128,7 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     }
 }
 
-fn read(file: &Path) -> Result<String, Failure> {
+pub(super) fn read(file: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(file).map_err(|error| unreadable(file, &error))
 }
 
@@ -169,7 +169,7 @@ fn validate(context: &Context, file: &Path) -> Result<ExitCode, Failure> {
     Ok(if valid { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
 }
 
-fn print_findings(file: &str, findings: &[Problem]) {
+pub(super) fn print_findings(file: &str, findings: &[Problem]) {
     for finding in findings {
         let (kind, colour) = if finding.is_error() { ("error", RED) } else { ("warning", YELLOW) };
         let kind = paint(std::io::stderr().is_terminal(), colour, kind);
