@@ -100,6 +100,12 @@ fn the_grocers_year_is_exact_for_the_program_and_for_every_household() {
         assert_eq!(found, wanted, "household {household}");
     }
     run(&["verify", "--program", "grocer"]);
+    let replay = ["replay", "--program", "grocer", "--draft", "programs/grocer.yaml", "--to", at[3], "--json"];
+    let replayed = json(&run(&replay));
+    let point = &replayed["currencies"]["point"];
+    assert_eq!(point["after"]["issued"], expected["points"]["total_issued"], "decided again it comes to the same");
+    assert_eq!(point["before"], point["after"]);
+    assert_eq!((&replayed["events"], &replayed["gain"]["same"]), (&expected["baskets"], &expected["households"]));
     let again = json(&run(&import));
     assert_eq!(
         (count(&again["applied"]), &again["duplicates"]),

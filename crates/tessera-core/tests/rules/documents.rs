@@ -314,7 +314,7 @@ fn m2_a_fraction_of_a_line_cannot_be_carried() {
 #[rstest]
 #[case::empty("", "the document is empty")]
 #[case::blank("   \n# nothing\n", "the document is empty")]
-#[case::two_documents("a: 1\n---\nb: 2\n", "a program is one document, this is a second")]
+#[case::two_documents("a: 1\n---\nb: 2\n", "a file holds one document, this is a second")]
 #[case::a_list("- 1\n", "a map of keys is expected here, not a list")]
 #[case::a_text("hello", "a map of keys is expected here, not a text")]
 #[case::a_key_twice("program: a\nprogram: b\n", "`program` stands here twice, first in line 1")]

@@ -49,7 +49,7 @@ enum Command {
     #[command(subcommand, after_help = "Example:\n  tessera program validate programs/coffee.yaml")]
     Program(program::Command),
     /// Run scenarios: what is given, what happens, what is expected
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  tessera scenario run scenarios")]
     Scenario(scenario::Command),
     /// Bring events or members in from a file
     #[command(subcommand, after_help = "Example:\n  tessera import members members.csv --program copper-cup")]

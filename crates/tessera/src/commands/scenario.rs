@@ -7,13 +7,13 @@ use clap::{Args, Subcommand};
 use tessera_engine::scenario::{self, Report, Verdict};
 
 use super::Context;
-use crate::output::{Failure, REFUSED, USAGE, json};
+use crate::output::{Failure, REFUSED, USAGE, json, say};
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Run the scenarios of files and folders against the engine, each on an installation of its own
+    /// Run the scenarios of files and folders
     #[command(
-        after_help = "Examples:\n  tessera scenario run scenarios\n  tessera scenario run my-program.yaml --filter birthday\n\nExit code 0: all as expected; 1: something is not; 2: a file cannot be used. docs/scenarios.md describes the files."
+        after_help = "Examples:\n  tessera scenario run scenarios\n  tessera scenario run my-program.yaml --filter birthday\n\nEach runs through the engine itself, on an installation of its own. Exit code 0: all as expected; 1: something is not; 2: a file cannot be used. docs/scenarios.md describes the files."
     )]
     Run(Run),
 }
@@ -47,7 +47,7 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
             "passed": tally.passed, "failed": tally.failed, "unusable": tally.unusable, "scenarios": reports,
         }))?;
     } else {
-        println!(
+        say!(
             "{} scenarios: {} passed, {} failed, {} unusable; {:.1} s",
             reports.len(),
             tally.passed,
@@ -84,9 +84,9 @@ fn print(report: &Report) {
         Verdict::Failed { .. } => ("FAILED", report.scenario.as_str()),
         Verdict::Unusable { .. } => ("UNUSABLE", "this file cannot be used"),
     };
-    println!("{word:<8}  {}: {title}", report.file.display());
+    say!("{word:<8}  {}: {title}", report.file.display());
     for line in report.complaints() {
-        println!("    {}", line.replace('\n', "\n    "));
+        say!("    {}", line.replace('\n', "\n    "));
     }
 }
 
