@@ -10,6 +10,7 @@ pub mod profile;
 pub mod programs;
 pub mod query;
 pub mod record;
+pub mod redemption;
 pub mod relay;
 pub mod report;
 pub mod scheduler;

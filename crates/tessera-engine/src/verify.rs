@@ -1,13 +1,13 @@
 //! Proof that the ledger is whole: every member folded again from entries and events and held against the stored state.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use compact_str::CompactString;
 use serde::Serialize;
 use tessera_core::decide::{self, OrderProgress, Recorded};
-use tessera_core::id::MemberId;
-use tessera_core::ledger::{Account, Entry, Purse};
+use tessera_core::id::{EventId, MemberId};
+use tessera_core::ledger::{Account, Entry, Purse, Redemption};
 use tessera_core::member::{Change, MemberState};
 use tessera_core::program::{Id, Versions};
 use tessera_core::quantity::Points;
@@ -15,7 +15,7 @@ use tessera_store::{Reader, Row, StoreError, tables};
 
 use crate::executor::Context;
 use crate::programs::{ProgramHandle, member_id};
-use crate::record::{StoredEvent, own_key, progress_from_text, unsigned};
+use crate::record::{StoredEvent, member_key, own_key, progress_from_text, redemption_from_text, unsigned};
 use crate::report::{each_member, history_seen};
 
 /// What was folded, and what did not agree.
@@ -60,6 +60,7 @@ pub fn verify(
             check_member(id, &state, &events, &mut differs);
             found.orders += made.len() as u64;
             check_orders(context, reader, program.number, (id, &events, &made), &mut differs)?;
+            check_redemptions(reader, program.number, id, &events, &mut differs)?;
             progress(found.members);
             Ok(())
         })?;
@@ -95,6 +96,7 @@ fn check_member(id: MemberId, state: &MemberState, events: &[Recorded], differs:
         let pairs = [
             ("active", held(Account::Active), stored(purse.map(Purse::active))),
             ("pending", held(Account::Pending), stored(purse.map(Purse::pending))),
+            ("held", held(Account::Held), i128::from(state.held(currency.as_str()).get())),
             // What is owed is an account below zero.
             ("debt", -held(Account::Debt), stored(purse.map(|purse| purse.debt))),
         ];
@@ -127,7 +129,7 @@ fn accounts(entries: &[&Entry]) -> BTreeMap<Id, BTreeMap<Account, i128>> {
 }
 
 fn first_difference(folded: &MemberState, stored: &MemberState) -> String {
-    let parts: [(&str, bool); 9] = [
+    let parts: [(&str, bool); 10] = [
         ("clock", folded.clock == stored.clock),
         ("events", folded.events == stored.events),
         ("purses", folded.purses == stored.purses),
@@ -136,6 +138,7 @@ fn first_difference(folded: &MemberState, stored: &MemberState) -> String {
         ("statistics", folded.statistics == stored.statistics),
         ("parked events", folded.parked == stored.parked),
         ("chain", folded.chain == stored.chain),
+        ("reservations", folded.holds == stored.holds),
         ("fractions", folded.fractions == stored.fractions),
     ];
     let differing: Vec<&str> = parts.iter().filter(|(_, same)| !same).map(|(name, _)| *name).collect();
@@ -184,6 +187,31 @@ fn check_orders(
         }
         if progress_from_text(row[6].opt_text()?)?.as_ref() != last.get(order_id.as_str()).copied() {
             differs(format!("the progress kept with order {order_id} is not that of its last event"));
+        }
+    }
+    Ok(())
+}
+
+/// Every redemption is kept as the last event about it left it.
+fn check_redemptions(
+    reader: &mut Reader<'_>,
+    program: i64,
+    member: MemberId,
+    events: &[Recorded],
+    differs: &mut dyn FnMut(String),
+) -> Result<(), StoreError> {
+    let mut last: BTreeMap<u64, &Redemption> = BTreeMap::new();
+    for (seq, redemption) in events.iter().flat_map(|event| &event.record.redemptions) {
+        last.insert(*seq, redemption);
+    }
+    let sql = "SELECT seq, progress FROM redemption WHERE bucket = $1 AND program = $2 AND member = $3 ORDER BY seq";
+    let mut kept: BTreeMap<u64, Redemption> = BTreeMap::new();
+    for row in reader.query(sql, &member_key(program, member))? {
+        kept.insert(unsigned(row[0].int()?), redemption_from_text(row[1].text()?)?);
+    }
+    for seq in last.keys().chain(kept.keys()).collect::<BTreeSet<_>>() {
+        if last.get(seq).copied() != kept.get(seq) {
+            differs(format!("the redemption {} is not kept as its last event left it", EventId { member, seq: *seq }));
         }
     }
     Ok(())

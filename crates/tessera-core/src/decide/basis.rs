@@ -196,6 +196,7 @@ pub(super) fn basis(
     for (id, currency) in &program.definition.currencies {
         if let Some(most) = currency.max_balance {
             let held = now.purse(id.as_str()).map_or(Points::ZERO, |purse| purse.active() + purse.pending());
+            let held = held + now.held(id.as_str());
             basis.rooms.insert(key::balance(id), (most - held.get()).max(0));
         }
     }

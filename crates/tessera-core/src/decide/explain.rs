@@ -18,7 +18,8 @@ pub fn explain(program: &Program, what: &What, basis: &Basis) -> Vec<RuleTrace> 
         What::Exchange(exchange) => ("purchase", Some(converted(&exchange.bought)), &exchange.bought.extra),
         What::Declared { kind, data } => (kind.as_str(), None, data),
         What::Enrol(_) => ("enrol", None, &none),
-        What::Profile(_) | What::Return(_) | What::Adjust(_) | What::WakeUp => return Vec::new(),
+        // No rule looks at any other.
+        _ => return Vec::new(),
     };
     // Whether enough could be spent is not part of the basis: what a rule spent stands in the event's effects.
     let spendable = |_: &Id| i64::MAX;

@@ -5,15 +5,20 @@ mod command;
 mod data;
 mod order;
 mod read;
+mod redemption;
 
 pub use birthday::{Birthday, BirthdayError};
 pub use command::{Adjustment, Command, Exchange, Profile, Return, ReturnItem, What};
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
 pub use read::{DocumentedTypes, read_event};
+pub use redemption::{Redeem, RedemptionPart};
 
 /// The event types that every program has.
 pub const BUILT_IN_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend", "enrol", "profile"];
+
+/// Event types of redemptions: commands of their own, no events that anybody sends.
+pub const REDEMPTION_TYPES: [&str; 4] = ["redemption", "capture", "void", "redemption-return"];
 
 /// Triggers that no event from outside has: what time or an award brings about.
 pub const DERIVED_TRIGGERS: [&str; 3] = ["birthday", "balance", "tier"];

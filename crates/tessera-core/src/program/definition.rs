@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::scalar::{Exact, Formula, Id, Share, Texts, word_or_map};
+use super::spending::{CashRounding, SpendDefinition};
 use crate::quantity::Rounding;
 use crate::time::{Day, Period, RoundTo, TimeOfDay, Weekday, Window};
 
@@ -36,6 +37,9 @@ pub struct Definition {
     /// One unit of a foreign currency in the program's: `{ USD: 25000 }`. An event may carry its own rate (M5).
     #[serde(default)]
     pub exchange_rates: BTreeMap<String, Exact>,
+    /// To what the money that is left to pay beside points is rounded, by the tender that pays it (M6).
+    #[serde(default)]
+    pub cash_rounding: BTreeMap<Id, CashRounding>,
     /// What happens to an event about a member nobody knows.
     #[serde(default)]
     pub unknown_member: UnknownMember,
@@ -206,8 +210,9 @@ pub struct CurrencyDefinition {
     /// Money that one is worth when spent, in the program's currency.
     #[serde(default)]
     pub value: Option<Exact>,
+    /// How it is spent: in which amounts, how long a reservation lasts.
     #[serde(default)]
-    pub spend: Option<SpendDefinition>,
+    pub spend: SpendDefinition,
     /// Digits behind the point: 0 for points, 2 for cashback in baht (M1).
     #[serde(default)]
     pub scale: u32,
@@ -365,20 +370,6 @@ pub enum Overdraft {
     Clamp,
     /// The return is refused.
     Refuse,
-}
-
-/// In which amounts points can be spent (M6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SpendDefinition {
-    #[serde(default = "one")]
-    pub step: i64,
-    #[serde(default)]
-    pub min: i64,
-}
-
-fn one() -> i64 {
-    1
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -9,6 +9,7 @@ mod lint;
 mod node;
 mod problem;
 mod scalar;
+mod spending;
 mod validate;
 mod version;
 
@@ -20,6 +21,7 @@ pub use node::{DOCUMENT_BYTES_MAX, Node, Position};
 pub use problem::{Problem, Severity, nearest};
 pub(crate) use scalar::id_or_empty;
 pub use scalar::{Exact, Formula, Id, IdProblem, Share, Texts};
+pub use spending::{CashRounding, Restored, SpendDefinition};
 pub use version::Versions;
 
 /// The JSON Schema of a program document, for editors and other tools.

@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 
 use super::definition::*;
 use super::{Formula, Id, Node, Problem, nearest};
-use crate::event::{BUILT_IN_TYPES, DERIVED_TRIGGERS};
+use crate::event::{BUILT_IN_TYPES, DERIVED_TRIGGERS, REDEMPTION_TYPES};
 use crate::expression::{Expected, Expression, RootTypes};
 
 /// Collects findings, each with the line it is about.
@@ -100,6 +100,7 @@ impl<'a> Checker<'a> {
                 self.error(&["exchange_rates", code], format!("`{code}` is no ISO 4217 currency"));
             }
         }
+        self.spending(definition);
         if definition.currencies.is_empty() {
             self.error(&["currencies"], "a program has at least one currency".to_owned());
         }
@@ -151,9 +152,6 @@ impl<'a> Checker<'a> {
         if currency.scale > 6 {
             self.error(&["currencies", id, "scale"], "a currency has at most 6 digits behind the point".to_owned());
         }
-        if let Some(spend) = currency.spend {
-            self.positive(&["currencies", id, "spend", "step"], spend.step);
-        }
         if let Some(most) = currency.max_balance {
             self.positive(&["currencies", id, "max_balance"], most);
         }
@@ -166,7 +164,7 @@ impl<'a> Checker<'a> {
                     &["currencies", id, "expires", "moved_by"],
                     "event type",
                     kind.as_str(),
-                    event_types(definition),
+                    event_types(definition).chain(std::iter::once("redemption")),
                 );
             }
         }
@@ -186,6 +184,7 @@ impl<'a> Checker<'a> {
     fn event(&mut self, id: &str, event: &EventDefinition) {
         if DERIVED_TRIGGERS.contains(&id)
             || ["return", "exchange", "amend", "enrol", "profile", "adjustment"].contains(&id)
+            || REDEMPTION_TYPES.contains(&id)
         {
             self.error(&["events", id], format!("`{id}` is a name of the program's own: choose another"));
         }

@@ -5,5 +5,6 @@
 mod documents;
 mod histories;
 mod programs;
+mod redemptions;
 mod reference;
 mod returns;

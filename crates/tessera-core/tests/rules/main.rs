@@ -10,6 +10,7 @@ mod lots;
 mod members;
 mod money;
 mod pending;
+mod redemptions;
 mod returns;
 mod stacking;
 mod tiers;

@@ -10,6 +10,7 @@ mod members;
 mod orders;
 mod privacy;
 mod programs;
+mod redemptions;
 mod reports;
 mod time;
 mod verification;

@@ -158,8 +158,17 @@ fn sqlite_is_strict_durable_and_rowless_where_rows_are_narrow() {
                  WHERE schema = 'main' AND name NOT LIKE 'sqlite%' AND name NOT LIKE 'refinery%' AND strict = 0";
     assert_eq!(texts(ask(&db, loose, &[])), Vec::<String>::new());
     let rowless = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND wr = 1 ORDER BY name";
-    let expected =
-        ["entry", "event_key", "installation", "member_identifier", "order_key", "pool", "program", "voucher"];
+    let expected = [
+        "entry",
+        "event_key",
+        "installation",
+        "member_identifier",
+        "order_key",
+        "pool",
+        "program",
+        "redemption",
+        "voucher",
+    ];
     assert_eq!(texts(ask(&db, rowless, &[])), expected);
     let mut writer = db.database.writer().unwrap();
     let mut tx = writer.begin().unwrap();
