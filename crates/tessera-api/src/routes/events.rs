@@ -293,7 +293,7 @@ async fn send_patiently(app: &AppState, submission: Submission) -> Waiting {
     Ok(answered)
 }
 
-/// One event, as it came and what it brought. With `explain=true` every rule says why.
+/// One event, as it came and what it brought. With `explain=true` every rule says why; of a redemption, every lot.
 ///
 /// Needs `members:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/events/{event}", tag = "events", security(("key" = [])),
@@ -313,7 +313,9 @@ pub async fn show_event(
     let (view, stored) = found.ok_or_else(unknown)?;
     let mut body = json!(view);
     if options.explain {
-        body["explanation"] = json!(query::explain(&caller.program, &stored));
+        let lots = query::explain_redemption(&stored);
+        body["explanation"] =
+            if lots.is_empty() { json!(query::explain(&caller.program, &stored)) } else { json!(lots) };
     }
     Ok(Json(body))
 }

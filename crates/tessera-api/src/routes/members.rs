@@ -75,7 +75,7 @@ pub async fn list_members(
     Ok(Json(json!({ "items": found.into_iter().collect::<Vec<MemberView>>(), "next": null })))
 }
 
-fn subject(text: &str) -> Result<Subject, Problem> {
+pub(super) fn subject(text: &str) -> Result<Subject, Problem> {
     text.parse().map_err(|error: tessera_engine::identifier::IdentifierError| Problem::invalid(error.to_string()))
 }
 
@@ -126,7 +126,7 @@ fn event(
 }
 
 /// The member an address names: an id, or `kind:value`.
-async fn named(app: &AppState, program: &Arc<ProgramHandle>, text: &str) -> Result<MemberId, Problem> {
+pub(super) async fn named(app: &AppState, program: &Arc<ProgramHandle>, text: &str) -> Result<MemberId, Problem> {
     let subject = subject(text)?;
     let (context, program) = (app.context.clone(), program.clone());
     let found = app.blocking(move || Ok(query::find_member(&context, &program, &subject)?)).await?;

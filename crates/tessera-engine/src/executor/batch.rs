@@ -184,6 +184,9 @@ impl One<'_> {
     fn whom(&self, command: &Submission) -> Result<Whom, Refusal> {
         let program = command.program.number;
         let unknown = || {
+            if command.what.names_redemption().is_some() {
+                return Refusal::new("unknown-redemption", "there is no such redemption in this program");
+            }
             Refusal::new(
                 "unknown-member",
                 "no member is known under this subject; enrol them first, or let the document say `unknown_member: enrol`",

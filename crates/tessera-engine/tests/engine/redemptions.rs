@@ -217,5 +217,5 @@ fn a_stranger_redeems_nothing(app: &mut TestApp) {
     let purchase = app.send(&event("purchase", "g-1", "", &tessera_testkit::shop::json::sale("g-1", 9_000)));
     assert_eq!(purchase.member, None);
     let guest = refused(submit(app, app.redemption_step(&purchase.event_id, Step::Void, "g")));
-    assert_eq!(guest.code, "unknown-member", "a guest has nothing");
+    assert_eq!(guest.code, "unknown-redemption", "a guest has none");
 }
