@@ -42,22 +42,23 @@ impl Clock for FixedClock {
 }
 
 /// Random bytes from the operating system, drawn in blocks: a call for each id would cost more than the id.
-#[derive(Debug)]
+///
+/// The first block is small, for whoever needs one or two ids: a quote makes an `Entropy` of its own.
+#[derive(Debug, Default)]
 pub struct Entropy {
     block: Vec<u8>,
     used: usize,
 }
 
-impl Default for Entropy {
-    fn default() -> Self {
-        Self { block: vec![0; 4096], used: 4096 }
-    }
-}
+const FIRST_BLOCK: usize = 64;
+const BLOCK: usize = 4096;
 
 impl Entropy {
     /// Fresh random bytes, never given twice.
     pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
         if self.used + N > self.block.len() {
+            let size = if self.block.is_empty() { FIRST_BLOCK } else { BLOCK };
+            self.block.resize(size.max(N), 0);
             // Without randomness nothing may go on: codes and ids would repeat.
             getrandom::fill(&mut self.block).expect("the operating system gives random bytes");
             self.used = 0;

@@ -91,7 +91,7 @@ impl<'a> Tx<'a> {
         }
         let first = |row: &&[Value]| table.guard.is_none_or(|guard| row[guard] == Value::Int(1));
         let (new, changed): (Vec<_>, Vec<_>) = rows.into_iter().partition(first);
-        let written = self.write(table, |sql| &sql.upsert, &new)? + self.write(table, |sql| &sql.update, &changed)?;
+        let written = self.write(table, |sql| &sql.upsert, &new)? + self.update(table, &changed)?;
         all_written(table, written, new.len() + changed.len())
     }
 
@@ -203,6 +203,17 @@ impl<'a> Tx<'a> {
             }
         };
         self.noted(written)
+    }
+
+    fn update(&mut self, table: &'static Table, rows: &[&[Value]]) -> Result<usize, StoreError> {
+        match &mut self.link {
+            Link::Sqlite { connection, .. } => {
+                let sql = connection.table(table);
+                let written = connection.update_rows(&sql, table, rows);
+                self.noted(written)
+            }
+            Link::Postgres(_) => self.write(table, |sql| &sql.update, rows),
+        }
     }
 
     fn noted<T>(&mut self, answer: Result<T, StoreError>) -> Result<T, StoreError> {

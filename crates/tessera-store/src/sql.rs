@@ -15,6 +15,9 @@ pub(crate) struct TableSql {
     pub(crate) upsert: String,
     /// The other columns of rows there are, where the guard allows it. Empty for a table without a guard.
     pub(crate) update: String,
+    /// The same where the table's `steady` column keeps its value: the others alone, so that its index stays untouched.
+    /// Empty where there is none, and on PostgreSQL, which looks at the values itself.
+    pub(crate) update_steady: String,
 }
 
 impl TableSql {
@@ -32,7 +35,22 @@ impl TableSql {
                 list(table.other_columns(), ", ", |i, column| format!("{} = ?{}", column.name, table.key + i + 1));
             format!("UPDATE {name} SET {set} WHERE {keyed} AND {} = ?{} - 1", table.columns[guard].name, guard + 1)
         });
-        Self { select_locked: select.clone(), select, insert, upsert, update }
+        let update_steady = match (table.guard, table.steady) {
+            (Some(guard), Some(steady)) => {
+                let moving = (table.key..table.columns.len()).filter(|i| *i != steady);
+                let set: Vec<String> = moving.map(|i| format!("{} = ?{}", table.columns[i].name, i + 1)).collect();
+                format!(
+                    "UPDATE {name} SET {} WHERE {keyed} AND {} = ?{} - 1 AND {} IS ?{}",
+                    set.join(", "),
+                    table.columns[guard].name,
+                    guard + 1,
+                    table.columns[steady].name,
+                    steady + 1
+                )
+            }
+            _ => String::new(),
+        };
+        Self { select_locked: select.clone(), select, insert, upsert, update, update_steady }
     }
 
     /// Statements for a whole batch; `$n` is the array of the n-th column (of the key, in a select).
@@ -57,7 +75,7 @@ impl TableSql {
             let guard = table.columns[guard].name;
             format!("UPDATE {name} t SET {set} FROM {rows} WHERE {matched} AND t.{guard} = k.{guard} - 1")
         });
-        Self { select, select_locked, insert, upsert, update }
+        Self { select, select_locked, insert, upsert, update, update_steady: String::new() }
     }
 }
 
@@ -165,6 +183,11 @@ mod tests {
             sqlite.update,
             "UPDATE order_key SET member = ?4, seq = ?5, version = ?6, progress = ?7 \
              WHERE bucket = ?1 AND program = ?2 AND key = ?3 AND version = ?6 - 1"
+        );
+        assert_eq!(
+            TableSql::sqlite(&tables::MEMBER).update_steady,
+            "UPDATE member SET version = ?4, status = ?6, state = ?7 \
+             WHERE bucket = ?1 AND program = ?2 AND member = ?3 AND version = ?4 - 1 AND wake_at IS ?5"
         );
         let postgres = TableSql::postgres(&tables::POOL);
         assert_eq!(

@@ -36,6 +36,8 @@ pub struct Table {
     pub key: usize,
     /// The version column, where rows are written only over the version they were read at.
     pub guard: Option<usize>,
+    /// An indexed column that most writes leave as it is.
+    pub steady: Option<usize>,
     /// Whether a transaction locks the rows it fetches (PostgreSQL; SQLite has one writer anyway).
     pub locked: bool,
 }

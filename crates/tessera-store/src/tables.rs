@@ -16,6 +16,7 @@ pub static MEMBER: Table = Table {
     ],
     key: 3,
     guard: Some(3),
+    steady: Some(4),
     locked: true,
 };
 
@@ -37,6 +38,7 @@ pub static EVENT: Table = Table {
     ],
     key: 4,
     guard: None,
+    steady: None,
     locked: false,
 };
 
@@ -63,6 +65,7 @@ pub static ENTRY: Table = Table {
     ],
     key: 4,
     guard: None,
+    steady: None,
     locked: false,
 };
 
@@ -80,6 +83,7 @@ pub static EVENT_KEY: Table = Table {
     ],
     key: 3,
     guard: None,
+    steady: None,
     locked: false,
 };
 
@@ -97,6 +101,7 @@ pub static ORDER_KEY: Table = Table {
     ],
     key: 3,
     guard: Some(5),
+    steady: None,
     locked: false,
 };
 
@@ -106,6 +111,7 @@ pub static MEMBER_IDENTIFIER: Table = Table {
     columns: &[Column::int("bucket"), Column::int("program"), Column::bytes("key"), Column::bytes("member")],
     key: 3,
     guard: None,
+    steady: None,
     locked: false,
 };
 
@@ -125,6 +131,7 @@ pub static VOUCHER: Table = Table {
     ],
     key: 4,
     guard: None,
+    steady: None,
     locked: false,
 };
 
@@ -140,6 +147,7 @@ pub static REDEMPTION: Table = Table {
     ],
     key: 4,
     guard: None,
+    steady: None,
     locked: false,
 };
 
@@ -149,6 +157,7 @@ pub static POOL: Table = Table {
     columns: &[Column::int("bucket"), Column::int("program"), Column::text("pool"), Column::int("used")],
     key: 3,
     guard: None,
+    steady: None,
     locked: true,
 };
 
@@ -164,6 +173,7 @@ pub static MEMBER_PROFILE: Table = Table {
     ],
     key: 3,
     guard: None,
+    steady: None,
     locked: false,
 };
 
@@ -184,6 +194,7 @@ pub static OUTBOX: Table = Table {
     ],
     key: 3,
     guard: None,
+    steady: None,
     locked: false,
 };
 
@@ -193,6 +204,7 @@ pub static PROGRAM: Table = Table {
     columns: &[Column::int("program"), Column::text("key"), Column::int("head"), Column::int("created_at")],
     key: 1,
     guard: None,
+    steady: None,
     locked: false,
 };
 
@@ -210,6 +222,7 @@ pub static PROGRAM_VERSION: Table = Table {
     ],
     key: 2,
     guard: None,
+    steady: None,
     locked: false,
 };
 
@@ -227,6 +240,7 @@ pub static API_KEY: Table = Table {
     ],
     key: 2,
     guard: None,
+    steady: None,
     locked: false,
 };
 

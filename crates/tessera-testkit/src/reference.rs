@@ -159,6 +159,10 @@ struct Bought {
     own_left: i64,
     /// What was taken back from which lot, in order.
     taken: Vec<(Day, i64)>,
+    /// What of it was not taken, because it had died in its own lot.
+    dead: i64,
+    /// What of it became debt.
+    owed: i64,
 }
 
 /// What a basket earns.
@@ -179,6 +183,8 @@ struct Story {
     years: BTreeMap<i16, i64>,
     /// A level kept for one year whatever was earned: the soft landing of a review.
     landing: Option<(i16, usize)>,
+    /// What died by last day, and was not yet counted for a return.
+    graves: BTreeMap<Day, i64>,
     /// The latest business time so far.
     now: Option<Instant>,
     /// Open reservations: until when, and what of which lot.
@@ -238,7 +244,9 @@ impl Reference {
         let dead: Vec<Day> =
             story.picture.lots.keys().copied().filter(|last| self.calendar.end(*last) <= now).collect();
         for last in dead {
-            story.picture.expired += story.picture.lots.remove(&last).unwrap_or(0);
+            let buried = story.picture.lots.remove(&last).unwrap_or(0);
+            story.picture.expired += buried;
+            *story.graves.entry(last).or_insert(0) += buried;
         }
     }
 
@@ -365,6 +373,8 @@ impl Reference {
             usage: full.all,
             own_left: full.all - repaid,
             taken: Vec::new(),
+            dead: 0,
+            owed: 0,
         };
         story.orders.insert(order, bought);
         self.judge(story);
@@ -395,9 +405,11 @@ impl Reference {
         let due = bought.counts.all - counts.all;
         let own_lot = self.last_day(bought.day);
         if due >= 0 {
+            let due = due - bury_own(&mut story.graves, &mut bought, own_lot, due);
             take_back(&mut story.picture, &mut bought, own_lot, due);
         } else {
-            give_again(&mut story.picture, &mut bought, own_lot, -due);
+            let due = -due - unbury_own(&mut story.graves, &mut bought, own_lot, -due);
+            give_again(&mut story.picture, &mut bought, own_lot, due);
         }
         bought.counts = counts;
         story.orders.insert(order, bought);
@@ -429,6 +441,25 @@ impl Reference {
     }
 }
 
+/// Of an order's own points those that died in their lot are gone: nothing is taken for them.
+fn bury_own(graves: &mut BTreeMap<Day, i64>, bought: &mut Bought, own_lot: Day, due: i64) -> i64 {
+    let dead = take(graves, own_lot, due.min(bought.own_left));
+    bought.own_left -= dead;
+    bought.dead += dead;
+    dead
+}
+
+/// They were the first that a return counted, so they are the last that come to life for it, and stay dead.
+fn unbury_own(graves: &mut BTreeMap<Day, i64>, bought: &mut Bought, own_lot: Day, due: i64) -> i64 {
+    let living = bought.owed + bought.taken.iter().map(|(_, taken)| taken).sum::<i64>();
+    let dead = (due - living).clamp(0, bought.dead);
+    bought.owed = (bought.owed - due).max(0);
+    bought.dead -= dead;
+    bought.own_left += dead;
+    *graves.entry(own_lot).or_insert(0) += dead;
+    dead
+}
+
 /// First from the order's own lot as far as it went there, then from the soonest expiry on, then it is owed.
 fn take_back(picture: &mut Picture, bought: &mut Bought, own_lot: Day, due: i64) {
     picture.taken_back += due;
@@ -445,6 +476,7 @@ fn take_back(picture: &mut Picture, bought: &mut Bought, own_lot: Day, due: i64)
         due -= taken;
     }
     picture.debt += due;
+    bought.owed += due;
 }
 
 /// A basket of which less came back than it seemed: what is owed first, then to where it was taken from, last taken

@@ -57,7 +57,7 @@ impl Working<'_> {
     }
 
     pub(super) fn purchase(&mut self, order: &Order) -> Result<(), Rejected> {
-        if let Some(known) = self.inputs.orders.first() {
+        if let Some(known) = self.inputs.orders.iter().find(|known| known.order_id == order.order_id) {
             return Err(if known.member == self.state.id {
                 Rejected::OrderExists { order_id: order.order_id.clone() }
             } else {
@@ -149,6 +149,7 @@ impl Working<'_> {
                 Ok(What::Return(back)) => Ok((Some(working.return_units(&order, &back)?), None)),
                 Ok(What::Amend(content)) => Ok((Some(working.amend_order(&order, &content)?), None)),
                 Ok(What::Exchange(exchange)) => {
+                    working.must_be_free(&exchange.bought.order_id)?;
                     let basis = working.with_rate(working.basis_now("purchase", at), &exchange.bought)?;
                     let (progress, bought) = working.exchange_units(&order, &exchange, basis)?;
                     Ok((Some(progress), Some(bought)))
@@ -233,8 +234,16 @@ impl Working<'_> {
         let of_purse =
             |purse: &Purse| purse.waits.iter().find(of_order).map(|wait| (purse.currency.clone(), wait.clone()));
         let waits: Vec<(Id, Wait)> = self.state.purses.iter().filter_map(of_purse).collect();
+        let rules = self.rules_of(order);
+        for (currency, settings) in &rules.definition.currencies {
+            let matured = self.matures_at(&settings.pending, order.basis.day).is_some_and(|at| at <= self.state.clock);
+            // What matured by itself stands where it then went to.
+            if settings.pending.until.as_ref() == Some(kind) && !matured {
+                progress.released.insert(currency.clone());
+            }
+        }
         for (currency, wait) in waits {
-            let rules = self.rules_of(order);
+            progress.released.insert(currency.clone());
             let dated_now = rules
                 .currency(currency.as_str())
                 .is_some_and(|settings| settings.pending.expiry_counts_from == CountsFrom::Maturity);
@@ -243,7 +252,6 @@ impl Working<'_> {
                 progress.added.extend(matured);
             }
         }
-        progress.released = true;
         progress.changes += 1;
         self.note_progress(&order.order_id, &progress);
         progress

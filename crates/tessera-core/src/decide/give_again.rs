@@ -26,9 +26,8 @@ impl Working<'_> {
         let due = self.settle_what_is_owed(record, currency, amount, progress);
         let waits = self.still_waits(record, currency, progress);
         let (mut back, mut more) = (Points::ZERO, due);
-        while let Some(place) =
-            progress.taken.iter().rposition(|credit| credit.currency == *currency).filter(|_| !more.is_zero())
-        {
+        let is_live = |credit: &Credit| credit.currency == *currency && !credit.expired;
+        while let Some(place) = progress.taken.iter().rposition(is_live).filter(|_| !more.is_zero()) {
             let Some(lot) = progress.taken[place].lot.clone().filter(|lot| waits || lot.order.is_none()) else { break };
             let (again, rest) = more.split(Points::clamped(i128::from(progress.taken[place].amount)));
             self.put_back(record, currency, &lot, again);
@@ -46,7 +45,7 @@ impl Working<'_> {
         self.moved(currency);
     }
 
-    /// What was forgiven needs no giving, and what is owed is repaid first (R6). Says what is left to give.
+    /// What was forgiven or had expired needs no giving, and what is owed is repaid first (R6). Says what is left to give.
     fn settle_what_is_owed(
         &mut self,
         record: &OrderRecord,
@@ -59,6 +58,7 @@ impl Working<'_> {
         if forgiven > excused.get() {
             progress.forgiven.insert(currency.clone(), forgiven - excused.get());
         }
+        let due = excuse_expired(currency, due, progress);
         let owed = self.state.purse(currency.as_str()).map_or(Points::ZERO, |purse| purse.debt);
         let (repaid, rest) = due.split(owed);
         if !repaid.is_zero() {
@@ -75,7 +75,7 @@ impl Working<'_> {
         let rules = self.rules_of(record);
         let Some(pending) = rules.currency(currency.as_str()).map(|settings| &settings.pending) else { return false };
         let matures_at = self.matures_at(pending, record.basis.day);
-        pending.waits() && !progress.released && matures_at.is_none_or(|at| at > self.state.clock)
+        pending.waits() && !progress.released.contains(currency) && matures_at.is_none_or(|at| at > self.state.clock)
     }
 
     /// Puts points back to the lot, or the wait, that they were taken from.
@@ -149,15 +149,35 @@ impl Working<'_> {
         let matures_at = self.wait_again(record, currency);
         let posting = Posting { currency, amount, lot: Some(lot.clone()), expires_at, campaign: campaign.as_ref() };
         self.post(EntryKind::Accrual, Account::Issued, Account::Pending, posting);
-        let (currency, amount) = (currency.clone(), amount.get());
         self.effect(Effect {
             kind: EffectKind::Pending,
             currency: Some(currency.clone()),
-            amount: Some(amount),
+            amount: Some(amount.get()),
             matures_at,
             expires_on: last_day,
             ..effect
         });
-        progress.added.push(Credit { currency, amount, lot: Some(lot) });
+        progress.added.push(Credit::new(currency, amount, Some(lot)));
     }
+}
+
+/// What had expired was not taken, so it is not given again. It was the order's own, so it was taken before what came
+/// from others or became debt, and is undone after that. Says what is left to give.
+fn excuse_expired(currency: &Id, due: Points, progress: &mut OrderProgress) -> Points {
+    let sum = |expired: bool| {
+        let credits = progress.taken.iter().filter(|credit| credit.currency == *currency && credit.expired == expired);
+        credits.map(|credit| credit.amount).sum::<i64>()
+    };
+    let owed = progress.owed.get(currency).copied().unwrap_or(0);
+    let excused = (due.get() - owed - sum(false)).clamp(0, sum(true));
+    let mut rest = excused;
+    for credit in progress.taken.iter_mut().rev().filter(|credit| credit.currency == *currency && credit.expired) {
+        let part = rest.min(credit.amount);
+        credit.amount -= part;
+        rest -= part;
+    }
+    progress.taken.retain(|credit| credit.amount > 0);
+    progress.owed.insert(currency.clone(), (owed - due.get()).max(0));
+    progress.owed.retain(|_, owed| *owed > 0);
+    due.less(Points::clamped(i128::from(excused)))
 }

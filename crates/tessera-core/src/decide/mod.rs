@@ -45,7 +45,7 @@ pub use trace::{Reason, RuleTrace};
 
 use crate::event::{Command, What};
 use crate::id::MemberId;
-use crate::ledger::{Entry, Redemption};
+use crate::ledger::{Entry, LotRef, Redemption};
 use crate::member::{Change, MemberState, Status};
 use crate::program::{Id, Versions};
 use crate::time::{Day, Instant};
@@ -69,11 +69,13 @@ pub struct Inputs<'a> {
     pub guest: bool,
     /// What is used of each pool, as last seen; a pool that is not there is unused.
     pub pools: &'a BTreeMap<CompactString, i64>,
-    /// The order that the command names, or, for a return without order, the member's purchases, newest first.
+    /// The orders of [`Needs`] that exist and the one that the command would make; for a return without order, the
+    /// member's purchases, newest first.
     pub orders: &'a [OrderRecord],
     /// The redemptions of the member that the command or those orders name (see [`redemptions`]), by event.
     pub redemptions: &'a [(u64, Redemption)],
-    /// Every event of the member, oldest first: for a backdated event (see [`Needs::history`]).
+    /// Every event of the member, oldest first: for a backdated event (see [`Needs::history`]), and for a return of what
+    /// may have expired (see [`needs_history`]).
     pub history: Option<&'a [Recorded]>,
     /// Random bytes, for voucher codes.
     pub entropy: [u8; 16],
@@ -88,6 +90,8 @@ pub struct Inputs<'a> {
 pub struct Needs {
     /// The order with this id.
     pub order: Option<CompactString>,
+    /// The orders that exchanges waiting for this one would make: each is still free, or its exchange is impossible.
+    pub awaited: Vec<CompactString>,
     /// The member's purchases since an instant.
     pub purchases_since: Option<Instant>,
     /// Every event of the member.
@@ -253,9 +257,52 @@ pub fn needs(versions: &Versions, state: Option<&MemberState>, command: &Command
         }
         what => needs.order = what.names_order().map(CompactString::from),
     }
+    if let (Some(made), Some(state)) = (command.what.makes_order(), state) {
+        needs.awaited = awaited(versions, state, made);
+    }
     needs.history = state.is_some_and(|state| command.effective_at < state.clock)
         && !(matches!(command.what, What::WakeUp) || command.what.is_redemption());
     needs
+}
+
+/// Whether the member's whole history must be read too, once the orders of [`Needs`] are: what an order earned may have
+/// expired since, and only the history knows how much of it (R5).
+pub fn needs_history(versions: &Versions, state: &MemberState, orders: &[OrderRecord], command: &Command) -> bool {
+    let calendar = &versions.at(command.effective_at).calendar;
+    let now = state.clock.max(command.effective_at);
+    let may_be_gone = |credit: &Credit| match &credit.lot {
+        Some(LotRef { last_day: Some(day), .. }) => calendar.end(*day) <= now,
+        // It got its date when it matured, or dies by inactivity.
+        Some(LotRef { last_day: None, .. }) => true,
+        None => false,
+    };
+    let has_expired = |credit: &Credit| {
+        let purse = state.purse(credit.currency.as_str());
+        purse.is_some_and(|purse| !purse.totals.expired.is_zero()) && may_be_gone(credit)
+    };
+    let takes_back = matches!(command.what, What::Return(_) | What::Exchange(_) | What::Amend(_));
+    let added =
+        |order: &'_ OrderRecord| order.progress.as_ref().is_some_and(|progress| progress.added.iter().any(has_expired));
+    let own = |order: &&OrderRecord| order.member == state.id;
+    takes_back && orders.iter().filter(own).any(|order| order.credits.iter().any(has_expired) || added(order))
+}
+
+/// The orders that parked exchanges would make once an order is made, and those that wait for these in turn.
+fn awaited(versions: &Versions, state: &MemberState, made: &str) -> Vec<CompactString> {
+    let mut orders = vec![CompactString::from(made)];
+    let mut next = 0;
+    while let Some(order) = orders.get(next).cloned() {
+        next += 1;
+        for parked in state.parked.iter().filter(|parked| parked.kind == "exchange" && parked.order_id == order) {
+            let definition = &versions.at(parked.effective_at).definition;
+            if let Ok(What::Exchange(exchange)) = crate::event::read_event(definition, &parked.kind, &parked.data)
+                && !orders.contains(&exchange.bought.order_id)
+            {
+                orders.push(exchange.bought.order_id);
+            }
+        }
+    }
+    orders.split_off(1)
 }
 
 /// The order that a declared event names.

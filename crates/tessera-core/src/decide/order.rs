@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use crate::event::{Order, Returned};
 use crate::id::MemberId;
 use crate::ledger::LotRef;
 use crate::program::Id;
-use crate::quantity::Amount;
+use crate::quantity::{Amount, Points};
 use crate::time::Instant;
 
 /// An order as a later event about it finds it.
@@ -37,6 +37,15 @@ pub struct Credit {
     /// `None` for what repaid debt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lot: Option<LotRef>,
+    /// Of what was taken back: it had expired before, so nothing moved.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expired: bool,
+}
+
+impl Credit {
+    pub(super) fn new(currency: &Id, amount: Points, lot: Option<LotRef>) -> Self {
+        Self { currency: currency.clone(), amount: amount.get(), lot, expired: false }
+    }
 }
 
 /// How far returns and corrections of an order have come. Kept with the order's key.
@@ -59,7 +68,7 @@ pub struct OrderProgress {
     /// How rounding of the order changed what its rules carry on to the next event (M2).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub carried: BTreeMap<CompactString, CompactString>,
-    /// Taken back so far, in order: from its own lots and waits, then from others.
+    /// Taken back so far, in order: from its own waits and lots, open or expired, then from others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taken: Vec<Credit>,
     /// Points given back of what paid for the order, by redemption (R7).
@@ -68,12 +77,15 @@ pub struct OrderProgress {
     /// Not taken back because nothing was left (R6 `clamp`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub forgiven: BTreeMap<Id, i64>,
+    /// Of what was taken back, what became debt (R6).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub owed: BTreeMap<Id, i64>,
     /// Given by amendments, besides the order's own credits; or where its points matured to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub added: Vec<Credit>,
-    /// Whether the event came that makes its pending points spendable.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub released: bool,
+    /// Currencies whose pending points an event made spendable, before they had matured by themselves.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub released: BTreeSet<Id>,
     /// Goes up by one with each event about the order.
     pub changes: u64,
 }

@@ -71,6 +71,8 @@ pub enum EffectKind {
     DebtRepaid,
     Matured,
     TakenBack,
+    /// Of what an order no longer earns, what had expired before: nothing is taken for it.
+    AlreadyExpired,
     /// Taken back beyond what was there: owed from now on.
     Debt,
     /// Beyond what was there, and forgiven.

@@ -27,19 +27,26 @@ impl Working<'_> {
     /// Items back and items bought as one: tiers are judged by the net (R10).
     pub(super) fn exchange(&mut self, exchange: &Exchange) -> Result<(), Rejected> {
         let order_id = exchange.back.order_id.clone().unwrap_or_default();
+        self.must_be_free(&exchange.bought.order_id)?;
         let is_back = |record: &&OrderRecord| record.order_id == order_id;
         let Some(record) = self.inputs.orders.iter().find(is_back).cloned() else {
             return self.park("exchange", &order_id);
         };
-        if self.inputs.orders.iter().any(|record| record.order_id == exchange.bought.order_id) {
-            return Err(Rejected::OrderExists { order_id: exchange.bought.order_id.clone() });
-        }
         self.check_payments(&exchange.bought)?;
         // The new purchase reads the member as they were before the exchange (C8).
         let basis = self.order_basis(&exchange.bought)?;
         self.open_main("exchange", EventStatus::Applied);
         let (_, bought) = self.exchange_units(&record, exchange, basis)?;
         self.settle_parked(bought);
+        Ok(())
+    }
+
+    /// A new order needs an id that no order has, not even one that this decision made.
+    pub(super) fn must_be_free(&self, order_id: &CompactString) -> Result<(), Rejected> {
+        let known = self.inputs.orders.iter().any(|record| record.order_id == *order_id);
+        if known || self.orders.iter().any(|(made, _)| made == order_id) {
+            return Err(Rejected::OrderExists { order_id: order_id.clone() });
+        }
         Ok(())
     }
 

@@ -221,11 +221,7 @@ impl Working<'_> {
             let to = LotRef { last_day, funder: lot.funder.clone(), order: Some(wait.event) };
             let posting = Posting { currency, amount: rest, lot: Some(to.clone()), expires_at, campaign: None };
             self.post(EntryKind::Maturity, Account::Pending, Account::Active, posting);
-            credits.push(Credit {
-                currency: currency.clone(),
-                amount: rest.get(),
-                lot: Some(LotRef { order: None, ..to }),
-            });
+            credits.push(Credit::new(currency, rest, Some(LotRef { order: None, ..to })));
             released += lot.remaining.get();
             self.effect(Effect {
                 expires_on: last_day,

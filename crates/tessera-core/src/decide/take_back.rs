@@ -1,15 +1,22 @@
 //! Taking points back: in which order, and what happens when there are not enough (R5, R6).
 
+use std::collections::BTreeMap;
+
+use compact_str::CompactString;
+
 use super::expiry;
 use super::outcome::{Effect, EffectKind};
 use super::working::{Posting, Working};
 use super::{Credit, OrderProgress, OrderRecord, Rejected};
-use crate::ledger::{Account, EntryKind, Lot, LotRef};
+use crate::ledger::{Account, Entry, EntryKind, Lot, LotRef};
 use crate::program::{CountsFrom, Id, Overdraft};
 use crate::quantity::Points;
 
 impl Working<'_> {
     /// Takes what an order no longer earns: its pending points, then its own lots, then others by L1, then debt.
+    ///
+    /// Of its own points those that have expired are gone already: nothing is taken for them, neither from other lots
+    /// nor as debt, since the member would lose them twice (R2).
     ///
     /// `progress` remembers what was taken from where, so that several returns take as one would, and a correction
     /// gives back exactly that.
@@ -21,12 +28,20 @@ impl Working<'_> {
         progress: &mut OrderProgress,
     ) -> Result<(), Rejected> {
         let mut due = self.take_pending(record.event, currency, amount, progress);
+        let mut expired = Points::ZERO;
         for (lot, put) in self.own_lots(record, progress, currency) {
             let of_lot = |credit: &&Credit| credit.currency == *currency && credit.lot.as_ref() == Some(&lot);
             let before: i64 = progress.taken.iter().filter(of_lot).map(|credit| credit.amount).sum();
             let most = Points::clamped(i128::from(put - before));
-            due = due.less(self.take_from_own(currency, &lot, due.min(most), progress));
+            let gone = most.min(due).min(self.expired_of(record, currency, &lot, progress));
+            if !gone.is_zero() {
+                let credit = Credit { expired: true, ..Credit::new(currency, gone, Some(lot.clone())) };
+                progress.taken.push(credit);
+            }
+            (expired, due) = (expired + gone, due.less(gone));
+            due = due.less(self.take_from_own(currency, &lot, due.min(most.less(gone)), progress));
         }
+        let amount = amount.less(expired);
         while let Some(lot) = self.first_lot(currency).filter(|_| !due.is_zero()) {
             due = due.less(self.take_from_own(currency, &lot, due, progress));
         }
@@ -35,13 +50,18 @@ impl Working<'_> {
             order_id: order_id.clone(),
             ..Effect::points(kind, currency, amount.get())
         };
+        if !expired.is_zero() {
+            self.effect(effect(EffectKind::AlreadyExpired, expired));
+        }
         let overdraft =
             self.program.currency(currency.as_str()).map(|definition| definition.overdraft).unwrap_or_default();
         match overdraft {
+            _ if amount.is_zero() => {}
             _ if due.is_zero() => self.effect(effect(EffectKind::TakenBack, amount)),
             Overdraft::Debt => {
                 let posting = Posting { currency, amount: due, lot: None, expires_at: None, campaign: None };
                 self.post(EntryKind::TakeBack, Account::Debt, Account::Issued, posting);
+                *progress.owed.entry(currency.clone()).or_insert(0) += due.get();
                 self.effect(effect(EffectKind::TakenBack, amount));
                 self.effect(effect(EffectKind::Debt, due));
             }
@@ -76,7 +96,7 @@ impl Working<'_> {
             let Some(lot) = credit.lot.clone() else { continue };
             let last_day = match lot.order.is_some() && dated_at_maturity {
                 // An event released them: where to was noted then.
-                true if progress.released => continue,
+                true if progress.released.contains(currency) => continue,
                 true => matured_to,
                 false => lot.last_day,
             };
@@ -87,6 +107,34 @@ impl Working<'_> {
             }
         }
         lots
+    }
+
+    /// How much of an own lot has expired and was not yet counted for the return of this or another order.
+    fn expired_of(&self, record: &OrderRecord, currency: &Id, lot: &LotRef, progress: &OrderProgress) -> Points {
+        let events = || self.inputs.history.unwrap_or_default().iter().chain(&self.events);
+        let (mut all, mut since) = (0, 0);
+        for event in events() {
+            // What died while it was reserved or spent names its redemption too (L7, R7).
+            let of_lot = |known: &LotRef| known.last_day == lot.last_day && known.funder == lot.funder;
+            let is_expiry = |entry: &&Entry| {
+                entry.kind == EntryKind::Expiry && entry.currency == *currency && entry.lot.as_ref().is_some_and(of_lot)
+            };
+            let amount: i64 = event.entries.iter().filter(is_expiry).map(|entry| entry.amount.get()).sum();
+            all += amount;
+            since += if event.seq >= record.event { amount } else { 0 };
+        }
+        if since == 0 {
+            return Points::ZERO;
+        }
+        let known = events().filter_map(|event| event.record.progress.as_ref());
+        let mut orders: BTreeMap<&CompactString, &OrderProgress> =
+            known.map(|(order_id, progress)| (order_id, progress)).collect();
+        orders.insert(&record.order_id, progress);
+        let is_counted =
+            |credit: &&Credit| credit.expired && credit.currency == *currency && credit.lot.as_ref() == Some(lot);
+        let counted: i64 =
+            orders.values().flat_map(|progress| &progress.taken).filter(is_counted).map(|credit| credit.amount).sum();
+        Points::clamped(i128::from((all - counted).min(since)))
     }
 
     fn take_pending(&mut self, event: u64, currency: &Id, amount: Points, progress: &mut OrderProgress) -> Points {
@@ -110,7 +158,7 @@ impl Working<'_> {
                 campaign: None,
             };
             self.post(EntryKind::TakeBack, Account::Pending, Account::Issued, posting);
-            progress.taken.push(Credit { currency: currency.clone(), amount: take.get(), lot: Some(reference) });
+            progress.taken.push(Credit::new(currency, take, Some(reference)));
             due = rest;
         }
         due
@@ -120,7 +168,7 @@ impl Working<'_> {
     fn take_from_own(&mut self, currency: &Id, lot: &LotRef, most: Points, progress: &mut OrderProgress) -> Points {
         let taken = self.take_from_lot(EntryKind::TakeBack, Account::Issued, currency, lot, most);
         if !taken.is_zero() {
-            progress.taken.push(Credit { currency: currency.clone(), amount: taken.get(), lot: Some(lot.clone()) });
+            progress.taken.push(Credit::new(currency, taken, Some(lot.clone())));
         }
         taken
     }

@@ -402,7 +402,7 @@ impl<'a> Working<'a> {
             let posting = Posting { currency, amount, lot: Some(lot.clone()), expires_at, campaign };
             self.post(EntryKind::Accrual, Account::Issued, Account::Pending, posting);
             self.effect(Effect { matures_at, expires_on: last_day, ..of(EffectKind::Pending, amount) });
-            credits.push(Credit { currency: currency.clone(), amount: amount.get(), lot: Some(lot) });
+            credits.push(Credit::new(currency, amount, Some(lot)));
             return;
         }
         let owed = self.state.purse(currency.as_str()).map_or(Points::ZERO, |purse| purse.debt);
@@ -411,7 +411,7 @@ impl<'a> Working<'a> {
             let posting = Posting { currency, amount: repaid, lot: None, expires_at: None, campaign };
             self.post(EntryKind::Accrual, Account::Issued, Account::Debt, posting);
             self.effect(Effect { expires_on: None, ..of(EffectKind::DebtRepaid, repaid) });
-            credits.push(Credit { currency: currency.clone(), amount: repaid.get(), lot: None });
+            credits.push(Credit::new(currency, repaid, None));
         }
         if !rest.is_zero() {
             let lot = LotRef { last_day, funder, order: None };
@@ -419,7 +419,7 @@ impl<'a> Working<'a> {
             self.post(EntryKind::Accrual, Account::Issued, Account::Active, posting);
             self.date_idle(currency, &definition.expires);
             self.effect(of(EffectKind::Accrual, rest));
-            credits.push(Credit { currency: currency.clone(), amount: rest.get(), lot: Some(lot) });
+            credits.push(Credit::new(currency, rest, Some(lot)));
         }
     }
 

@@ -76,6 +76,7 @@ fn under<E: de::Error>(segment: &str, error: &E) -> E {
     let text = error.to_string();
     let text = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]);
     match text.split_once('\t') {
+        Some(("", message)) => E::custom(format_args!("{segment}\t{message}")),
         Some((path, message)) if path.starts_with('[') => E::custom(format_args!("{segment}{path}\t{message}")),
         Some((path, message)) => E::custom(format_args!("{segment}.{path}\t{message}")),
         None => E::custom(format_args!("{segment}\t{text}")),

@@ -2,6 +2,7 @@
 
 use zen_expression::functions::{FunctionKind, InternalFunction};
 use zen_expression::intellisense::IntelliSense;
+use zen_expression::intellisense::dependency::Reference;
 use zen_expression::intellisense::diagnostic::Severity;
 use zen_expression::lexer::{ArithmeticOperator, Operator};
 use zen_expression::parser::Node;
@@ -60,9 +61,16 @@ pub(super) fn check(source: &str, types: &RootTypes, expected: Expected) -> Resu
             findings.push(Finding::new(diagnostic.span.0, sentence(&diagnostic.message)));
         }
     }
-    for reference in &analysis.references {
-        let path: Vec<&str> = reference.path.iter().map(AsRef::as_ref).collect();
-        unknown_path(&path, reference.spans.first().map_or(0, |span| span.0), types, &mut findings);
+    // What may be missing is compared with anything, ZEN finds; a text that is there is no number all the same.
+    for diagnostic in &IntelliSense::new().with_strict(true).analyze(source, &types.given).diagnostics {
+        let is_known = findings.iter().any(|known| known.offset == Finding::new(diagnostic.span.0, "").offset);
+        if diagnostic.message.contains("will always evaluate") && !is_known {
+            findings.push(Finding::new(diagnostic.span.0, sentence(&diagnostic.message)));
+        }
+    }
+    let paths: Vec<Vec<&str>> = analysis.references.iter().map(whole_path).collect();
+    for (reference, path) in analysis.references.iter().zip(&paths) {
+        unknown_path(path, reference.spans.first().map_or(0, |span| span.0), types, &mut findings);
     }
     if findings.is_empty() {
         sense.with_ast(source, false, |ast, _| refuse(ast, 0, &mut findings));
@@ -79,13 +87,18 @@ pub(super) fn check(source: &str, types: &RootTypes, expected: Expected) -> Resu
     }
     let bytecode = zen_expression::compile_expression(source);
     let bytecode = bytecode.map_err(|error| vec![Finding::new(0, error.to_string())])?;
-    let paths =
-        analysis.references.iter().map(|reference| reference.path.iter().map(AsRef::as_ref).collect::<Vec<&str>>());
-    let paths: Vec<Vec<&str>> = paths.collect();
     let facts = paths.iter().filter(|path| path.first() == Some(&"member")).filter_map(|path| fact(path)).collect();
     let fields = EventFields::read_by(&paths);
     let never = sense.with_ast(source, false, |ast, _| contradiction::contradicts_itself(ast)).unwrap_or_default();
     Ok(Expression { source: source.to_owned(), code: Code::Compiled(bytecode), facts, fields, never })
+}
+
+/// A reference with the collection that `#` or a name for its elements stands for in front.
+fn whole_path(reference: &Reference) -> Vec<&str> {
+    let collection = reference.via_index.iter().flatten();
+    let alias = reference.via_alias.iter().flat_map(|alias| &alias.collection);
+    let own = reference.path.iter().skip(usize::from(reference.via_alias.is_some()));
+    collection.chain(alias).chain(own).map(AsRef::as_ref).collect()
 }
 
 fn constant(source: &str) -> Option<Code> {
@@ -116,9 +129,10 @@ fn fact(path: &[&str]) -> Option<Fact> {
 fn unknown_path(path: &[&str], offset: u32, types: &RootTypes, findings: &mut Vec<Finding>) {
     let dotted = path.join(".");
     let root = path.first().copied().unwrap_or_default();
-    let whole_object = matches!(path, ["member"]) || matches!(path, ["member", group] if is_group(group));
+    let whole_object =
+        matches!(path, ["member" | "event" | "item" | "now"]) || matches!(path, ["member", group] if is_group(group));
     let message = if whole_object {
-        format!("`{dotted}` is a group of facts: name one of them")
+        format!("`{dotted}` is a group: name one of its fields")
     } else if types.paths.iter().any(|known| known == root) {
         let known = types.paths.contains(&dotted) || path.contains(&"items");
         if known {
@@ -129,8 +143,12 @@ fn unknown_path(path: &[&str], offset: u32, types: &RootTypes, findings: &mut Ve
         format!("`{root}` is not known here: expressions read event, item (under each), member and now")
     };
     let mut finding = Finding::new(offset, message);
-    finding.suggestion =
-        nearest(&dotted, types.paths.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`?"));
+    let inside = format!("{dotted}.");
+    let first = types.paths.iter().filter(|known| known.starts_with(&inside)).min();
+    finding.suggestion = match first {
+        Some(field) => Some(format!("for example `{field}`")),
+        None => nearest(&dotted, types.paths.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`?")),
+    };
     // ZEN names the same mistake in its own words; ours says what would be right.
     findings.retain(|other| other.offset != finding.offset);
     findings.push(finding);

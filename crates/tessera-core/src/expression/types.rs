@@ -13,6 +13,8 @@ use crate::program::{Definition, FieldDefinition, FieldKind, Id};
 #[derive(Clone, Debug)]
 pub struct RootTypes {
     pub(super) root: VariableType,
+    /// The same as if nothing were ever missing: a text that may be missing is still no number.
+    pub(super) given: VariableType,
     /// The dotted paths that exist, to suggest the one that was meant.
     pub(super) paths: Vec<String>,
 }
@@ -34,7 +36,20 @@ impl RootTypes {
         for (name, kind) in &roots {
             list_paths(name, kind, &mut paths);
         }
-        Self { root: object(roots), paths }
+        let root = object(roots);
+        Self { given: given(&root), root, paths }
+    }
+}
+
+fn given(kind: &VariableType) -> VariableType {
+    match kind {
+        VariableType::Nullable(inner) => given(inner),
+        VariableType::Array(inner) => given(inner).array(),
+        VariableType::Object(fields) => {
+            let fields = fields.borrow().iter().map(|(name, kind)| (name.to_string(), given(kind))).collect();
+            object(fields)
+        }
+        other => other.clone(),
     }
 }
 

@@ -49,6 +49,8 @@ pub fn decode<T: DeserializeOwned>(
             Cause::MissingKey(key) => pruned
                 .iter()
                 .any(|gone| gone.split_last().is_some_and(|(last, parents)| last == key && parents == path.as_slice())),
+            // What a value lacks once a wrong part of it is taken out.
+            Cause::Other(_) => pruned.iter().any(|gone| gone.starts_with(&path) && gone.len() > path.len()),
             _ => false,
         };
         only_unknown_keys &= matches!(mistake.cause, Cause::UnknownKey { .. });
@@ -310,7 +312,7 @@ impl<'tree> de::SeqAccess<'tree> for Items<'tree> {
 
     fn next_element_seed<T: de::DeserializeSeed<'tree>>(&mut self, seed: T) -> Result<Option<T::Value>, Mistake> {
         let Some((index, node)) = self.items.next() else { return Ok(None) };
-        seed.deserialize(Reader { node }).map(Some).map_err(|mistake| mistake.under(index.to_string()))
+        seed.deserialize(Reader { node }).map(Some).map_err(|mistake| mistake.at(node.at).under(index.to_string()))
     }
 }
 
@@ -337,6 +339,6 @@ impl<'tree> de::MapAccess<'tree> for Entries<'tree> {
         let Some((key, node)) = self.value.take() else {
             return Err(de::Error::custom("a value without a key"));
         };
-        seed.deserialize(Reader { node }).map_err(|mistake| mistake.under(key.text.clone()))
+        seed.deserialize(Reader { node }).map_err(|mistake| mistake.at(node.at).under(key.text.clone()))
     }
 }

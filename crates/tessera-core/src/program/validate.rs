@@ -351,6 +351,11 @@ impl<'a> Checker<'a> {
         self.limit(&at("limit"), rule.limit.as_ref());
         if let Some(award) = &rule.award {
             self.known(&at("award"), "currency", award.currency.as_str(), names(&definition.currencies));
+            if award.per == RoundPer::Line && award.fraction == Fraction::Carry {
+                let message =
+                    "what is rounded line by line has no one fraction to carry: leave `per` or `fraction` out";
+                self.error(&at("award"), message.to_owned());
+            }
         }
         if let Some(spend) = &rule.spend {
             self.known(&at("spend"), "currency", spend.currency.as_str(), names(&definition.currencies));

@@ -270,6 +270,28 @@ fn i4_a_correction_an_exchange_and_a_release_wait_too() {
     assert_eq!(shop.progress("o2").unwrap().net.values().sum::<i64>(), 0);
 }
 
+#[rstest]
+#[case::bought_meanwhile(true, 50)]
+#[case::wanted_by_two_exchanges(false, 70)]
+fn i4_an_exchange_that_waited_makes_no_order_that_is_there(#[case] bought: bool, #[case] left: i64) {
+    let mut shop = Shop::new(&points_with(""));
+    shop.send("2026-03-02T09:00", "purchase", &sale("o0", 30_000));
+    shop.send("2026-03-02T09:01", "exchange", &exchange("o1", &[("A", 1)], &sale("o2", 40_000)));
+    if bought {
+        shop.send("2026-03-02T09:02", "purchase", &sale("o2", 0));
+    } else {
+        shop.send("2026-03-02T09:02", "exchange", &exchange("o2", &[("A", 1)], &sale("o2", 90_000)));
+        shop.send("2026-03-02T09:03", "exchange", &exchange("o1", &[("A", 1)], &sale("o2", 90_000)));
+    }
+    shop.send("2026-03-02T10:00", "purchase", &sale("o1", 20_000));
+    assert_eq!(shop.available("point"), left, "the first that can be done is done, the others change nothing");
+    assert_eq!((shop.state().parked.len(), shop.state().statistics.purchases), (0, 3));
+    let taken = exchange("o0", &[("A", 1)], &sale("o2", 1_000));
+    assert_eq!(shop.refused("2026-03-02T11:00", "exchange", &taken), Rejected::OrderExists { order_id: "o2".into() });
+    let waits = exchange("o9", &[("A", 1)], &sale("o2", 1_000));
+    assert!(matches!(shop.refused("2026-03-02T11:00", "exchange", &waits), Rejected::OrderExists { .. }));
+}
+
 #[test]
 fn i4_at_most_so_many_events_wait() {
     let mut shop = Shop::new(&points_with(""));

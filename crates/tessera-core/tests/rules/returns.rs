@@ -410,3 +410,132 @@ fn r1_a_return_that_is_undone_by_the_next_leaves_no_trace(#[case] spent: i64) {
         assert_same_books(&once, &split);
     }
 }
+
+/// Two orders a month apart, and a later one; the first one's points die on 30 April.
+fn with_a_dead_lot(policy: &str, spent: i64) -> Shop {
+    let mut shop = Shop::new(&points_with(&format!(", expires: {{ after: P1M, round: month }}{policy}")));
+    shop.send("2026-03-02T09:00", "purchase", &lines("o1", &[("A", "x", 4, 40_000)]));
+    if spent != 0 {
+        shop.adjust("2026-03-03T09:00", "point", -spent).unwrap();
+    }
+    shop.send("2026-04-20T09:00", "purchase", &sale("o2", 25_000));
+    shop
+}
+
+#[rstest]
+#[case::all_of_it(0, 40, 25, 0)]
+#[case::what_was_not_spent(10, 30, 15, 0)]
+#[case::nothing_because_all_was_spent(40, 0, 0, 15)]
+fn r5_own_points_that_expired_are_not_taken_a_second_time(
+    #[case] spent: i64,
+    #[case] expired: i64,
+    #[case] left: i64,
+    #[case] debt: i64,
+) {
+    let mut shop = with_a_dead_lot("", spent);
+    let decision = shop.send("2026-05-02T09:00", "return", &back_all("o1"));
+    assert_eq!(sum_of(&decision, EffectKind::AlreadyExpired, "point"), expired);
+    assert_eq!(sum_of(&decision, EffectKind::TakenBack, "point"), 40 - expired, "what was spent is taken from others");
+    assert_eq!((shop.available("point"), shop.balance("point").debt), (left, debt));
+    assert_eq!(shop.progress("o1").unwrap().net.values().sum::<i64>(), 0, "R2: the order earned nothing");
+}
+
+#[test]
+fn r1_any_split_of_a_return_of_expired_points_is_one_return() {
+    let mut shop = with_a_dead_lot("", 10);
+    for units in [1, 2, 1] {
+        shop.send("2026-05-02T09:00", "return", &back("o1", &[("A", units)]));
+    }
+    assert_eq!(shop.available("point"), 15);
+    let taken = shop.progress("o1").unwrap().taken;
+    let sum = |expired: bool| taken.iter().filter(|credit| credit.expired == expired).map(|credit| credit.amount).sum();
+    assert_eq!((sum(true), sum(false)), (30_i64, 10_i64));
+}
+
+#[test]
+fn r5_what_expired_in_a_shared_lot_counts_once() {
+    let mut shop = Shop::new(&points_with(", expires: { after: P1M, round: month }"));
+    shop.send("2026-03-02T09:00", "purchase", &sale("o1", 20_000));
+    shop.send("2026-03-03T09:00", "purchase", &sale("o2", 20_000));
+    shop.adjust("2026-03-04T09:00", "point", -25).unwrap();
+    shop.send("2026-05-02T09:00", "purchase", &sale("o3", 50_000));
+    shop.send("2026-05-03T09:00", "return", &back_all("o1"));
+    assert_eq!(shop.available("point"), 45, "15 had expired, 5 are taken from another lot");
+    shop.send("2026-05-03T10:00", "return", &back_all("o2"));
+    assert_eq!(shop.available("point"), 25, "nothing more had expired");
+}
+
+#[rstest]
+#[case::clamp(", overdraft: clamp", Some(0))]
+#[case::refuse(", overdraft: refuse", None)]
+fn r6_expired_points_are_neither_forgiven_nor_a_reason_to_refuse(#[case] policy: &str, #[case] forgiven: Option<i64>) {
+    let mut shop = with_a_dead_lot(policy, 0);
+    let decision = shop.send("2026-05-02T09:00", "return", &back_all("o1"));
+    assert_eq!(sum_of(&decision, EffectKind::Forgiven, "point"), forgiven.unwrap_or(0));
+    assert_eq!(shop.available("point"), 25);
+}
+
+#[test]
+fn r12_a_correction_does_not_bring_expired_points_to_life() {
+    let mut shop = with_a_dead_lot("", 10);
+    shop.send("2026-05-02T09:00", "amend", &sale("o1", 0));
+    assert_eq!((shop.available("point"), shop.balance("point").debt), (15, 0));
+    shop.send("2026-05-02T10:00", "amend", &sale("o1", 5_000));
+    assert_eq!(shop.available("point"), 20, "the last that was taken comes back first");
+    shop.send("2026-05-02T11:00", "amend", &sale("o1", 40_000));
+    assert_eq!(shop.available("point"), 25, "30 had expired before the correction and stay so");
+    shop.send("2026-05-02T12:00", "return", &back_all("o1"));
+    assert_eq!(shop.available("point"), 15, "and are not taken again");
+}
+
+#[test]
+fn r5_points_that_died_by_inactivity_are_gone_too() {
+    let mut shop = Shop::new(&points_with(", expires: { inactivity: P1M }"));
+    shop.send("2026-03-02T09:00", "purchase", &sale("o1", 40_000));
+    shop.send("2026-05-02T09:00", "purchase", &sale("o2", 25_000));
+    shop.send("2026-05-03T09:00", "return", &back_all("o1"));
+    assert_eq!(shop.available("point"), 25);
+    shop.send("2026-05-03T09:00", "return", &back_all("o2"));
+    assert_eq!(shop.balance("point").debt, 0);
+}
+
+#[test]
+fn l8_a_late_purchase_whose_points_were_dead_at_once_takes_nothing_when_it_comes_back() {
+    let mut shop = Shop::new(&points_with(", expires: { after: P1M }"));
+    shop.send("2026-05-02T09:00", "purchase", &sale("o2", 25_000));
+    shop.send("2026-03-02T09:00", "purchase", &sale("o1", 40_000));
+    shop.send("2026-05-03T09:00", "return", &back_all("o1"));
+    assert_eq!(shop.available("point"), 25);
+}
+
+/// Dated at maturity, with the longest wait of ten days: an event may come before it or after it.
+#[rstest]
+#[case::released_by_the_event("2026-03-06T09:00")]
+#[case::matured_before_the_event("2026-03-20T09:00")]
+fn r5_the_own_lot_is_found_however_the_wait_ended(#[case] delivered: &str) {
+    let settings = ", pending: { for: P10D, until: delivered, expiry_counts_from: maturity }, expires: { after: P12M }";
+    let mut shop =
+        Shop::new(&format!("{}\nevents: {{ delivered: {{ data: {{ order_id: text }} }} }}", points_with(settings)));
+    shop.send("2026-01-10T09:00", "purchase", &sale("old", 50_000));
+    shop.send("2026-03-02T09:00", "purchase", &sale("o1", 40_000));
+    shop.send(delivered, "delivered", r#"{"order_id": "o1"}"#);
+    shop.send("2026-03-25T09:00", "return", &back_all("o1"));
+    assert_eq!(shop.lots("point"), [("2027-01-20".to_owned(), 50)], "the older ones stay");
+}
+
+#[test]
+fn l6_an_event_releases_only_the_currency_that_waits_for_it() {
+    let mut shop = Shop::new(
+        "currencies:
+  point: { name: P, expires: never, pending: { until: delivered } }
+  star: { name: S, expires: never, pending: { until: reviewed } }
+events: { delivered: { data: { order_id: text } }, reviewed: { data: { order_id: text } } }
+campaigns:
+  base: { trigger: purchase, rules: [ { award: { currency: point, amount: event.net / 1000 } }, { award: { currency: star, amount: event.net / 1000 } } ] }",
+    );
+    shop.send("2026-03-02T09:00", "purchase", &sale("o1", 40_000));
+    shop.send("2026-03-03T09:00", "delivered", r#"{"order_id": "o1"}"#);
+    shop.send("2026-03-04T09:00", "amend", &sale("o1", 50_000));
+    assert_eq!((shop.available("point"), shop.balance("point").pending), (50, 0));
+    assert_eq!((shop.available("star"), shop.balance("star").pending), (0, 50), "a correction waits like the rest");
+}

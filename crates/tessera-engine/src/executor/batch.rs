@@ -6,7 +6,7 @@ use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::Redemption;
 use tessera_core::member::Status;
 use tessera_core::program::UnknownMember;
-use tessera_store::{StoreError, tables};
+use tessera_store::{Dialect, StoreError, tables};
 
 use super::load::{self, Loaded};
 use super::write::Writes;
@@ -70,7 +70,12 @@ impl Worker {
 pub fn quote(context: &Context, command: &Submission) -> Result<Option<Answer>, StoreError> {
     let mut entropy = Entropy::default();
     context.database.read(|reader| {
-        let mut loaded = Loaded::read(reader, context, std::slice::from_ref(command))?;
+        let batch = std::slice::from_ref(command);
+        // The embedded database has no other process that could have published a version.
+        let mut loaded = match context.database.dialect() {
+            Dialect::Sqlite => Loaded::read_rows(reader, context, batch)?,
+            Dialect::Postgres => Loaded::read(reader, context, batch)?,
+        };
         let mut writes = Writes::default();
         let mut one = One { context, entropy: &mut entropy, tx: reader, loaded: &mut loaded, writes: &mut writes };
         match one.decide(command)? {
@@ -263,10 +268,13 @@ impl One<'_> {
             return Ok(None);
         }
         let mut orders = Vec::new();
-        for name in load::order_names(command) {
+        load::known_orders(self.loaded, self.tx, self.context, program, &needs.awaited)?;
+        for name in load::order_names(command).into_iter().chain(needs.awaited.iter().cloned()) {
             let key = self.context.secrets.order_key(program, &name);
             let Some(known) = self.loaded.orders.get(&(program, key)).cloned() else { continue };
-            let wanted = command.what.makes_order() == Some(name.as_str()) || needs.order.as_ref() == Some(&name);
+            let wanted = command.what.makes_order() == Some(name.as_str())
+                || needs.order.as_ref() == Some(&name)
+                || needs.awaited.contains(&name);
             if !wanted {
                 continue;
             }
@@ -285,7 +293,12 @@ impl One<'_> {
                     orders.push(record);
                 }
             }
-            if needs.history {
+            let state = self.loaded.members.get(&(program, *member)).map(|known| &known.state);
+            let of_orders = state.is_some_and(|state| decide::needs_history(&versions, state, &orders, core));
+            if of_orders && touched {
+                return Ok(None);
+            }
+            if needs.history || of_orders {
                 history = Some(load::history(self.tx, program, *member)?);
             }
             let named = decide::redemptions(&core.what, *member, &orders);

@@ -62,14 +62,20 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
+    /// Everything `batch` names, for the one transaction that decides it.
     pub fn read(tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<Self, StoreError> {
-        let mut loaded = Self::default();
         let mut programs = HashSet::new();
         for command in batch {
             if programs.insert(command.program.number) {
                 refresh(tx, &command.program)?;
             }
         }
+        Self::read_rows(tx, context, batch)
+    }
+
+    /// The same under the versions this process knows.
+    pub fn read_rows(tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<Self, StoreError> {
+        let mut loaded = Self::default();
         loaded.read_keys(tx, batch)?;
         loaded.read_identifiers(tx, context, batch)?;
         loaded.read_orders(tx, context, batch)?;
@@ -223,6 +229,20 @@ pub(super) fn order_names(command: &Submission) -> Vec<CompactString> {
         }));
     }
     names
+}
+
+/// Reads the keys of orders that the batch's commands did not name.
+pub(super) fn known_orders(
+    loaded: &mut Loaded,
+    tx: &mut dyn Rows,
+    context: &Context,
+    program: i64,
+    orders: &[CompactString],
+) -> Result<(), StoreError> {
+    let keys = orders.iter().map(|order| context.secrets.order_key(program, order));
+    let unread = keys.filter(|key| !loaded.orders.contains_key(&(program, *key)));
+    let unread: Vec<Row> = unread.map(|key| own_key(program, &key)).collect();
+    if unread.is_empty() { Ok(()) } else { loaded.read_orders_of(tx, &unread) }
 }
 
 pub(super) fn pool_key(program: i64, pool: &str) -> Row {

@@ -25,7 +25,6 @@ fn i4_a_return_before_its_purchase_waits_across_a_restart(app: &mut TestApp) {
 }
 
 #[test]
-#[ignore = "the core does not ask whether the order that a waiting exchange makes is there already"]
 fn i4_an_exchange_that_waited_finds_its_new_order_taken() {
     let app = TestApp::new(POINTS);
     app.send(&event("enrol", "e-1", "card:1", "{}"));
@@ -86,4 +85,15 @@ fn i5_a_matched_return_without_order_finds_the_member_s_own_purchases() {
     // What was matched counts against the order.
     app.send(&back_all("b-3", "card:1", "o-1"));
     assert_eq!(app.available("card:1", "point"), 10);
+}
+
+#[test]
+fn r5_a_return_after_expiry_reads_what_became_of_its_points() {
+    let app = TestApp::new(POINTS);
+    app.send(&event_at("2025-01-10T10:00", "purchase", "o-1", "card:1", &data::sale("o-1", 40_000)));
+    app.send(&event_at("2026-02-10T10:00", "purchase", "o-2", "card:1", &data::sale("o-2", 30_000)));
+    let back = event_at("2026-02-11T10:00", "return", "b-1", "card:1", &data::back_all("o-1"));
+    let outcome = app.send(&back);
+    assert_eq!(amounts(&outcome.effects, EffectKind::AlreadyExpired, "point"), [40]);
+    assert_eq!(app.available("card:1", "point"), 30);
 }

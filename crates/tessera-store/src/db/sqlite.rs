@@ -184,6 +184,27 @@ impl SqliteConnection {
         Ok(written)
     }
 
+    /// Writes over rows that are there, where the guard allows it, and says how many it wrote.
+    pub(crate) fn update_rows(
+        &mut self,
+        sql: &TableSql,
+        table: &'static Table,
+        rows: &[&[Value]],
+    ) -> Result<usize, StoreError> {
+        if sql.update_steady.is_empty() {
+            return self.write_rows(&sql.update, table, rows);
+        }
+        // An UPDATE that names an indexed column writes its index anew even where the value stays.
+        let mut moved = Vec::new();
+        for row in rows {
+            if self.write_rows(&sql.update_steady, table, &[row])? == 0 {
+                moved.push(*row);
+            }
+        }
+        let written = self.write_rows(&sql.update, table, &moved)?;
+        Ok(rows.len() - moved.len() + written)
+    }
+
     /// Checkpoints in the given mode and says how far the log is copied.
     pub(crate) fn checkpoint(&mut self, mode: &str) -> Result<Log, StoreError> {
         let text = format!("PRAGMA wal_checkpoint({mode})");

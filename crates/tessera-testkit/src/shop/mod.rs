@@ -12,7 +12,7 @@ use std::sync::Arc;
 use compact_str::CompactString;
 use tessera_core::decide::{
     Balance, Decision, EffectKind, Inputs, OrderProgress, OrderRecord, Record, Recorded, Rejected, decide, needs,
-    settled_to,
+    needs_history, settled_to,
 };
 use tessera_core::event::{Adjustment, Command, Order, Redeem, RedemptionPart, What, read_event};
 use tessera_core::id::{EventId, MemberId};
@@ -60,6 +60,7 @@ pub struct Shop {
     redemptions: BTreeMap<(usize, u64), String>,
     current: usize,
     checked: bool,
+    guest: bool,
 }
 
 /// One member as stored.
@@ -89,6 +90,7 @@ impl Shop {
             redemptions: BTreeMap::new(),
             current: 0,
             checked: true,
+            guest: false,
         }
     }
 
@@ -102,6 +104,13 @@ impl Shop {
     #[must_use]
     pub fn unchecked(mut self) -> Self {
         self.checked = false;
+        self
+    }
+
+    /// Everybody is the shadow of an order without a member.
+    #[must_use]
+    pub fn guest(mut self) -> Self {
+        self.guest = true;
         self
     }
 
@@ -207,7 +216,8 @@ impl Shop {
         let member = &self.members[self.current];
         let state = member.stored();
         let needs = needs(&self.versions, state.as_ref(), &command);
-        let named = needs.order.iter().map(CompactString::as_str).chain(command.what.makes_order());
+        let named =
+            needs.order.iter().chain(&needs.awaited).map(CompactString::as_str).chain(command.what.makes_order());
         let mut orders: Vec<OrderRecord> = named.filter_map(|order_id| self.order(order_id)).collect();
         if let Some(since) = needs.purchases_since {
             orders = self.purchases_since(since);
@@ -215,15 +225,17 @@ impl Shop {
         let named = tessera_core::decide::redemptions(&command.what, member.id, &orders);
         let redemptions: Vec<(u64, Redemption)> =
             named.into_iter().filter_map(|seq| Some((seq, self.redemption(seq)?))).collect();
+        let needs_history = needs.history
+            || state.as_ref().is_some_and(|state| needs_history(&self.versions, state, &orders, &command));
         let inputs = Inputs {
             versions: &self.versions,
             state: state.as_ref(),
             new_member: member.id,
-            guest: false,
+            guest: self.guest,
             pools: &self.pools,
             orders: &orders,
             redemptions: &redemptions,
-            history: needs.history.then_some(member.events.as_slice()),
+            history: needs_history.then_some(member.events.as_slice()),
             entropy: [7; 16],
             payload,
             explain: true,
