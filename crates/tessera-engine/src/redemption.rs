@@ -35,7 +35,10 @@ impl Submission {
         key: &str,
         now: Instant,
     ) -> Self {
-        let mut data = json!({ "currency": redeem.currency.as_str(), "capture": redeem.capture });
+        let mut data = match &redeem.reward {
+            Some(reward) => json!({ "reward": reward.as_str(), "capture": redeem.capture }),
+            None => json!({ "currency": redeem.currency.as_str(), "capture": redeem.capture }),
+        };
         let optional = [
             ("points", redeem.points.map(Value::from)),
             ("payable", redeem.payable.map(|payable| payable.to_string().into())),

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tessera_core::event::Redeem;
 use tessera_core::id::EventId;
+use tessera_core::program::Id;
 use tessera_core::quantity::Amount;
 use tessera_engine::query;
 use tessera_engine::redemption::Step;
@@ -25,8 +26,11 @@ pub struct NewRedemption {
     /// A member's id, or `kind:value`
     #[schema(example = "phone:+84901234567")]
     member: String,
+    /// Of the points; left out for a `reward`, whose price says both
     #[schema(example = "bean")]
-    currency: String,
+    currency: Option<String>,
+    /// A reward of the catalogue, in place of `currency`, `points` and `payable`
+    reward: Option<String>,
     /// Units to spend; left out, as many as there are and `payable` takes
     #[schema(example = 50)]
     points: Option<i64>,
@@ -57,9 +61,21 @@ const TEXT_MAX: usize = 400;
 
 impl NewRedemption {
     fn read(&self) -> Result<Redeem, Problem> {
-        let currency =
-            self.currency.parse().map_err(|_| Problem::invalid("currency: the name of a currency is expected"))?;
-        if self.points.is_none() && self.payable.is_none() {
+        let name = |name: &str, text: Option<&String>| match text.map(|text| text.parse::<Id>()) {
+            Some(Err(_)) => Err(Problem::invalid(format!("{name}: a name of the program's document is expected"))),
+            Some(Ok(id)) => Ok(Some(id)),
+            None => Ok(None),
+        };
+        let (currency, reward) = (name("currency", self.currency.as_ref())?, name("reward", self.reward.as_ref())?);
+        let pays = self.points.is_some() || self.payable.is_some();
+        if reward.is_some() && (currency.is_some() || pays) {
+            let detail = "reward: its price says currency and points; leave `currency`, `points` and `payable` out";
+            return Err(Problem::invalid(detail));
+        }
+        if reward.is_none() && currency.is_none() {
+            return Err(Problem::invalid("currency: say which, or name a `reward`"));
+        }
+        if reward.is_none() && !pays {
             return Err(Problem::invalid("points: say how many, or what is to be paid as `payable`"));
         }
         if self.payable.is_some_and(Amount::is_negative) {
@@ -71,7 +87,8 @@ impl NewRedemption {
             }
         }
         Ok(Redeem {
-            currency,
+            reward,
+            currency: currency.unwrap_or_default(),
             points: self.points,
             payable: self.payable,
             tender: self.tender.as_deref().map(Into::into),

@@ -12,6 +12,7 @@ const BEANS: &str = "
 unknown_member: enrol
 cash_rounding: { cash: 1000 }
 currencies: { bean: { name: Bean, expires: { after: P12M }, value: 100, spend: { step: 10, min: 50, reserve: PT10M } }, star: { name: Star, expires: never } }
+rewards: { mug: { costs: { bean: 45 }, gives: { item: MUG-01 }, stock: 1, name: Copper mug } }
 campaigns: { base: { trigger: purchase, rules: [ { award: { currency: bean, amount: event.net / 1000 } } ] } }
 ";
 
@@ -264,6 +265,28 @@ fn r7_an_order_paid_with_points_gives_them_back() {
     wrong["data"]["payments"] = json!([{ "method": "cash", "amount": 10000, "redemption": id_of(&spent) }]);
     let problem = app.post("events", &wrong).problem(400, "invalid-event");
     assert_eq!(problem["path"], "data.payments[0].redemption");
+}
+
+#[test]
+fn a_reward_is_redeemed_by_its_name() {
+    let app = app();
+    let mug = json!({ "member": "card:1", "reward": "mug" });
+    assert_eq!(app.post("redemptions/quote", &mug).ok()["points"], 45);
+    let reserved = redeem(&app, "k-1", &mug);
+    assert_eq!((&reserved["redemption"]["reward"], &reserved["redemption"]["points"]), (&json!("mug"), &json!(45)));
+    let sold_out = once(&app, "POST", "redemptions", "k-2").json(&mug).problem(409, "reward-sold-out");
+    assert_eq!((&sold_out["reward"], &sold_out["stock"]), (&json!("mug"), &json!(1)));
+    step(&app, &reserved, "void", "v", "").ok();
+    let taken = redeem(&app, "k-3", &with(mug.clone(), "/capture", json!(true)));
+    step(&app, &taken, "return", "b-1", r#"{"points": 5}"#).problem(422, "reward-in-part");
+    step(&app, &taken, "return", "b-2", "").ok();
+    assert_eq!(app.available("card:1", "bean"), 200);
+    once(&app, "POST", "redemptions", "k-4")
+        .json(&with(mug.clone(), "/points", json!(45)))
+        .problem(400, "invalid-request");
+    let boat = with(mug, "/reward", json!("boat"));
+    once(&app, "POST", "redemptions", "k-5").json(&boat).problem(404, "unknown-reward");
+    once(&app, "POST", "redemptions", "k-6").json(&json!({ "member": "card:1" })).problem(400, "invalid-request");
 }
 
 #[test]

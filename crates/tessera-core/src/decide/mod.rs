@@ -21,6 +21,7 @@ mod refund;
 mod rejected;
 mod returns;
 mod revalue;
+mod reward;
 mod settle;
 mod stacking;
 mod take_back;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::outcome::{Balance, Effect, EffectKind, balance, points};
 use super::working::{Posting, Working};
-use super::{EventStatus, Recorded, Rejected, settle};
+use super::{EventStatus, Recorded, Rejected, reward, settle};
 use crate::event::{Redeem, RedemptionPart};
 use crate::id::{EventId, MemberId};
 use crate::ledger::{Account, Bill, EntryKind, Hold, Lot, LotPart, LotRef, Redemption, RedemptionStatus, Terms};
@@ -47,6 +47,8 @@ pub struct RedemptionView {
     pub ends_at: Option<Instant>,
     pub order_id: Option<CompactString>,
     pub bill: Option<Bill>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reward: Option<Id>,
     /// The lots that are reserved or paid, in order.
     pub lots: Vec<LotTrace>,
 }
@@ -94,6 +96,7 @@ impl RedemptionView {
             ends_at: terms.ends_at,
             order_id: terms.order_id.clone(),
             bill: terms.bill.clone(),
+            reward: terms.reward.clone(),
             lots: LotTrace::all(&redemption.lots),
         }
     }
@@ -121,6 +124,7 @@ pub fn explain_redemption(event: &Recorded) -> Vec<LotTrace> {
 /// # Errors
 /// As the redemption itself would be refused.
 pub fn quote_redemption(program: &Program, member: &MemberState, redeem: &Redeem) -> Result<Quote, Rejected> {
+    let redeem = &reward::priced(program, member, redeem)?;
     let definition = currency(program, &redeem.currency)?;
     let balance = balance(member, &redeem.currency);
     let tender = tender_of(program, definition);
@@ -172,6 +176,10 @@ fn checked(
 ) -> Result<Option<Bill>, Rejected> {
     let (currency, tender) = (|| redeem.currency.clone(), tender_of(program, definition));
     let step = tender.step_of(redeem.payable.is_some());
+    // A reward has its price, whatever the steps of the slider are.
+    if redeem.reward.is_some() {
+        return Ok(None);
+    }
     if wanted <= 0 {
         return Err(Rejected::NothingToRedeem);
     }
@@ -223,7 +231,11 @@ impl Working<'_> {
             return Err(Rejected::NeedsMember);
         }
         let redemption = self.open_main("redemption", EventStatus::Applied);
+        let redeem = &reward::priced(&self.program, &self.state, redeem)?;
         let (wanted, bill) = self.what_to_redeem(redeem)?;
+        if let Some(id) = &redeem.reward {
+            self.take_reward(id)?;
+        }
         let lots = by_l1(&self.state, &redeem.currency, points(wanted));
         let reserve = currency(&self.program, &redeem.currency)?.spend.reserve;
         let ends_at = (!redeem.capture).then(|| self.state.clock.plus_seconds(reserve.seconds()));
@@ -234,6 +246,7 @@ impl Working<'_> {
             ends_at,
             order_id: redeem.order_id.clone(),
             bill,
+            reward: redeem.reward.clone(),
         };
         let parts = lots.iter().map(LotPart::of).collect();
         if redeem.capture {
@@ -322,6 +335,7 @@ impl Working<'_> {
             let redemption = self.redemption_id(part.redemption);
             return Err(Rejected::CapturedMoreThanReserved { redemption, wanted: captured, reserved });
         }
+        reward::is_whole(&hold.terms, self.redemption_id(part.redemption), captured, reserved)?;
         let terms = Terms { bill: self.bill_of(&hold, captured)?, ..hold.terms.clone() };
         self.open_main("capture", EventStatus::Applied);
         let (paying, rest) = split(&hold.lots, points(captured));
@@ -344,6 +358,7 @@ impl Working<'_> {
             payable: bill.map(|bill| bill.payable),
             tender: bill.and_then(|bill| bill.tender.clone()),
             order_id: None,
+            reward: hold.terms.reward.clone(),
             capture: true,
         };
         checked(program, currency(program, &hold.terms.currency)?, &as_redeemed, captured)
@@ -365,6 +380,7 @@ impl Working<'_> {
 
     fn close(&mut self, hold: &Hold, status: RedemptionStatus) {
         self.let_go(hold, &hold.lots);
+        self.put_reward_back(&hold.terms);
         let (terms, reserved) = (hold.terms.clone(), hold.held().get());
         self.note_redemption(
             hold.event,
@@ -459,7 +475,9 @@ impl Working<'_> {
         if wanted <= 0 {
             return Err(Rejected::NothingToRedeem);
         }
+        reward::is_whole(&found.terms, id, wanted, found.captured)?;
         self.open_main("redemption-return", EventStatus::Applied);
+        self.put_reward_back(&found.terms);
         let order_id = found.terms.order_id.clone();
         self.refund(part.redemption, found, wanted, order_id.as_ref());
         self.follow_causes();

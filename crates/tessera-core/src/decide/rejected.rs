@@ -4,7 +4,7 @@ use super::Balance;
 use crate::ledger::RedemptionStatus;
 use crate::program::Id;
 use crate::quantity::Amount;
-use crate::time::Instant;
+use crate::time::{Day, Instant};
 
 /// Why a command was refused. The member stays as they were.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +53,18 @@ pub enum Rejected {
     CapturedMoreThanReserved { redemption: CompactString, wanted: i64, reserved: i64 },
     #[error("{wanted} cannot go back: {captured} were spent and {returned} have gone back already")]
     ReturnedMoreThanCaptured { redemption: CompactString, wanted: i64, captured: i64, returned: i64 },
+    #[error("the program has no reward {reward}")]
+    UnknownReward { reward: Id },
+    #[error("the reward {reward} is not to be had today{}", days(*from, *until))]
+    RewardNotNow { reward: Id, from: Option<Day>, until: Option<Day> },
+    #[error("the reward {reward} is for members of whom `{condition}` holds")]
+    RewardNotForMember { reward: Id, condition: String },
+    #[error("the reward {reward} is sold out: there were {stock}")]
+    RewardSoldOut { reward: Id, stock: i64 },
+    #[error("a member may have {most} of the reward {reward} ({window})")]
+    RewardLimit { reward: Id, window: &'static str, most: i64 },
+    #[error("{wanted} are not the whole reward: it was {price}")]
+    RewardInPart { redemption: CompactString, wanted: i64, price: i64 },
     #[error("{most} reservations of this member are open: capture or void one of them first")]
     TooManyReservations { most: usize },
     #[error("the program has no currency {currency}")]
@@ -65,6 +77,13 @@ pub enum Rejected {
     NothingToAdjust,
     #[error("this event needs a member")]
     NeedsMember,
+}
+
+/// Between which days, as far as they are set.
+fn days(from: Option<Day>, until: Option<Day>) -> String {
+    let from = from.map(|day| format!(" from {day}")).unwrap_or_default();
+    let until = until.map(|day| format!(" until {day}")).unwrap_or_default();
+    if from.is_empty() && until.is_empty() { String::new() } else { format!(": only{from}{until}") }
 }
 
 /// What to do with a redemption that is past what was wanted of it.
@@ -103,6 +122,12 @@ impl Rejected {
             Self::CapturedMoreThanReserved { .. } => "captured-more-than-reserved",
             Self::ReturnedMoreThanCaptured { .. } => "returned-more-than-captured",
             Self::TooManyReservations { .. } => "too-many-reservations",
+            Self::UnknownReward { .. } => "unknown-reward",
+            Self::RewardNotNow { .. } => "reward-not-now",
+            Self::RewardNotForMember { .. } => "reward-not-for-member",
+            Self::RewardSoldOut { .. } => "reward-sold-out",
+            Self::RewardLimit { .. } => "reward-limit",
+            Self::RewardInPart { .. } => "reward-in-part",
             Self::UnknownCurrency { .. } => "unknown-currency",
             Self::NoExchangeRate { .. } => "no-exchange-rate",
             Self::TooManyParked { .. } => "too-many-parked",
@@ -167,6 +192,26 @@ impl Rejected {
                 ("wanted", (*wanted).into()),
                 ("most", (*most).into()),
                 ("payable", payable.to_string().into()),
+            ],
+            Self::UnknownReward { reward } => vec![("reward", reward.as_str().into())],
+            Self::RewardNotNow { reward, from, until } => vec![
+                ("reward", reward.as_str().into()),
+                ("from", from.map(|day| day.to_string()).into()),
+                ("until", until.map(|day| day.to_string()).into()),
+            ],
+            Self::RewardNotForMember { reward, condition } => {
+                vec![("reward", reward.as_str().into()), ("condition", condition.as_str().into())]
+            }
+            Self::RewardSoldOut { reward, stock } => {
+                vec![("reward", reward.as_str().into()), ("stock", (*stock).into())]
+            }
+            Self::RewardLimit { reward, window, most } => {
+                vec![("reward", reward.as_str().into()), ("window", (*window).into()), ("most", (*most).into())]
+            }
+            Self::RewardInPart { redemption, wanted, price } => vec![
+                ("redemption", redemption.as_str().into()),
+                ("wanted", (*wanted).into()),
+                ("price", (*price).into()),
             ],
             Self::WorthNothing { currency } => vec![("currency", currency.as_str().into())],
             Self::UnknownRedemption { redemption } => vec![("redemption", redemption.as_str().into())],

@@ -8,6 +8,8 @@ use crate::quantity::Amount;
 /// A wish to spend points.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redeem {
+    /// What is wanted for the points; its price then says currency and points, whatever stands here.
+    pub reward: Option<Id>,
     pub currency: Id,
     /// Units to spend; `None`: as many as there are and the payable takes.
     pub points: Option<i64>,

@@ -20,6 +20,8 @@ pub struct Terms {
     pub ends_at: Option<Instant>,
     pub order_id: Option<CompactString>,
     pub bill: Option<Bill>,
+    /// What the points are spent on, where it is something of the catalogue.
+    pub reward: Option<Id>,
 }
 
 /// A bill that is paid with points and money (M6). `covered` and `remainder` are exactly `payable`.
@@ -146,6 +148,7 @@ mod tests {
             ends_at: None,
             order_id: None,
             bill: None,
+            reward: None,
         };
         let lots = vec![part("2027-01-31", 50), part("2027-02-28", 20), part("2027-03-31", 30)];
         let mut spent =

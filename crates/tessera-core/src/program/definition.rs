@@ -8,14 +8,15 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::rewards::RewardDefinition;
 use super::scalar::{Exact, Formula, Id, Share, Texts, word_or_map};
 use super::spending::{CashRounding, SpendDefinition};
 use crate::quantity::Rounding;
 use crate::time::{Day, Period, RoundTo, TimeOfDay, Weekday, Window};
 
 /// Sections that belong to the document but to no feature of this version.
-pub const LATER_SECTIONS: [&str; 10] =
-    ["rewards", "referral", "games", "partners", "journeys", "segments", "texts", "surveys", "membership", "catalogue"];
+pub const LATER_SECTIONS: [&str; 9] =
+    ["referral", "games", "partners", "journeys", "segments", "texts", "surveys", "membership", "catalogue"];
 
 /// Actions of a rule that belong to no feature of this version.
 pub const LATER_ACTIONS: [&str; 2] = ["set", "send"];
@@ -64,6 +65,9 @@ pub struct Definition {
     pub campaigns: BTreeMap<Id, CampaignDefinition>,
     #[serde(default)]
     pub vouchers: BTreeMap<Id, VoucherDefinition>,
+    /// What points can be spent on.
+    #[serde(default)]
+    pub rewards: BTreeMap<Id, RewardDefinition>,
     #[serde(default)]
     pub stacking: Stacking,
     /// Limits over all campaigns together, by currency (C7).

@@ -46,7 +46,7 @@ impl<'a> Checker<'a> {
     }
 
     /// An error unless a name is one of the known; says which was probably meant.
-    fn known<'k>(&mut self, path: &[&str], what: &str, name: &str, known: impl Iterator<Item = &'k str> + Clone) {
+    pub fn known<'k>(&mut self, path: &[&str], what: &str, name: &str, known: impl Iterator<Item = &'k str> + Clone) {
         if known.clone().any(|candidate| candidate == name) {
             return;
         }

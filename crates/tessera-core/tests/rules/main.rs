@@ -15,6 +15,7 @@ mod money;
 mod pending;
 mod redemptions;
 mod returns;
+mod rewards;
 mod stacking;
 mod tiers;
 mod time_and_order;

@@ -9,7 +9,7 @@ use tessera_engine::redemption::Step;
 use tessera_engine::submission::{Answer, Submission};
 use tessera_testkit::app::{TestApp, accepted, amounts, as_duplicate, event, refused};
 use tessera_testkit::on_both_databases;
-use tessera_testkit::shop::{pay, reserve, spend};
+use tessera_testkit::shop::{pay, reserve, reward, spend};
 
 use crate::common::{back_all, sale};
 use crate::contention::{THREADS, at_once};
@@ -18,6 +18,7 @@ use crate::contention::{THREADS, at_once};
 const SPENDING: &str = "
 unknown_member: enrol
 currencies: { point: { name: Point, expires: { after: P12M }, value: 100, spend: { reserve: PT30M } } }
+rewards: { mug: { costs: { point: 5 }, gives: { item: MUG-01 }, stock: 10 } }
 campaigns:
   base: { trigger: purchase, rules: [ { award: { currency: point, amount: event.net / 1000 } } ] }
 ";
@@ -26,6 +27,7 @@ on_both_databases!(SPENDING =>
     i2_of_many_spends_at_once_exactly_the_affordable_ones_win,
     i3_of_many_captures_of_one_reservation_one_wins,
     i3_a_batch_of_steps_is_decided_as_if_one_by_one,
+    c5_of_a_scarce_reward_no_more_are_given_than_there_are,
     i1_a_redemption_is_made_once_under_its_key,
     i7_a_reservation_ends_by_itself,
     r7_points_come_back_with_the_order_they_paid,
@@ -135,6 +137,26 @@ fn i3_a_batch_of_steps_is_decided_as_if_one_by_one(app: &mut TestApp) {
         ["Applied", "Applied", "redemption-closed", "Applied", "Applied", "Applied", "returned-more-than-captured"];
     assert_eq!(told, expected);
     assert_eq!(balance(app), (100, 0));
+}
+
+fn c5_of_a_scarce_reward_no_more_are_given_than_there_are(app: &mut TestApp) {
+    for number in 0..THREADS {
+        app.send(&sale(&format!("r-{number}"), &format!("card:{number}"), 9_000));
+    }
+    let redeem = |number| {
+        let mug = Redeem { capture: number % 2 == 0, ..reward("mug") };
+        app.redeeming(&format!("card:{number}"), mug, &format!("k-{number}"))
+    };
+    let (won, codes) = submitted_at_once(app, redeem);
+    assert_eq!((won.len(), codes), (10, vec!["reward-sold-out".to_owned()]));
+    let points: i64 = (0..THREADS).map(|number| app.available(&format!("card:{number}"), "point")).sum();
+    assert_eq!(points, 9 * THREADS - 5 * 10, "price and stock in one");
+    // Those that are only reserved come back when they end.
+    let reserved = won.iter().filter(|outcome| outcome.balances.values().any(|balance| balance.held > 0)).count();
+    app.set_clock("2026-03-02T10:30");
+    app.run_scheduler();
+    let used = app.count("SELECT used FROM pool WHERE pool = 'pool:reward:mug'");
+    assert_eq!(used, i64::try_from(10 - reserved).unwrap());
 }
 
 fn paid_sale(id: &str, total: i64, payments: &Value) -> Value {

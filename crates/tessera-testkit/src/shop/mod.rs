@@ -430,7 +430,20 @@ pub fn spend(currency: &str, points: i64) -> Redeem {
 
 /// Points to be reserved.
 pub fn reserve(currency: &str, points: i64) -> Redeem {
-    Redeem { currency: id(currency), points: Some(points), payable: None, tender: None, order_id: None, capture: false }
+    Redeem {
+        reward: None,
+        currency: id(currency),
+        points: Some(points),
+        payable: None,
+        tender: None,
+        order_id: None,
+        capture: false,
+    }
+}
+
+/// A reward to be reserved.
+pub fn reward(reward: &str) -> Redeem {
+    Redeem { reward: Some(id(reward)), points: None, ..reserve(reward, 0) }
 }
 
 /// As many points as there are to be reserved for a bill, or so many of them.
