@@ -58,6 +58,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(redemptions::create_void))
         .routes(routes!(redemptions::create_redemption_return))
         .routes(routes!(redemptions::list_redemptions))
+        .routes(routes!(redemptions::list_rewards))
         .routes(routes!(document::show_document, document::replace_document))
         .routes(routes!(document::plan_document))
         .routes(routes!(document::list_versions))

@@ -242,6 +242,12 @@ pub async fn list_events(
     app.blocking(move || Ok(Json(json!(query::events(&context, &caller.program, id, &page)?)))).await
 }
 
+/// The language that texts are wanted in.
+pub(super) fn language(headers: &HeaderMap) -> String {
+    let language = headers.get("accept-language").and_then(|value| value.to_str().ok()).unwrap_or("en");
+    language.split([',', ';', '-']).next().unwrap_or("en").to_owned()
+}
+
 /// Vouchers of a member, newest first.
 ///
 /// Needs `members:read`.
@@ -255,8 +261,7 @@ pub async fn list_vouchers(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     let id = named(&app, &caller.program, &member).await?;
-    let language = headers.get("accept-language").and_then(|value| value.to_str().ok()).unwrap_or("en");
-    let language = language.split([',', ';', '-']).next().unwrap_or("en").to_owned();
+    let language = language(&headers);
     let context = app.context.clone();
     let vouchers = app.blocking(move || Ok(query::vouchers(&context, &caller.program, id, &language)?)).await?;
     Ok(Json(json!({ "items": vouchers, "next": null })))

@@ -13,9 +13,9 @@ use tessera_engine::submission::Submission;
 use utoipa::ToSchema;
 
 use super::events::{Told, render};
-use super::members::{named, subject};
+use super::members::{language, named, subject};
 use crate::extract::{
-    Body, Caller, IdempotencyKey, JsonBody, PageQuery, ReadMembers, WantedPage, WriteRedemptions, parse,
+    Body, Caller, IdempotencyKey, JsonBody, PageQuery, Parameters, ReadMembers, WantedPage, WriteRedemptions, parse,
 };
 use crate::{AppState, Problem};
 
@@ -279,4 +279,34 @@ pub async fn list_redemptions(
     let id = named(&app, &caller.program, &member).await?;
     let context = app.context.clone();
     app.blocking(move || Ok(Json(json!(query::redemptions(&context, &caller.program, id, &page)?)))).await
+}
+
+/// Who looks at the catalogue.
+#[derive(Debug, Deserialize)]
+pub struct Looker {
+    member: Option<String>,
+}
+
+/// The catalogue of rewards. With `member` at the member's prices, and why the member cannot have one.
+///
+/// Needs `members:read`.
+#[utoipa::path(get, path = "/v1/programs/{program}/rewards", tag = "redemptions", security(("key" = [])),
+    params(("program" = String, Path, example = "copper-cup"),
+        ("member" = Option<String>, Query, description = "An id, or kind:value", example = "phone:+84901234567"),
+        ("Accept-Language" = Option<String>, Header, example = "vi")),
+    responses((status = 200, description = "`items`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn list_rewards(
+    State(app): State<AppState>,
+    caller: Caller<ReadMembers>,
+    Parameters(looker): Parameters<Looker>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    let member = match &looker.member {
+        Some(member) => Some(named(&app, &caller.program, member).await?),
+        None => None,
+    };
+    let language = language(&headers);
+    let context = app.context.clone();
+    let rewards = app.blocking(move || Ok(query::rewards(&context, &caller.program, member, &language)?)).await?;
+    Ok(Json(json!({ "items": rewards.ok_or_else(Problem::unknown_member)?, "next": null })))
 }

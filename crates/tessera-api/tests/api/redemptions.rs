@@ -12,7 +12,7 @@ const BEANS: &str = "
 unknown_member: enrol
 cash_rounding: { cash: 1000 }
 currencies: { bean: { name: Bean, expires: { after: P12M }, value: 100, spend: { step: 10, min: 50, reserve: PT10M } }, star: { name: Star, expires: never } }
-rewards: { mug: { costs: { bean: 45 }, gives: { item: MUG-01 }, stock: 1, name: Copper mug } }
+rewards: { mug: { costs: { bean: 45 }, gives: { item: MUG-01 }, stock: 1, name: { vi: Cốc đồng, en: Copper mug } }, yacht: { costs: { bean: 9000 }, gives: { item: YACHT } } }
 campaigns: { base: { trigger: purchase, rules: [ { award: { currency: bean, amount: event.net / 1000 } } ] } }
 ";
 
@@ -287,6 +287,21 @@ fn a_reward_is_redeemed_by_its_name() {
     let boat = with(mug, "/reward", json!("boat"));
     once(&app, "POST", "redemptions", "k-5").json(&boat).problem(404, "unknown-reward");
     once(&app, "POST", "redemptions", "k-6").json(&json!({ "member": "card:1" })).problem(400, "invalid-request");
+}
+
+#[test]
+fn the_catalogue_says_what_a_member_can_have_and_why_not() {
+    let app = app();
+    let anybody = call(&app, "GET", "rewards").header("accept-language", "vi-VN,vi").send("").ok();
+    let mug = &items(&anybody)[0];
+    assert_eq!((&mug["id"], &mug["name"], &mug["points"]), (&json!("mug"), &json!("Cốc đồng"), &json!(45)));
+    assert_eq!((&mug["left"], &mug["gives"], &mug["refused"]), (&json!(1), &json!({ "item": "MUG-01" }), &Value::Null));
+    redeem(&app, "k", &json!({ "member": "card:1", "reward": "mug" }));
+    let theirs = app.get("rewards?member=card:1").ok();
+    let refusals: Vec<&Value> = items(&theirs).iter().map(|reward| &reward["refused"]["code"]).collect();
+    assert_eq!(refusals, [&json!("reward-sold-out"), &json!("not-enough-points")]);
+    assert_eq!(items(&theirs)[1]["refused"]["facts"]["available"], 155);
+    app.get("rewards?member=card:9").problem(404, "unknown-member");
 }
 
 #[test]

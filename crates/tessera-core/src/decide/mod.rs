@@ -41,6 +41,7 @@ pub use order::{Credit, OrderProgress, OrderRecord};
 pub use outcome::{Balance, Effect, EffectKind, Outcome, OutcomeStatus, TierStanding, balances, tier_standings};
 pub use redeem::{LotTrace, Quote, RedemptionView, explain_redemption, quote_redemption};
 pub use rejected::Rejected;
+pub use reward::stock_pool;
 pub use settle::{as_at, next_wake, settled_to};
 pub use trace::{Reason, RuleTrace};
 

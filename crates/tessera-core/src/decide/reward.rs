@@ -13,8 +13,8 @@ use crate::member::MemberState;
 use crate::program::{Id, Program, Reward};
 use crate::time::{Instant, Window};
 
-/// The pool that counts a reward's stock.
-pub(super) fn stock_pool(reward: &Id) -> CompactString {
+/// The pool that counts how many of a reward's stock are taken.
+pub fn stock_pool(reward: &Id) -> CompactString {
     format_compact!("pool:reward:{reward}")
 }
 
