@@ -48,19 +48,31 @@ impl Clock for FixedClock {
 pub struct Entropy {
     block: Vec<u8>,
     used: usize,
+    /// Where the bytes come from in place of the operating system.
+    repeatable: Option<blake3::OutputReader>,
 }
 
 const FIRST_BLOCK: usize = 64;
 const BLOCK: usize = 4096;
 
 impl Entropy {
+    /// Bytes that are the same for the same number, so that a scenario draws the same groups each time. Codes and keys
+    /// made of them can be guessed: for data that are thrown away.
+    pub fn repeatable(number: u64) -> Self {
+        let source = blake3::Hasher::new().update(&number.to_be_bytes()).finalize_xof();
+        Self { repeatable: Some(source), ..Self::default() }
+    }
+
     /// Fresh random bytes, never given twice.
     pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
         if self.used + N > self.block.len() {
             let size = if self.block.is_empty() { FIRST_BLOCK } else { BLOCK };
             self.block.resize(size.max(N), 0);
-            // Without randomness nothing may go on: codes and ids would repeat.
-            getrandom::fill(&mut self.block).expect("the operating system gives random bytes");
+            match &mut self.repeatable {
+                Some(source) => source.fill(&mut self.block),
+                // Without randomness nothing may go on: codes and ids would repeat.
+                None => getrandom::fill(&mut self.block).expect("the operating system gives random bytes"),
+            }
             self.used = 0;
         }
         let mut bytes = [0; N];

@@ -1,8 +1,7 @@
 //! One installation, opened: its database, its keys, its programs and the door to them.
 
-use std::fs::{File, TryLockError};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -11,6 +10,7 @@ use tessera_store::{Database, StoreError};
 
 use crate::clock::{Clock, Entropy, SystemClock};
 use crate::executor::{Context, Executor, Overloaded, Reply};
+use crate::folder::{FolderLock, Holder, LockError};
 use crate::programs::{self, ProgramError, ProgramHandle, Programs, Publication};
 use crate::secret::{SecretError, Secrets};
 use crate::submission::{Answer, Submission};
@@ -19,8 +19,8 @@ use crate::submission::{Answer, Submission};
 pub enum EngineError {
     #[error("the data folder {} cannot be used: {source}", folder.display())]
     Folder { folder: PathBuf, source: std::io::Error },
-    #[error("the data folder {} is in use by process {holder}: stop it, or send what you want to its API", folder.display())]
-    Locked { folder: PathBuf, holder: String },
+    #[error("the data folder {} is in use by {}", folder.display(), by(holder.as_ref()))]
+    Locked { folder: PathBuf, holder: Option<Holder> },
     #[error(transparent)]
     Secret(#[from] SecretError),
     #[error(transparent)]
@@ -29,6 +29,10 @@ pub enum EngineError {
     Program(#[from] ProgramError),
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
+}
+
+fn by(holder: Option<&Holder>) -> String {
+    holder.map_or_else(|| "another process".to_owned(), Holder::to_string)
 }
 
 /// Where an installation keeps its data, and how it is opened.
@@ -49,7 +53,7 @@ pub struct Engine {
     executor: Option<Executor>,
     worker: Option<JoinHandle<()>>,
     /// Held as long as the engine lives: one data folder, one writer.
-    _lock: Option<File>,
+    lock: Option<FolderLock>,
 }
 
 impl Engine {
@@ -59,18 +63,29 @@ impl Engine {
     }
 
     pub fn open_with(location: &Location, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
-        let lock = match location.database_url {
-            None => Some(lock(&location.folder)?),
-            Some(_) => None,
-        };
-        let context = Arc::new(context(location, clock)?);
-        let (executor, worker) = Executor::start(context.clone())?;
-        Ok(Self { context, executor: Some(executor), worker: Some(worker), _lock: lock })
+        Self::open_on(location, clock, Entropy::default())
     }
 
-    /// Opens an installation for reading beside whoever writes to it.
+    /// Opens an installation with its ports given: where time and randomness come from.
+    pub fn open_on(location: &Location, clock: Arc<dyn Clock>, entropy: Entropy) -> Result<Self, EngineError> {
+        let lock = match location.database_url {
+            None => Some(lock(&location.folder, clock.as_ref())?),
+            Some(_) => None,
+        };
+        let context = Arc::new(context(location, clock, Access::Write)?);
+        let (executor, worker) = Executor::start(context.clone(), entropy)?;
+        Ok(Self { context, executor: Some(executor), worker: Some(worker), lock })
+    }
+
+    /// Opens an installation for reading beside whoever writes to it. Nothing is made, migrated or taken: where there is
+    /// no installation, or one of another version, that is an error.
     pub fn open_to_read(location: &Location) -> Result<Arc<Context>, EngineError> {
-        Ok(Arc::new(context(location, Arc::new(SystemClock))?))
+        Ok(Arc::new(context(location, Arc::new(SystemClock), Access::Read)?))
+    }
+
+    /// Tells whoever comes next what this process does with the folder, and where its API is.
+    pub fn announce(&self, command: &str, address: Option<SocketAddr>) -> std::io::Result<()> {
+        self.lock.as_ref().map_or(Ok(()), |lock| lock.write(Some(command), address))
     }
 
     pub fn executor(&self) -> &Executor {
@@ -138,40 +153,39 @@ pub fn publish(
     Ok((handle, version, changed))
 }
 
-fn context(location: &Location, clock: Arc<dyn Clock>) -> Result<Context, EngineError> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+}
+
+fn context(location: &Location, clock: Arc<dyn Clock>, access: Access) -> Result<Context, EngineError> {
     let folder = &location.folder;
-    let in_folder = |source| EngineError::Folder { folder: folder.clone(), source };
-    std::fs::create_dir_all(folder).map_err(in_folder)?;
+    let file = folder.join("tessera.db");
+    if access == Access::Write {
+        std::fs::create_dir_all(folder).map_err(|source| EngineError::Folder { folder: folder.clone(), source })?;
+    }
+    // A key is made with the installation, never for one that is there: it would find nobody and open nothing.
+    let is_new = access == Access::Write && (location.database_url.is_some() || !file.exists());
     let secrets = match &location.master_key {
         Some(key) => Secrets::from_hex(key)?,
+        None if is_new => Secrets::from_file_or_new(&folder.join("master.key"))?,
         None => Secrets::from_file(&folder.join("master.key"))?,
     };
-    let database = match &location.database_url {
-        Some(url) => Database::open_postgres(url)?,
-        None => Database::open_sqlite(&folder.join("tessera.db"))?,
+    let database = match (&location.database_url, access) {
+        (Some(url), Access::Write) => Database::open_postgres(url)?,
+        (Some(url), Access::Read) => Database::open_postgres_to_read(url)?,
+        (None, Access::Write) => Database::open_sqlite(&file)?,
+        (None, Access::Read) => Database::open_sqlite_to_read(&file)?,
     };
     Ok(Context { database, secrets, clock, programs: Programs::default() })
 }
 
-/// Takes the folder's lock, and leaves the process's number in it for whoever comes next.
-fn lock(folder: &Path) -> Result<File, EngineError> {
-    let in_folder = |source| EngineError::Folder { folder: folder.to_owned(), source };
-    std::fs::create_dir_all(folder).map_err(in_folder)?;
-    let path = folder.join("lock");
-    let mut file =
-        File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(in_folder)?;
-    match file.try_lock() {
-        Ok(()) => {
-            file.set_len(0).map_err(in_folder)?;
-            write!(file, "{}", std::process::id()).map_err(in_folder)?;
-            Ok(file)
-        }
-        Err(TryLockError::WouldBlock) => {
-            let holder = std::fs::read_to_string(&path).unwrap_or_default();
-            Err(EngineError::Locked { folder: folder.to_owned(), holder })
-        }
-        Err(TryLockError::Error(source)) => Err(in_folder(source)),
-    }
+fn lock(folder: &std::path::Path, clock: &dyn Clock) -> Result<FolderLock, EngineError> {
+    FolderLock::take(folder, clock.now()).map_err(|error| match error {
+        LockError::Held(holder) => EngineError::Locked { folder: folder.to_owned(), holder },
+        LockError::Io(source) => EngineError::Folder { folder: folder.to_owned(), source },
+    })
 }
 
 /// Random bytes for callers that make keys.

@@ -64,6 +64,17 @@ impl FromStr for Identifier {
     }
 }
 
+impl Subject {
+    /// As it is written; nothing for nobody.
+    pub fn to_text(&self) -> Option<String> {
+        match self {
+            Self::Member(id) => Some(id.to_string()),
+            Self::Identifier(identifier) => Some(identifier.to_text()),
+            Self::Nobody => None,
+        }
+    }
+}
+
 impl FromStr for Subject {
     type Err = IdentifierError;
 

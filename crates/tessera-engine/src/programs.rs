@@ -45,13 +45,20 @@ pub struct VersionInfo {
     pub note: String,
 }
 
+fn mistakes(findings: &[Problem]) -> String {
+    match findings.iter().filter(|problem| problem.is_error()).count() {
+        1 => "a mistake".to_owned(),
+        several => format!("{several} mistakes"),
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramError {
     #[error("there is no program `{key}`")]
     Unknown { key: String },
     #[error("the program `{key}` has no version {version}; its newest is {newest}")]
     UnknownVersion { key: String, version: u32, newest: u32 },
-    #[error("the document has {} mistakes", .0.iter().filter(|problem| problem.is_error()).count())]
+    #[error("the document has {}", mistakes(.0))]
     Invalid(Vec<Problem>),
     #[error("the document is of the program `{found}`, not of `{expected}`")]
     OtherProgram { expected: String, found: String },
@@ -143,7 +150,7 @@ fn versions_of(rows: Vec<Vec<Value>>) -> Result<Versions, StoreError> {
         let version = u32::try_from(row[0].int()?).map_err(|_| corrupt("a version above 4 billion".to_owned()))?;
         let program = program::load_program(row[2].text()?, version).map_err(|problems| {
             corrupt(format!(
-                "version {version} is no longer valid: {}",
+                "version {version} cannot be run: {}",
                 problems.first().map_or_else(String::new, ToString::to_string)
             ))
         })?;
@@ -165,7 +172,7 @@ pub fn plan(database: &Database, text: &str) -> Result<(Document, Plan), Program
     let (base, differences) = match newest.first() {
         None => (0, Vec::new()),
         Some(row) => {
-            let before = program::read_document(row[1].text()?).map_err(ProgramError::Invalid)?;
+            let before = program::load_document(row[1].text()?).map_err(ProgramError::Invalid)?;
             let version = u32::try_from(row[0].int()?).unwrap_or(u32::MAX);
             (version, program::difference(&before.tree, &document.tree))
         }
@@ -219,7 +226,7 @@ pub(crate) fn publish(
             &[number.into(), i64::from(head).into()],
         )?;
         let before = rows.first().map_or(Ok(""), |row| row[0].text())?;
-        let before = program::read_document(before).map_err(ProgramError::Invalid)?;
+        let before = program::load_document(before).map_err(ProgramError::Invalid)?;
         if program::difference(&before.tree, &document.tree).is_empty() {
             return Ok((number, head, false));
         }

@@ -145,14 +145,55 @@ struct Line {
     member: MemberState,
 }
 
-/// Writes a CSV line a member, sorted by identifier: `identifier,joined,purchases,spend,<currency>_issued,
-/// <currency>_taken_back,<currency>_balance,…,<ladder>_tier,…,last_event`. Says how many there were.
+/// A row a member, sorted by identifier: `identifier,joined,purchases,spend,<currency>_issued,<currency>_taken_back,
+/// <currency>_balance,…,<ladder>_tier,…,last_event`.
+#[derive(Clone, Debug)]
+pub struct MembersTable {
+    header: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl MembersTable {
+    pub fn write_csv(&self, out: impl Write) -> Result<(), ReportError> {
+        let mut csv = csv::Writer::from_writer(out);
+        csv.write_record(&self.header)?;
+        for row in &self.rows {
+            csv.write_record(row)?;
+        }
+        Ok(csv.flush()?)
+    }
+
+    /// The rows as objects: counts and points as numbers, money as exact text, what is not there as null.
+    pub fn objects(&self) -> Vec<serde_json::Map<String, serde_json::Value>> {
+        let is_count = |name: &str| {
+            name == "purchases" || ["_issued", "_taken_back", "_balance"].iter().any(|ending| name.ends_with(ending))
+        };
+        let value = |(name, text): (&String, &String)| {
+            let value = match text.parse::<i64>() {
+                Ok(count) if is_count(name) => count.into(),
+                _ if text.is_empty() => serde_json::Value::Null,
+                _ => text.as_str().into(),
+            };
+            (name.clone(), value)
+        };
+        self.rows.iter().map(|row| self.header.iter().zip(row).map(value).collect()).collect()
+    }
+}
+
+/// Writes [`members`] as CSV and says how many there were.
 pub fn members_csv(
     context: &Context,
     program: &Arc<ProgramHandle>,
     at: Instant,
     out: impl Write,
 ) -> Result<u64, ReportError> {
+    let table = members(context, program, at)?;
+    table.write_csv(out)?;
+    Ok(table.rows.len() as u64)
+}
+
+/// What every member had at the end of all business before `at`. Guests are left out.
+pub fn members(context: &Context, program: &Arc<ProgramHandle>, at: Instant) -> Result<MembersTable, StoreError> {
     let versions = program.versions();
     let rules = versions.at(at).clone();
     let mut lines: Vec<Line> = Vec::new();
@@ -169,7 +210,6 @@ pub fn members_csv(
         })
     })?;
     lines.sort_by_cached_key(|line| natural(&line.identifier));
-    let mut csv = csv::Writer::from_writer(out);
     let definition = &rules.definition;
     let mut header: Vec<String> = ["identifier", "joined", "purchases", "spend"].map(str::to_owned).to_vec();
     for currency in definition.currencies.keys() {
@@ -177,12 +217,7 @@ pub fn members_csv(
     }
     header.extend(rules.ladders.iter().map(|ladder| format!("{}_tier", ladder.id)));
     header.push("last_event".to_owned());
-    csv.write_record(&header)?;
-    for line in &lines {
-        csv.write_record(fields(&rules, line))?;
-    }
-    csv.flush()?;
-    Ok(lines.len() as u64)
+    Ok(MembersTable { header, rows: lines.iter().map(|line| fields(&rules, line)).collect() })
 }
 
 fn fields(rules: &tessera_core::program::Program, line: &Line) -> Vec<String> {

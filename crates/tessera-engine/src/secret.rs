@@ -7,7 +7,7 @@
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aes_gcm::aead::{Aead, KeyInit};
 use aes_gcm::{Aes256Gcm, Key, Nonce};
@@ -37,6 +37,11 @@ impl fmt::Debug for Secrets {
 pub enum SecretError {
     #[error("the master key cannot be read or made: {0}")]
     File(#[from] std::io::Error),
+    #[error(
+        "the master key {} is missing: put it back from a backup, or give it in TESSERA_MASTER_KEY",
+        .0.display()
+    )]
+    Missing(PathBuf),
     #[error("the master key is not 64 hexadecimal digits")]
     Malformed,
     #[error("personal data cannot be opened: the master key is not the one it was sealed with")]
@@ -68,16 +73,25 @@ impl Secrets {
         Ok(Self::from_master(&master))
     }
 
-    /// Reads the key file, or makes it, for its owner only, when it is not there.
+    /// Reads the key file.
     pub fn from_file(path: &Path) -> Result<Self, SecretError> {
         let mut text = String::new();
         match File::open(path) {
-            Ok(mut file) => {
-                file.read_to_string(&mut text)?;
-            }
+            Ok(mut file) => file.read_to_string(&mut text)?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(SecretError::Missing(path.to_owned()));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Self::from_hex(&text)
+    }
+
+    /// Reads the key file, or makes it, for its owner only, when it is not there.
+    pub fn from_file_or_new(path: &Path) -> Result<Self, SecretError> {
+        match Self::from_file(path) {
+            Err(SecretError::Missing(_)) => {
                 let bytes: [u8; 32] = Entropy::default().bytes();
-                text = hex(&bytes);
+                let text = hex(&bytes);
                 let mut options = OpenOptions::new();
                 options.write(true).create_new(true);
                 #[cfg(unix)]
@@ -85,10 +99,10 @@ impl Secrets {
                 let mut file = options.open(path)?;
                 file.write_all(text.as_bytes())?;
                 file.sync_all()?;
+                Ok(Self::from_master(&bytes))
             }
-            Err(error) => return Err(error.into()),
+            read => read,
         }
-        Self::from_hex(&text)
     }
 
     /// The look-up key of an identifier such as `phone:+84901234567`.
@@ -180,7 +194,7 @@ mod tests {
     fn the_key_file_is_made_once_and_for_its_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("master.key");
-        let first = Secrets::from_file(&path).unwrap().access_hash("x");
+        let first = Secrets::from_file_or_new(&path).unwrap().access_hash("x");
         assert_eq!(Secrets::from_file(&path).unwrap().access_hash("x"), first);
         #[cfg(unix)]
         {

@@ -193,11 +193,7 @@ impl Submission {
             "reason": adjustment.reason.as_str(),
         });
         let data = data.to_string();
-        let subject = match &member {
-            Subject::Member(id) => id.to_string(),
-            Subject::Identifier(identifier) => identifier.to_text(),
-            Subject::Nobody => String::new(),
-        };
+        let subject = member.to_text().unwrap_or_default();
         let hash = secrets.command_hash(&[b"adjustment", subject.as_bytes(), data.as_bytes()]);
         let envelope = Envelope::text(Some("api"), Some(key), &data);
         let end = envelope.len() - 1;

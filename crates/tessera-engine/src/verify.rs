@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use serde::Serialize;
+use serde_json::Value as Json;
 use tessera_core::decide::{self, OrderProgress, Recorded};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Account, Entry, Purse, Redemption};
@@ -28,10 +29,33 @@ pub struct Verification {
     pub differences: Vec<Difference>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// One thing that does not agree: what the ledger says it should be, and what is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Difference {
     pub member: String,
+    /// In words, with what was expected and found.
     pub what: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Id>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<&'static str>,
+    /// The field of the state: `purses[point].totals.issued`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<String>,
+}
+
+impl Difference {
+    fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), ..Self::default() }
+    }
+
+    fn between(what: impl Into<String>, expected: impl ToString, found: impl ToString) -> Self {
+        Self { expected: Some(expected.to_string()), found: Some(found.to_string()), ..Self::new(what) }
+    }
 }
 
 /// More differences than this are counted by nobody: the ledger is broken.
@@ -56,7 +80,9 @@ pub fn verify(
             found.members += 1;
             found.events += events.len() as u64;
             found.entries += events.iter().map(|event| event.entries.len() as u64).sum::<u64>();
-            let mut differs = |what: String| found.differences.push(Difference { member: id.to_string(), what });
+            let mut differs = |difference: Difference| {
+                found.differences.push(Difference { member: id.to_string(), ..difference });
+            };
             check_member(id, &state, &events, &mut differs);
             found.orders += made.len() as u64;
             check_orders(context, reader, program.number, (id, &events, &made), &mut differs)?;
@@ -65,26 +91,30 @@ pub fn verify(
             Ok(())
         })?;
         for member in without_state(reader, program.number)? {
-            let what = "there are events, but no member".to_owned();
-            found.differences.push(Difference { member: member.to_string(), what });
+            let difference = Difference::new("there are events, but no member");
+            found.differences.push(Difference { member: member.to_string(), ..difference });
         }
         Ok(())
     })?;
     Ok(found)
 }
 
-fn check_member(id: MemberId, state: &MemberState, events: &[Recorded], differs: &mut dyn FnMut(String)) {
+fn check_member(id: MemberId, state: &MemberState, events: &[Recorded], differs: &mut dyn FnMut(Difference)) {
     let entries: Vec<&Entry> = events.iter().flat_map(|event| &event.entries).collect();
     if entries.len() as u64 != state.entries {
-        differs(format!("{} entries are stored, the state counts {}", entries.len(), state.entries));
+        let what = format!("{} entries are stored, the state counts {}", entries.len(), state.entries);
+        differs(Difference::between(what, entries.len(), state.entries));
     }
     let mut previous = [0; 32];
     for entry in &entries {
         if entry.chained(&previous) != entry.hash {
-            differs(format!(
-                "entry {} does not follow from the one before: it was changed, or one is missing",
-                entry.seq
-            ));
+            let what = format!(
+                "entry {} does not follow from the one before: it ({} {}) was changed, or one is missing",
+                entry.seq, entry.amount, entry.currency
+            );
+            let expected = crate::secret::hex(&entry.chained(&previous));
+            let difference = Difference::between(what, expected, crate::secret::hex(&entry.hash));
+            differs(Difference { currency: Some(entry.currency.clone()), ..difference });
             break;
         }
         previous = entry.hash;
@@ -102,16 +132,18 @@ fn check_member(id: MemberId, state: &MemberState, events: &[Recorded], differs:
         ];
         for (name, in_ledger, in_state) in pairs {
             if in_ledger != in_state {
-                differs(format!("{name} {currency}: the ledger says {in_ledger}, the state {in_state}"));
+                let what = format!("{name} {currency}: the ledger says {in_ledger}, the state {in_state}");
+                let difference = Difference::between(what, in_ledger, in_state);
+                differs(Difference { currency: Some(currency.clone()), account: Some(name), ..difference });
             }
         }
     }
     match decide::fold(id, events, None) {
-        None => differs("a member without events".to_owned()),
+        None => differs(Difference::new("a member without events")),
         Some(folded) => {
             let (folded, stored) = (folded.comparable(), state.clone().comparable());
             if folded != stored {
-                differs(format!("folded from the ledger the state is another: {}", first_difference(&folded, &stored)));
+                state_differences(&folded, &stored).into_iter().for_each(differs);
             }
         }
     }
@@ -128,21 +160,65 @@ fn accounts(entries: &[&Entry]) -> BTreeMap<Id, BTreeMap<Account, i128>> {
     sums
 }
 
-fn first_difference(folded: &MemberState, stored: &MemberState) -> String {
-    let parts: [(&str, bool); 10] = [
-        ("clock", folded.clock == stored.clock),
-        ("events", folded.events == stored.events),
-        ("purses", folded.purses == stored.purses),
-        ("tiers", folded.ladders == stored.ladders),
-        ("limits", folded.counters == stored.counters),
-        ("statistics", folded.statistics == stored.statistics),
-        ("parked events", folded.parked == stored.parked),
-        ("chain", folded.chain == stored.chain),
-        ("reservations", folded.holds == stored.holds),
-        ("fractions", folded.fractions == stored.fractions),
-    ];
-    let differing: Vec<&str> = parts.iter().filter(|(_, same)| !same).map(|(name, _)| *name).collect();
-    if differing.is_empty() { "other facts".to_owned() } else { differing.join(", ") }
+/// Fields of the state of which more than these differ are not all listed: the state is another altogether.
+const FIELDS_MAX: usize = 20;
+
+/// Every field in which the folded state is not the stored one.
+fn state_differences(folded: &MemberState, stored: &MemberState) -> Vec<Difference> {
+    let (Ok(folded), Ok(stored)) = (serde_json::to_value(folded), serde_json::to_value(stored)) else {
+        return vec![Difference::new("folded from the ledger the state is another")];
+    };
+    let mut fields = Vec::new();
+    differing(String::new(), Some(&folded), Some(&stored), &mut fields);
+    fields.truncate(FIELDS_MAX);
+    let shown = |field: &str, value: Option<&Json>| match value {
+        // What people told about themselves stays out of reports.
+        _ if field.contains("birthday") || field.contains("gifts") || field.contains("parked") => "another".to_owned(),
+        Some(Json::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+        None => "nothing".to_owned(),
+    };
+    let difference = |(field, expected, found): (String, Option<&Json>, Option<&Json>)| {
+        let (expected, found) = (shown(&field, expected), shown(&field, found));
+        let what = format!("{field}: folded from the ledger it is {expected}, the state has {found}");
+        let currency = field.strip_prefix("purses[").and_then(|rest| rest.split(']').next());
+        let currency = currency.and_then(|currency| currency.parse().ok());
+        Difference { currency, field: Some(field), ..Difference::between(what, expected, found) }
+    };
+    fields.into_iter().map(difference).collect()
+}
+
+type Field<'a> = (String, Option<&'a Json>, Option<&'a Json>);
+
+/// The deepest fields in which two values differ. Items of a list are called by their currency or id, where they have
+/// one.
+fn differing<'a>(path: String, left: Option<&'a Json>, right: Option<&'a Json>, fields: &mut Vec<Field<'a>>) {
+    match (left, right) {
+        _ if left == right => {}
+        (Some(Json::Object(left)), Some(Json::Object(right))) => {
+            let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+            for name in names {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                differing(path, left.get(name), right.get(name), fields);
+            }
+        }
+        (Some(Json::Array(left)), Some(Json::Array(right))) if left.iter().chain(right).all(Json::is_object) => {
+            let name = |place: usize, item: &Json| match item.get("currency").or(item.get("id")) {
+                Some(Json::String(name)) => name.clone(),
+                _ => place.to_string(),
+            };
+            let mut items: BTreeMap<String, [Option<&Json>; 2]> = BTreeMap::new();
+            for (side, list) in [left, right].into_iter().enumerate() {
+                for (place, item) in list.iter().enumerate() {
+                    items.entry(name(place, item)).or_default()[side] = Some(item);
+                }
+            }
+            for (name, [left, right]) in items {
+                differing(format!("{path}[{name}]"), left, right, fields);
+            }
+        }
+        _ => fields.push((path, left, right)),
+    }
 }
 
 /// The orders a member's events made, and by which event.
@@ -162,7 +238,7 @@ fn check_orders(
     reader: &mut Reader<'_>,
     program: i64,
     (member, events, made): (MemberId, &[Recorded], &Made),
-    differs: &mut dyn FnMut(String),
+    differs: &mut dyn FnMut(Difference),
 ) -> Result<(), StoreError> {
     let key_of = |order_id: &CompactString| own_key(program, &context.secrets.order_key(program, order_id));
     let keys: Vec<Row> = made.keys().map(key_of).collect();
@@ -179,14 +255,22 @@ fn check_orders(
     for (order_id, seq) in made {
         let key = context.secrets.order_key(program, order_id);
         let Some(row) = kept.get(key.as_slice()) else {
-            differs(format!("the order {order_id} is not kept"));
+            differs(Difference::between(format!("the order {order_id} is not kept"), seq, "nothing"));
             continue;
         };
-        if row[3].bytes()? != member.as_bytes() || unsigned(row[4].int()?) != *seq {
-            differs(format!("the order {order_id} is kept as another event's"));
+        let (kept_member, kept_seq) = (member_id(row[3].bytes()?)?, unsigned(row[4].int()?));
+        if kept_member != member || kept_seq != *seq {
+            let what = format!("the order {order_id} is kept as another event's");
+            let kept = EventId { member: kept_member, seq: kept_seq };
+            differs(Difference::between(what, EventId { member, seq: *seq }, kept));
         }
-        if progress_from_text(row[6].opt_text()?)?.as_ref() != last.get(order_id.as_str()).copied() {
-            differs(format!("the progress kept with order {order_id} is not that of its last event"));
+        let kept = progress_from_text(row[6].opt_text()?)?;
+        let expected = last.get(order_id.as_str()).copied();
+        if kept.as_ref() != expected {
+            let what = format!("the progress kept with order {order_id} is not that of its last event");
+            let text = |progress: Option<&OrderProgress>| progress.and_then(|known| serde_json::to_string(known).ok());
+            let or_none = |text: Option<String>| text.unwrap_or_else(|| "nothing".to_owned());
+            differs(Difference::between(what, or_none(text(expected)), or_none(text(kept.as_ref()))));
         }
     }
     Ok(())
@@ -198,7 +282,7 @@ fn check_redemptions(
     program: i64,
     member: MemberId,
     events: &[Recorded],
-    differs: &mut dyn FnMut(String),
+    differs: &mut dyn FnMut(Difference),
 ) -> Result<(), StoreError> {
     let mut last: BTreeMap<u64, &Redemption> = BTreeMap::new();
     for (seq, redemption) in events.iter().flat_map(|event| &event.record.redemptions) {
@@ -211,7 +295,12 @@ fn check_redemptions(
     }
     for seq in last.keys().chain(kept.keys()).collect::<BTreeSet<_>>() {
         if last.get(seq).copied() != kept.get(seq) {
-            differs(format!("the redemption {} is not kept as its last event left it", EventId { member, seq: *seq }));
+            let what =
+                format!("the redemption {} is not kept as its last event left it", EventId { member, seq: *seq });
+            let text = |redemption: Option<&Redemption>| {
+                redemption.and_then(|known| serde_json::to_string(known).ok()).unwrap_or_else(|| "nothing".to_owned())
+            };
+            differs(Difference::between(what, text(last.get(seq).copied()), text(kept.get(seq))));
         }
     }
     Ok(())

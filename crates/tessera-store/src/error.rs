@@ -54,6 +54,22 @@ pub enum StoreError {
         known: i64,
     },
 
+    /// An older version of Tessera has used this database, and whoever only reads cannot bring it up to date.
+    #[error(
+        "the database was written by an older version of Tessera (its schema is {found}, this program reads {known}): \
+         start `tessera serve` of this version once, which brings it up to date"
+    )]
+    SchemaTooOld {
+        /// The newest migration found in the database.
+        found: i64,
+        /// The newest migration this program knows.
+        known: i64,
+    },
+
+    /// There is a database, and nothing of Tessera's in it.
+    #[error("the database holds no program yet: publish one with `tessera program apply FILE`")]
+    SchemaMissing,
+
     /// The database could not serve for now: connection lost, deadlock broken, disk full. If it came from a commit,
     /// whether that commit happened is unknown, and only reading can tell.
     #[error("the database is unavailable: {0}")]

@@ -38,9 +38,8 @@ pub fn migration_names() -> impl Iterator<Item = &'static str> {
 
 pub(crate) fn sqlite(connection: &mut sqlite::SqliteConnection) -> Result<(), StoreError> {
     let migrations = migrations(|source| source.sqlite)?;
-    let history = "SELECT 1 FROM sqlite_schema WHERE name = 'refinery_schema_history'";
-    if !connection.query(history, &[])?.is_empty() {
-        refuse_newer(&connection.query(NEWEST, &[])?, &migrations)?;
+    if let Some(found) = found_in_sqlite(connection)? {
+        refuse_newer(found)?;
     }
     Runner::new(&migrations).run(connection.raw()).map_err(|error| failed(&error))?;
     Ok(())
@@ -51,13 +50,39 @@ pub(crate) fn postgres(config: &tokio_postgres::Config) -> Result<(), StoreError
     let mut connection = postgres::PgConnection::open(config, postgres::Role::Migration)?;
     // Whoever starts at the same time waits here, and then finds the work done. The end of the connection unlocks too.
     connection.run(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))?;
-    let history = "SELECT 1 FROM pg_class WHERE oid = to_regclass('refinery_schema_history')";
-    if !connection.query(history, &[])?.is_empty() {
-        refuse_newer(&connection.query(NEWEST, &[])?, &migrations)?;
+    if let Some(found) = found_in_postgres(&mut connection)? {
+        refuse_newer(found)?;
     }
     connection
         .block_on(async |client, _| Runner::new(&migrations).run_async(client).await.map_err(|error| failed(&error)))?;
     connection.run(&format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})"))
+}
+
+/// Whoever only reads takes the schema as this program knows it, or not at all.
+pub(crate) fn must_be_current_sqlite(connection: &mut sqlite::SqliteConnection) -> Result<(), StoreError> {
+    must_be_current(found_in_sqlite(connection)?)
+}
+
+pub(crate) fn must_be_current_postgres(connection: &mut postgres::PgConnection) -> Result<(), StoreError> {
+    must_be_current(found_in_postgres(connection)?)
+}
+
+fn must_be_current(found: Option<i64>) -> Result<(), StoreError> {
+    let found = found.ok_or(StoreError::SchemaMissing)?;
+    refuse_newer(found)?;
+    let known = known();
+    if found < known { Err(StoreError::SchemaTooOld { found, known }) } else { Ok(()) }
+}
+
+/// The newest migration of a database; `None` where there was never one.
+fn found_in_sqlite(connection: &mut sqlite::SqliteConnection) -> Result<Option<i64>, StoreError> {
+    let history = "SELECT 1 FROM sqlite_schema WHERE name = 'refinery_schema_history'";
+    if connection.query(history, &[])?.is_empty() { Ok(None) } else { newest(&connection.query(NEWEST, &[])?) }
+}
+
+fn found_in_postgres(connection: &mut postgres::PgConnection) -> Result<Option<i64>, StoreError> {
+    let history = "SELECT 1 FROM pg_class WHERE oid = to_regclass('refinery_schema_history')";
+    if connection.query(history, &[])?.is_empty() { Ok(None) } else { newest(&connection.query(NEWEST, &[])?) }
 }
 
 const NEWEST: &str = "SELECT CAST(MAX(version) AS BIGINT) FROM refinery_schema_history";
@@ -67,9 +92,18 @@ fn migrations(text: impl Fn(&Source) -> &str) -> Result<Vec<Migration>, StoreErr
     parsed.collect::<Result<_, _>>().map_err(|error| failed(&error))
 }
 
-fn refuse_newer(newest: &[Row], migrations: &[Migration]) -> Result<(), StoreError> {
-    let found = newest.iter().flatten().find_map(|value| value.opt_int().transpose()).transpose()?.unwrap_or(0);
-    let known = migrations.iter().map(|migration| i64::from(migration.version())).max().unwrap_or(0);
+/// The history may be there and still be empty, while its first migration runs.
+fn newest(rows: &[Row]) -> Result<Option<i64>, StoreError> {
+    rows.iter().flatten().next().map_or(Ok(None), |version| version.opt_int())
+}
+
+/// The newest migration this program knows.
+fn known() -> i64 {
+    i64::try_from(SOURCES.len()).unwrap_or(i64::MAX)
+}
+
+fn refuse_newer(found: i64) -> Result<(), StoreError> {
+    let known = known();
     if found > known { Err(StoreError::SchemaTooNew { found, known }) } else { Ok(()) }
 }
 

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Deserialize;
 use tessera_engine::engine::Location;
 
-use crate::output::Failure;
+use crate::output::{Failure, unreadable};
 
 /// What a settings file may hold; unknown keys refuse to start.
 #[derive(Debug, Default, Deserialize)]
@@ -18,20 +18,37 @@ struct File {
     log: Option<String>,
 }
 
+/// What help calls them.
+const SHARED: &str = "Options of every command";
+
 /// Settings every command shares.
 #[derive(Args, Debug, Clone)]
 pub struct Settings {
-    /// The folder of the embedded database and the master key
-    #[arg(long, global = true, env = "TESSERA_DATA", value_name = "DIR")]
+    /// The data folder: embedded database, master key, rejected lines [default: data]
+    #[arg(long, global = true, env = "TESSERA_DATA", value_name = "DIR", hide_env_values = true, help_heading = SHARED)]
     pub data: Option<PathBuf>,
     /// A PostgreSQL database in place of the embedded one
-    #[arg(long, global = true, env = "TESSERA_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "TESSERA_DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true,
+        help_heading = SHARED
+    )]
     pub database_url: Option<String>,
-    /// The settings file; `tessera.toml` in this folder when it is there
-    #[arg(long, global = true, env = "TESSERA_CONFIG", value_name = "FILE")]
+    /// The settings file [default: tessera.toml, where there is one]
+    #[arg(
+        long,
+        global = true,
+        env = "TESSERA_CONFIG",
+        value_name = "FILE",
+        hide_env_values = true,
+        help_heading = SHARED
+    )]
     pub config: Option<PathBuf>,
-    /// The same facts for machines
-    #[arg(long, global = true)]
+    /// Print the same facts as JSON
+    #[arg(long, global = true, help_heading = SHARED)]
     pub json: bool,
 }
 
@@ -65,7 +82,7 @@ impl Settings {
                 Failure::usage(format!("{}: {error}", path.display())).right("every key is in tessera.default.toml")
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => Ok(File::default()),
-            Err(error) => Err(Failure::usage(format!("{}: {error}", path.display()))),
+            Err(error) => Err(unreadable(&path, &error)),
         }
     }
 }

@@ -1,10 +1,29 @@
 //! What people and machines read: tables and sentences, or the same facts as JSON.
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
+use tessera_core::time::Instant;
+
+/// A line on standard output, see [`put`].
+macro_rules! say {
+    ($($text:tt)*) => {
+        $crate::output::put(format_args!("{}\n", format_args!($($text)*)))
+    };
+}
+pub(crate) use say;
+
+/// A line on standard error. Where nobody reads it any more there is nobody to tell.
+macro_rules! note {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = std::io::stderr().lock().write_fmt(format_args!("{}\n", format_args!($($text)*)));
+    }};
+}
+pub(crate) use note;
 
 /// Why a command failed: what is wrong, what would be right, and the exit code.
 #[derive(Debug)]
@@ -41,15 +60,40 @@ impl<E: std::error::Error> From<E> for Failure {
     }
 }
 
+/// Says on standard error what is wrong, and below it what would be right.
 pub fn failure(failure: &Failure) {
-    eprintln!("error: {}", failure.wrong);
-    if let Some(right) = &failure.right {
-        eprintln!("       {right}");
+    let label = paint(std::io::stderr().is_terminal(), RED, "error:");
+    note!("{label} {}", failure.wrong);
+    for line in failure.right.iter().flat_map(|right| right.lines()) {
+        note!("       {line}");
     }
 }
 
+pub const RED: &str = "1;31";
+pub const YELLOW: &str = "1;33";
+const BOLD: &str = "1";
+
+/// Colours a text for a terminal, unless `NO_COLOR` is set or the terminal has no colours.
+pub fn paint(is_terminal: bool, colour: &str, text: &str) -> String {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+    if is_terminal && !unwanted { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
+}
+
+/// Why a file cannot be read, in words.
+pub fn unreadable(file: &Path, error: &std::io::Error) -> Failure {
+    let words = match error.kind() {
+        ErrorKind::NotFound => "there is no such file".to_owned(),
+        ErrorKind::PermissionDenied => "it may not be read".to_owned(),
+        ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
+        _ => error.to_string(),
+    };
+    Failure::usage(format!("{}: {words}", file.display()))
+}
+
 /// A table without borders: a header, rows, numbers to the right.
-pub fn table(header: &[&str], numbers: &[usize], rows: impl IntoIterator<Item = Vec<String>>) -> Table {
+pub fn table(header: &[&str], numbers: &[usize], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);
@@ -61,7 +105,10 @@ pub fn table(header: &[&str], numbers: &[usize], rows: impl IntoIterator<Item = 
         }
         column.set_padding((0, 2));
     }
-    table
+    let text = table.to_string();
+    let mut lines = text.lines().map(str::trim_end);
+    let header = paint(std::io::stdout().is_terminal(), BOLD, lines.next().unwrap_or_default());
+    std::iter::once(header.as_str()).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
 /// `1234567` as `1,234,567`.
@@ -78,36 +125,71 @@ pub fn grouped(number: impl Into<i128>) -> String {
     if number < 0 { format!("-{text}") } else { text }
 }
 
+/// `1234567.50` as `1,234,567.50`: an exact amount as the engine writes it.
+pub fn grouped_amount(amount: &str) -> String {
+    let (whole, decimals) = amount.split_once('.').map_or((amount, None), |(whole, decimals)| (whole, Some(decimals)));
+    let Ok(number) = whole.parse::<i128>() else { return amount.to_owned() };
+    // Nothing but its decimals tells that -0.50 is negative.
+    let sign = if number == 0 && whole.starts_with('-') { "-" } else { "" };
+    match decimals {
+        Some(decimals) => format!("{sign}{}.{decimals}", grouped(number)),
+        None => grouped(number),
+    }
+}
+
+/// One thing or several: `1 member`, `2 members`.
+pub fn counted(count: u64, one: &str, several: &str) -> String {
+    format!("{} {}", grouped(count), if count == 1 { one } else { several })
+}
+
+/// A time to the second.
+pub fn moment(at: Instant) -> String {
+    let micros = at.micros();
+    Instant::from_micros(micros - micros.rem_euclid(1_000_000)).to_string()
+}
+
 /// Progress on a terminal as a bar with rate and time left, elsewhere as a plain line now and then.
 pub struct Progress {
     bar: Option<ProgressBar>,
     what: &'static str,
-    last: std::time::Instant,
+    length: u64,
+    /// When the next plain line is due.
+    next: Duration,
 }
 
+/// A first plain line soon, for whoever watches; then few, for a log.
+const FIRST_LINE: Duration = Duration::from_secs(1);
+const NEXT_LINE: Duration = Duration::from_secs(5);
+
 impl Progress {
-    /// `length` in bytes, or in things when there are no bytes to count.
+    /// `length` in bytes, or in things when there are no bytes to count; 0 where it is unknown.
     pub fn new(what: &'static str, length: u64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(length);
-            let style = ProgressStyle::with_template("{spinner} {bar:32} {percent:>3}%  {msg}  {eta} left");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            let (bar, template) = match length {
+                0 => (ProgressBar::no_length(), "{spinner} {msg}"),
+                _ => (ProgressBar::new(length), "{spinner} {bar:24} {percent:>3}%  {msg}  {eta} left"),
+            };
+            bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar
         });
-        Self { bar, what, last: std::time::Instant::now() }
+        Self { bar, what, length, next: FIRST_LINE }
     }
 
     pub fn at(&mut self, position: u64, count: u64, started: std::time::Instant) {
-        let per_second = (count as f64 / started.elapsed().as_secs_f64().max(0.001)) as i64;
+        let elapsed = started.elapsed();
+        let per_second = (count as f64 / elapsed.as_secs_f64().max(0.001)) as i64;
         let message = format!("{} {}, {}/s", grouped(count), self.what, grouped(per_second));
         match &self.bar {
             Some(bar) => {
                 bar.set_position(position);
                 bar.set_message(message);
             }
-            None if self.last.elapsed() >= Duration::from_secs(5) => {
-                self.last = std::time::Instant::now();
-                eprintln!("{message}");
+            None if elapsed >= self.next => {
+                self.next = elapsed + NEXT_LINE;
+                match (position * 100).checked_div(self.length) {
+                    Some(percent) => note!("{message}, {}%", percent.min(100)),
+                    None => note!("{message}"),
+                }
             }
             None => {}
         }
@@ -120,8 +202,46 @@ impl Progress {
     }
 }
 
+/// Writes to standard output. A reader that went away (`| head`) has read what it wanted; a full disk is a failure.
+pub fn put(text: std::fmt::Arguments<'_>) {
+    match std::io::stdout().lock().write_fmt(text) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            note!("error: the output cannot be written: {error}");
+            std::process::exit(REFUSED.into());
+        }
+        _ => {}
+    }
+}
+
 /// Prints JSON as machines want it: one document, readable.
 pub fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
-    println!("{}", serde_json::to_string_pretty(value).map_err(Failure::refused)?);
+    say!("{}", serde_json::to_string_pretty(value).map_err(Failure::refused)?);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (-1_234_567, "-1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
+        for (amount, text) in [
+            ("195807000", "195,807,000"),
+            ("1234.50", "1,234.50"),
+            ("-0.50", "-0.50"),
+            ("-1234.5", "-1,234.5"),
+            ("?", "?"),
+        ] {
+            assert_eq!(grouped_amount(amount), text);
+        }
+    }
+
+    #[test]
+    fn one_is_not_several() {
+        assert_eq!(counted(1, "member", "members"), "1 member");
+        assert_eq!(counted(1_000, "member", "members"), "1,000 members");
+    }
 }

@@ -4,8 +4,10 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use support::server::{Client, Server};
-use support::{Tessera, said};
+use support::{Tessera, repository, said};
 
 const SALE: &str = r#"{"id": "r-1", "source": "till-1", "type": "purchase", "subject": "phone:+84901234567",
     "data": {"order_id": "A-1", "currency": "VND", "total": 120000,
@@ -41,6 +43,105 @@ fn the_first_walk_of_the_readme() {
     drop(client);
     assert_eq!(server.stop("TERM").0, Some(0));
     assert_eq!(tessera.verify("copper-cup")["members"], 1);
+}
+
+#[test]
+fn while_it_serves_reading_is_free_and_writing_says_who_holds_it() {
+    let tessera = Tessera::with_program("coffee");
+    let key = tessera.key("copper-cup");
+    let sales = tessera.write("sales.csv", "id\n1\n");
+    let mapping = tessera.write("mapping.toml", "source = 's'\n[event]\ntype = 'purchase'\nid = 'id'\n");
+    let people = tessera.write("members.csv", "card\n1\n");
+    let coffee = repository().join("programs/coffee.yaml");
+    let (coffee, other) = (coffee.to_str().unwrap(), tessera.write("other.yaml", OTHER));
+    let server = tessera.serve();
+    let mut client = Client::new(server.address, &key).unwrap();
+    client.ok("POST", "/v1/programs/copper-cup/events", SALE);
+
+    for arguments in READING {
+        tessera.run(arguments).expect(0);
+    }
+    assert_eq!(tessera.verify("copper-cup")["members"], 1, "what it answered is there to read");
+
+    let held = format!("in use by process {} (`tessera serve` at http://{}, since 2", server.id(), server.address);
+    let stop = format!("stop it (kill {}) and try again", server.id());
+    let document = "PUT http://{}/v1/programs/copper-cup/document\n       with the document, If-Match: \"1\" and a key";
+    for (arguments, advice) in [
+        (vec!["program", "apply", coffee], document),
+        (vec!["program", "apply", &other], "the first version of a program is published by this command alone"),
+        (vec!["program", "rollback", "copper-cup", "--to", "1"], "PUT http://{}/v1/programs/copper-cup/document"),
+        (
+            vec!["import", "events", &sales, "--program", "copper-cup", "--mapping", &mapping],
+            "POST http://{}/v1/programs/copper-cup/events\n       with a key for events:write",
+        ),
+        (
+            vec!["import", "members", &people, "--program", "copper-cup"],
+            "POST http://{}/v1/programs/copper-cup/members\n       a member at a time, with a key for members:write",
+        ),
+        (vec!["key", "create", "--program", "copper-cup"], "keys are made and revoked by this command alone"),
+        (vec!["key", "revoke", "--program", "copper-cup", "key_x"], "keys are made and revoked by this command alone"),
+        (vec!["serve", "--listen", "127.0.0.1:0"], "--data names another"),
+        (vec!["demo", "--no-serve"], "or use the one that is open"),
+    ] {
+        let said = tessera.run(&arguments);
+        said.failed(1, &held).failed(1, &stop).failed(1, &advice.replace("{}", &server.address.to_string()));
+    }
+    drop(client);
+    server.kill();
+    tessera.run(&["key", "create", "--program", "copper-cup"]).expect(0);
+}
+
+/// What only reads.
+const READING: [&[&str]; 7] = [
+    &["report", "summary", "--program", "copper-cup"],
+    &["report", "members", "--program", "copper-cup"],
+    &["program", "show", "copper-cup"],
+    &["program", "history", "copper-cup"],
+    &["program", "plan", concat!(env!("CARGO_MANIFEST_DIR"), "/../../programs/coffee.yaml")],
+    &["key", "list", "--program", "copper-cup"],
+    &["verify", "--program", "copper-cup"],
+];
+
+const OTHER: &str = "program: other
+name: Other
+timezone: Asia/Ho_Chi_Minh
+currency: VND
+currencies: { point: { name: Point, expires: never } }
+campaigns: { base: { trigger: purchase, rules: [ { award: { currency: point, amount: 1 } } ] } }
+";
+
+#[test]
+fn beside_a_busy_server_every_reader_sees_one_moment() {
+    let tessera = Tessera::with_program("coffee");
+    let key = tessera.key("copper-cup");
+    let server = tessera.serve();
+    let enough = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for till in 0..2 {
+            let (key, enough, address) = (&key, &enough, server.address);
+            scope.spawn(move || {
+                let mut client = Client::new(address, key).unwrap();
+                for number in (0..).take_while(|_| !enough.load(Ordering::Relaxed)) {
+                    let sale =
+                        SALE.replace("r-1", &format!("{till}-{number}")).replace("A-1", &format!("{till}-{number}"));
+                    let member = format!("\"phone:+84900{till}{:05}\"", number % 40);
+                    client.ok(
+                        "POST",
+                        "/v1/programs/copper-cup/events",
+                        &sale.replace("\"phone:+84901234567\"", &member),
+                    );
+                }
+            });
+        }
+        for _ in 0..3 {
+            for arguments in READING {
+                tessera.run(arguments).expect(0);
+            }
+        }
+        enough.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(server.stop("TERM").0, Some(0));
+    tessera.verify("copper-cup");
 }
 
 #[test]

@@ -314,8 +314,13 @@ pub async fn show_event(
     let mut body = json!(view);
     if options.explain {
         let lots = query::explain_redemption(&stored);
-        body["explanation"] =
-            if lots.is_empty() { json!(query::explain(&caller.program, &stored)) } else { json!(lots) };
+        if lots.is_empty() {
+            let context = app.context.clone();
+            let told = app.blocking(move || Ok(query::explain(&context, &caller.program, id.member, &stored)?)).await?;
+            body["explanation"] = json!(told);
+        } else {
+            body["explanation"] = json!(lots);
+        }
     }
     Ok(Json(body))
 }

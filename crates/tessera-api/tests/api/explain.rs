@@ -13,6 +13,7 @@ unknown_member: enrol
 currencies: { point: { name: Point, expires: never, value: 100 }, stamp: { name: Stamp, expires: never } }
 tiers: { club: { measure: { earned: point }, levels: [ { id: blue, at: 0 }, { id: gold, at: 50, rate: { point: 1.5 } } ] } }
 stacking: { order: [ { exclusive: [big, small], choose: best } ] }
+vouchers: { cake: { gives: { percent_off: 100 } } }
 campaigns:
   awarded: { trigger: purchase, rules: [ { award: { currency: point, amount: event.net / 1000 } } ] }
   multiplied: { trigger: purchase, earning: bonus, rules: [ { extra: { currency: point, times: 2, of: awarded } } ] }
@@ -28,7 +29,7 @@ campaigns:
   rounded_to_nothing: { trigger: purchase, earning: bonus, rules: [ { award: { currency: point, amount: event.net / 100000000 } } ] }
   cannot_be_worked_out: { trigger: purchase, earning: bonus, rules: [ { award: { currency: point, amount: event.net / (event.total - event.total) } } ] }
   held_out: { trigger: purchase, holdout: 1, rules: [ { award: { currency: point, amount: 1 } } ] }
-  not_enough_to_spend: { trigger: purchase, earning: bonus, rules: [ { spend: { currency: stamp, amount: 5 }, award: { currency: point, amount: 1 } } ] }
+  not_enough_to_spend: { trigger: purchase, earning: bonus, rules: [ { spend: { currency: stamp, amount: 5 }, issue: { voucher: cake } } ] }
   of_another_event: { trigger: enrol, rules: [ { award: { currency: point, amount: 1 } } ] }
 ";
 
@@ -147,4 +148,73 @@ fn a_declared_event_is_explained_too() {
     let review = event("review", "r-1", "card:1", r#"{"order_id": "o-1", "stars": 5}"#);
     let rules = explained(&call(&app, "POST", "events?explain=true").json(&review).ok());
     assert_eq!(rule(&rules, "thanks")["applied"], true);
+}
+
+const STORY: &str = "
+unknown_member: enrol
+currencies: { point: { name: Point, expires: { after: P12M } } }
+events: { visit: {} }
+campaigns:
+  base: { trigger: purchase, rules: [ { award: { currency: point, amount: event.net / 1000 } } ] }
+  welcome: { trigger: enrol, rules: [ { award: { currency: point, amount: 5 } } ] }
+";
+
+/// Sends an event with and without the point of time when it is explained, and says what both say.
+fn told(app: &TestApp, kind: &str, id: &str, data: &str) -> Vec<String> {
+    let outcome = call(app, "POST", "events?explain=true").json(&event(kind, id, "card:1", data)).ok();
+    let event_id = outcome["event_id"].as_str().unwrap();
+    app.post("events", &event("visit", &format!("after-{id}"), "card:1", "{}")).ok();
+    let again = explained(&app.get(&format!("events/{event_id}?explain=true")).ok());
+    let mut first = explained(&outcome);
+    // What joining brought is another event.
+    first.retain(|told| told["campaign"] != "welcome");
+    let key = |told: &Value| told["words"].as_str().unwrap().to_owned();
+    let (mut first, mut again): (Vec<_>, Vec<_>) = (first.iter().map(key).collect(), again.iter().map(key).collect());
+    first.sort();
+    again.sort();
+    if outcome["status"] != "parked" {
+        assert_eq!(first, again, "{kind} {id}");
+    }
+    again
+}
+
+#[test]
+fn every_stored_event_is_explained_as_it_was_when_it_was_decided() {
+    let app = TestApp::new(STORY);
+    let two = data::lines("o-1", &[("A", "coffee", 2, 40_000)]);
+    assert_eq!(told(&app, "purchase", "p-1", &two), ["40 point from `event.net / 1000`"]);
+    let first = told(&app, "return", "r-1", &data::back("o-1", &[("A", 1)]));
+    assert!(first[0].starts_with("20 point go back: 20 of its own until "), "{first:?}");
+    assert_eq!(first[1], "40 point for the order; this takes off 20: 20 are left");
+    let amended = data::lines("o-1", &[("A", "coffee", 2, 60_000)]);
+    let raised = told(&app, "amend", "a-1", &amended);
+    assert_eq!(raised[1], "40 point for the order, less 20 for earlier returns; this adds 10: 30 now");
+    let swapped = told(&app, "exchange", "x-1", &data::exchange("o-1", &[("A", 1)], &data::sale("o-2", 9_000)));
+    assert_eq!(swapped.len(), 3, "{swapped:?}");
+    assert!(swapped.contains(&"9 point from `event.net / 1000`".to_owned()), "{swapped:?}");
+    assert!(
+        swapped
+            .contains(&"60 point for the order, less 30 for earlier returns; this takes off 30: 0 are left".to_owned()),
+        "{swapped:?}"
+    );
+    let unlinked = told(&app, "return", "r-2", &data::back_without_order(&[("A", 1, 9_000)]));
+    assert_eq!(unlinked.len(), 2, "{unlinked:?}");
+    assert_eq!(told(&app, "return", "r-3", &data::back_all("o-9")), ["it waits for the order o-9"]);
+}
+
+#[test]
+fn a_return_is_explained_as_data_too() {
+    let app = TestApp::new(STORY);
+    app.post("events", &event("purchase", "p-1", "card:1", &data::lines("o-1", &[("A", "coffee", 2, 40_000)]))).ok();
+    let back = app.post("events", &event("return", "r-1", "card:1", &data::back("o-1", &[("A", 1)]))).ok();
+    let rules = explained(&app.get(&format!("events/{}?explain=true", back["event_id"].as_str().unwrap())).ok());
+    let base = rule(&rules, "base");
+    assert_eq!(
+        (&base["reason"], &base["earned"], &base["before"], &base["left"]),
+        (&json!("revalued"), &json!(40), &json!(40), &json!(20))
+    );
+    let taken = rules.iter().find(|rule| rule["reason"] == "taken_back").unwrap();
+    assert_eq!((&taken["currency"], &taken["amount"]), (&json!("point"), &json!(20)));
+    assert_eq!((&taken["from"][0]["of"], &taken["from"][0]["amount"]), (&json!("own"), &json!(20)));
+    assert!(taken.get("campaign").is_none());
 }

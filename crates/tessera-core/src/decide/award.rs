@@ -182,7 +182,7 @@ fn marginal(ladder: &LadderRules, award: &Award, held: usize, measured: Amount, 
     let (mut rest, mut total) = (raw, Decimal::ZERO);
     let per_money = raw.checked_div(net.to_decimal()).unwrap_or_default();
     while let Some(next) = threshold(rank + 1) {
-        let missing = next - reached;
+        let missing = next.saturating_sub(reached);
         // How many of the unrated points it takes to the next threshold.
         let unrated = if by_spend {
             times(missing, per_money)

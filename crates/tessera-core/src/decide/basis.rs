@@ -198,7 +198,7 @@ pub(super) fn basis(
             Some(window) => usage.used(&key, day.start_of(window)),
             None => usage.pool(&key),
         };
-        basis.rooms.insert(key, (most - used).max(0));
+        basis.rooms.insert(key, most.saturating_sub(used).max(0));
     }
     for (id, currency) in &program.definition.currencies {
         if let Some(most) = currency.max_balance {

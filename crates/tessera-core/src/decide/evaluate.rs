@@ -202,7 +202,7 @@ fn explain(look: &Look<'_>, result: &mut Evaluation, campaign: &Campaign, place:
             facts.filter_map(|fact| look.basis.facts.get(fact).map(|value| (fact.clone(), value.clone()))).collect();
         let words = reason.words();
         result.trace.push(RuleTrace {
-            campaign: campaign.id.clone(),
+            campaign: Some(campaign.id.clone()),
             rule: Some(place),
             applied,
             reason,
@@ -485,9 +485,12 @@ impl Caps<'_> {
                 capped_by = Some(name.clone());
             }
         };
-        for (limits, name) in [(&found.rule.limits, "rule"), (&found.campaign.limits, "campaign")] {
+        let of_rule = (&found.rule.limits, format_compact!("rule/{}/event", found.rule.key));
+        let of_campaign = (&found.campaign.limits, format_compact!("campaign/{}/event", found.campaign.id));
+        for (limits, event) in [of_rule, of_campaign] {
             if let Some(cap) = limits.per_event.filter(|cap| !cap.counts_times) {
-                cut(cap.max, &format_compact!("{name}/{}/event", found.rule.key));
+                self.left.entry(event.clone()).or_insert(cap.max);
+                passes.push(Pass { key: event, gives_back: false });
             }
         }
         passes.extend(self.passes(found, false));

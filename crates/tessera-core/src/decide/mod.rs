@@ -41,9 +41,10 @@ pub use order::{Credit, OrderProgress, OrderRecord};
 pub use outcome::{Balance, Effect, EffectKind, Outcome, OutcomeStatus, TierStanding, balances, tier_standings};
 pub use redeem::{LotTrace, Quote, RedemptionView, explain_redemption, quote_redemption};
 pub use rejected::Rejected;
+pub use revalue::explain_order;
 pub use reward::stock_pool;
 pub use settle::{as_at, next_wake, settled_to};
-pub use trace::{Reason, RuleTrace};
+pub use trace::{Part, PartOf, Reason, RuleTrace};
 
 use crate::event::{Command, What};
 use crate::id::MemberId;

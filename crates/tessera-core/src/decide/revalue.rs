@@ -9,7 +9,7 @@ use super::basis::{self, Usage};
 use super::evaluate::{self, Evaluation, Look};
 use super::outcome::points;
 use super::working::{Working, counts_at_once};
-use super::{OrderProgress, OrderRecord, Rejected};
+use super::{OrderProgress, OrderRecord, Rejected, RuleTrace};
 use crate::event::{Order, Returned};
 use crate::ledger::Account;
 use crate::member::{Change, Status};
@@ -42,10 +42,6 @@ impl Working<'_> {
         let rest = new.without(&returned);
         let full = by_basis(&rules, record, &new, &rooms);
         let left = if returned.everything { Evaluation::default() } else { by_basis(&rules, record, &rest, &rooms) };
-        if self.inputs.explain {
-            let was = by_basis(&rules, record, &old.without(&before.returned), &before.rooms);
-            self.trace.extend(super::explain::revalued(&was, &left));
-        }
         let all_back = returned.everything && !before.returned.everything;
         let mut next = OrderProgress {
             content: seq,
@@ -80,6 +76,9 @@ impl Working<'_> {
             self.expire_dead_on_arrival();
         }
         self.note_progress(&record.order_id, &next);
+        if self.inputs.explain {
+            self.trace.extend(explain_order(&rules, record, content.as_ref().map(|(order, _)| order), &next));
+        }
         Ok(next)
     }
 
@@ -99,7 +98,7 @@ impl Working<'_> {
                 None => self.pool(&limit),
             };
             let own = old.usage.get(&limit).map_or(0, |usage| usage.by);
-            let left = (most - used + own).max(0);
+            let left = most.saturating_sub(used).saturating_add(own).max(0);
             let known = before.rooms.get(&limit).or(record.basis.rooms.get(&limit));
             if known.is_some_and(|known| left < *known) {
                 rooms.insert(limit, left);
@@ -226,6 +225,28 @@ impl Working<'_> {
                 && entry.lot.as_ref().is_some_and(|lot| lot.order == Some(record.event))
         })
     }
+}
+
+/// What a return or correction changed of an order, by the rules it was decided by: `record` as it was before, `content`
+/// where a correction brought one, and how far the order had come by it.
+pub fn explain_order(
+    rules: &Program,
+    record: &OrderRecord,
+    content: Option<&Order>,
+    after: &OrderProgress,
+) -> Vec<RuleTrace> {
+    let convert = |order: &Order| record.basis.rate().map_or_else(|| order.clone(), |rate| order.converted(rate));
+    let old = convert(&record.content);
+    let new = content.map_or_else(|| old.clone(), convert);
+    let before = record.progress.clone().unwrap_or_else(|| untouched(record, &old, rules));
+    let left_of = |order: &Order, progress: &OrderProgress| match progress.returned.everything {
+        true => Evaluation::default(),
+        false => by_basis(rules, record, &order.without(&progress.returned), &progress.rooms),
+    };
+    let whole = by_basis(rules, record, &old, &before.rooms);
+    let mut trace = super::explain::revalued(&whole, &left_of(&old, &before), &left_of(&new, after));
+    trace.extend(super::explain::moved(rules, record, &before, after));
+    trace
 }
 
 /// What an order has brought before anything happened to it.

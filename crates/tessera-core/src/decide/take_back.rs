@@ -9,7 +9,7 @@ use super::outcome::{Effect, EffectKind};
 use super::working::{Posting, Working};
 use super::{Credit, OrderProgress, OrderRecord, Rejected};
 use crate::ledger::{Account, Entry, EntryKind, Lot, LotRef};
-use crate::program::{CountsFrom, Id, Overdraft};
+use crate::program::{CountsFrom, Id, Overdraft, Program};
 use crate::quantity::Points;
 
 impl Working<'_> {
@@ -29,7 +29,7 @@ impl Working<'_> {
     ) -> Result<(), Rejected> {
         let mut due = self.take_pending(record.event, currency, amount, progress);
         let mut expired = Points::ZERO;
-        for (lot, put) in self.own_lots(record, progress, currency) {
+        for (lot, put) in own_lots(&self.rules_of(record), record, progress, currency) {
             let of_lot = |credit: &&Credit| credit.currency == *currency && credit.lot.as_ref() == Some(&lot);
             let before: i64 = progress.taken.iter().filter(of_lot).map(|credit| credit.amount).sum();
             let most = Points::clamped(i128::from(put - before));
@@ -79,34 +79,6 @@ impl Working<'_> {
             }
         }
         Ok(())
-    }
-
-    /// The lots that an order's points went to and, where they waited, matured to; each with how much of it.
-    fn own_lots(&self, record: &OrderRecord, progress: &OrderProgress, currency: &Id) -> Vec<(LotRef, i64)> {
-        let rules = self.rules_of(record);
-        let settings = rules.currency(currency.as_str());
-        let dated_at_maturity =
-            settings.is_some_and(|settings| settings.pending.expiry_counts_from == CountsFrom::Maturity);
-        let matured_to = settings.and_then(|settings| {
-            expiry::last_day(&rules, &settings.expires, settings.pending.period.after(record.basis.day))
-                .map(|(day, _)| day)
-        });
-        let mut lots: Vec<(LotRef, i64)> = Vec::new();
-        for credit in record.credits.iter().chain(&progress.added).filter(|credit| credit.currency == *currency) {
-            let Some(lot) = credit.lot.clone() else { continue };
-            let last_day = match lot.order.is_some() && dated_at_maturity {
-                // An event released them: where to was noted then.
-                true if progress.released.contains(currency) => continue,
-                true => matured_to,
-                false => lot.last_day,
-            };
-            let lot = LotRef { last_day, order: None, ..lot };
-            match lots.iter_mut().find(|(known, _)| *known == lot) {
-                Some((_, put)) => *put += credit.amount,
-                None => lots.push((lot, credit.amount)),
-            }
-        }
-        lots
     }
 
     /// How much of an own lot has expired and was not yet counted for the return of this or another order.
@@ -202,4 +174,35 @@ impl Working<'_> {
     fn first_lot(&self, currency: &Id) -> Option<LotRef> {
         self.state.purse(currency.as_str()).and_then(|purse| purse.lots.first()).map(Lot::key)
     }
+}
+
+/// The lots that an order's points went to and, where they waited, matured to; each with how much of it.
+pub(super) fn own_lots(
+    rules: &Program,
+    record: &OrderRecord,
+    progress: &OrderProgress,
+    currency: &Id,
+) -> Vec<(LotRef, i64)> {
+    let settings = rules.currency(currency.as_str());
+    let dated_at_maturity =
+        settings.is_some_and(|settings| settings.pending.expiry_counts_from == CountsFrom::Maturity);
+    let matured_to = settings.and_then(|settings| {
+        expiry::last_day(rules, &settings.expires, settings.pending.period.after(record.basis.day)).map(|(day, _)| day)
+    });
+    let mut lots: Vec<(LotRef, i64)> = Vec::new();
+    for credit in record.credits.iter().chain(&progress.added).filter(|credit| credit.currency == *currency) {
+        let Some(lot) = credit.lot.clone() else { continue };
+        let last_day = match lot.order.is_some() && dated_at_maturity {
+            // An event released them: where to was noted then.
+            true if progress.released.contains(currency) => continue,
+            true => matured_to,
+            false => lot.last_day,
+        };
+        let lot = LotRef { last_day, order: None, ..lot };
+        match lots.iter_mut().find(|(known, _)| *known == lot) {
+            Some((_, put)) => *put += credit.amount,
+            None => lots.push((lot, credit.amount)),
+        }
+    }
+    lots
 }

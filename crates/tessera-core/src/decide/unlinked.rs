@@ -137,7 +137,7 @@ fn units_in(record: &OrderRecord, wanted: &mut Vec<ReturnItem>) -> Vec<ReturnIte
 }
 
 /// The items as a purchase of their own, to see what they would earn.
-fn as_order(back: &Return, items: &[ReturnItem]) -> Order {
+pub(super) fn as_order(back: &Return, items: &[ReturnItem]) -> Order {
     let items: Vec<_> = items.iter().map(|back| back.item.clone()).collect();
     let sum: Amount = items.iter().map(|item| item.amount).sum();
     Order {

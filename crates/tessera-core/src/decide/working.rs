@@ -289,7 +289,9 @@ impl<'a> Working<'a> {
                 continue;
             };
             // What no order earned has no order whose event could release it.
-            if all > 0 && (!pending.period.is_zero() || (pending.until.is_some() && order_id.is_some())) {
+            // Whoever can hold no more waits for nothing.
+            let fits = all > 0 && !self.room(&currency).is_zero();
+            if fits && (!pending.period.is_zero() || (pending.until.is_some() && order_id.is_some())) {
                 let event = self.state.events;
                 let counts = if pending.counts_to_tiers { 0 } else { base.get(&currency).copied().unwrap_or(0) };
                 // What an event causes may add to what the event itself gave.
@@ -390,6 +392,9 @@ impl<'a> Working<'a> {
             return;
         }
         let amount = amount.min(self.room(currency));
+        if amount.is_zero() {
+            return;
+        }
         if definition.pending.waits() && self.waits_here(currency) {
             let from_earn = definition.pending.expiry_counts_from == crate::program::CountsFrom::Earn;
             let (last_day, expires_at) = if from_earn { (last_day, expires_at) } else { (None, None) };

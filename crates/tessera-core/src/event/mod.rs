@@ -20,5 +20,25 @@ pub const BUILT_IN_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend"
 /// Event types of redemptions: commands of their own, no events that anybody sends.
 pub const REDEMPTION_TYPES: [&str; 4] = ["redemption", "capture", "void", "redemption-return"];
 
+/// Names that no event type of a document has: what is in the program's own history, or will be.
+pub const RESERVED_TYPES: [&str; 16] = [
+    "adjustment",
+    "expiry",
+    "maturity",
+    "tier-review",
+    "wake-up",
+    "redemption",
+    "redemption-return",
+    "reservation",
+    "reservation-end",
+    "capture",
+    "void",
+    "refund",
+    "claim",
+    "merge",
+    "transfer",
+    "import",
+];
+
 /// Triggers that no event from outside has: what time or an award brings about.
 pub const DERIVED_TRIGGERS: [&str; 3] = ["birthday", "balance", "tier"];

@@ -70,7 +70,11 @@ pub(super) fn check(source: &str, types: &RootTypes, expected: Expected) -> Resu
     }
     let paths: Vec<Vec<&str>> = analysis.references.iter().map(whole_path).collect();
     for (reference, path) in analysis.references.iter().zip(&paths) {
-        unknown_path(path, reference.spans.first().map_or(0, |span| span.0), types, &mut findings);
+        let offset = reference.spans.first().map_or(0, |span| span.0);
+        // A field of `#` is no root; whether the element has it is among the diagnostics.
+        if !is_of_element(source, offset) {
+            unknown_path(path, offset, types, &mut findings);
+        }
     }
     if findings.is_empty() {
         sense.with_ast(source, false, |ast, _| refuse(ast, 0, &mut findings));
@@ -91,6 +95,17 @@ pub(super) fn check(source: &str, types: &RootTypes, expected: Expected) -> Resu
     let fields = EventFields::read_by(&paths);
     let never = sense.with_ast(source, false, |ast, _| contradiction::contradicts_itself(ast)).unwrap_or_default();
     Ok(Expression { source: source.to_owned(), code: Code::Compiled(bytecode), facts, fields, never })
+}
+
+/// Compiles a source that was checked before, whatever is refused now; `None` where it cannot even run.
+pub(super) fn unchecked(source: &str) -> Option<Expression> {
+    let source = source.trim();
+    let analysis = IntelliSense::new().analyze(source, &VariableType::Any);
+    let paths: Vec<Vec<&str>> = analysis.references.iter().map(whole_path).collect();
+    let facts = paths.iter().filter(|path| path.first() == Some(&"member")).filter_map(|path| fact(path)).collect();
+    let fields = EventFields::read_by(&paths);
+    let code = constant(source).or_else(|| zen_expression::compile_expression(source).ok().map(Code::Compiled))?;
+    Some(Expression { source: source.to_owned(), code, facts, fields, never: false })
 }
 
 /// A reference with the collection that `#` or a name for its elements stands for in front.
@@ -152,6 +167,14 @@ fn unknown_path(path: &[&str], offset: u32, types: &RootTypes, findings: &mut Ve
     // ZEN names the same mistake in its own words; ours says what would be right.
     findings.retain(|other| other.offset != finding.offset);
     findings.push(finding);
+}
+
+/// Whether a name stands behind `#.`, the element that a collection function looks at.
+fn is_of_element(source: &str, offset: u32) -> bool {
+    let before = usize::try_from(offset).ok().and_then(|offset| source.get(..offset));
+    before.is_some_and(|before| {
+        before.trim_end().strip_suffix('.').is_some_and(|before| before.trim_end().ends_with('#'))
+    })
 }
 
 fn is_group(name: &str) -> bool {

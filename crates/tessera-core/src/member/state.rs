@@ -140,8 +140,16 @@ pub struct Grant {
 
 /// A stored state that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the stored state of a member cannot be read: `tessera verify` rebuilds it from the ledger")]
-pub struct StateError;
+pub enum StateError {
+    #[error(
+        "the stored state of a member has the format {found}, this version reads {FORMAT}: run the version that wrote it"
+    )]
+    UnknownFormat { found: u8 },
+    #[error(
+        "the stored state of a member is damaged: restore the database from a backup; events and entries are whole"
+    )]
+    Damaged,
+}
 
 /// The first byte of a stored state.
 const FORMAT: u8 = 2;
@@ -198,9 +206,18 @@ impl MemberState {
 
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
         match bytes.split_first() {
-            Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| StateError),
-            Some((&WITHOUT_HOLDS, rest)) => postcard::from_bytes(&[rest, &[0]].concat()).map_err(|_| StateError),
-            _ => Err(StateError),
+            Some((&FORMAT, rest)) => Self::read(rest),
+            Some((&WITHOUT_HOLDS, rest)) => Self::read(&[rest, &[0]].concat()),
+            Some((&found, _)) => Err(StateError::UnknownFormat { found }),
+            None => Err(StateError::Damaged),
+        }
+    }
+
+    /// Exactly one state, and nothing behind it.
+    fn read(bytes: &[u8]) -> Result<Self, StateError> {
+        match postcard::take_from_bytes(bytes) {
+            Ok((state, [])) => Ok(state),
+            _ => Err(StateError::Damaged),
         }
     }
 

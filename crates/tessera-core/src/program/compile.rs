@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use super::definition::*;
 use super::limits::Limits;
 use super::rewards::Reward;
-use super::validate::Checker;
+use super::validate::{Checker, Strictness};
 use super::{Id, Node, Problem, Share};
 use crate::expression::{EventFields, Expected, Expression, Fact, RootTypes};
 use crate::quantity::{Currency, Rounding};
@@ -127,9 +127,16 @@ impl LadderRules {
 
 impl Program {
     /// Compiles and checks. The program is `None` when a finding is an error.
-    pub(super) fn compile(definition: &Definition, tree: &Node, version: u32) -> (Option<Self>, Vec<Problem>) {
-        let mut checker = Checker::new(tree);
-        checker.definition(definition);
+    pub(super) fn compile(
+        definition: &Definition,
+        tree: &Node,
+        version: u32,
+        strictness: Strictness,
+    ) -> (Option<Self>, Vec<Problem>) {
+        let mut checker = Checker::new(tree, strictness);
+        if strictness == Strictness::New {
+            checker.definition(definition);
+        }
         let calendar = match Calendar::new(&definition.timezone, definition.day_starts) {
             Ok(calendar) => Some(calendar),
             Err(error) => {
@@ -154,8 +161,11 @@ impl Program {
         let ladders: Vec<LadderRules> =
             definition.tiers.iter().map(|(id, ladder)| compile_ladder(id, ladder)).collect();
         let rewards = checker.rewards(definition);
+        if strictness == Strictness::New {
+            super::inert::refuse(definition, &campaigns, &mut checker);
+        }
         // What is wrong would only make the lints guess.
-        if !checker.has_errors() {
+        if strictness == Strictness::New && !checker.has_errors() {
             super::lint::lint(definition, &campaigns, &mut checker);
         }
         let findings = checker.findings();

@@ -177,21 +177,20 @@ fn money_pump(definition: &Definition, campaigns: &[Campaign], checker: &mut Che
             let levels = definition.tiers.values().flat_map(|ladder| &ladder.levels);
             let rate = levels.filter_map(|level| level.rate.get(&award.currency)).map(|rate| rate.0).max();
             let rate = rate.unwrap_or(Decimal::ONE).max(Decimal::ONE);
-            let extras: Decimal = campaigns
-                .iter()
-                .flat_map(|campaign| &campaign.rules)
-                .filter_map(|rule| rule.extra.as_ref())
-                .filter(|extra| extra.currency == award.currency)
-                .map(|extra| extra.times - Decimal::ONE)
-                .sum();
-            let worth = earned.checked_mul(rate * (Decimal::ONE + extras) * value.0);
+            let extras = campaigns.iter().flat_map(|campaign| &campaign.rules).filter_map(|rule| rule.extra.as_ref());
+            let mut extras = extras.filter(|extra| extra.currency == award.currency);
+            let factor = extras.try_fold(rate, |factor, extra| {
+                rate.checked_mul(extra.times - Decimal::ONE).and_then(|more| factor.checked_add(more))
+            });
+            let points = factor.and_then(|factor| earned.checked_mul(factor));
+            let worth = points.and_then(|points| points.checked_mul(value.0));
             if worth.is_none_or(|worth| worth >= paid.to_decimal()) {
                 let place = place.to_string();
                 checker.warning(
                     &["campaigns", campaign.id.as_str(), "rules", &place, "award", "amount"],
                     format!(
                         "a money pump: at best {} {} for 100,000,000 {} are worth as much as was paid, or more",
-                        (earned * rate * (Decimal::ONE + extras)).round(),
+                        points.map_or_else(|| "countless".to_owned(), |points| points.round().to_string()),
                         award.currency,
                         definition.currency
                     ),

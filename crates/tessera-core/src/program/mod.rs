@@ -4,6 +4,7 @@ mod compile;
 mod decode;
 mod definition;
 mod diff;
+mod inert;
 mod limits;
 mod lint;
 mod node;
@@ -15,15 +16,17 @@ mod validate;
 mod version;
 
 pub use compile::{Award, Campaign, Extra, LadderRules, Program, Rule, Trigger};
+pub use decode::{Mistakes, decode};
 pub use definition::*;
 pub use diff::{Difference, difference};
 pub use limits::{CapRule, Limits};
-pub use node::{DOCUMENT_BYTES_MAX, Node, Position};
+pub use node::{DOCUMENT_BYTES_MAX, Key, Kind, Node, Position, read as read_tree};
 pub use problem::{Problem, Severity, nearest};
 pub use rewards::{Donation, Reward, RewardDefinition, RewardGives};
 pub(crate) use scalar::id_or_empty;
 pub use scalar::{Exact, Formula, Id, IdProblem, Share, Texts};
 pub use spending::{CashRounding, Restored, SpendDefinition};
+use validate::Strictness;
 pub use version::Versions;
 
 /// The JSON Schema of a program document, for editors and other tools.
@@ -45,19 +48,23 @@ pub struct Document {
 
 /// Reads a YAML or JSON text and checks it, or lists every mistake in the order of its lines.
 pub fn read_document(text: &str) -> Result<Document, Vec<Problem>> {
-    let tree = node::read(text).map_err(|problem| vec![problem])?;
+    check_document(node::read(text).map_err(|problem| vec![problem])?)
+}
+
+/// Checks a document that stands inside another text; what is wrong with it is told by the lines there.
+pub fn check_document(tree: Node) -> Result<Document, Vec<Problem>> {
     let definition: Definition = match decode::decode(&tree, explain_unknown) {
         Ok(definition) => definition,
         Err(mistakes) => {
             let mut problems = mistakes.problems;
             if let Some(definition) = mistakes.without_unknown_keys {
-                problems.extend(Program::compile(&definition, &tree, 0).1);
+                problems.extend(Program::compile(&definition, &tree, 0, Strictness::New).1);
             }
             problems.sort_by(|left, right| left.at.cmp(&right.at).then(left.message.cmp(&right.message)));
             return Err(problems);
         }
     };
-    let (_, mut findings) = Program::compile(&definition, &tree, 0);
+    let (_, mut findings) = Program::compile(&definition, &tree, 0, Strictness::New);
     findings.sort_by(|left, right| left.at.cmp(&right.at).then(left.message.cmp(&right.message)));
     findings.dedup();
     if findings.iter().any(Problem::is_error) {
@@ -66,11 +73,24 @@ pub fn read_document(text: &str) -> Result<Document, Vec<Problem>> {
     Ok(Document { tree, definition, findings })
 }
 
-/// Reads a text that is already published, for deciding.
+/// Reads a text that is published already, for deciding.
+///
+/// It was checked when it was published. What is refused of new documents since then goes on doing what it did, so that
+/// a newer Tessera never keeps a program from starting; only what cannot be run at all is an error.
 pub fn load_program(text: &str, version: u32) -> Result<Program, Vec<Problem>> {
-    let document = read_document(text)?;
-    let (program, findings) = Program::compile(&document.definition, &document.tree, version);
+    let document = load_document(text)?;
+    let (program, findings) = Program::compile(&document.definition, &document.tree, version, Strictness::Published);
     program.ok_or(findings)
+}
+
+/// Reads a text that is published already, for comparing: as [`load_program`], without findings.
+pub fn load_document(text: &str) -> Result<Document, Vec<Problem>> {
+    let tree = node::read(text).map_err(|problem| vec![problem])?;
+    let definition: Definition = match decode::decode(&tree, explain_unknown) {
+        Ok(definition) => definition,
+        Err(mistakes) => mistakes.without_unknown_keys.ok_or(mistakes.problems)?,
+    };
+    Ok(Document { tree, definition, findings: Vec::new() })
 }
 
 /// What to say of a key that belongs to a feature still to come.

@@ -160,7 +160,7 @@ impl<'text> Reader<'text> {
             match event {
                 Event::StreamEnd => break,
                 Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
-                _ if root.is_some() => return Err(refused(span, "a program is one document, this is a second")),
+                _ if root.is_some() => return Err(refused(span, "a file holds one document, this is a second")),
                 event => root = Some(self.node(event, span, 0)?),
             }
         }

@@ -33,6 +33,12 @@ impl Calendar {
         self.zone.to_datetime(instant.timestamp())
     }
 
+    /// The instant of a civil date and time in the program's zone; in a gap the later one, of two the first.
+    pub fn instant(&self, local: DateTime) -> Instant {
+        let zoned = self.zone.to_ambiguous_zoned(local).compatible();
+        zoned.map_or(Instant::MAX, |zoned| Instant::from(zoned.timestamp()))
+    }
+
     /// The program day an instant belongs to: 02:00 is still yesterday where days begin at 04:00.
     pub fn day(&self, instant: Instant) -> Day {
         let local = self.local(instant);

@@ -15,8 +15,12 @@ pub struct Period {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a period is written as P1Y, P6M, P2W or P30D")]
+#[error("a period is written as P1Y, P6M, P2W or P30D, and lasts at most 1,000 years")]
 pub struct PeriodError;
+
+/// A thousand years, so that no sum of days leaves the calendar's reach.
+const MONTHS_MAX: i32 = 12_000;
+const DAYS_MAX: i32 = 366_000;
 
 impl Period {
     pub const ZERO: Self = Self { months: 0, days: 0 };
@@ -75,6 +79,9 @@ impl FromStr for Period {
                 'W' => period.days += count * 7,
                 'D' => period.days += count,
                 _ => return Err(PeriodError),
+            }
+            if period.months > MONTHS_MAX || period.days > DAYS_MAX {
+                return Err(PeriodError);
             }
         }
         (any && number.is_empty()).then_some(period).ok_or(PeriodError)

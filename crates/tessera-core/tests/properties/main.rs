@@ -4,6 +4,7 @@
 
 mod documents;
 mod histories;
+mod hostile;
 mod programs;
 mod redemptions;
 mod reference;

@@ -53,6 +53,8 @@ pub fn program() -> impl Strategy<Value = String> {
     );
     (currency, ladder, rules).prop_map(|((pending, overdraft, expires, most, keep, spend), (measure, settings), (award, when, limit, more, extras, limits))| {
         let limits = if limits.is_empty() { String::new() } else { format!("limits: {{ per_member: {limits} }}\n") };
+        // An event has no parts that could each have a rate of their own.
+        let settings = if measure.contains("events") { settings.replace("crossing: marginal, ", "") } else { settings.to_owned() };
         let measure_at = if measure == "spend" { (60_000, 150_000) } else if measure.contains("events") { (1, 2) } else { (40, 90) };
         format!(
             "

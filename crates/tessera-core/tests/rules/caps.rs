@@ -28,7 +28,12 @@ fn c1_a_cap_met_in_mid_event_gives_what_fits_and_says_so() {
         (capped.amount, capped.wanted, capped.capped_by.as_deref()),
         (Some(10), Some(40), Some("campaign/bonus/day"))
     );
-    let reason = &decision.trace.iter().find(|trace| trace.campaign.as_str() == "bonus").unwrap().reason;
+    let reason = &decision
+        .trace
+        .iter()
+        .find(|trace| trace.campaign.as_ref().is_some_and(|campaign| campaign.as_str() == "bonus"))
+        .unwrap()
+        .reason;
     assert!(matches!(reason, Reason::Capped { wanted: 40, amount: 10, .. }), "{reason:?}");
     let decision = shop.send("2026-03-02T11:00", "purchase", &sale("o3", 40_000));
     let capped = decision.outcome.effects.iter().find(|effect| effect.capped_by.is_some()).unwrap();
@@ -270,4 +275,14 @@ fn c2_hours_may_go_past_midnight(#[case] time: &str, #[case] points: i64) {
     ));
     shop.send(time, "purchase", &sale("o1", 10_000));
     assert_eq!(shop.available("point"), points);
+}
+
+#[test]
+fn c1_a_campaign_s_limit_of_one_event_is_over_all_its_rules() {
+    let two = "  bonus: { trigger: purchase, earning: bonus, limit: { per_event: { points: 10 } }, rules: [ { award: { currency: point, amount: 8 } }, { award: { currency: point, amount: 8 } } ] }";
+    let mut shop = Shop::new(&points_and("", two));
+    shop.send("2026-03-02T09:00", "purchase", &sale("o1", 10_000));
+    assert_eq!(shop.available("point"), 10 + 10);
+    shop.send("2026-03-02T10:00", "return", &back_all("o1"));
+    assert_eq!(shop.available("point"), 0);
 }

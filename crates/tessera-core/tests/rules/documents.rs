@@ -86,7 +86,7 @@ campaigns:
         "4:13 day_starts: a time of day is written as \"04:00\", from 00:00 to 23:59",
         "5:1: unknown key `curency` / did you mean `currency`?",
         "9:5 currencies.point: unknown key `nam` / did you mean `name`?",
-        "11:23 currencies.point.expires.after: a period is written as P1Y, P6M, P2W or P30D",
+        "11:23 currencies.point.expires.after: a period is written as P1Y, P6M, P2W or P30D, and lasts at most 1,000 years",
         "12:12 currencies.point.value: `abc` is not a decimal number",
         "13:12 currencies.point.scale: a whole number is expected here, not a text",
         "14:3 currencies.Star: `Star` is no name: names are a-z, 0-9, - and _, begin with a letter and have at most 40 characters",
@@ -285,6 +285,21 @@ fn what_is_meant_is_no_warning(#[case] text: String) {
     assert_eq!(problems(&text), Vec::<String>::new());
 }
 
+#[rstest]
+#[case::a_value("expires: never, value: 79228162514264337593543950335", "event.net / 1000", "")]
+#[case::a_formula("expires: never, value: 5", "event.net * 700000000000000000000", "")]
+#[case::a_rate_and_extras("expires: never, value: 5", "event.net / 1000", "  x: { trigger: purchase, earning: bonus, rules: [ { extra: { currency: point, times: 79228162514264337593543950335 } } ] }
+  y: { trigger: purchase, earning: bonus, rules: [ { extra: { currency: point, times: 79228162514264337593543950335 } } ] }
+tiers: { club: { measure: spend, levels: [ { id: a, at: 0 }, { id: b, at: 5, rate: { point: 79228162514264337593543950335 } } ] } }")]
+fn a_money_pump_of_numbers_beyond_all_arithmetic_is_still_one(
+    #[case] currency: &str,
+    #[case] amount: &str,
+    #[case] more: &str,
+) {
+    let found = problems(&with(currency, amount, more));
+    assert!(found.len() == 1 && found[0].contains("a money pump: at best "), "{found:?}");
+}
+
 #[test]
 fn m2_a_fraction_of_a_line_cannot_be_carried() {
     let text = with(NEVER, "event.net / 1000, per: line, fraction: carry", "");
@@ -299,7 +314,7 @@ fn m2_a_fraction_of_a_line_cannot_be_carried() {
 #[rstest]
 #[case::empty("", "the document is empty")]
 #[case::blank("   \n# nothing\n", "the document is empty")]
-#[case::two_documents("a: 1\n---\nb: 2\n", "a program is one document, this is a second")]
+#[case::two_documents("a: 1\n---\nb: 2\n", "a file holds one document, this is a second")]
 #[case::a_list("- 1\n", "a map of keys is expected here, not a list")]
 #[case::a_text("hello", "a map of keys is expected here, not a text")]
 #[case::a_key_twice("program: a\nprogram: b\n", "`program` stands here twice, first in line 1")]

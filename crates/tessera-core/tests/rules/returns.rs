@@ -539,3 +539,53 @@ campaigns:
     assert_eq!((shop.available("point"), shop.balance("point").pending), (50, 0));
     assert_eq!((shop.available("star"), shop.balance("star").pending), (0, 50), "a correction waits like the rest");
 }
+
+/// What a decision says of why, in words, line by line.
+fn words(decision: &tessera_core::decide::Decision) -> Vec<String> {
+    decision.trace.iter().map(|trace| trace.words.clone()).collect()
+}
+
+#[test]
+fn r1_a_return_says_what_each_award_was_worth_and_where_the_points_come_from() {
+    let bonus = "  bonus: { trigger: purchase, earning: bonus, rules: [ { when: event.net >= 30000, award: { currency: point, amount: 7 } } ] }";
+    let mut shop = Shop::new(&points_and("", bonus));
+    shop.send("2026-01-10T09:00", "purchase", &sale("old", 5_000));
+    shop.send("2026-03-02T09:00", "purchase", &lines("o1", &[("A", "x", 4, 40_000)]));
+    shop.adjust("2026-03-02T10:00", "point", -30).unwrap();
+    let decision = shop.send("2026-03-03T09:00", "return", &back("o1", &[("A", 1)]));
+    assert_eq!(
+        words(&decision),
+        [
+            "40 point for the order; this takes off 10: 30 are left",
+            "7 point for the order: nothing changes",
+            "10 point go back: 10 of its own until 2027-03-31",
+        ]
+    );
+    let decision = shop.send("2026-03-04T09:00", "return", &back("o1", &[("A", 2)]));
+    assert_eq!(
+        words(&decision),
+        [
+            "40 point for the order, less 10 for earlier returns; this takes off 20: 10 are left",
+            "7 point for the order; this takes off 7: 0 are left",
+            "27 point go back: 12 of its own until 2027-03-31, 15 are owed",
+        ]
+    );
+    let decision = shop.send("2026-03-05T09:00", "amend", &lines("o1", &[("A", "x", 4, 400_000)]));
+    assert_eq!(
+        words(&decision).last().unwrap(),
+        "97 point are given: 22 of its own until 2027-03-31, 15 repay what was owed, 60 new ones until 2027-03-31"
+    );
+}
+
+#[test]
+fn r5_a_return_says_what_had_expired() {
+    let mut shop = with_a_dead_lot("", 10);
+    let decision = shop.send("2026-05-02T09:00", "return", &back_all("o1"));
+    assert_eq!(
+        words(&decision),
+        [
+            "40 point for the order; this takes off 40: 0 are left",
+            "40 point go back: 30 of its own that had expired, 10 of others until 2026-05-31",
+        ]
+    );
+}

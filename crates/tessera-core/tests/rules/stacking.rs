@@ -58,7 +58,12 @@ fn c3_the_loser_says_who_was_chosen() {
     let mut shop = bonuses(&[("a", 20, 0), ("b", 50, 0)], "order: [ { exclusive: [a, b] } ]");
     let decision = shop.send("2026-03-02T09:00", "purchase", &sale("o1", 10_000));
     let reason = |id: &str| {
-        decision.trace.iter().find(|trace| trace.campaign.as_str() == id).map(|trace| trace.reason.clone()).unwrap()
+        decision
+            .trace
+            .iter()
+            .find(|trace| trace.campaign.as_ref().is_some_and(|campaign| campaign.as_str() == id))
+            .map(|trace| trace.reason.clone())
+            .unwrap()
     };
     assert_eq!(reason("a"), Reason::AnotherChosen { chosen: tessera_testkit::shop::id("b") });
     assert_eq!(decision.trace.iter().filter(|trace| !trace.words.is_empty()).count(), decision.trace.len());

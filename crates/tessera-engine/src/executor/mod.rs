@@ -8,6 +8,7 @@ mod load;
 mod write;
 
 pub use batch::quote;
+pub(crate) use load::events_between;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -69,10 +70,10 @@ pub struct Overloaded;
 
 impl Executor {
     /// Starts the worker thread. It ends, with everything accepted written, when the last handle is dropped.
-    pub fn start(context: Arc<Context>) -> Result<(Self, JoinHandle<()>), StoreError> {
+    pub fn start(context: Arc<Context>, entropy: Entropy) -> Result<(Self, JoinHandle<()>), StoreError> {
         let writer = context.database.writer()?;
         let (queue, waiting) = crossbeam_channel::bounded(QUEUE_MAX);
-        let mut worker = Worker { context, writer, entropy: Entropy::default() };
+        let mut worker = Worker { context, writer, entropy };
         let thread = std::thread::Builder::new().name("executor".to_owned()).spawn(move || worker.run(&waiting));
         let thread = thread.map_err(|error| StoreError::Unavailable(format!("no thread for the executor: {error}")))?;
         Ok((Self { queue }, thread))

@@ -9,14 +9,14 @@ use tessera_core::ledger::{Account, EntryKind};
 use tessera_core::member::{MemberState, Status};
 use tessera_core::program::{Id, Program};
 use tessera_core::time::{Day, Instant};
-use tessera_store::{Reader, StoreError, Value};
+use tessera_store::{Reader, StoreError, Value, tables};
 
-use crate::executor::Context;
+use crate::executor::{Context, events_between};
 use crate::identifier::{Identifier, Subject};
 use crate::programs::{ProgramHandle, member_id};
 use crate::record::{
-    ENTRY_COLUMNS, EVENT_COLUMNS, StoredEvent, entry_from_row, event_from_row, member_key, number, own_key,
-    state_from_bytes,
+    ENTRY_COLUMNS, EVENT_COLUMNS, StoredEvent, entry_from_row, event_from_row, member_key, number, order_record,
+    own_key, state_from_bytes, unsigned,
 };
 use crate::report::profile_of;
 
@@ -399,14 +399,49 @@ fn paged<T>(
     Ok(Page { items, next })
 }
 
-/// For every rule that looked at a stored event, why it did or did not apply, worked out again from its basis.
-pub fn explain(program: &ProgramHandle, event: &StoredEvent) -> Vec<RuleTrace> {
+/// For every rule that looked at a stored event, why it did or did not apply, and what became of the order it is about:
+/// worked out again from the basis of the event or of that order.
+pub fn explain(
+    context: &Context,
+    program: &ProgramHandle,
+    member: MemberId,
+    event: &StoredEvent,
+) -> Result<Vec<RuleTrace>, StoreError> {
     let versions = program.versions();
     let recorded = &event.recorded;
-    let (Some(basis), Some(rules)) = (&recorded.record.basis, versions.number(recorded.version)) else {
-        return Vec::new();
+    let rules = versions.number(recorded.version).unwrap_or_else(|| versions.head());
+    let data = event.envelope()?.data.get().to_owned();
+    let what = tessera_core::event::read_event(&rules.definition, &recorded.kind, &data).ok();
+    let mut trace = match recorded.kind.as_str() {
+        "return" | "amend" | "exchange" => of_order(context, program, member, event)?,
+        _ => Vec::new(),
     };
-    let data = event.envelope().map(|envelope| envelope.data.get().to_owned()).unwrap_or_default();
-    let Ok(what) = tessera_core::event::read_event(&rules.definition, &recorded.kind, &data) else { return Vec::new() };
-    decide::explain(rules, &what, basis)
+    trace.extend(decide::explain(rules, what.as_ref(), recorded));
+    Ok(trace)
+}
+
+/// What an event changed of the order that it is about.
+fn of_order(
+    context: &Context,
+    program: &ProgramHandle,
+    member: MemberId,
+    event: &StoredEvent,
+) -> Result<Vec<RuleTrace>, StoreError> {
+    let versions = program.versions();
+    let Some((order_id, after)) = &event.recorded.record.progress else { return Ok(Vec::new()) };
+    let key = own_key(program.number, &context.secrets.order_key(program.number, order_id));
+    let events = context.database.read(|reader| {
+        let rows = reader.fetch_by_keys(&tables::ORDER_KEY, std::slice::from_ref(&key))?;
+        let Some(row) = rows.first() else { return Ok(Vec::new()) };
+        events_between(reader, program.number, member, unsigned(row[4].int()?), event.recorded.seq)
+    })?;
+    let (Some(made_by), Some((_, earlier))) = (events.first(), events.split_last()) else { return Ok(Vec::new()) };
+    let known = earlier.iter().rev().filter_map(|event| event.recorded.record.progress.as_ref());
+    let before = known.into_iter().find(|(known, _)| known == order_id).map(|(_, progress)| progress.clone());
+    let by_seq = |seq: u64| events.iter().find(|event| event.recorded.seq == seq).unwrap_or(made_by);
+    let content = by_seq(before.as_ref().map_or(made_by.recorded.seq, |progress| progress.content));
+    let record = order_record(&versions, member, made_by, content, before)?;
+    let corrected = (after.content == event.recorded.seq).then(|| event.order(&versions)).transpose()?;
+    let rules = versions.number(record.basis.version).unwrap_or_else(|| versions.head());
+    Ok(decide::explain_order(rules, &record, corrected.as_ref(), after))
 }

@@ -1,6 +1,7 @@
 use zen_expression::variable::{Variable, VariableMap};
 
 use super::mapping::MappingError;
+use super::plan::FILE_LINE;
 use super::rows::{Columns, Row};
 use crate::submission::Refusal;
 
@@ -38,7 +39,8 @@ impl RowCondition {
         root.insert_str("row", Variable::from_object(fields));
         let result = self.bytecode.evaluate(Variable::from_object(root));
         result.ok().and_then(|value| value.as_bool()).ok_or_else(|| {
-            Refusal::new("invalid-line", format!("line {}: `{}` gives neither true nor false", row.line, self.when))
+            let detail = format!("line {}: `{}` gives neither true nor false", row.line, self.when);
+            Refusal::new("invalid-line", detail).with(FILE_LINE, row.line)
         })
     }
 }

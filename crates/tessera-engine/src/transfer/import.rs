@@ -9,9 +9,9 @@ use std::time::Instant as Stopwatch;
 
 use serde_json::value::RawValue;
 
-use super::mapping::{Mapping, MappingError};
+use super::mapping::{Format, Mapping, MappingError};
 use super::plan::Plan;
-use super::rows::{Row, Rows};
+use super::rows::{BadLine, Row, Rows};
 use super::tally::{Fate, Report, Tally};
 use crate::engine::Engine;
 use crate::programs::ProgramHandle;
@@ -19,12 +19,15 @@ use crate::submission::{Answer, CloudEvent, Refusal, Submission};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    #[error("{}: {source}", path.display())]
-    File { path: PathBuf, source: std::io::Error },
-    #[error(transparent)]
-    Mapping(#[from] MappingError),
-    #[error("{}:{line}: {problem}", path.display())]
-    Strict { path: PathBuf, line: u64, problem: String },
+    /// Nothing can be read of the file.
+    #[error("{}: {problem}", path.display())]
+    File { path: PathBuf, problem: String },
+    #[error("{}: {error}", path.display())]
+    Mapping { path: PathBuf, error: MappingError },
+    #[error("{} is the file that is read: choose another for what is rejected", .0.display())]
+    RejectsAreTheFile(PathBuf),
+    #[error("{}: what is rejected cannot be kept: {source}", path.display())]
+    Rejects { path: PathBuf, source: std::io::Error },
     #[error("the executor has stopped")]
     Stopped,
 }
@@ -61,76 +64,77 @@ struct Group {
 
 impl Import<'_> {
     /// Streams the file through. Memory holds the lines of open groups and of at most a queue of events.
+    ///
+    /// What ends an import before the end of the file, such as a damaged file, is told in the report: what was taken
+    /// until then is taken. Lines of events that were still open are not sent, for more of them may have followed.
+    ///
+    /// # Errors
+    /// If it cannot begin, or cannot keep what is rejected.
     pub fn run(&self, progress: &Progress) -> Result<Report, ImportError> {
         let started = Stopwatch::now();
-        let in_file = |source| ImportError::File { path: self.file.clone(), source };
-        let mut rows = Rows::open(&self.file, self.mapping.format, &self.mapping.columns()).map_err(in_file)?;
+        if let (Ok(file), Ok(rejects)) = (self.file.canonicalize(), self.rejects.canonicalize())
+            && file == rejects
+        {
+            return Err(ImportError::RejectsAreTheFile(self.rejects.clone()));
+        }
+        let format = self.mapping.format_of(&self.file);
+        let mut rows = Rows::open(&self.file, format, &self.mapping.columns())
+            .map_err(|problem| ImportError::File { path: self.file.clone(), problem })?;
         let columns = rows.columns.clone();
-        let plan = Plan::new(&self.mapping, &columns, &self.program)?;
+        let plan = Plan::new(&self.mapping, &columns, &self.program)
+            .map_err(|error| ImportError::Mapping { path: self.file.clone(), error })?;
         let (fates, decided) = std::sync::mpsc::channel();
-        let mut tally = Tally::new(self, &columns);
-        let mut groups: HashMap<String, Group> = HashMap::new();
-        let mut order: VecDeque<String> = VecDeque::new();
-        while !progress.stop.load(Ordering::Relaxed) {
-            let Some(next) = rows.next().map_err(in_file)? else { break };
+        let mut tally = Tally::new(self, format, &columns);
+        let mut open = OpenGroups::default();
+        loop {
+            if progress.stop.load(Ordering::Relaxed) || tally.is_ended() {
+                break;
+            }
+            let next = match rows.next() {
+                Ok(next) => next,
+                Err(error) => {
+                    let lines = progress.lines.load(Ordering::Relaxed);
+                    tally.end(&format!("{}, after {lines} lines", in_words(&error)));
+                    break;
+                }
+            };
+            let Some(next) = next else {
+                for group in open.rest() {
+                    if progress.stop.load(Ordering::Relaxed) || tally.is_ended() {
+                        break;
+                    }
+                    self.send(&plan, group, &fates, &mut tally, progress)?;
+                    tally.take(&decided)?;
+                }
+                break;
+            };
             let lines = progress.lines.fetch_add(1, Ordering::Relaxed) + 1;
+            if self.strict || lines.is_multiple_of(512) {
+                progress.bytes.store(rows.bytes_read(), Ordering::Relaxed);
+                tally.take(&decided)?;
+            }
             let row = match next {
                 Ok(row) => row,
                 Err(bad) => {
-                    let key = plan.group.and_then(|place| bad.values.get(place));
-                    if let Some(group) = key.and_then(|key| groups.get_mut(key)) {
-                        group.bad.get_or_insert_with(|| format!("line {}: {}", bad.line, bad.problem));
-                    } else if let Some(key) = key {
-                        let row = Row { line: bad.line, values: Vec::new() };
-                        let problem = Some(format!("line {}: {}", bad.line, bad.problem));
-                        groups.insert(key.clone(), Group { last_line: bad.line, rows: vec![row], bad: problem });
-                        order.push_back(key.clone());
+                    if let Some(place) = plan.group {
+                        open.spoil(place, &bad);
                     }
                     tally.bad_line(&bad)?;
                     continue;
                 }
             };
-            let key = match plan.group {
-                Some(place) => row.values[place].clone(),
-                None => format!("line {}", row.line),
+            let Some(place) = plan.group else {
+                let group = Group { last_line: row.line, rows: vec![row], bad: None };
+                self.send(&plan, group, &fates, &mut tally, progress)?;
+                continue;
             };
-            if lines.is_multiple_of(512) {
-                progress.bytes.store(rows.bytes_read(), Ordering::Relaxed);
-                tally.take(&decided, false)?;
-            }
-            let line = row.line;
-            if let Some(group) = groups.get_mut(&key) {
-                group.last_line = line;
-                group.rows.push(row);
-            } else {
-                groups.insert(key.clone(), Group { last_line: line, rows: vec![row], bad: None });
-                order.push_back(key);
-            }
-            while let Some(first) = order.front() {
-                let closed = plan.group.is_none()
-                    || groups.get(first).is_none_or(|group| group.last_line + self.mapping.event.window < line);
-                if !closed {
-                    break;
-                }
-                let Some(first) = order.pop_front() else { break };
-                let Some(group) = groups.remove(&first) else { continue };
+            while let Some(group) = open.closed_before(row.line, self.mapping.event.window) {
                 self.send(&plan, group, &fates, &mut tally, progress)?;
             }
-        }
-        let stopped = progress.stop.load(Ordering::Relaxed);
-        if !stopped {
-            for key in order {
-                if progress.stop.load(Ordering::Relaxed) {
-                    break;
-                }
-                if let Some(group) = groups.remove(&key) {
-                    self.send(&plan, group, &fates, &mut tally, progress)?;
-                    tally.take(&decided, false)?;
-                }
-            }
+            open.add(row.values[place].clone(), row);
         }
         drop(fates);
-        tally.take(&decided, true)?;
+        tally.take_to_the_end(&decided)?;
         tally.finish(progress, started.elapsed())
     }
 
@@ -144,8 +148,6 @@ impl Import<'_> {
         progress: &Progress,
     ) -> Result<(), ImportError> {
         progress.events.fetch_add(1, Ordering::Relaxed);
-        let mut group = group;
-        group.rows.retain(|row| !row.values.is_empty());
         if let Some(problem) = group.bad {
             let detail = format!("another line of this event could not be read: {problem}");
             return tally.refused(&group.rows, &Refusal::new("incomplete-event", detail));
@@ -186,29 +188,92 @@ impl Import<'_> {
     }
 }
 
+/// Why a file could not be read to its end.
+fn in_words(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => "the gzip file ends in the middle, so it was not copied whole".to_owned(),
+        std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData => "the gzip file is damaged".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Events whose lines may still go on, by what their lines have in common, in the order of their first lines.
+#[derive(Default)]
+struct OpenGroups {
+    groups: HashMap<String, Group>,
+    order: VecDeque<String>,
+}
+
+impl OpenGroups {
+    fn add(&mut self, key: String, row: Row) {
+        if let Some(group) = self.groups.get_mut(&key) {
+            group.last_line = row.line;
+            group.rows.push(row);
+        } else {
+            self.insert(key, Group { last_line: row.line, rows: vec![row], bad: None });
+        }
+    }
+
+    fn insert(&mut self, key: String, group: Group) {
+        self.groups.insert(key.clone(), group);
+        self.order.push_back(key);
+    }
+
+    /// Notes that a line of an event cannot be read, for without it the event would be another one.
+    ///
+    /// Where values are missing they may have moved, so the line's event is looked for among all open ones.
+    fn spoil(&mut self, place: usize, bad: &BadLine) {
+        let problem = format!("line {}: {}", bad.line, bad.problem);
+        let named = bad.value(place);
+        let values = named.into_iter().chain((0..bad.values.len()).filter_map(|other| bad.value(other)));
+        let open = values.filter(|value| !value.is_empty()).find(|value| self.groups.contains_key(*value));
+        if let Some(group) = open.map(str::to_owned).and_then(|key| self.groups.get_mut(&key)) {
+            group.last_line = bad.line;
+            group.bad.get_or_insert(problem);
+        } else if let Some(key) = named {
+            self.insert(key.to_owned(), Group { last_line: bad.line, rows: Vec::new(), bad: Some(problem) });
+        }
+    }
+
+    /// The oldest group, if it has had no line for longer than a window.
+    fn closed_before(&mut self, line: u64, window: u64) -> Option<Group> {
+        let first = self.order.front()?;
+        if self.groups.get(first).is_some_and(|group| group.last_line + window >= line) {
+            return None;
+        }
+        let first = self.order.pop_front()?;
+        self.groups.remove(&first)
+    }
+
+    fn rest(&mut self) -> impl Iterator<Item = Group> {
+        let Self { groups, order } = self;
+        order.drain(..).filter_map(|key| groups.remove(&key))
+    }
+}
+
+/// Columns that name a member, the first of them that a file has being taken.
+const NAMES_A_MEMBER: [&str; 7] = ["phone", "email", "card", "member", "customer", "household", "identifier"];
+
 /// The mapping of a plain list of members: columns `phone`, `email`, `card` …, `name`, `birthday`, `language`, `joined`.
 pub fn default_member_mapping(file: &Path) -> Result<Mapping, ImportError> {
-    let in_file = |source| ImportError::File { path: file.to_owned(), source };
-    let rows = Rows::open(file, super::mapping::Format::Csv, &[]).map_err(in_file)?;
-    let known = ["phone", "email", "card", "member", "customer", "household", "identifier"];
-    let first =
-        known.into_iter().find(|name| rows.columns.place(name).is_some()).ok_or_else(|| MappingError::NoColumn {
-            column: "phone".to_owned(),
-            hint:
-                "a list of members has a column phone, email, card, member, customer or household; else give --mapping"
-                    .to_owned(),
-        })?;
+    let in_file = |error| ImportError::Mapping { path: file.to_owned(), error };
+    let format = Format::of(file);
+    let columns = Rows::names(file, format).map_err(|problem| ImportError::File { path: file.to_owned(), problem })?;
+    let first = NAMES_A_MEMBER.into_iter().find(|name| columns.place(name).is_some());
+    let first = first.ok_or_else(|| in_file(MappingError::NoMember(NAMES_A_MEMBER.join(", "))))?;
+    // Lines of NDJSON need not have the fields of the first one.
+    let is_there = |name: &str| format == Format::Ndjson || columns.place(name).is_some();
     let mut text = format!(
         "source = \"members\"\n[event]\ntype = \"enrol\"\nid = \"{first}\"\nsubject = {{ kind = \"{first}\", column = \"{first}\" }}\n"
     );
-    if rows.columns.place("joined").is_some() {
-        text += "time = { column = \"joined\" }\n";
+    if is_there("joined") {
+        text += "time = { column = \"joined\", missing = \"now\" }\n";
     }
     text += "[data]\n";
     for field in ["name", "birthday", "language", "phone", "email"] {
-        if rows.columns.place(field).is_some() && field != first {
+        if is_there(field) && field != first {
             text += &format!("{field} = \"{field}\"\n");
         }
     }
-    Ok(Mapping::parse(&text)?)
+    Mapping::parse(&text).map_err(in_file)
 }

@@ -1,6 +1,7 @@
 //! How the columns of a file become events, as a TOML file says.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Deserialize;
 
@@ -8,8 +9,9 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mapping {
+    /// As the file's name says when left out.
     #[serde(default)]
-    pub format: Format,
+    pub format: Option<Format>,
     /// With the event's id the idempotency key: branch, till or system the file comes from.
     pub source: String,
     pub event: EventMapping,
@@ -23,12 +25,20 @@ pub struct Mapping {
     pub refuse: Option<Refuse>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    #[default]
     Csv,
     Ndjson,
+}
+
+impl Format {
+    /// `.ndjson` and `.jsonl`, with or without `.gz` behind, are NDJSON; everything else is CSV.
+    pub fn of(file: &Path) -> Self {
+        let name = file.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+        let name = name.strip_suffix(".gz").unwrap_or(&name);
+        if name.ends_with(".ndjson") || name.ends_with(".jsonl") { Self::Ndjson } else { Self::Csv }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -60,6 +70,17 @@ pub struct TimeMapping {
     /// The zone of times without an offset; the program's own when left out.
     #[serde(default)]
     pub zone: Option<String>,
+    #[serde(default)]
+    pub missing: MissingTime,
+}
+
+/// What a line without a time means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MissingTime {
+    #[default]
+    Refuse,
+    Now,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -138,6 +159,10 @@ pub enum MappingError {
     Toml(String),
     #[error("the mapping names the column `{column}`, which the file does not have; {hint}")]
     NoColumn { column: String, hint: String },
+    #[error("the mapping names the column `{0}`, which the file has twice: give one of them another name")]
+    TwoColumns(String),
+    #[error("nothing says whose line it is: a list of members has a column {0}; or give --mapping")]
+    NoMember(String),
     #[error("`{when}` in the mapping is no condition about a row: {problem}")]
     Condition { when: String, problem: String },
     #[error("the mapping's zone `{0}` is not known; zones are named as Europe/London")]
@@ -156,6 +181,11 @@ impl Mapping {
             }
         }
         Ok(mapping)
+    }
+
+    /// What a file is read as.
+    pub fn format_of(&self, file: &Path) -> Format {
+        self.format.unwrap_or_else(|| Format::of(file))
     }
 
     /// Every column the mapping reads.

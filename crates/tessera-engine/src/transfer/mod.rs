@@ -8,5 +8,5 @@ mod rows;
 mod tally;
 
 pub use import::{Import, ImportError, Progress, default_member_mapping};
-pub use mapping::{Mapping, MappingError};
+pub use mapping::{Format, Mapping, MappingError};
 pub use tally::Report;

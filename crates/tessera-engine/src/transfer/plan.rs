@@ -9,13 +9,16 @@ use tessera_core::quantity::Amount;
 use tessera_core::time::Instant;
 
 use super::condition::RowCondition;
-use super::mapping::{Field, Mapping, MappingError, Missing, SumField, Summed};
+use super::mapping::{Field, Mapping, MappingError, Missing, MissingTime, SumField, Summed};
 use super::rows::{Columns, Row};
 use crate::programs::ProgramHandle;
 use crate::submission::Refusal;
 
 /// The code of refusals that the mapping asks for: they are meant, so nothing is to be corrected.
 pub(super) const BY_MAPPING: &str = "refused-by-mapping";
+
+/// The fact of a refusal that says which line of the file is at fault.
+pub(super) const FILE_LINE: &str = "file_line";
 
 /// A mapping with its columns found in the file.
 pub(super) struct Plan<'a> {
@@ -46,13 +49,14 @@ const AMOUNTS: [&str; 9] =
 impl<'a> Plan<'a> {
     pub fn new(mapping: &'a Mapping, columns: &'a Columns, program: &ProgramHandle) -> Result<Self, MappingError> {
         let place = |name: &str| {
-            columns.place(name).ok_or_else(|| {
-                let hint = match nearest(name, columns.names.iter().map(String::as_str)) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("it has: {}", columns.names.join(", ")),
-                };
+            let place = columns.place(name).ok_or_else(|| {
+                let hint = hint(name, columns);
                 MappingError::NoColumn { column: name.to_owned(), hint }
-            })
+            })?;
+            match columns.names.iter().filter(|other| *other == name).count() {
+                0 | 1 => Ok(place),
+                _ => Err(MappingError::TwoColumns(name.to_owned())),
+            }
         };
         for column in mapping.columns() {
             place(column)?;
@@ -97,7 +101,7 @@ impl<'a> Plan<'a> {
         let differs = self.subject.and_then(|place| rows.iter().find(|row| row.values[place] != first.values[place]));
         if let Some(other) = differs {
             let detail = format!("line {}: its member differs from line {} of the same event", other.line, first.line);
-            return Err(Refusal::new("lines-disagree", detail));
+            return Err(Refusal::new("lines-disagree", detail).with(FILE_LINE, other.line));
         }
         Ok(RawEvent {
             kind: kind.to_owned(),
@@ -111,6 +115,10 @@ impl<'a> Plan<'a> {
     fn time_of(&self, row: &Row) -> Result<Option<Instant>, Refusal> {
         let Some((place, zone)) = &self.time else { return Ok(None) };
         let text = row.values[*place].trim();
+        let missing = self.mapping.event.time.as_ref().map(|time| time.missing);
+        if text.is_empty() && missing == Some(MissingTime::Now) {
+            return Ok(None);
+        }
         if let Ok(instant) = text.parse::<Instant>() {
             return Ok(Some(instant));
         }
@@ -133,7 +141,7 @@ impl<'a> Plan<'a> {
 
     fn bad(&self, row: &Row, place: usize, problem: &str) -> Refusal {
         let column = self.columns.names.get(place).map_or("?", String::as_str);
-        Refusal::new("invalid-line", format!("line {}, column {column}: {problem}", row.line))
+        Refusal::new("invalid-line", format!("line {}, column {column}: {problem}", row.line)).with(FILE_LINE, row.line)
     }
 
     fn data(&self, rows: &[Row], is_return: bool) -> Result<String, Refusal> {
@@ -189,7 +197,10 @@ impl<'a> Plan<'a> {
 
     fn product(&self, row: &Row, (left, right): &(String, String)) -> Result<Amount, Refusal> {
         let product = self.amount(row, left)?.product(self.amount(row, right)?);
-        product.map_err(|error| Refusal::new("invalid-line", format!("line {}, {left} × {right}: {error}", row.line)))
+        product.map_err(|error| {
+            let detail = format!("line {}, columns {left} and {right}: {error}", row.line);
+            Refusal::new("invalid-line", detail).with(FILE_LINE, row.line)
+        })
     }
 
     fn amount(&self, row: &Row, column: &str) -> Result<Amount, Refusal> {
@@ -229,6 +240,21 @@ impl<'a> Plan<'a> {
             Some(FieldKind::Boolean) if matches!(text, "true" | "false") => text.to_owned(),
             _ => serde_json::Value::from(text).to_string(),
         }
+    }
+}
+
+/// What may be meant by a column that the file does not have.
+fn hint(name: &str, columns: &Columns) -> String {
+    if let [only] = columns.names.as_slice() {
+        for (sign, name) in [(';', "semicolons"), ('\t', "tabs")] {
+            if only.contains(sign) {
+                return format!("its columns are separated by {name}: save it with commas");
+            }
+        }
+    }
+    match nearest(name, columns.names.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("it has: {}", columns.names.join(", ")),
     }
 }
 

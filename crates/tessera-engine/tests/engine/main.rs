@@ -11,6 +11,7 @@ mod orders;
 mod privacy;
 mod programs;
 mod redemptions;
+mod replay;
 mod reports;
 mod time;
 mod verification;

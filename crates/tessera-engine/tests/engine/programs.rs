@@ -2,9 +2,10 @@
 
 use rstest::rstest;
 use tessera_core::decide::OutcomeStatus;
-use tessera_engine::EngineError;
 use tessera_engine::access;
+use tessera_engine::engine::Location;
 use tessera_engine::programs::{self, ProgramError, Publication};
+use tessera_engine::{Engine, EngineError, StoreError};
 use tessera_testkit::app::{TestApp, accepted, event, event_at};
 use tessera_testkit::on_both_databases;
 use tessera_testkit::shop::{self, json as data};
@@ -191,10 +192,74 @@ fn publishing_looks_at_every_member_again() {
 #[test]
 fn one_process_writes_to_a_data_folder() {
     let app = TestApp::new(POINTS);
-    let location =
-        tessera_engine::engine::Location { folder: app.data().to_owned(), database_url: None, master_key: None };
-    let error = tessera_engine::Engine::open(&location).unwrap_err().to_string();
+    let location = Location { folder: app.data().to_owned(), database_url: None, master_key: None };
+    let error = Engine::open(&location).unwrap_err().to_string();
     assert!(error.contains(&format!("in use by process {}", std::process::id())), "{error}");
-    let reader = tessera_engine::Engine::open_to_read(&location).unwrap();
+    let reader = Engine::open_to_read(&location).unwrap();
     assert!(reader.programs.get(&reader.database, "test").is_ok(), "reading is free");
+}
+
+#[test]
+fn a_folder_tells_who_writes_to_it_and_where_its_api_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = Location { folder: folder.path().to_owned(), database_url: None, master_key: None };
+    let engine = Engine::open(&location).unwrap();
+    engine.announce("serve", Some("127.0.0.1:8080".parse().unwrap())).unwrap();
+    let error = Engine::open(&location).unwrap_err().to_string();
+    let told = format!("in use by process {} (`tessera serve` at http://127.0.0.1:8080, since 2", std::process::id());
+    assert!(error.contains(&told), "{error}");
+    engine.close();
+    assert!(Engine::open(&location).is_ok(), "the lock goes with its holder");
+}
+
+#[test]
+fn a_reader_makes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = folder.path().join("nowhere");
+    let location = Location { folder: nowhere.clone(), database_url: None, master_key: None };
+    assert!(Engine::open_to_read(&location).is_err());
+    assert!(!nowhere.exists());
+    let location = Location { folder: folder.path().to_owned(), database_url: None, master_key: None };
+    std::fs::write(folder.path().join("tessera.db"), "").unwrap();
+    std::fs::write(folder.path().join("master.key"), "0".repeat(64)).unwrap();
+    let error = Engine::open_to_read(&location).unwrap_err();
+    assert!(matches!(error, EngineError::Store(StoreError::SchemaMissing)), "{error}");
+    assert_eq!(std::fs::metadata(folder.path().join("tessera.db")).unwrap().len(), 0);
+}
+
+#[test]
+fn a_database_without_its_key_is_not_opened_with_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = Location { folder: folder.path().to_owned(), database_url: None, master_key: None };
+    Engine::open(&location).unwrap().close();
+    let key = folder.path().join("master.key");
+    let kept = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    for error in [Engine::open(&location).unwrap_err(), Engine::open_to_read(&location).unwrap_err()] {
+        assert!(error.to_string().contains("master.key is missing"), "{error}");
+    }
+    assert!(!key.exists());
+    std::fs::write(&key, kept).unwrap();
+    assert!(Engine::open(&location).is_ok());
+}
+
+/// A version of an older validator: what it says is refused of new documents.
+#[test]
+fn a_stored_version_loads_and_decides_whatever_is_refused_today() {
+    let mut app = TestApp::new(POINTS);
+    app.send(&sale("r-1", "card:1", 10_000));
+    let old = shop::document(POINTS).replace(
+        "  welcome:",
+        "  never: { trigger: return, rules: [ { award: { currency: point, amount: 5 } } ] }\n  welcome:",
+    );
+    let refused = app.publish(&old).map(|_| ()).unwrap_err();
+    assert!(matches!(refused, EngineError::Program(ProgramError::Invalid(_))), "{refused:?}");
+    let database = rusqlite::Connection::open(app.database_file()).unwrap();
+    assert_eq!(database.execute("UPDATE program_version SET document = ?1", [&old]).unwrap(), 1);
+    drop(database);
+    app.restart();
+    app.send(&sale("r-2", "card:1", 20_000));
+    assert_eq!(app.available("card:1", "point"), 10 + 10 + 20);
+    let (_, version, changed) = app.publish(&doubled()).unwrap();
+    assert_eq!((version, changed), (2, true), "a new version is compared with the old one");
 }

@@ -101,11 +101,11 @@ fn a1_nothing_is_missed(#[case] sql: &str) {
 }
 
 #[rstest]
-#[case::more_points(|state: &mut MemberState| state.purses[0].totals.issued = state.purses[0].totals.redeemed, "purses")]
+#[case::more_points(|state: &mut MemberState| state.purses[0].totals.issued = state.purses[0].totals.redeemed, "purses[point].totals.issued: folded from the ledger it is ")]
 #[case::a_debt(|state: &mut MemberState| state.purses[0].debt = state.purses[0].active(), "debt point: the ledger says 0")]
-#[case::a_purchase_more(|state: &mut MemberState| state.statistics.purchases += 1, "statistics")]
-#[case::a_level(|state: &mut MemberState| state.ladders[0].level = "gold".parse().unwrap(), "tiers")]
-#[case::its_clock(|state: &mut MemberState| state.clock = state.clock.plus_seconds(1), "clock")]
+#[case::a_purchase_more(|state: &mut MemberState| state.statistics.purchases += 1, "statistics.purchases: folded from the ledger it is 3, the state has 4")]
+#[case::a_level(|state: &mut MemberState| state.ladders[0].level = "gold".parse().unwrap(), "ladders[club].level: folded from the ledger it is ")]
+#[case::its_clock(|state: &mut MemberState| state.clock = state.clock.plus_seconds(1), "clock: folded from the ledger it is ")]
 fn a1_a_tampered_state_is_found(#[case] change: fn(&mut MemberState), #[case] expected: &str) {
     let app = app();
     let database = Connection::open(app.database_file()).unwrap();
@@ -131,4 +131,29 @@ fn a_row_that_cannot_be_read_is_named() {
     tamper(&app, "UPDATE event SET record = '{' WHERE seq = 2");
     let error = tessera_engine::verify::verify(&app.engine().context, &app.program, &mut |_| {}).unwrap_err();
     assert!(error.to_string().contains("event.record"), "{error}");
+}
+
+#[test]
+fn a1_a_difference_says_whose_and_what_was_expected_and_found() {
+    let app = app();
+    let database = Connection::open(app.database_file()).unwrap();
+    let sql = "SELECT member, state FROM member WHERE status = 1 ORDER BY length(state) DESC LIMIT 1";
+    let (member, bytes): (Vec<u8>, Vec<u8>) =
+        database.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let mut state = MemberState::from_bytes(&bytes).unwrap();
+    let before = state.purses[0].active().get();
+    state.purses[0].lots[0].remaining += tessera_core::quantity::Points::new(5).unwrap();
+    database.execute("UPDATE member SET state = ?1 WHERE member = ?2", (state.to_bytes(), member)).unwrap();
+    let found = app.verify().differences;
+    let told = serde_json::to_value(&found).unwrap();
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert_eq!(
+        (&told[0]["member"], &told[0]["currency"], &told[0]["account"]),
+        (&state.id.to_string().into(), &"point".into(), &"active".into())
+    );
+    assert_eq!(
+        (&told[0]["expected"], &told[0]["found"]),
+        (&before.to_string().into(), &(before + 5).to_string().into())
+    );
+    assert_eq!((&told[1]["currency"], &told[1]["field"]), (&"point".into(), &"purses[point].lots[0].remaining".into()));
 }

@@ -46,12 +46,13 @@ struct SqliteDatabase {
     turns: Arc<Turns>,
     writer_lent: AtomicBool,
     readers: Pool<SqliteConnection>,
-    /// Stops its thread when the last handle goes.
-    _checkpointer: Checkpointer,
+    /// Stops its thread when the last handle goes. Whoever only reads leaves the log to whoever writes.
+    checkpointer: Option<Checkpointer>,
 }
 
 struct PgDatabase {
     config: tokio_postgres::Config,
+    read_only: bool,
     readers: Pool<PgConnection>,
 }
 
@@ -68,14 +69,30 @@ impl Database {
         migrate::sqlite(&mut first)?;
         let turns = Arc::new(Turns::default());
         let checkpointer = Checkpointer::start(file, Arc::clone(&turns))?;
+        Ok(Self::sqlite(file, turns, Some(checkpointer)))
+    }
+
+    /// Opens the database in `file` as it is, to read beside whoever writes to it: nothing is made, migrated or copied.
+    ///
+    /// Nobody can get a [`writer`](Self::writer) from it.
+    ///
+    /// # Errors
+    /// [`StoreError::SchemaMissing`], [`StoreError::SchemaTooOld`] or [`StoreError::SchemaTooNew`] if this program cannot
+    /// read it; [`StoreError::Unavailable`] if there is no such file.
+    pub fn open_sqlite_to_read(file: &Path) -> Result<Self, StoreError> {
+        migrate::must_be_current_sqlite(&mut SqliteConnection::open(file, sqlite::Role::Reader)?)?;
+        Ok(Self::sqlite(file, Arc::default(), None))
+    }
+
+    fn sqlite(file: &Path, turns: Arc<Turns>, checkpointer: Option<Checkpointer>) -> Self {
         let database = SqliteDatabase {
             file: file.to_owned(),
             turns,
             writer_lent: AtomicBool::new(false),
             readers: Pool::new(READERS_MAX),
-            _checkpointer: checkpointer,
+            checkpointer,
         };
-        Ok(Self { backend: Backend::Sqlite(Arc::new(database)) })
+        Self { backend: Backend::Sqlite(Arc::new(database)) }
     }
 
     /// Connects to the database at `url` (`postgres://user:password@host:5432/name`) and brings its schema up to
@@ -86,16 +103,38 @@ impl Database {
     pub fn open_postgres(url: &str) -> Result<Self, StoreError> {
         let config = postgres::parse_url(url)?;
         migrate::postgres(&config)?;
-        let database = PgDatabase { config, readers: Pool::new(READERS_MAX) };
-        Ok(Self { backend: Backend::Postgres(Arc::new(database)) })
+        Ok(Self::postgres(config, false))
+    }
+
+    /// Connects to the database at `url` as it is, to read: nothing is migrated.
+    ///
+    /// Nobody can get a [`writer`](Self::writer) from it.
+    ///
+    /// # Errors
+    /// As [`open_sqlite_to_read`](Self::open_sqlite_to_read); [`StoreError::Database`] if the URL or the password is
+    /// wrong.
+    pub fn open_postgres_to_read(url: &str) -> Result<Self, StoreError> {
+        let config = postgres::parse_url(url)?;
+        migrate::must_be_current_postgres(&mut PgConnection::open(&config, postgres::Role::Reader)?)?;
+        Ok(Self::postgres(config, true))
+    }
+
+    fn postgres(config: tokio_postgres::Config, read_only: bool) -> Self {
+        let database = PgDatabase { config, read_only, readers: Pool::new(READERS_MAX) };
+        Self { backend: Backend::Postgres(Arc::new(database)) }
     }
 
     /// A connection that writes. It may be moved to a thread of its own.
     ///
     /// # Errors
-    /// [`StoreError::Busy`] on SQLite while another writer of this database is alive.
+    /// [`StoreError::Busy`] on SQLite while another writer of this database is alive; [`StoreError::Database`] if it was
+    /// opened to read.
     pub fn writer(&self) -> Result<Writer, StoreError> {
+        let read_only = || StoreError::Database("it was opened to be read".to_owned());
         let link = match &self.backend {
+            // Without its thread nobody would ever copy the log.
+            Backend::Sqlite(database) if database.checkpointer.is_none() => return Err(read_only()),
+            Backend::Postgres(database) if database.read_only => return Err(read_only()),
             Backend::Sqlite(database) => Link::Sqlite(SqliteLink::open(Arc::clone(database))?),
             Backend::Postgres(database) => {
                 let connection = PgConnection::open(&database.config, postgres::Role::Writer)?;

@@ -85,9 +85,12 @@ impl SqliteConnection {
         raw.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         raw.execute_batch(
             // fullfsync: on macOS a plain flush stops at the drive's own cache; elsewhere it changes nothing.
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; \
-             PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY;",
+            "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY;",
         )?;
+        // The file remembers it. Readers take the file as it is, which may be another program's that is being set up.
+        if role == Role::Writer {
+            raw.execute_batch("PRAGMA journal_mode = WAL;")?;
+        }
         raw.execute_batch(role.pragmas())?;
         raw.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         Ok(())

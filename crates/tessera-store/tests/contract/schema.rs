@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tessera_store::{Database, Dialect, Kind, Row, StoreError, Value, migration_names, tables};
 
@@ -144,6 +145,32 @@ on_both! {
         assert!(refused.to_string().contains("newer version of Tessera") && refused.to_string().contains("99"));
     }
 
+    fn a_reader_takes_the_database_as_it_is(db) {
+        db.write(|tx| tx.insert_rows(&tables::EVENT, &[sample(&tables::EVENT, OURS, 0)])).unwrap();
+        let reader = db.open_to_read().unwrap();
+        let count = || reader.read(|reader| reader.query("SELECT COUNT(*) FROM event WHERE program = $1", &[OURS.into()])).unwrap();
+        assert_eq!(count(), vec![vec![Value::Int(1)]]);
+        db.write(|tx| tx.insert_rows(&tables::EVENT, &[sample(&tables::EVENT, OURS, 1)])).unwrap();
+        assert_eq!(count(), vec![vec![Value::Int(2)]], "beside a writer");
+        assert!(matches!(reader.writer().map(|_| ()), Err(StoreError::Database(_))));
+        assert!(reader.read(|reader| reader.query("DELETE FROM event", &[])).is_err());
+    }
+
+    fn a_reader_refuses_another_schema_than_its_own_and_leaves_it(db) {
+        let known = i64::try_from(migration_names().count()).unwrap();
+        let newest = "WHERE version = (SELECT MAX(version) FROM refinery_schema_history)";
+        let ahead = format!("UPDATE refinery_schema_history SET version = CAST($1 AS INTEGER) {newest}");
+        db.write(|tx| tx.execute(&ahead, &[(known + 1).into()])).unwrap();
+        let too_new = StoreError::SchemaTooNew { found: known + 1, known };
+        assert_eq!(db.open_to_read().map(|_| ()), Err(too_new));
+        db.write(|tx| tx.execute(&format!("DELETE FROM refinery_schema_history {newest}"), &[])).unwrap();
+        let too_old = StoreError::SchemaTooOld { found: known - 1, known };
+        assert_eq!(db.open_to_read().map(|_| ()), Err(too_old));
+        db.write(|tx| tx.execute("DROP TABLE refinery_schema_history", &[])).unwrap();
+        assert_eq!(db.open_to_read().map(|_| ()), Err(StoreError::SchemaMissing));
+        assert_eq!(db.open_to_read().map(|_| ()), Err(StoreError::SchemaMissing), "it was not made");
+    }
+
     fn a_database_whose_migration_was_edited_is_refused(db) {
         db.write(|tx| tx.execute("UPDATE refinery_schema_history SET checksum = '1' WHERE version = 1", &[])).unwrap();
         let refused = db.open_again().map(|_| ());
@@ -234,6 +261,59 @@ fn sqlite_copies_the_log_beside_the_writer_and_starts_it_anew() {
     drop(writer);
     drop(db.database.clone());
     assert!(std::fs::metadata(&file).unwrap().len() > 100 << 20, "most was copied");
+}
+
+#[test]
+fn a_reader_leaves_no_file_behind_and_makes_none() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("tessera.db");
+    assert!(matches!(Database::open_sqlite_to_read(&file).map(|_| ()), Err(StoreError::Unavailable(_))));
+    assert!(!file.exists());
+    drop(Database::open_sqlite(&file).unwrap());
+    let names = || -> BTreeSet<_> {
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    };
+    let (before, bytes) = (names(), std::fs::read(&file).unwrap());
+    let reader = Database::open_sqlite_to_read(&file).unwrap();
+    reader.read(|reader| reader.query("SELECT COUNT(*) FROM member", &[])).unwrap();
+    drop(reader);
+    assert_eq!(names(), before);
+    assert_eq!(std::fs::read(&file).unwrap(), bytes);
+}
+
+/// Readers come and go as commands do, while the writer goes on, closes the log and begins a new one.
+#[test]
+fn readers_come_and_go_beside_writers_that_do() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("tessera.db");
+    drop(Database::open_sqlite(&file).unwrap());
+    let written = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..20 {
+                let database = Database::open_sqlite(&file).unwrap();
+                let mut writer = database.writer().unwrap();
+                for n in 0..10 {
+                    let mut tx = writer.begin().unwrap();
+                    tx.insert_rows(&tables::ENTRY, &[sample(&tables::ENTRY, OURS, round * 10 + n)]).unwrap();
+                    tx.commit().unwrap();
+                }
+            }
+            written.store(true, Ordering::Relaxed);
+        });
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut least = 0;
+                while !written.load(Ordering::Relaxed) {
+                    let reader = Database::open_sqlite_to_read(&file).unwrap();
+                    let count = reader.read(|reader| reader.query("SELECT COUNT(*) FROM entry", &[])).unwrap();
+                    let count = count[0][0].int().unwrap();
+                    assert!(count >= least, "{count} after {least}");
+                    least = count;
+                }
+            });
+        }
+    });
 }
 
 #[test]

@@ -77,6 +77,14 @@ impl TestDb {
         open(&self.place)
     }
 
+    /// A handle that only reads.
+    pub fn open_to_read(&self) -> Result<Database, StoreError> {
+        match &self.place {
+            Place::Folder(folder) => Database::open_sqlite_to_read(&file_in(folder)),
+            Place::Server(server) => Database::open_postgres_to_read(&server.url()),
+        }
+    }
+
     /// The SQLite file.
     pub fn file(&self) -> Option<PathBuf> {
         match &self.place {

@@ -18,7 +18,7 @@ use tessera_core::event::{Adjustment, Command, Order, Redeem, RedemptionPart, Wh
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::Redemption;
 use tessera_core::member::MemberState;
-use tessera_core::program::{Id, Program, Versions, load_program};
+use tessera_core::program::{Id, Program, Versions, load_program, read_document};
 use tessera_core::time::Instant;
 
 pub use books::{check_books, check_redemptions};
@@ -39,7 +39,7 @@ pub fn document(rest: &str) -> String {
 /// A program of that document, or a panic that lists what is wrong with it.
 pub fn program(rest: &str, version: u32) -> Arc<Program> {
     let text = document(rest);
-    match load_program(&text, version) {
+    match read_document(&text).and_then(|_| load_program(&text, version)) {
         Ok(program) => Arc::new(program),
         Err(problems) => {
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::Context;
 use crate::bench::{Cpu, Load, Place, http, import, retail};
-use crate::output::{Failure, REFUSED, grouped, json, table};
+use crate::output::{Failure, REFUSED, grouped, json, note, say, table};
 
 const HELP: &str = "Everything runs in this process on an installation of its own, which is removed afterwards: in the folder for \
     temporary files, in that of --data, or in the empty database of --database-url. Commits reach the disk, so the folder \
@@ -18,27 +18,30 @@ pub enum Command {
     /// Purchases over HTTP, each client sending the next as soon as the last is answered
     #[command(after_help = format!("Example:\n  tessera bench http --clients 64 --seconds 10\n\n{HELP}"))]
     Http {
-        #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
+        /// How many clients send at the same time
+        #[arg(long, default_value_t = 64, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=4096))]
         clients: u32,
         #[command(flatten)]
         run: Run,
         /// Purchases in one request
-        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        #[arg(long, default_value_t = 1, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1000))]
         batch_size: u16,
     },
     /// A file of purchases, three lines each, and the bare writing of the same rows
     #[command(after_help = format!("Example:\n  tessera bench import --events 200000\n\n{HELP}"))]
     Import {
-        #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+        /// How many purchases the file has
+        #[arg(long, default_value_t = 200_000, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
         events: u32,
         /// The same seed makes the same file
-        #[arg(long, default_value_t = 1)]
+        #[arg(long, default_value_t = 1, value_name = "NUMBER")]
         seed: u64,
     },
     /// The retail moment: four quotes, a balance and the purchase, one after the other
     #[command(after_help = format!("Example:\n  tessera bench retail --clients 256 --seconds 10\n\n{HELP}"))]
     Retail {
-        #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096))]
+        /// How many tills sell at the same time
+        #[arg(long, default_value_t = 256, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=4096))]
         clients: u32,
         #[command(flatten)]
         run: Run,
@@ -48,16 +51,16 @@ pub enum Command {
 #[derive(Args, Debug, Clone, Copy)]
 pub struct Run {
     /// How long is measured
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, default_value_t = 10, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
     /// Seconds before that, which do not count
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=600))]
+    #[arg(long, default_value_t = 1, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(0..=600))]
     warm_up: u64,
     /// How many members buy
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    #[arg(long, default_value_t = 10_000, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     members: u32,
     /// The same seed makes the same baskets
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     seed: u64,
 }
 
@@ -104,16 +107,12 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     if refused == 0 {
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!(
-        "{} were refused, so the figures say little; the first: {}",
-        grouped(refused),
-        example.unwrap_or_default()
-    );
+    note!("{} were refused, so the figures say little; the first: {}", grouped(refused), example.unwrap_or_default());
     Ok(ExitCode::from(REFUSED))
 }
 
 fn line(name: &str, value: impl std::fmt::Display, unit: &str) {
-    println!("{name:<12}{:>12}  {unit}", value.to_string());
+    say!("{name:<12}{:>12}  {unit}", value.to_string());
 }
 
 fn cpu(cpu: &Cpu, each: &str) {
@@ -127,7 +126,7 @@ fn cpu(cpu: &Cpu, each: &str) {
 
 fn print_http(figures: &http::Figures) {
     let each = if figures.batch_size == 1 { String::new() } else { format!(", {} in a request", figures.batch_size) };
-    println!(
+    say!(
         "purchases over HTTP: {} clients, {} members{each}, {:.1} s\n",
         figures.clients,
         grouped(figures.members),
@@ -141,12 +140,7 @@ fn print_http(figures: &http::Figures) {
 }
 
 fn print_import(figures: &import::Figures) {
-    println!(
-        "import: {} lines, {} members, {:.1} s\n",
-        grouped(figures.lines),
-        grouped(figures.members),
-        figures.seconds
-    );
+    say!("import: {} lines, {} members, {:.1} s\n", grouped(figures.lines), grouped(figures.members), figures.seconds);
     line("rate", grouped(figures.per_second), "purchases/s");
     cpu(&figures.cpu, "a purchase");
     let rows = format!("purchases/s, the bare writing of the same {:.1} rows each", figures.floor.rows_per_event);
@@ -157,7 +151,7 @@ fn print_import(figures: &import::Figures) {
 }
 
 fn print_retail(figures: &retail::Figures) {
-    println!(
+    say!(
         "sales of 4 quotes, a balance and a purchase: {} clients, {} members, {:.1} s\n",
         figures.clients,
         grouped(figures.members),
@@ -175,5 +169,5 @@ fn print_retail(figures: &retail::Figures) {
     let rows = rows.map(|(what, latency)| {
         vec![what.to_owned(), format!("{:.2}", latency.p50_ms), format!("{:.2}", latency.p99_ms)]
     });
-    println!("\n{}", table(&["", "p50 ms", "p99 ms"], &[1, 2], rows));
+    say!("\n{}", table(&["", "p50 ms", "p99 ms"], &[1, 2], rows));
 }

@@ -8,23 +8,24 @@ use tessera_engine::access::{self, Scope};
 use tessera_engine::programs::Publication;
 
 use super::Context;
+use super::task::Task;
 use crate::config::Resolved;
 use crate::demo;
-use crate::output::{Failure, Progress, grouped};
+use crate::output::{Failure, Progress, grouped, say};
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Example:\n  tessera demo\n\nMakes the coffee chain Copper Cup in Ho Chi Minh City with a year of business in the folder demo-data, and serves it.\nA second start serves what is there."
+    after_help = "Examples:\n  tessera demo\n  tessera demo --members 200 --listen 127.0.0.1:9000\n\nMakes the coffee chain Copper Cup in Ho Chi Minh City with a year of business in the folder demo-data (or that of --data), and serves it. A second start serves what is there."
 )]
 pub struct Arguments {
     /// Where to listen
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     listen: SocketAddr,
     /// How many members
-    #[arg(long, default_value_t = 2_000)]
+    #[arg(long, default_value_t = 2_000, value_name = "NUMBER")]
     members: u32,
     /// The same seed makes the same year
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     seed: u64,
     /// Make the data and stop
     #[arg(long)]
@@ -38,7 +39,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure
     super::serve::log("warn");
     let data = if context.data_given { context.settings.data.clone() } else { PathBuf::from("demo-data") };
     let settings = Resolved { data, ..context.settings.clone() };
-    let engine = tessera_engine::Engine::open(&settings.location()).map_err(Failure::refused)?;
+    let task = Task::of_command("demo", "or use the one that is open");
+    let engine = task.open(&settings)?;
     let is_new = engine.program("copper-cup").is_err();
     let publication = Publication { text: DOCUMENT.to_owned(), by: "demo".to_owned(), ..Publication::default() };
     let (program, _, _) = engine.publish(publication)?;
@@ -49,7 +51,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure
             progress.at(events, events, started)
         })?;
         progress.done();
-        println!(
+        say!(
             "made {} members with {} purchases, {} returns, {} visits and {} reviews in {:.1} s",
             grouped(made.members),
             grouped(made.purchases),
@@ -64,15 +66,15 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure
         return Ok(ExitCode::SUCCESS);
     }
     let key = access::create(&engine.context, engine.executor(), program.number, "demo", &Scope::ALL)?;
-    super::serve::serve(engine, arguments.listen, |address| {
-        println!("\nCopper Cup is open at http://{address}");
-        println!("  API browser  http://{address}/docs");
-        println!("  key          {}\n", key.key);
-        println!(
+    super::serve::serve(engine, "demo", arguments.listen, |address| {
+        say!("\nCopper Cup is open at http://{address}");
+        say!("  API browser  http://{address}/docs");
+        say!("  key          {}\n", key.key);
+        say!(
             "Try it:\n\n  curl -s http://{address}/v1/programs/copper-cup/members/{} -H 'Authorization: Bearer {}'\n",
             demo::FIRST_MEMBER,
             key.key
         );
-        println!("Stop with Ctrl-C.");
+        say!("Stop with Ctrl-C.");
     })
 }

@@ -5,32 +5,34 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
-use tessera_engine::transfer::{Import, Mapping, Progress, Report, default_member_mapping};
+use tessera_engine::transfer::{Format, Import, ImportError, Mapping, Progress, Report, default_member_mapping};
 
-use super::Context;
-use crate::output::{self, Failure, REFUSED, grouped, json};
+use super::task::Task;
+use super::{Context, known};
+use crate::output::{self, Failure, REFUSED, grouped, json, note, say, unreadable};
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Import purchases, returns and other events, a line an event or a line an item
     #[command(
-        after_help = "Example:\n  tessera import events transactions.csv.gz --program grocer --mapping docs/examples/completejourney.toml\n\nLines that are not taken go to a rejects file: correct them there and import that file.\nAn import that was stopped goes on when it is started again: what was taken is not taken twice."
+        after_help = "Examples:\n  tessera import events sales.csv.gz --program copper-cup --mapping till.toml\n  tessera import events day.csv --program shop --mapping till.toml --strict\n\ndocs/import.md shows how to write a mapping; docs/examples has two.\n\nLines that are not taken go to a rejects file: correct them there and import that file. An import that was stopped goes on when it is started again: what was taken is not taken twice."
     )]
     Events(Arguments),
     /// Import members, a line each
     #[command(
-        after_help = "Example:\n  tessera import members members.csv --program copper-cup\n\nWithout --mapping the columns phone, email, card or customer name the member; name, birthday, language and\njoined are read when they are there."
+        after_help = "Example:\n  tessera import members members.csv --program copper-cup\n\nWithout --mapping the first of the columns phone, email, card, member, customer, household and identifier names the member; name, birthday, language, joined, phone and email are read where they are there."
     )]
     Members(Arguments),
 }
 
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// CSV or NDJSON, .gz understood
+    /// CSV or NDJSON, gzipped or not
     file: PathBuf,
-    #[arg(long)]
+    /// Which program, such as copper-cup
+    #[arg(long, value_name = "PROGRAM")]
     program: String,
-    /// How columns become events
+    /// Which column is what
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
     /// Where lines go that are not taken [default: DIR/rejects/FILE.csv]
@@ -46,27 +48,44 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Events(arguments) => (arguments, false),
         Command::Members(arguments) => (arguments, true),
     };
+    // Not opened: what is written into a pipe is for the import alone.
+    let kind = std::fs::metadata(&arguments.file).map_err(|error| unreadable(&arguments.file, &error))?;
+    if kind.is_dir() {
+        return Err(unreadable(&arguments.file, &std::io::ErrorKind::IsADirectory.into()));
+    }
     let mapping = match (&arguments.mapping, members) {
         (Some(file), _) => {
-            let text = std::fs::read_to_string(file)
-                .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
+            let text = std::fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
             Mapping::parse(&text).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?
         }
-        (None, true) => default_member_mapping(&arguments.file)?,
+        (None, true) if !kind.is_file() => {
+            return Err(Failure::usage(
+                "--mapping is missing: without it a file is looked at twice, which a pipe is not",
+            )
+            .right("write the pipe's content to a file, or a mapping as docs/import.md shows"));
+        }
+        (None, true) => default_member_mapping(&arguments.file).map_err(failed)?,
         (None, false) => {
             return Err(Failure::usage("--mapping is missing: it says which column is what")
                 .right("docs/import.md shows how to write one"));
         }
     };
-    let engine = context.engine()?;
-    let program = engine.program(&arguments.program)?;
-    let rejects = arguments.rejects.clone().unwrap_or_else(|| rejects_file(&context.settings.data, &arguments.file));
+    let engine = context.writer(&task(&arguments.program, members))?;
+    let program = known(&engine.context, &arguments.program)?;
+    let rejects =
+        arguments.rejects.clone().unwrap_or_else(|| rejects_file(&context.settings.data, &arguments.file, &mapping));
     let import =
         Import { engine: &engine, program, mapping, file: arguments.file.clone(), rejects, strict: arguments.strict };
     let progress = Arc::new(Progress::default());
     let stop = progress.clone();
-    // A second handler is only refused when one is there, which this command made.
-    let _ = ctrlc::set_handler(move || stop.stop.store(true, Ordering::Relaxed));
+    // Only refused when there is a handler, and this is the first.
+    let _ = ctrlc::set_handler(move || {
+        if stop.stop.swap(true, Ordering::Relaxed) {
+            // As after a crash, what was accepted is written, and the same import goes on.
+            std::process::exit(REFUSED.into());
+        }
+        note!("stopping: what is under way is written; a second Ctrl-C ends at once");
+    });
     let report = watched(&import, &progress)?;
     drop(import);
     engine.close();
@@ -75,14 +94,56 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     } else {
         print(&report)
     }
-    let clean = report.refused == report.meant && report.bad_lines == 0;
+    if let Some(error) = &report.error {
+        let right = if arguments.strict {
+            "correct it and import the file again: nothing is taken twice"
+        } else {
+            "what stood before is taken: import the whole file again, and nothing is taken twice"
+        };
+        output::failure(&Failure::refused(error).right(right));
+    }
+    let clean = report.refused == report.meant && report.bad_lines == 0 && !report.stopped && report.error.is_none();
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
 }
 
-fn rejects_file(data: &Path, file: &Path) -> PathBuf {
+fn task(program: &str, members: bool) -> Task {
+    if members {
+        let path = format!("/v1/programs/{program}/members");
+        Task::over_api("import members", "POST", path, "a member at a time, with a key for members:write")
+    } else {
+        let path = format!("/v1/programs/{program}/events");
+        let with = "with a key for events:write; it takes single events, batches and NDJSON of CloudEvents";
+        Task::over_api("import events", "POST", path, with)
+    }
+}
+
+/// A file that cannot be read, or a mapping that does not fit it, is wrong use; nothing was taken yet.
+fn failed(error: ImportError) -> Failure {
+    match error {
+        ImportError::File { .. } | ImportError::Mapping { .. } | ImportError::RejectsAreTheFile(_) => {
+            Failure::usage(error)
+        }
+        other => Failure::refused(other),
+    }
+}
+
+/// `DIR/rejects/<file>.csv`; where that is the file itself, or one of its kind, the next number.
+fn rejects_file(data: &Path, file: &Path, mapping: &Mapping) -> PathBuf {
+    let folder = data.join("rejects");
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let name = name.trim_end_matches(".gz").trim_end_matches(".csv");
-    data.join("rejects").join(format!("{name}.csv"))
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let name = [".csv", ".ndjson", ".jsonl"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
+    // A bare name lies in the folder this runs in.
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let is_reject =
+        folder.canonicalize().is_ok_and(|folder| parent.canonicalize().is_ok_and(|parent| parent == folder));
+    let numbered = name.rsplit_once('-').and_then(|(name, number)| Some((name, number.parse::<u32>().ok()?)));
+    let name = match numbered {
+        _ if !is_reject => name.to_owned(),
+        Some((name, number)) => format!("{name}-{}", number + 1),
+        None => format!("{name}-2"),
+    };
+    folder.join(format!("{name}.{}", if mapping.format_of(file) == Format::Ndjson { "ndjson" } else { "csv" }))
 }
 
 /// Runs the import while another thread shows how far it is.
@@ -103,9 +164,9 @@ fn watched(import: &Import<'_>, progress: &Arc<Progress>) -> Result<Report, Fail
         let report = import.run(progress);
         drop(finished);
         if watcher.join().is_err() {
-            eprintln!("the progress display failed; the import did not");
+            note!("the progress display failed; the import did not");
         }
-        report.map_err(Failure::refused)
+        report.map_err(failed)
     })
 }
 
@@ -113,29 +174,37 @@ fn print(report: &Report) {
     let rows = [
         ("lines", report.lines),
         ("events", report.events),
-        ("applied", report.applied),
-        ("duplicates", report.duplicates),
-        ("parked", report.parked),
-        ("refused", report.refused),
+        ("  applied", report.applied),
+        ("  duplicates", report.duplicates),
+        ("  parked", report.parked),
+        ("  refused", report.refused),
         ("guests", report.guests),
     ];
     for (name, count) in rows {
-        println!("{name:<12}{:>14}", grouped(count));
+        say!("{name:<26}{:>14}", grouped(count));
     }
     if report.bad_lines > 0 {
-        println!("{:<12}{:>14}", "unreadable", grouped(report.bad_lines));
+        say!("{:<26}{:>14}", "unreadable lines", grouped(report.bad_lines));
     }
-    println!("{:<12}{:>14}  in {:.1} s", "per second", grouped(report.per_second), report.seconds);
+    say!("{:<26}{:>14}  in {:.1} s", "per second", grouped(report.per_second), report.seconds);
+    if !report.reasons.is_empty() {
+        say!("\nnot taken because");
+    }
     for (reason, count) in &report.reasons {
-        println!("  {:>8}  {reason}", grouped(*count));
+        say!("  {reason:<24}{:>14}", grouped(*count));
     }
     for example in &report.examples {
-        eprintln!("{example}");
+        note!("{example}");
+    }
+    let told = report.examples.len() as u64;
+    let all = report.reasons.iter().map(|(_, count)| count).sum::<u64>() - report.meant;
+    if all > told && told > 0 {
+        note!("… and {} more", grouped(all - told));
     }
     if let Some(rejects) = &report.rejects {
-        eprintln!("lines that were not taken are in {}: correct them and import that file", rejects.display());
+        note!("lines that were not taken are in {}: correct them and import that file", rejects.display());
     }
     if report.stopped {
-        eprintln!("stopped; start the same import again to go on");
+        note!("stopped; start the same import again to go on");
     }
 }

@@ -3,36 +3,46 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use tessera_engine::access::{self, Scope};
 
-use super::Context;
-use crate::output::{Failure, json, table};
+use super::task::Task;
+use super::{Context, known};
+use crate::output::{Failure, json, moment, note, say, table};
+
+const ONLY_HERE: &str = "keys are made and revoked by this command alone";
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Make a key; its text is shown this once
     #[command(
-        after_help = "Example:\n  tessera key create --program copper-cup --name till-1 --scope events:write --scope members:read"
+        after_help = format!(
+            "Examples:\n  tessera key create --program copper-cup --name console\n  tessera key create --program copper-cup --scope events:write --json\n\nThe scopes are {}.",
+            Scope::ALL.map(Scope::name).join(", ")
+        )
     )]
     Create {
-        #[arg(long)]
+        /// Which program, such as copper-cup
+        #[arg(long, value_name = "PROGRAM")]
         program: String,
-        /// What it is for
-        #[arg(long, default_value = "")]
+        /// What it is for, as lists show it
+        #[arg(long, default_value = "", hide_default_value = true)]
         name: String,
-        /// What it may do; everything when left out
+        /// What it may do; may be given several times, and everything when left out
         #[arg(long = "scope", value_parser = scope, value_name = "SCOPE")]
         scopes: Vec<Scope>,
     },
     /// List the keys of a program
     #[command(after_help = "Example:\n  tessera key list --program copper-cup")]
     List {
-        #[arg(long)]
+        /// Which program, such as copper-cup
+        #[arg(long, value_name = "PROGRAM")]
         program: String,
     },
     /// Revoke a key at once
-    #[command(after_help = "Example:\n  tessera key revoke --program copper-cup key_8k2m…")]
+    #[command(after_help = "Example:\n  tessera key revoke --program copper-cup key_01jm7c")]
     Revoke {
-        #[arg(long)]
+        /// Which program, such as copper-cup
+        #[arg(long, value_name = "PROGRAM")]
         program: String,
+        /// As `key list` shows it
         id: String,
     },
 }
@@ -44,44 +54,50 @@ fn scope(text: &str) -> Result<Scope, String> {
 pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Create { program, name, scopes } => {
-            let engine = context.engine()?;
-            let handle = engine.program(&program)?;
+            let engine = context.writer(&Task::of_command("key create", ONLY_HERE))?;
+            let handle = known(&engine.context, &program)?;
             let scopes = if scopes.is_empty() { Scope::ALL.to_vec() } else { scopes };
             let made = access::create(&engine.context, engine.executor(), handle.number, &name, &scopes)?;
             engine.close();
             if context.json {
                 json(&made)?;
             } else {
-                println!("{}\n{}", made.id, made.key);
-                eprintln!("the second line is the key: it is not shown again");
+                say!("id   {}\nkey  {}", made.id, made.key);
+                note!("the key is shown this once: keep it now");
             }
         }
         Command::List { program } => {
             let reader = context.reader()?;
-            let handle = reader.programs.get(&reader.database, &program)?;
+            let handle = known(&reader, &program)?;
             let keys = access::list(&reader.database, handle.number)?;
             if context.json {
                 json(&keys)?;
                 return Ok(ExitCode::SUCCESS);
             }
             let rows = keys.into_iter().map(|key| {
-                let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.name()).collect();
-                let state = key.revoked_at.map_or_else(|| "valid".to_owned(), |at| format!("revoked {at}"));
-                vec![key.id, key.name, scopes.join(" "), key.created_at.to_string(), state]
+                let scopes: Vec<&str> = match key.scopes.len() {
+                    all if all == Scope::ALL.len() => vec!["all"],
+                    _ => key.scopes.iter().map(|scope| scope.name()).collect(),
+                };
+                let state = key.revoked_at.map_or_else(|| "valid".to_owned(), |at| format!("revoked {}", moment(at)));
+                vec![key.id, key.name, scopes.join(" "), moment(key.created_at), state]
             });
-            println!("{}", table(&["id", "name", "scopes", "made", "state"], &[], rows));
+            say!("{}", table(&["id", "name", "scopes", "made", "state"], &[], rows));
         }
         Command::Revoke { program, id } => {
-            let engine = context.engine()?;
-            let handle = engine.program(&program)?;
+            let engine = context.writer(&Task::of_command("key revoke", ONLY_HERE))?;
+            let handle = known(&engine.context, &program)?;
             let revoked = access::revoke(&engine.context, engine.executor(), handle.number, &id)?;
             engine.close();
             if !revoked {
-                return Err(
-                    Failure::refused(format!("`{program}` has no valid key {id}")).right("tessera key list shows them")
-                );
+                return Err(Failure::refused(format!("`{program}` has no valid key {id}"))
+                    .right("`tessera key list` shows the keys of a program"));
             }
-            println!("revoked {id}");
+            if context.json {
+                json(&serde_json::json!({ "id": id, "revoked": true }))?;
+            } else {
+                say!("revoked {id}");
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

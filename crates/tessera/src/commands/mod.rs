@@ -5,23 +5,33 @@ mod demo;
 mod import;
 mod key;
 mod program;
+mod replay;
 mod report;
+mod scenario;
 pub mod serve;
+mod task;
 mod verify;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use tessera_core::time::Instant;
 use tessera_engine::Engine;
 use tessera_engine::clock::{Clock, SystemClock};
+use tessera_engine::executor::Context as EngineContext;
+use tessera_engine::programs::{ProgramError, ProgramHandle};
 
 use crate::config::{Resolved, Settings};
 use crate::output::Failure;
+use task::Task;
 
 /// A customer-loyalty platform: one program, described in one document, that answers everywhere the same.
 #[derive(Parser, Debug)]
-#[command(name = "tessera", version, arg_required_else_help = true, propagate_version = true, max_term_width = 110)]
+#[command(name = "tessera", version, arg_required_else_help = true, max_term_width = 110)]
+#[command(
+    after_help = "Examples:\n  tessera demo\n  tessera program apply programs/coffee.yaml\n  tessera serve --data /var/lib/tessera\n\nA flag wins over TESSERA_* in the environment, which wins over tessera.toml. Exit codes: 0 done, 1 refused or something found, 2 wrong use."
+)]
 pub struct Arguments {
     #[command(flatten)]
     settings: Settings,
@@ -31,26 +41,31 @@ pub struct Arguments {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Serve the API
+    /// Serve the API over HTTP until it is told to stop
     Serve(serve::Arguments),
     /// Make a coffee chain with a year of business, and serve it
     Demo(demo::Arguments),
     /// Check, plan, publish and roll back program documents
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  tessera program validate programs/coffee.yaml")]
     Program(program::Command),
-    /// Bring events or members in from a file
+    /// Run scenarios: what is given, what happens, what is expected
     #[command(subcommand)]
+    Scenario(scenario::Command),
+    /// Bring events or members in from a file
+    #[command(subcommand, after_help = "Example:\n  tessera import members members.csv --program copper-cup")]
     Import(import::Command),
     /// Fold the ledger again and compare it with what is stored
     Verify(verify::Arguments),
-    /// Figures of a program as at an instant
-    #[command(subcommand)]
+    /// What a draft would have made of everything that happened
+    Replay(replay::Arguments),
+    /// Figures of a program, now or as at any instant
+    #[command(subcommand, after_help = "Example:\n  tessera report summary --program copper-cup")]
     Report(report::Command),
     /// Make, list and revoke API keys
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  tessera key create --program copper-cup --name till-1")]
     Key(key::Command),
     /// Measure how fast this machine is
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  tessera bench http --clients 64 --seconds 10")]
     Bench(bench::Command),
 }
 
@@ -63,8 +78,10 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Serve(arguments) => serve::run(&context, &arguments),
         Command::Demo(arguments) => demo::run(&context, &arguments),
         Command::Program(command) => program::run(&context, command),
+        Command::Scenario(command) => scenario::run(&context, command),
         Command::Import(command) => import::run(&context, command),
         Command::Verify(arguments) => verify::run(&context, &arguments),
+        Command::Replay(arguments) => replay::run(&context, &arguments),
         Command::Report(command) => report::run(&context, command),
         Command::Key(command) => key::run(&context, command),
         Command::Bench(command) => bench::run(&context, command),
@@ -80,8 +97,9 @@ pub struct Context {
 }
 
 impl Context {
-    pub fn engine(&self) -> Result<Engine, Failure> {
-        Engine::open(&self.settings.location()).map_err(Failure::refused)
+    /// An installation to write to; it is made when it is not there.
+    pub fn engine(&self, task: &Task) -> Result<Engine, Failure> {
+        task.open(&self.settings)
     }
 
     /// Whether there is an installation to read.
@@ -90,19 +108,41 @@ impl Context {
     }
 
     /// An installation that must be there already, for commands that only read.
-    pub fn reader(&self) -> Result<std::sync::Arc<tessera_engine::executor::Context>, Failure> {
-        if !self.is_there() {
-            let wrong = format!("there is no installation in {}", self.settings.data.display());
-            return Err(
-                Failure::refused(wrong).right("name its folder with --data, or make one: tessera program apply FILE")
-            );
-        }
+    pub fn reader(&self) -> Result<Arc<EngineContext>, Failure> {
+        self.must_be_there()?;
         Engine::open_to_read(&self.settings.location()).map_err(Failure::refused)
+    }
+
+    /// An installation that must be there already, for commands that write to it.
+    pub fn writer(&self, task: &Task) -> Result<Engine, Failure> {
+        self.must_be_there()?;
+        self.engine(task)
+    }
+
+    fn must_be_there(&self) -> Result<(), Failure> {
+        if self.is_there() {
+            return Ok(());
+        }
+        let wrong = format!("there is no installation in {}", self.settings.data.display());
+        Err(Failure::refused(wrong).right("name its folder with --data, or make one: tessera program apply FILE"))
     }
 
     pub fn now(&self) -> Instant {
         SystemClock.now()
     }
+}
+
+/// A program of an installation; where there is none of this key, what there is.
+pub fn known(installation: &EngineContext, key: &str) -> Result<Arc<ProgramHandle>, Failure> {
+    installation.programs.get(&installation.database, key).map_err(|error| {
+        let failure = Failure::refused(&error);
+        match installation.programs.list(&installation.database) {
+            Ok(keys) if matches!(error, ProgramError::Unknown { .. }) && !keys.is_empty() => {
+                failure.right(format!("programs here: {}", keys.join(", ")))
+            }
+            _ => failure,
+        }
+    })
 }
 
 /// `--at`, for reports.

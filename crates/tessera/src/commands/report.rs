@@ -4,24 +4,24 @@ use clap::{Args, Subcommand};
 use tessera_core::time::Instant;
 use tessera_engine::report;
 
-use super::{Context, instant};
-use crate::output::{Failure, grouped, json, table};
+use super::{Context, instant, known};
+use crate::output::{self, Failure, grouped, grouped_amount, json, moment, say, table};
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Members, sales, points, tiers and months
     #[command(
-        after_help = "Example:\n  tessera report summary --program grocer --at 2017-10-01T00:00:00-04:00 --json\n\nWhat each figure means: docs/glossary.md"
+        after_help = "Examples:\n  tessera report summary --program copper-cup\n  tessera report summary --program copper-cup --at 2026-04-01T00:00:00+07:00\n\ndocs/glossary.md tells what each figure means."
     )]
     Summary(Arguments),
     /// A line a member, as CSV
     #[command(
-        after_help = "Example:\n  tessera report members --program grocer --at 2017-10-01T00:00:00-04:00 --csv > members.csv"
+        after_help = "Examples:\n  tessera report members --program copper-cup > members.csv\n  tessera report members --program copper-cup --at 2026-04-01T00:00:00+07:00"
     )]
     Members {
         #[command(flatten)]
         arguments: Arguments,
-        /// Print CSV, the only form there is
+        /// Print CSV, as without --json anyway
         #[arg(long)]
         csv: bool,
     },
@@ -29,9 +29,10 @@ pub enum Command {
 
 #[derive(Args, Debug)]
 pub struct Arguments {
-    #[arg(long)]
+    /// Which program, such as copper-cup
+    #[arg(long, value_name = "PROGRAM")]
     program: String,
-    /// The end of the business reported, exclusive; now when left out
+    /// Report business before this time, with its offset; all of it when left out
     #[arg(long, value_parser = instant, value_name = "TIME")]
     at: Option<Instant>,
 }
@@ -40,7 +41,7 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     let reader = context.reader()?;
     match command {
         Command::Summary(arguments) => {
-            let program = reader.programs.get(&reader.database, &arguments.program)?;
+            let program = known(&reader, &arguments.program)?;
             let at = arguments.at.unwrap_or_else(|| context.now());
             let summary = report::summary(&reader, &program, at)?;
             if context.json {
@@ -50,21 +51,27 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
             }
         }
         Command::Members { arguments, csv: _ } => {
-            let program = reader.programs.get(&reader.database, &arguments.program)?;
+            let program = known(&reader, &arguments.program)?;
             let at = arguments.at.unwrap_or_else(|| context.now());
-            let out = std::io::BufWriter::new(std::io::stdout().lock());
-            report::members_csv(&reader, &program, at, out)?;
+            let table = report::members(&reader, &program, at)?;
+            if context.json {
+                json(&table.objects())?;
+            } else {
+                let mut text = Vec::new();
+                table.write_csv(&mut text)?;
+                output::put(format_args!("{}", String::from_utf8_lossy(&text)));
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn print(money: &str, at: Instant, summary: &report::Summary) {
-    println!("as at the end of all business before {at}\n");
-    println!("{:<12}{:>16}", "members", grouped(summary.members));
-    println!("{:<12}{:>16}", "purchases", grouped(summary.purchases));
-    println!("{:<12}{:>16}", "returns", grouped(summary.returns));
-    println!("{:<12}{:>16} {money}\n", "spend", summary.spend);
+    say!("as at the end of all business before {}\n", moment(at));
+    say!("{:<12}{:>16}", "members", grouped(summary.members));
+    say!("{:<12}{:>16}", "purchases", grouped(summary.purchases));
+    say!("{:<12}{:>16}", "returns", grouped(summary.returns));
+    say!("{:<12}{:>16} {money}\n", "spend", grouped_amount(&summary.spend));
     let header = ["currency", "issued", "taken back", "redeemed", "expired", "outstanding", "pending", "debt"];
     let rows = summary.currencies.iter().map(|(currency, figures)| {
         let figures = [
@@ -78,13 +85,13 @@ fn print(money: &str, at: Instant, summary: &report::Summary) {
         ];
         std::iter::once(currency.to_string()).chain(figures.into_iter().map(grouped)).collect()
     });
-    println!("{}\n", table(&header, &[1, 2, 3, 4, 5, 6, 7], rows));
+    say!("{}\n", table(&header, &[1, 2, 3, 4, 5, 6, 7], rows));
     for (ladder, levels) in &summary.tiers {
         let rows = levels.iter().map(|(level, members)| vec![level.to_string(), grouped(*members)]);
-        println!("{}\n", table(&[ladder.as_str(), "members"], &[1], rows));
+        say!("{}\n", table(&[ladder.as_str(), "members"], &[1], rows));
     }
     let rows = summary.by_month.iter().map(|(month, figures)| {
-        vec![month.clone(), grouped(figures.purchases), figures.spend.clone(), grouped(figures.issued)]
+        vec![month.clone(), grouped(figures.purchases), grouped_amount(&figures.spend), grouped(figures.issued)]
     });
-    println!("{}", table(&["month", "purchases", "spend", "issued"], &[1, 2, 3], rows));
+    say!("{}", table(&["month", "purchases", "spend", "issued"], &[1, 2, 3], rows));
 }

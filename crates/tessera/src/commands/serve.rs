@@ -10,16 +10,19 @@ use tessera_engine::scheduler::Scheduler;
 use tokio::net::TcpListener;
 
 use super::Context;
-use crate::output::Failure;
+use super::task::Task;
+use crate::output::{Failure, say};
 
 /// How long requests under way may take to end when the server is stopped.
 const GRACE: Duration = Duration::from_secs(20);
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  tessera --data /var/lib/tessera serve --listen 0.0.0.0:8080")]
+#[command(
+    after_help = "Examples:\n  tessera serve --data /var/lib/tessera --listen 0.0.0.0:8080\n  TESSERA_LOG=warn tessera serve\n\nIt ends on Ctrl-C or a termination signal: requests under way are answered, and what was accepted is written. /docs on its address is a browser for the API. While it runs, commands that read go on working beside it."
+)]
 pub struct Arguments {
-    /// Where to listen; port 0 takes a free one
-    #[arg(long, env = "TESSERA_LISTEN", value_name = "ADDRESS")]
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, env = "TESSERA_LISTEN", value_name = "ADDRESS", hide_env_values = true)]
     listen: Option<SocketAddr>,
 }
 
@@ -32,9 +35,10 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure
                 .right("write 127.0.0.1:8080")
         })?,
     };
-    let engine = context.engine()?;
-    serve(engine, listen, |address| {
-        println!("listening on http://{address}  (API browser: http://{address}/docs)");
+    let task = Task::of_command("serve", "one process serves a folder; --data names another");
+    let engine = context.engine(&task)?;
+    serve(engine, "serve", listen, |address| {
+        say!("listening on http://{address}  (API browser: http://{address}/docs)");
     })
 }
 
@@ -46,7 +50,14 @@ pub fn log(level: &str) {
 }
 
 /// Serves until the process is told to stop; then takes no more requests, ends those under way and writes everything.
-pub fn serve(engine: Engine, listen: SocketAddr, ready: impl FnOnce(SocketAddr)) -> Result<ExitCode, Failure> {
+///
+/// `command` is what this is called, for whoever finds the folder in use.
+pub fn serve(
+    engine: Engine,
+    command: &str,
+    listen: SocketAddr,
+    ready: impl FnOnce(SocketAddr),
+) -> Result<ExitCode, Failure> {
     let metrics = PrometheusBuilder::new().install_recorder().ok();
     let state = AppState::new(engine.context.clone(), engine.executor().clone(), metrics);
     let scheduler = Scheduler::start(engine.context.clone(), engine.executor().clone()).map_err(Failure::refused)?;
@@ -57,12 +68,16 @@ pub fn serve(engine: Engine, listen: SocketAddr, ready: impl FnOnce(SocketAddr))
     let _ = ctrlc::set_handler(move || {
         let _ = stop.send(true);
     });
+    let announce = |address| engine.announce(command, Some(address));
     let served = runtime.block_on(async move {
         let listener = TcpListener::bind(listen).await.map_err(|error| {
             Failure::refused(format!("cannot listen on {listen}: {error}"))
                 .right("choose another address with --listen")
         })?;
-        ready(listener.local_addr().map_err(Failure::refused)?);
+        let address = listener.local_addr().map_err(Failure::refused)?;
+        // Only a courtesy to whoever comes next.
+        let _ = announce(address);
+        ready(address);
         let (mut ended, mut stopping) = (stopped.clone(), stopped);
         let server = axum::serve(listener, tessera_api::router(state)).with_graceful_shutdown(async move {
             let _ = ended.wait_for(|told| *told).await;

@@ -1,0 +1,98 @@
+//! The stored form of a member: what was written once is read for ever, and what cannot be read says why.
+//!
+//! A change of the state's types takes a new format byte (decision 5), a reader for the old one, and a fixture of the
+//! new: `cargo test -p tessera-core --test rules -- --ignored writes_the_fixture` writes it beside this format's.
+
+use tessera_core::member::{MemberState, StateError};
+use tessera_testkit::shop::{Shop, json::*, reserve};
+
+const BYTES: &[u8] = include_bytes!("../fixtures/member-state-2.postcard");
+const IN_WORDS: &str = include_str!("../fixtures/member-state-2.json");
+
+/// From before there were reservations.
+const FORMAT_1: (&[u8], &str) =
+    (include_bytes!("../fixtures/member-state-1.postcard"), include_str!("../fixtures/member-state-1.json"));
+
+/// A member with something in every part of the state.
+fn member() -> MemberState {
+    let mut shop = Shop::new(
+        "currencies:
+  point: { name: P, expires: { after: P12M, round: month }, pending: { for: P14D } }
+  star: { name: S, expires: { inactivity: P6M } }
+tiers: { club: { measure: { earned: star }, return_undoes: at_review, levels: [ { id: blue, at: 0 }, { id: gold, at: 50 } ] } }
+benefits: { lounge: { name: Lounge } }
+events: { visit: {} }
+campaigns:
+  base: { trigger: purchase, rules: [ { award: { currency: point, amount: event.net / 1500, fraction: carry } }, { award: { currency: star, amount: event.net / 1000 }, limit: { per_member: { month: { points: 500 } } } } ] }
+  funded: { trigger: purchase, earning: bonus, holdout: 0.5, funded_by: { brand: 0.5 }, rules: [ { award: { currency: star, amount: 9 } } ] }
+  hello: { trigger: visit, rules: [ { grant: { benefit: lounge, for: P1Y } } ] }
+  cake: { trigger: birthday, rules: [ { award: { currency: star, amount: 3 } } ] }",
+    );
+    shop.send("2026-01-05T09:00", "enrol", r#"{"birthday": "02-10"}"#);
+    shop.send("2026-02-20T09:00", "visit", "{}");
+    shop.send("2026-02-21T09:00", "purchase", &lines("o1", &[("A", "x", 2, 80_000)]));
+    shop.send("2026-03-10T09:00", "profile", r#"{"birthday": "07-01"}"#);
+    shop.send("2026-03-10T10:00", "return", &back("o1", &[("A", 1)]));
+    shop.send("2026-03-11T09:00", "purchase", &sale("o2", 40_000));
+    shop.send("2026-03-11T10:00", "return", &back_all("o9"));
+    shop.adjust("2026-03-12T09:00", "star", -500).unwrap();
+    shop.redeem("2026-03-12T10:00", reserve("point", 5)).unwrap();
+    shop.state()
+}
+
+#[test]
+fn the_fixture_has_something_in_every_part() {
+    let state = member();
+    assert!(
+        state.purses.iter().any(|purse| !purse.lots.is_empty())
+            && state.purses.iter().any(|purse| !purse.waits.is_empty())
+    );
+    assert!(state.purses.iter().any(|purse| !purse.debt.is_zero() && purse.idle.is_some()));
+    assert!(state.ladders.iter().any(|ladder| ladder.floor.is_some() && !ladder.measures.is_empty()));
+    assert!(!state.counters.is_empty() && !state.fractions.is_empty() && !state.counts.is_empty());
+    assert!(state.birthday.is_some() && state.birthday_since.is_some() && state.birthday_next.is_some());
+    assert!(!state.gifts.is_empty() && !state.exposures.is_empty() && !state.grants.is_empty());
+    assert!(!state.parked.is_empty() && state.wake_at.is_some() && !state.holds.is_empty());
+}
+
+#[test]
+fn a_state_stored_in_format_2_reads_as_it_was_meant() {
+    let state = MemberState::from_bytes(BYTES).unwrap();
+    let expected: serde_json::Value = serde_json::from_str(IN_WORDS).unwrap();
+    assert_eq!(serde_json::to_value(&state).unwrap(), expected);
+    assert_eq!(BYTES[0], 2);
+}
+
+#[test]
+fn a_state_stored_in_format_1_reads_as_it_was_meant() {
+    let state = MemberState::from_bytes(FORMAT_1.0).unwrap();
+    let mut expected: serde_json::Value = serde_json::from_str(FORMAT_1.1).unwrap();
+    expected["holds"] = serde_json::json!([]);
+    assert_eq!(serde_json::to_value(&state).unwrap(), expected);
+    assert_eq!(FORMAT_1.0[0], 1);
+}
+
+#[test]
+fn a_state_of_another_format_or_damaged_says_so() {
+    let mut other = BYTES.to_vec();
+    other[0] = 99;
+    let error = MemberState::from_bytes(&other).unwrap_err();
+    assert_eq!(error, StateError::UnknownFormat { found: 99 });
+    assert!(error.to_string().contains("has the format 99, this version reads "), "{error}");
+    for damaged in [&[][..], &BYTES[..1], &BYTES[..BYTES.len() - 1], &[BYTES, &[0]].concat()] {
+        let error = MemberState::from_bytes(damaged).unwrap_err();
+        assert_eq!(error, StateError::Damaged, "{} bytes", damaged.len());
+        assert!(error.to_string().contains("restore the database from a backup"), "{error}");
+    }
+}
+
+#[test]
+#[ignore = "writes files: for a new format only"]
+fn writes_the_fixture() {
+    let state = member();
+    let bytes = state.to_bytes();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+    let name = format!("{folder}/member-state-{}", bytes[0]);
+    std::fs::write(format!("{name}.postcard"), bytes).unwrap();
+    std::fs::write(format!("{name}.json"), serde_json::to_string_pretty(&state).unwrap() + "\n").unwrap();
+}

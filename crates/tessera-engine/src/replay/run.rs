@@ -1,0 +1,241 @@
+//! One member living through their events again.
+
+use std::collections::BTreeMap;
+
+use compact_str::CompactString;
+use serde::Deserialize;
+use tessera_core::decide::{self, Decision, Inputs, OrderProgress, OrderRecord, Recorded, Rejected};
+use tessera_core::event::{Adjustment, Command, Order, What, read_event};
+use tessera_core::id::MemberId;
+use tessera_core::ledger::Entry;
+use tessera_core::member::MemberState;
+use tessera_core::program::{Id, Versions};
+use tessera_core::time::Instant;
+
+use super::log::Logged;
+use super::{Used, refusal_of};
+
+/// A member under the draft: what tables hold for the executor is held here.
+#[derive(Debug)]
+pub(super) struct Run {
+    id: MemberId,
+    state: Option<MemberState>,
+    history: Vec<Recorded>,
+    orders: BTreeMap<CompactString, KnownOrder>,
+    /// Events sent, accepted or not.
+    pub sent: u64,
+}
+
+#[derive(Debug)]
+struct KnownOrder {
+    event: u64,
+    progress: Option<OrderProgress>,
+}
+
+/// What is used of budgets and limits over all members.
+#[derive(Debug, Default)]
+pub(super) struct Pools {
+    used: Used,
+    /// Everything ever taken of a pool, whatever was given back, and the most it may hold.
+    asked: BTreeMap<CompactString, (i64, i64)>,
+}
+
+impl Pools {
+    fn take(&mut self, decision: &Decision) {
+        for change in &decision.pools {
+            let used = self.used.entry(change.pool.clone()).or_default();
+            *used = (*used + change.by).max(0);
+            let (asked, most) = self.asked.entry(change.pool.clone()).or_insert((0, change.most));
+            *asked = asked.saturating_add(change.by.max(0));
+            *most = (*most).min(change.most);
+        }
+    }
+
+    pub fn merge(&mut self, other: Self) {
+        for (pool, (by, limit)) in other.asked {
+            let (asked, most) = self.asked.entry(pool).or_insert((0, limit));
+            *asked = asked.saturating_add(by);
+            *most = (*most).min(limit);
+        }
+    }
+
+    /// Whether the members together could have met an empty pool that none of them met alone. A member who found less
+    /// room than wanted took the pool to its very end, so the end counts too.
+    pub fn may_run_out(&self) -> bool {
+        self.asked.values().any(|(asked, most)| asked >= most)
+    }
+}
+
+impl Run {
+    pub fn new(id: MemberId) -> Self {
+        Self { id, state: None, history: Vec::new(), orders: BTreeMap::new(), sent: 0 }
+    }
+
+    /// Decides an event by the versions; answers the refusal's code where it is refused.
+    pub fn send(&mut self, versions: &Versions, event: &Logged, pools: &mut Pools) -> Result<(), String> {
+        self.sent += 1;
+        let what = read(versions, event)?;
+        let command = Command { effective_at: event.effective_at, recorded_at: event.recorded_at, what };
+        let decision = self.decide(versions, &command, event, &pools.used).map_err(|rejected| refusal_of(&rejected))?;
+        pools.take(&decision);
+        self.store(decision, &event.data);
+        Ok(())
+    }
+
+    fn decide(
+        &self,
+        versions: &Versions,
+        command: &Command,
+        event: &Logged,
+        used: &Used,
+    ) -> Result<Decision, Rejected> {
+        let needs = decide::needs(versions, self.state.as_ref(), command);
+        let made = command.what.makes_order();
+        let named = needs.order.iter().chain(&needs.awaited).map(CompactString::as_str).chain(made);
+        let mut orders: Vec<OrderRecord> = named.filter_map(|name| self.order(versions, name)).collect();
+        if let Some(since) = needs.purchases_since {
+            orders.extend(self.purchases_since(versions, since));
+        }
+        let late = self.state.as_ref().is_some_and(|state| decide::needs_history(versions, state, &orders, command));
+        let inputs = Inputs {
+            versions,
+            state: self.state.as_ref(),
+            new_member: self.id,
+            guest: false,
+            pools: used,
+            orders: &orders,
+            redemptions: &[],
+            history: (needs.history || late).then_some(self.history.as_slice()),
+            entropy: entropy(self.id, event.seq),
+            payload: &event.data,
+            explain: false,
+        };
+        decide::decide(&inputs, command)
+    }
+
+    fn store(&mut self, decision: Decision, data: &str) {
+        let main = decision.main;
+        for (place, mut event) in decision.events.into_iter().enumerate() {
+            if place == main && event.data.is_none() {
+                event.data = Some(data.to_owned());
+            }
+            self.history.push(event);
+        }
+        for (order, event) in decision.orders {
+            self.orders.insert(order, KnownOrder { event, progress: None });
+        }
+        for (order, progress) in decision.progress {
+            if let Some(known) = self.orders.get_mut(&order) {
+                known.progress = Some(progress);
+            }
+        }
+        self.state = Some(decision.state);
+    }
+
+    /// Lets everything fall due that does by then.
+    pub fn settle(&mut self, versions: &Versions, to: Instant) {
+        let Some(state) = self.state.as_ref().filter(|state| state.clock <= to) else { return };
+        let (events, state) = settled(versions, state, to);
+        self.history.extend(events);
+        self.state = Some(state);
+    }
+
+    /// Every entry of the run, and the member at its end.
+    pub fn finished(self) -> (Vec<Entry>, Option<MemberState>) {
+        (self.history.into_iter().flat_map(|event| event.entries).collect(), self.state)
+    }
+
+    fn order(&self, versions: &Versions, name: &str) -> Option<OrderRecord> {
+        let known = self.orders.get(name)?;
+        let made_by = self.event(known.event)?;
+        let content = known.progress.as_ref().map_or(known.event, |progress| progress.content);
+        Some(OrderRecord {
+            order_id: name.into(),
+            member: self.id,
+            event: known.event,
+            effective_at: made_by.effective_at,
+            basis: made_by.record.basis.clone().unwrap_or_default(),
+            content: content_of(versions, self.event(content)?)?,
+            credits: made_by.record.credits.clone(),
+            progress: known.progress.clone(),
+        })
+    }
+
+    /// Events are numbered from 1 without a gap.
+    fn event(&self, seq: u64) -> Option<&Recorded> {
+        self.history.get(usize::try_from(seq).ok()?.checked_sub(1)?)
+    }
+
+    /// The orders made since an instant, newest first, as the executor finds them.
+    fn purchases_since(&self, versions: &Versions, since: Instant) -> Vec<OrderRecord> {
+        let mut orders: Vec<OrderRecord> = self.orders.keys().filter_map(|name| self.order(versions, name)).collect();
+        orders.retain(|order| order.effective_at >= since);
+        orders.sort_by_key(|order| std::cmp::Reverse((order.effective_at, order.event)));
+        orders
+    }
+}
+
+/// What falls due for a member until an instant, and the member then.
+pub(super) fn settled(versions: &Versions, state: &MemberState, to: Instant) -> (Vec<Recorded>, MemberState) {
+    let command = Command { effective_at: to, recorded_at: to, what: What::WakeUp };
+    let inputs = Inputs {
+        versions,
+        state: Some(state),
+        new_member: state.id,
+        guest: false,
+        pools: &Used::new(),
+        orders: &[],
+        redemptions: &[],
+        history: None,
+        entropy: entropy(state.id, 0),
+        payload: "{}",
+        explain: false,
+    };
+    // A wake-up has nothing that could be refused.
+    match decide::decide(&inputs, &command) {
+        Ok(decision) => (decision.events, decision.state),
+        Err(_) => (Vec::new(), state.clone()),
+    }
+}
+
+/// The order in the data of an event that made or corrected one.
+fn content_of(versions: &Versions, event: &Recorded) -> Option<Order> {
+    let definition = &versions.at(event.effective_at).definition;
+    match read_event(definition, &event.kind, event.data.as_deref()?).ok()? {
+        What::Purchase(order) | What::Amend(order) => Some(order),
+        What::Exchange(exchange) => Some(exchange.bought),
+        _ => None,
+    }
+}
+
+/// The data of a manual change, as it is recorded.
+#[derive(Deserialize)]
+struct Adjusted {
+    currency: Id,
+    amount: i64,
+    reason: CompactString,
+}
+
+/// Reads an event as the version of its business time does.
+fn read(versions: &Versions, event: &Logged) -> Result<What, String> {
+    if event.kind == "adjustment" {
+        let Adjusted { currency, amount, reason } =
+            serde_json::from_str(&event.data).map_err(|_| "invalid-event".to_owned())?;
+        return Ok(What::Adjust(Adjustment { currency, amount, reason }));
+    }
+    let definition = &versions.at(event.effective_at).definition;
+    read_event(definition, &event.kind, &event.data).map_err(|problem| {
+        let code = if problem.path == "type" { "unknown-event-type" } else { "invalid-event" };
+        code.to_owned()
+    })
+}
+
+/// The same bytes for the same event, whenever it is replayed: voucher codes are drawn from them.
+fn entropy(member: MemberId, seq: u64) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(member.as_bytes());
+    hasher.update(&seq.to_be_bytes());
+    let mut bytes = [0; 16];
+    hasher.finalize_xof().fill(&mut bytes);
+    bytes
+}

@@ -1,0 +1,151 @@
+//! Runs a scenario: step by step through the engine's own door, and the ledger verified in the end.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tessera_core::decide::RuleTrace;
+use tessera_core::event::Adjustment;
+
+use super::Failure;
+use super::compare::Mismatch;
+use super::expect::{Said, told};
+use super::installation::Installation;
+use super::read::Scenario;
+use super::step::{Action, Step};
+use crate::EngineError;
+use crate::programs::{ProgramError, ProgramHandle, Publication};
+use crate::submission::{Answer, CloudEvent, Refusal, Submission};
+use crate::verify::verify;
+
+/// Runs the steps until one is not as expected. An error is none of the scenario's: the installation could not be used.
+pub(super) fn run(scenario: &Scenario) -> Result<Vec<Failure>, EngineError> {
+    let Some(first) = scenario.steps.first() else { return Ok(Vec::new()) };
+    let installation = Installation::new(first.now, scenario.chance)?;
+    let program = publish(&installation, &scenario.document.text, None)?;
+    for (place, step) in scenario.steps.iter().enumerate() {
+        let (mismatches, trace) = run_step(scenario, step, &installation, &program)?;
+        if !mismatches.is_empty() {
+            let why = trace.iter().map(|rule| told(&json!(rule))).collect();
+            return Ok(vec![Failure { step: Some(place + 1), title: step.title.clone(), mismatches, why }]);
+        }
+    }
+    Ok(verified(scenario, &installation, &program)?.into_iter().collect())
+}
+
+fn run_step(
+    scenario: &Scenario,
+    step: &Step,
+    installation: &Installation,
+    program: &Arc<ProgramHandle>,
+) -> Result<(Vec<Mismatch>, Vec<RuleTrace>), EngineError> {
+    let calendar = &scenario.calendar;
+    installation.clock.set(step.now);
+    if scenario.wake_ups {
+        installation.let_time_work()?;
+    }
+    let mut trace = Vec::new();
+    let mut mismatches = match answer(step, installation, program)? {
+        None => step.expectation.judge_silence(),
+        Some(Answer::Unavailable) => {
+            return Err(crate::StoreError::Unavailable("a step was not taken".to_owned()).into());
+        }
+        Some(Answer::Refused(refusal)) => {
+            step.expectation.judge_answer(&Said::Refused(refusal), &trace, step.line, calendar)
+        }
+        Some(Answer::Done { outcome, trace: told }) => {
+            trace = told;
+            step.expectation.judge_answer(&Said::Done(outcome), &trace, step.line, calendar)
+        }
+    };
+    if scenario.wake_ups {
+        installation.let_time_work()?;
+    }
+    mismatches.extend(step.expectation.judge_members(&installation.engine, program, calendar)?);
+    Ok((mismatches, trace))
+}
+
+/// Does what a step does, and says what the engine answered; nothing where nothing is asked.
+fn answer(
+    step: &Step,
+    installation: &Installation,
+    program: &Arc<ProgramHandle>,
+) -> Result<Option<Answer>, EngineError> {
+    let engine = &installation.engine;
+    let secrets = &engine.context.secrets;
+    let submission = match &step.action {
+        Action::Wait => return Ok(None),
+        Action::Publish { text } => {
+            return match publish(installation, text, Some(program)) {
+                Ok(_) => Ok(None),
+                // Whether a document may follow another is the scenario's business, not the installation's.
+                Err(EngineError::Program(error @ ProgramError::StillHeld { .. })) => {
+                    Ok(Some(Answer::Refused(Refusal::new("still-held", error.to_string()))))
+                }
+                Err(EngineError::Program(error @ ProgramError::OtherProgram { .. })) => {
+                    Ok(Some(Answer::Refused(Refusal::new("other-program", error.to_string()))))
+                }
+                Err(error) => Err(error),
+            };
+        }
+        Action::Event { kind, subject, data, happened, id, source } => {
+            let data = serde_json::value::to_raw_value(data)
+                .map_err(|error| crate::StoreError::Database(format!("a step's data have no JSON form: {error}")))?;
+            let event = CloudEvent {
+                specversion: Some("1.0".into()),
+                id: id.into(),
+                source: source.into(),
+                kind: kind.into(),
+                subject: subject.to_text().map(Into::into),
+                time: happened.map(|happened| happened.to_string().into()),
+                data: Some(&data),
+            };
+            Submission::from_event(secrets, program, &event, step.now)
+        }
+        Action::Adjust { subject, settings, id } => {
+            let adjustment = Adjustment {
+                currency: settings.currency.clone(),
+                amount: settings.amount,
+                reason: settings.reason.as_str().into(),
+            };
+            Ok(Submission::adjustment(secrets, program, subject.clone(), adjustment, id, step.now))
+        }
+    };
+    let answer = match submission {
+        Ok(submission) => engine.submit(Submission { explain: true, ..submission })?,
+        Err(refusal) => Answer::Refused(refusal),
+    };
+    Ok(Some(answer))
+}
+
+fn publish(
+    installation: &Installation,
+    text: &str,
+    program: Option<&Arc<ProgramHandle>>,
+) -> Result<Arc<ProgramHandle>, EngineError> {
+    let publication = Publication {
+        text: text.to_owned(),
+        expected_key: program.map(|program| program.key.to_string()),
+        by: "scenario".to_owned(),
+        ..Publication::default()
+    };
+    Ok(installation.engine.publish(publication)?.0)
+}
+
+/// Every member folded again from the ledger gives what is stored.
+fn verified(
+    scenario: &Scenario,
+    installation: &Installation,
+    program: &Arc<ProgramHandle>,
+) -> Result<Option<Failure>, EngineError> {
+    let found = verify(&installation.engine.context, program, &mut |_| {})?;
+    let line = scenario.steps.last().map_or(1, |step| step.line);
+    let mismatch = |difference: crate::verify::Difference| Mismatch {
+        line,
+        what: "verification".to_owned(),
+        expected: "the stored state as the ledger gives it".to_owned(),
+        found: difference.what,
+    };
+    let mismatches: Vec<Mismatch> = found.differences.into_iter().map(mismatch).collect();
+    let title = "verification".to_owned();
+    Ok((!mismatches.is_empty()).then_some(Failure { step: None, title, mismatches, why: Vec::new() }))
+}

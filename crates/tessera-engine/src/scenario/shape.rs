@@ -1,0 +1,297 @@
+//! What a scenario file may say. Read to be checked: every key and word of it, with its line. What was expected is then
+//! compared as it was written.
+
+#![expect(dead_code, reason = "these are read to be checked; what was written is compared as it stands in the file")]
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{self, IgnoredAny};
+use serde::{Deserialize, Deserializer};
+use tessera_core::decide::{EffectKind, EventStatus};
+use tessera_core::ledger::{Account, EntryKind};
+use tessera_core::program::{Exact, Id};
+use tessera_core::time::Day;
+
+use super::moment::Moment;
+
+/// Stands for the one key of a step that is an event's type; no key that can be typed by accident.
+pub(super) const EVENT: &str = "<event>";
+/// Stands for what is expected of the step's member.
+pub(super) const SEEN: &str = "<seen>";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) scenario: String,
+    #[serde(default)]
+    pub(super) text: String,
+    #[serde(default)]
+    pub(super) shows: Vec<String>,
+    pub(super) program: Option<String>,
+    pub(super) document: Option<IgnoredAny>,
+    pub(super) change: Option<IgnoredAny>,
+    pub(super) members: Option<IgnoredAny>,
+    #[serde(default = "first")]
+    pub(super) chance: u64,
+    #[serde(default = "yes")]
+    pub(super) wake_ups: bool,
+    pub(super) steps: Vec<Step>,
+}
+
+fn first() -> u64 {
+    1
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Step {
+    pub(super) say: Option<String>,
+    pub(super) at: Option<Moment>,
+    pub(super) happened: Option<Moment>,
+    pub(super) id: Option<String>,
+    pub(super) source: Option<String>,
+    #[serde(rename = "<event>")]
+    pub(super) event: Option<IgnoredAny>,
+    pub(super) adjust: Option<super::step::Adjust>,
+    pub(super) publish: Option<WordOr<String, Publish>>,
+    pub(super) expect: Option<Expect>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Publish {
+    document: Option<IgnoredAny>,
+    change: Option<IgnoredAny>,
+}
+
+/// Keys of an expectation that are about the answer.
+pub(super) const EXPECT_KEYS: [&str; 8] =
+    ["status", "refused", "effects", "without", "because", "answer", "version", "members"];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Expect {
+    status: Option<Status>,
+    refused: Option<WordOr<String, BTreeMap<String, IgnoredAny>>>,
+    effects: Option<WordOr<Nothing, Vec<Effect>>>,
+    without: Option<Vec<Effect>>,
+    because: Option<Vec<Because>>,
+    answer: Option<Answer>,
+    version: Option<u32>,
+    members: Option<BTreeMap<String, Seen>>,
+    #[serde(rename = "<seen>")]
+    seen: Option<Seen>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    Applied,
+    Duplicate,
+    Parked,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answer {
+    first_status: Option<Status>,
+    balances: Option<BTreeMap<Id, WordOr<Whole, Balance>>>,
+    tiers: Option<BTreeMap<Id, Id>>,
+}
+
+/// Keys of an expectation that are about a member, as they see themselves at the end of the step.
+pub(super) const SEEN_KEYS: [&str; 10] =
+    ["balances", "tiers", "standing", "lots", "vouchers", "grants", "history", "entries", "purchases", "spend"];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Seen {
+    balances: Option<BTreeMap<Id, WordOr<Whole, Balance>>>,
+    tiers: Option<BTreeMap<Id, Id>>,
+    standing: Option<BTreeMap<Id, Standing>>,
+    lots: Option<BTreeMap<Id, Vec<Lot>>>,
+    vouchers: Option<BTreeMap<Id, u32>>,
+    grants: Option<BTreeMap<Id, Day>>,
+    history: Option<Vec<Event>>,
+    entries: Option<Vec<Entry>>,
+    purchases: Option<u32>,
+    spend: Option<Exact>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Balance {
+    available: Option<i64>,
+    pending: Option<i64>,
+    held: Option<i64>,
+    debt: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Standing {
+    level: Option<Id>,
+    since: Option<Moment>,
+    holds_until: Option<Moment>,
+    measured: Option<BTreeMap<Id, Exact>>,
+    next_level: Option<Id>,
+    missing_to_rise: Option<BTreeMap<Id, Exact>>,
+    missing_to_stay: Option<BTreeMap<Id, Exact>>,
+    benefits: Option<Vec<Id>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lot {
+    amount: Option<i64>,
+    state: Option<LotState>,
+    last_day: Option<Day>,
+    expires_at: Option<Moment>,
+    earned_at: Option<Moment>,
+    matures_at: Option<Moment>,
+    funder: Option<Id>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum LotState {
+    Active,
+    Held,
+    Pending,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Event {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    status: Option<EventStatus>,
+    time: Option<Moment>,
+    recorded_at: Option<Moment>,
+    program_version: Option<u32>,
+    source: Option<String>,
+    source_id: Option<String>,
+    data: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    kind: Option<EntryKind>,
+    currency: Option<Id>,
+    from: Option<Account>,
+    to: Option<Account>,
+    amount: Option<i64>,
+    at: Option<Moment>,
+    campaign: Option<Id>,
+    program_version: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Effect {
+    #[serde(rename = "type")]
+    kind: Option<EffectKind>,
+    currency: Option<Id>,
+    amount: Option<i64>,
+    campaign: Option<Id>,
+    expires_on: Option<Day>,
+    matures_at: Option<Moment>,
+    wanted: Option<i64>,
+    capped_by: Option<String>,
+    order_id: Option<String>,
+    ladder: Option<Id>,
+    level: Option<Id>,
+    from: Option<Id>,
+    voucher: Option<Id>,
+    benefit: Option<Id>,
+}
+
+/// What became of one rule.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Because {
+    campaign: Option<Id>,
+    rule: Option<u32>,
+    applied: Option<bool>,
+    reason: Option<String>,
+    words: Option<String>,
+    currency: Option<Id>,
+    amount: Option<i64>,
+    rate: Option<Exact>,
+    times: Option<Exact>,
+    base: Option<i64>,
+    before: Option<i64>,
+    left: Option<i64>,
+    wanted: Option<i64>,
+    available: Option<i64>,
+    by: Option<String>,
+    limit: Option<String>,
+    chosen: Option<Id>,
+    condition: Option<String>,
+}
+
+/// A value that is one word, or a map or list of settings.
+pub(super) struct WordOr<W, S>(PhantomData<(W, S)>);
+
+/// What a word may be.
+pub(super) trait Word {
+    const EXPECTED: &'static str;
+    fn is_one(text: &str) -> bool;
+}
+
+/// A whole number.
+struct Whole;
+
+impl Word for Whole {
+    const EXPECTED: &'static str = "a whole number, or settings such as { available: 5, pending: 2 }";
+    fn is_one(text: &str) -> bool {
+        text.parse::<i64>().is_ok()
+    }
+}
+
+struct Nothing;
+
+impl Word for Nothing {
+    const EXPECTED: &'static str = "`none`, or a list of effects";
+    fn is_one(text: &str) -> bool {
+        text == "none"
+    }
+}
+
+impl Word for String {
+    const EXPECTED: &'static str = "a word, or settings";
+    fn is_one(text: &str) -> bool {
+        !text.is_empty()
+    }
+}
+
+impl<'de, W: Word, S: Deserialize<'de>> Deserialize<'de> for WordOr<W, S> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor<W, S>(PhantomData<(W, S)>);
+        impl<'de, W: Word, S: Deserialize<'de>> de::Visitor<'de> for Visitor<W, S> {
+            type Value = WordOr<W, S>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(W::EXPECTED)
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                let wrong = || E::custom(format!("{} is expected here, not `{text}`", W::EXPECTED));
+                W::is_one(text).then_some(WordOr(PhantomData)).ok_or_else(wrong)
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                S::deserialize(MapAccessDeserializer::new(map)).map(|_| WordOr(PhantomData))
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+                S::deserialize(SeqAccessDeserializer::new(seq)).map(|_| WordOr(PhantomData))
+            }
+        }
+        deserializer.deserialize_any(Visitor(PhantomData))
+    }
+}

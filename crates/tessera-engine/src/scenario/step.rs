@@ -1,0 +1,75 @@
+//! What a step may do. A new command of the engine gets its word in [`ACTIONS`], its settings here, its reading in
+//! [`super::read`] and its submission in [`super::run`].
+
+use serde::Deserialize;
+use tessera_core::program::{Id, Node};
+use tessera_core::time::Instant;
+
+use super::expect::Expectation;
+use crate::identifier::Subject;
+
+/// Words of steps that do something and are no event types.
+pub(super) const ACTIONS: [&str; 2] = ["adjust", "publish"];
+
+/// The other words of steps.
+pub(super) const SETTINGS: [&str; 6] = ["say", "at", "happened", "id", "source", "expect"];
+
+/// Types of events that every program has.
+pub(super) const EVENT_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend", "enrol", "profile"];
+
+/// One step: at a time something happens, or nothing, and then this is expected.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) line: usize,
+    pub(super) title: String,
+    pub(super) now: Instant,
+    pub(super) action: Action,
+    pub(super) expectation: Expectation,
+}
+
+#[derive(Debug)]
+pub(super) enum Action {
+    /// Only time passes.
+    Wait,
+    Event {
+        kind: String,
+        subject: Subject,
+        data: serde_json::Value,
+        happened: Option<Instant>,
+        id: String,
+        source: String,
+    },
+    Adjust {
+        subject: Subject,
+        settings: Adjust,
+        id: String,
+    },
+    Publish {
+        text: String,
+    },
+}
+
+/// A manual change of a balance.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Adjust {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    pub(super) currency: Id,
+    pub(super) amount: i64,
+    pub(super) reason: String,
+}
+
+/// A member of the story: an alias and the identifier behind it.
+#[derive(Clone, Debug)]
+pub(super) struct Person {
+    pub(super) alias: String,
+    pub(super) subject: Subject,
+}
+
+/// A document as it is published.
+#[derive(Clone, Debug)]
+pub(super) struct Published {
+    pub(super) text: String,
+    pub(super) tree: Node,
+}
