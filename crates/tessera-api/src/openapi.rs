@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::AppState;
-use crate::routes::{adjustments, document, events, health, members};
+use crate::routes::{adjustments, document, events, health, members, redemptions};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -20,6 +20,7 @@ use crate::routes::{adjustments, document, events, health, members};
     tags(
         (name = "events", description = "What happened: purchases, returns and whatever the program declares"),
         (name = "members", description = "What members have, and why"),
+        (name = "redemptions", description = "Spending points: quote, reserve, capture or void, return"),
         (name = "document", description = "The program itself, versioned"),
         (name = "operations", description = "Is it well?")
     )
@@ -50,6 +51,14 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(members::list_tiers))
         .routes(routes!(members::list_entitlements))
         .routes(routes!(adjustments::create_adjustment))
+        .routes(routes!(redemptions::create_redemption))
+        .routes(routes!(redemptions::create_redemption_quote))
+        .routes(routes!(redemptions::show_redemption))
+        .routes(routes!(redemptions::create_capture))
+        .routes(routes!(redemptions::create_void))
+        .routes(routes!(redemptions::create_redemption_return))
+        .routes(routes!(redemptions::list_redemptions))
+        .routes(routes!(redemptions::list_rewards))
         .routes(routes!(document::show_document, document::replace_document))
         .routes(routes!(document::plan_document))
         .routes(routes!(document::list_versions))

@@ -80,6 +80,7 @@ fn decisions(criterion: &mut Criterion) {
             guest: false,
             pools: &pools,
             orders: &[],
+            redemptions: &[],
             history: None,
             entropy: [7; 16],
             payload: &data,

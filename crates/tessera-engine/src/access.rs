@@ -18,6 +18,8 @@ pub enum Scope {
     WriteMembers,
     #[serde(rename = "adjustments:write")]
     WriteAdjustments,
+    #[serde(rename = "redemptions:write")]
+    WriteRedemptions,
     #[serde(rename = "document:read")]
     ReadDocument,
     #[serde(rename = "document:write")]
@@ -25,11 +27,12 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::WriteEvents,
         Self::ReadMembers,
         Self::WriteMembers,
         Self::WriteAdjustments,
+        Self::WriteRedemptions,
         Self::ReadDocument,
         Self::WriteDocument,
     ];
@@ -40,6 +43,7 @@ impl Scope {
             Self::ReadMembers => "members:read",
             Self::WriteMembers => "members:write",
             Self::WriteAdjustments => "adjustments:write",
+            Self::WriteRedemptions => "redemptions:write",
             Self::ReadDocument => "document:read",
             Self::WriteDocument => "document:write",
         }

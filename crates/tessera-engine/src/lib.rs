@@ -11,6 +11,7 @@ pub mod profile;
 pub mod programs;
 pub mod query;
 pub mod record;
+pub mod redemption;
 pub mod relay;
 pub mod replay;
 pub mod report;

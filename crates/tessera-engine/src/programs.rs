@@ -283,7 +283,7 @@ fn refuse_dropping_what_is_held(
             for id in &currencies {
                 let holds = state.purse(id.as_str()).is_some_and(|purse| {
                     !purse.active().is_zero() || !purse.pending().is_zero() || !purse.debt.is_zero()
-                });
+                }) || !state.held(id.as_str()).is_zero();
                 *held.entry(id).or_default() += u64::from(holds);
             }
             for id in &ladders {

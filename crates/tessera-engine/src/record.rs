@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tessera_core::decide::{EventStatus, OrderProgress, OrderRecord, Record, Recorded};
 use tessera_core::event::{Order, What, read_event};
-use tessera_core::id::MemberId;
-use tessera_core::ledger::{Account, Entry, EntryKind};
+use tessera_core::id::{EventId, MemberId};
+use tessera_core::ledger::{Account, Entry, EntryKind, Redemption};
 use tessera_core::member::MemberState;
 use tessera_core::program::Versions;
 use tessera_core::quantity::Points;
@@ -163,6 +163,17 @@ pub fn progress_from_text(text: Option<&str>) -> Result<Option<OrderProgress>, S
         serde_json::from_str(text).map_err(|error| StoreError::corrupt("order_key", "progress", error.to_string()))
     };
     text.map(read).transpose()
+}
+
+/// The key columns of a redemption: those of the event that made it.
+pub fn redemption_key(program: i64, redemption: EventId) -> Row {
+    let mut key = member_key(program, redemption.member);
+    key.push(number(redemption.seq).into());
+    key
+}
+
+pub fn redemption_from_text(text: &str) -> Result<Redemption, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::corrupt("redemption", "progress", error.to_string()))
 }
 
 pub fn entry_row(member: MemberId, program: i64, entry: &Entry) -> Row {

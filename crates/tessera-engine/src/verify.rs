@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use tessera_core::decide::{self, OrderProgress, Recorded};
 use tessera_core::id::{EventId, MemberId};
-use tessera_core::ledger::{Account, Entry, Purse};
+use tessera_core::ledger::{Account, Entry, Purse, Redemption};
 use tessera_core::member::{Change, MemberState};
 use tessera_core::program::{Id, Versions};
 use tessera_core::quantity::Points;
@@ -16,7 +16,7 @@ use tessera_store::{Reader, Row, StoreError, tables};
 
 use crate::executor::Context;
 use crate::programs::{ProgramHandle, member_id};
-use crate::record::{StoredEvent, own_key, progress_from_text, unsigned};
+use crate::record::{StoredEvent, member_key, own_key, progress_from_text, redemption_from_text, unsigned};
 use crate::report::{each_member, history_seen};
 
 /// What was folded, and what did not agree.
@@ -86,6 +86,7 @@ pub fn verify(
             check_member(id, &state, &events, &mut differs);
             found.orders += made.len() as u64;
             check_orders(context, reader, program.number, (id, &events, &made), &mut differs)?;
+            check_redemptions(reader, program.number, id, &events, &mut differs)?;
             progress(found.members);
             Ok(())
         })?;
@@ -125,6 +126,7 @@ fn check_member(id: MemberId, state: &MemberState, events: &[Recorded], differs:
         let pairs = [
             ("active", held(Account::Active), stored(purse.map(Purse::active))),
             ("pending", held(Account::Pending), stored(purse.map(Purse::pending))),
+            ("held", held(Account::Held), i128::from(state.held(currency.as_str()).get())),
             // What is owed is an account below zero.
             ("debt", -held(Account::Debt), stored(purse.map(|purse| purse.debt))),
         ];
@@ -269,6 +271,36 @@ fn check_orders(
             let text = |progress: Option<&OrderProgress>| progress.and_then(|known| serde_json::to_string(known).ok());
             let or_none = |text: Option<String>| text.unwrap_or_else(|| "nothing".to_owned());
             differs(Difference::between(what, or_none(text(expected)), or_none(text(kept.as_ref()))));
+        }
+    }
+    Ok(())
+}
+
+/// Every redemption is kept as the last event about it left it.
+fn check_redemptions(
+    reader: &mut Reader<'_>,
+    program: i64,
+    member: MemberId,
+    events: &[Recorded],
+    differs: &mut dyn FnMut(Difference),
+) -> Result<(), StoreError> {
+    let mut last: BTreeMap<u64, &Redemption> = BTreeMap::new();
+    for (seq, redemption) in events.iter().flat_map(|event| &event.record.redemptions) {
+        last.insert(*seq, redemption);
+    }
+    let sql = "SELECT seq, progress FROM redemption WHERE bucket = $1 AND program = $2 AND member = $3 ORDER BY seq";
+    let mut kept: BTreeMap<u64, Redemption> = BTreeMap::new();
+    for row in reader.query(sql, &member_key(program, member))? {
+        kept.insert(unsigned(row[0].int()?), redemption_from_text(row[1].text()?)?);
+    }
+    for seq in last.keys().chain(kept.keys()).collect::<BTreeSet<_>>() {
+        if last.get(seq).copied() != kept.get(seq) {
+            let what =
+                format!("the redemption {} is not kept as its last event left it", EventId { member, seq: *seq });
+            let text = |redemption: Option<&Redemption>| {
+                redemption.and_then(|known| serde_json::to_string(known).ok()).unwrap_or_else(|| "nothing".to_owned())
+            };
+            differs(Difference::between(what, text(last.get(seq).copied()), text(kept.get(seq))));
         }
     }
     Ok(())

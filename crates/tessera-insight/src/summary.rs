@@ -34,9 +34,11 @@ pub struct CurrencyFigures {
     pub taken_back: i64,
     pub redeemed: i64,
     pub expired: i64,
-    /// Active and pending.
+    /// Active, pending and reserved.
     pub outstanding: i64,
     pub pending: i64,
+    /// Reserved by redemptions that are under way.
+    pub held: i64,
     pub debt: i64,
 }
 
@@ -86,8 +88,10 @@ impl Summary {
             figures.taken_back += purse.totals.taken_back.get();
             figures.redeemed += purse.totals.redeemed.get();
             figures.expired += purse.totals.expired.get();
-            figures.outstanding += active + pending;
+            let held = member.held(purse.currency.as_str()).get();
+            figures.outstanding += active + pending + held;
             figures.pending += pending;
+            figures.held += held;
             figures.debt += purse.debt.get();
         }
         for ladder in &program.ladders {

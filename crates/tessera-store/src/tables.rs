@@ -135,6 +135,22 @@ pub static VOUCHER: Table = Table {
     locked: false,
 };
 
+/// What members redeemed, by its event, and how far each redemption has come.
+pub static REDEMPTION: Table = Table {
+    name: "redemption",
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::bytes("member"),
+        Column::int("seq"),
+        Column::text("progress"),
+    ],
+    key: 4,
+    guard: None,
+    steady: None,
+    locked: false,
+};
+
 /// How much of each scarce thing (stock, budget, code pool) is in use.
 pub static POOL: Table = Table {
     name: "pool",
@@ -229,7 +245,7 @@ pub static API_KEY: Table = Table {
 };
 
 /// All of them.
-pub static ALL: [&Table; 13] = [
+pub static ALL: [&Table; 14] = [
     &MEMBER,
     &EVENT,
     &ENTRY,
@@ -237,6 +253,7 @@ pub static ALL: [&Table; 13] = [
     &ORDER_KEY,
     &MEMBER_IDENTIFIER,
     &VOUCHER,
+    &REDEMPTION,
     &POOL,
     &MEMBER_PROFILE,
     &OUTBOX,

@@ -14,11 +14,13 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tessera_api::AppState;
 use tessera_core::decide::{Effect, EffectKind, Outcome, OutcomeStatus};
+use tessera_core::event::Redeem;
 use tessera_core::time::Instant;
 use tessera_engine::access::{self, Scope};
 use tessera_engine::clock::FixedClock;
 use tessera_engine::engine::Location;
 use tessera_engine::programs::{ProgramHandle, Publication};
+use tessera_engine::redemption::Step;
 use tessera_engine::submission::{Answer, CloudEvent, Refusal, Submission};
 use tessera_engine::verify::{Verification, verify};
 use tessera_engine::{Engine, EngineError, relay, scheduler};
@@ -176,7 +178,11 @@ impl TestApp {
 
     /// Sends events so that the executor finds them together, and waits for all answers.
     pub fn send_together(&self, events: &[Value]) -> Vec<Answer> {
-        let submissions: Vec<Result<Submission, Refusal>> = events.iter().map(|event| self.read(event)).collect();
+        self.submit_together(events.iter().map(|event| self.read(event)).collect())
+    }
+
+    /// Submits commands so that the executor finds them together, and waits for all answers.
+    pub fn submit_together(&self, submissions: Vec<Result<Submission, Refusal>>) -> Vec<Answer> {
         let (waiting, held) = mpsc::channel::<()>();
         let held = std::sync::Mutex::new(held);
         // While the writing thread waits in this job, what comes after it queues up.
@@ -209,6 +215,18 @@ impl TestApp {
             gate.join().expect("the job does not panic").expect("an empty transaction commits");
             answers.into_iter().map(|answered| answered.recv().expect("every command has its answer")).collect()
         })
+    }
+
+    /// A redemption of points by a member, as the door reads it.
+    pub fn redeeming(&self, member: &str, redeem: Redeem, key: &str) -> Submission {
+        let member = member.parse().expect("the test's subject is one");
+        Submission::redeem(&self.engine().context.secrets, &self.program, member, redeem, key, self.now())
+    }
+
+    /// What is done with a redemption, as the door reads it.
+    pub fn redemption_step(&self, redemption: &str, step: Step, key: &str) -> Submission {
+        let redemption = redemption.parse().expect("the test's redemption is the id of one");
+        Submission::redemption_step(&self.engine().context.secrets, &self.program, redemption, step, key, self.now())
     }
 
     /// Wakes members and releases follow-ups until nothing is due, as the scheduler does. Says how much there was.

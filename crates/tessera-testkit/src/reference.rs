@@ -25,6 +25,8 @@ pub struct Rules {
     pub levels: Vec<(i64, Ratio)>,
     /// Points live so many months, to the end of the month.
     pub months: i32,
+    /// How long points stay reserved.
+    pub reserve_minutes: i64,
 }
 
 #[derive(Clone, Debug)]
@@ -49,6 +51,24 @@ pub enum Happening {
     Spending {
         points: i64,
     },
+    /// Points reserved for a redemption. There are so many.
+    Reserve {
+        redemption: usize,
+        points: i64,
+    },
+    /// So many points of an open reservation are spent, the rest is released.
+    Capture {
+        redemption: usize,
+        points: i64,
+    },
+    Void {
+        redemption: usize,
+    },
+    /// So many points that were spent come back.
+    Cancel {
+        redemption: usize,
+        points: i64,
+    },
 }
 
 /// What is true at an instant.
@@ -62,6 +82,8 @@ pub struct Picture {
     pub issued: i64,
     pub taken_back: i64,
     pub expired: i64,
+    pub held: i64,
+    pub redeemed: i64,
 }
 
 impl Picture {
@@ -75,11 +97,11 @@ impl Rules {
     pub fn document(&self) -> String {
         let mut text = format!(
             "
-currencies: {{ point: {{ name: Point, expires: {{ after: P{}M, round: month }} }} }}
+currencies: {{ point: {{ name: Point, expires: {{ after: P{}M, round: month }}, spend: {{ reserve: PT{}M }} }} }}
 campaigns:
   base: {{ trigger: purchase, rules: [ {{ award: {{ currency: point, amount: event.net / {} }} }} ] }}
 ",
-            self.months, self.money_per_point
+            self.months, self.reserve_minutes, self.money_per_point
         );
         if let Some((num, den)) = self.coffee_times {
             let times = decimal(num, den);
@@ -165,6 +187,10 @@ struct Story {
     graves: BTreeMap<Day, i64>,
     /// The latest business time so far.
     now: Option<Instant>,
+    /// Open reservations: until when, and what of which lot.
+    reserved: BTreeMap<usize, (Instant, Vec<(Day, i64)>)>,
+    /// What is spent of which lot, by redemption.
+    spent: BTreeMap<usize, Vec<(Day, i64)>>,
 }
 
 impl Reference {
@@ -186,6 +212,10 @@ impl Reference {
                 Happening::Purchase { order, lines } => self.buy(&mut story, *at, *order, lines),
                 Happening::Return { order, units } => self.bring_back(&mut story, *order, units),
                 Happening::Spending { points } => spend(&mut story.picture, *points),
+                Happening::Reserve { redemption, points } => self.reserve(&mut story, *redemption, *points),
+                Happening::Capture { redemption, points } => self.capture(&mut story, *redemption, *points),
+                Happening::Void { redemption } => self.capture(&mut story, *redemption, 0),
+                Happening::Cancel { redemption, points } => self.cancel(&mut story, *redemption, *points),
             }
             self.bury(&mut story);
         }
@@ -200,6 +230,7 @@ impl Reference {
             return;
         };
         let until = until.max(now);
+        self.end_reservations(story, until);
         let (from, to) = (self.calendar.day(now).year(), self.calendar.day(until).year());
         story.now = Some(until);
         for year in from + 1..=to {
@@ -237,6 +268,80 @@ impl Reference {
         };
         let landing = story.landing.filter(|(of, _)| *of == year).map_or(0, |(_, level)| level);
         earned(year).max(earned(year - 1)).max(landing)
+    }
+
+    /// Points are set aside, soonest expiry first.
+    fn reserve(&self, story: &mut Story, redemption: usize, points: i64) {
+        let Some(now) = story.now else { return };
+        let (mut due, mut lots) = (points, Vec::new());
+        while let Some(first) = story.picture.lots.keys().next().copied().filter(|_| due > 0) {
+            let taken = take(&mut story.picture.lots, first, due);
+            lots.push((first, taken));
+            due -= taken;
+        }
+        story.picture.held += points;
+        story.reserved.insert(redemption, (now.plus_seconds(self.rules.reserve_minutes * 60), lots));
+    }
+
+    /// Soonest expiry pays; what is not captured comes home.
+    fn capture(&self, story: &mut Story, redemption: usize, points: i64) {
+        let (Some(now), Some((_, lots))) = (story.now, story.reserved.remove(&redemption)) else { return };
+        let (mut due, mut paid) = (points, Vec::new());
+        for (last, amount) in lots {
+            let pays = due.min(amount);
+            due -= pays;
+            paid.extend((pays > 0).then_some((last, pays)));
+            story.picture.held -= amount;
+            self.come_home(story, now, last, amount - pays);
+        }
+        story.picture.redeemed += points;
+        story.spent.insert(redemption, paid);
+    }
+
+    /// Last spent, first back.
+    fn cancel(&self, story: &mut Story, redemption: usize, points: i64) {
+        let (Some(now), Some(spent)) = (story.now, story.spent.get_mut(&redemption)) else { return };
+        let (mut due, mut home) = (points, Vec::new());
+        while let Some((last, amount)) = spent.last_mut().filter(|_| due > 0) {
+            let back = due.min(*amount);
+            due -= back;
+            *amount -= back;
+            home.push((*last, back));
+            if *amount == 0 {
+                spent.pop();
+            }
+        }
+        story.picture.redeemed -= points;
+        for (last, back) in home {
+            self.come_home(story, now, last, back);
+        }
+    }
+
+    /// Dead points are dead, what is owed is repaid first, and the rest is where it was.
+    fn come_home(&self, story: &mut Story, now: Instant, last: Day, amount: i64) {
+        if self.calendar.end(last) <= now {
+            story.picture.expired += amount;
+            *story.graves.entry(last).or_insert(0) += amount;
+            return;
+        }
+        let picture = &mut story.picture;
+        let repaid = amount.min(picture.debt);
+        picture.debt -= repaid;
+        if amount > repaid {
+            *picture.lots.entry(last).or_insert(0) += amount - repaid;
+        }
+    }
+
+    /// Each reservation ends at its own time.
+    fn end_reservations(&self, story: &mut Story, until: Instant) {
+        let mut over: Vec<(Instant, usize)> = story.reserved.iter().map(|(which, (end, _))| (*end, *which)).collect();
+        over.retain(|(end, _)| *end <= until);
+        over.sort_unstable();
+        for (end, which) in over {
+            story.now = Some(end);
+            self.bury(story);
+            self.capture(story, which, 0);
+        }
     }
 
     /// Up at once; down only when a return undid what sustained the level.

@@ -293,7 +293,7 @@ async fn send_patiently(app: &AppState, submission: Submission) -> Waiting {
     Ok(answered)
 }
 
-/// One event, as it came and what it brought. With `explain=true` every rule says why.
+/// One event, as it came and what it brought. With `explain=true` every rule says why; of a redemption, every lot.
 ///
 /// Needs `members:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/events/{event}", tag = "events", security(("key" = [])),
@@ -313,9 +313,14 @@ pub async fn show_event(
     let (view, stored) = found.ok_or_else(unknown)?;
     let mut body = json!(view);
     if options.explain {
-        let context = app.context.clone();
-        let told = app.blocking(move || Ok(query::explain(&context, &caller.program, id.member, &stored)?)).await?;
-        body["explanation"] = json!(told);
+        let lots = query::explain_redemption(&stored);
+        if lots.is_empty() {
+            let context = app.context.clone();
+            let told = app.blocking(move || Ok(query::explain(&context, &caller.program, id.member, &stored)?)).await?;
+            body["explanation"] = json!(told);
+        } else {
+            body["explanation"] = json!(lots);
+        }
     }
     Ok(Json(body))
 }

@@ -75,7 +75,7 @@ pub async fn list_members(
     Ok(Json(json!({ "items": found.into_iter().collect::<Vec<MemberView>>(), "next": null })))
 }
 
-fn subject(text: &str) -> Result<Subject, Problem> {
+pub(super) fn subject(text: &str) -> Result<Subject, Problem> {
     text.parse().map_err(|error: tessera_engine::identifier::IdentifierError| Problem::invalid(error.to_string()))
 }
 
@@ -126,7 +126,7 @@ fn event(
 }
 
 /// The member an address names: an id, or `kind:value`.
-async fn named(app: &AppState, program: &Arc<ProgramHandle>, text: &str) -> Result<MemberId, Problem> {
+pub(super) async fn named(app: &AppState, program: &Arc<ProgramHandle>, text: &str) -> Result<MemberId, Problem> {
     let subject = subject(text)?;
     let (context, program) = (app.context.clone(), program.clone());
     let found = app.blocking(move || Ok(query::find_member(&context, &program, &subject)?)).await?;
@@ -242,6 +242,12 @@ pub async fn list_events(
     app.blocking(move || Ok(Json(json!(query::events(&context, &caller.program, id, &page)?)))).await
 }
 
+/// The language that texts are wanted in.
+pub(super) fn language(headers: &HeaderMap) -> String {
+    let language = headers.get("accept-language").and_then(|value| value.to_str().ok()).unwrap_or("en");
+    language.split([',', ';', '-']).next().unwrap_or("en").to_owned()
+}
+
 /// Vouchers of a member, newest first.
 ///
 /// Needs `members:read`.
@@ -255,8 +261,7 @@ pub async fn list_vouchers(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     let id = named(&app, &caller.program, &member).await?;
-    let language = headers.get("accept-language").and_then(|value| value.to_str().ok()).unwrap_or("en");
-    let language = language.split([',', ';', '-']).next().unwrap_or("en").to_owned();
+    let language = language(&headers);
     let context = app.context.clone();
     let vouchers = app.blocking(move || Ok(query::vouchers(&context, &caller.program, id, &language)?)).await?;
     Ok(Json(json!({ "items": vouchers, "next": null })))

@@ -3,3 +3,4 @@ pub mod document;
 pub mod events;
 pub mod health;
 pub mod members;
+pub mod redemptions;

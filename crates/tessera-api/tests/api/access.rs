@@ -9,7 +9,7 @@ use tessera_testkit::app::{Reply, TestApp};
 use crate::common::{SHOP, app, call, once, sale};
 
 /// Every route of a program, with the scope it needs.
-const ROUTES: [(&str, &str, Scope); 20] = [
+const ROUTES: [(&str, &str, Scope); 28] = [
     ("POST", "events", Scope::WriteEvents),
     ("GET", "events/evt_x_1", Scope::ReadMembers),
     ("POST", "quotes", Scope::WriteEvents),
@@ -25,6 +25,14 @@ const ROUTES: [(&str, &str, Scope); 20] = [
     ("GET", "members/card:1/tiers", Scope::ReadMembers),
     ("GET", "members/card:1/entitlements", Scope::ReadMembers),
     ("POST", "adjustments", Scope::WriteAdjustments),
+    ("POST", "redemptions", Scope::WriteRedemptions),
+    ("POST", "redemptions/quote", Scope::WriteRedemptions),
+    ("POST", "redemptions/evt_x_1/capture", Scope::WriteRedemptions),
+    ("POST", "redemptions/evt_x_1/void", Scope::WriteRedemptions),
+    ("POST", "redemptions/evt_x_1/return", Scope::WriteRedemptions),
+    ("GET", "redemptions/evt_x_1", Scope::ReadMembers),
+    ("GET", "members/card:1/redemptions", Scope::ReadMembers),
+    ("GET", "rewards", Scope::ReadMembers),
     ("GET", "document", Scope::ReadDocument),
     ("PUT", "document", Scope::WriteDocument),
     ("POST", "document/plan", Scope::ReadDocument),

@@ -15,3 +15,4 @@ mod openapi;
 mod operations;
 mod problems;
 mod quotes;
+mod redemptions;

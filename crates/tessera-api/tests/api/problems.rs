@@ -159,6 +159,8 @@ fn another_content_type_is_not_read(#[case] kind: &str) {
 #[case::a_quote("POST", "quotes", "application/json")]
 #[case::a_member("POST", "members", "application/json")]
 #[case::an_adjustment("POST", "adjustments", "application/json")]
+#[case::a_redemption("POST", "redemptions", "application/json")]
+#[case::a_capture("POST", "redemptions/evt_x_1/capture", "application/json")]
 #[case::a_document("PUT", "document", "application/yaml")]
 #[case::a_plan("POST", "document/plan", "application/yaml")]
 fn a_body_over_a_mebibyte_is_refused(#[case] method: &str, #[case] path: &str, #[case] kind: &str) {

@@ -146,15 +146,22 @@ pub(super) fn limits_of(program: &Program, kind: &str, day: Day) -> Vec<(Compact
 
 /// The pools that limits and budgets of a program draw on, on one day.
 pub(super) fn pool_names(program: &Program, day: Day) -> Vec<CompactString> {
-    limits(program, program.campaigns.iter(), day)
-        .into_iter()
-        .map(|(key, ..)| key)
-        .filter(|key| key::is_pool(key))
-        .collect()
+    let limits = limits(program, program.campaigns.iter(), day).into_iter().map(|(key, ..)| key);
+    let stocks = stocks(program).map(|(pool, _)| pool);
+    limits.filter(|key| key::is_pool(key)).chain(stocks).collect()
+}
+
+/// The pool of each reward that is scarce, and how many there are.
+fn stocks(program: &Program) -> impl Iterator<Item = (CompactString, i64)> {
+    let rewards = program.definition.rewards.iter();
+    rewards.filter_map(|(id, reward)| Some((super::reward::stock_pool(id), reward.stock?)))
 }
 
 /// The most that a pool allows; no bound for one that the version no longer knows.
 pub(super) fn pool_most(program: &Program, pool: &CompactString, day: Day) -> i64 {
+    if let Some((_, stock)) = stocks(program).find(|(known, _)| known == pool) {
+        return stock;
+    }
     let known = limits(program, program.campaigns.iter(), day).into_iter().find(|(known, ..)| known == pool);
     known.map_or(i64::MAX, |(.., most)| most)
 }
@@ -196,6 +203,7 @@ pub(super) fn basis(
     for (id, currency) in &program.definition.currencies {
         if let Some(most) = currency.max_balance {
             let held = now.purse(id.as_str()).map_or(Points::ZERO, |purse| purse.active() + purse.pending());
+            let held = held + now.held(id.as_str());
             basis.rooms.insert(key::balance(id), (most - held.get()).max(0));
         }
     }

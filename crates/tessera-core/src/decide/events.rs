@@ -64,6 +64,7 @@ impl Working<'_> {
                 Rejected::OrderOfAnotherMember { order_id: order.order_id.clone() }
             });
         }
+        self.check_payments(order)?;
         let basis = self.order_basis(order)?;
         self.open_main("purchase", EventStatus::Applied);
         let standings = self.standings();

@@ -16,9 +16,12 @@ mod give_again;
 mod holdout;
 mod order;
 mod outcome;
+mod redeem;
+mod refund;
 mod rejected;
 mod returns;
 mod revalue;
+mod reward;
 mod settle;
 mod stacking;
 mod take_back;
@@ -27,7 +30,7 @@ mod trace;
 mod unlinked;
 mod working;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
@@ -36,14 +39,16 @@ pub use basis::Basis;
 pub use explain::explain;
 pub use order::{Credit, OrderProgress, OrderRecord};
 pub use outcome::{Balance, Effect, EffectKind, Outcome, OutcomeStatus, TierStanding, balances, tier_standings};
+pub use redeem::{LotTrace, Quote, RedemptionView, explain_redemption, quote_redemption};
 pub use rejected::Rejected;
 pub use revalue::explain_order;
+pub use reward::stock_pool;
 pub use settle::{as_at, next_wake, settled_to};
 pub use trace::{Part, PartOf, Reason, RuleTrace};
 
 use crate::event::{Command, What};
 use crate::id::MemberId;
-use crate::ledger::{Entry, LotRef};
+use crate::ledger::{Entry, LotRef, Redemption};
 use crate::member::{Change, MemberState, Status};
 use crate::program::{Id, Versions};
 use crate::time::{Day, Instant};
@@ -70,6 +75,8 @@ pub struct Inputs<'a> {
     /// The orders of [`Needs`] that exist and the one that the command would make; for a return without order, the
     /// member's purchases, newest first.
     pub orders: &'a [OrderRecord],
+    /// The redemptions of the member that the command or those orders name (see [`redemptions`]), by event.
+    pub redemptions: &'a [(u64, Redemption)],
     /// Every event of the member, oldest first: for a backdated event (see [`Needs::history`]), and for a return of what
     /// may have expired (see [`needs_history`]).
     pub history: Option<&'a [Recorded]>,
@@ -108,6 +115,8 @@ pub struct Decision {
     /// Changes of pools, each with the most the pool may reach.
     pub pools: Vec<PoolChange>,
     pub vouchers: Vec<IssuedVoucher>,
+    /// Redemptions made or changed, by their event: how far each has come.
+    pub redemptions: Vec<(u64, Redemption)>,
     pub outcome: Outcome,
     pub trace: Vec<RuleTrace>,
 }
@@ -143,6 +152,9 @@ pub struct Record {
     /// The order this event is about and how far it has come by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<(CompactString, OrderProgress)>,
+    /// Redemptions that this event made or changed, by their event.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redemptions: Vec<(u64, Redemption)>,
     /// Joined by this event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joined: Option<Status>,
@@ -176,6 +188,7 @@ impl Answer {
             effects: events.iter().flat_map(|event| event.record.effects.iter().cloned()).collect(),
             balances: self.balances.clone(),
             tiers: self.tiers.clone(),
+            redemption: main.and_then(|event| redeem::view_of(id.member, event)),
         }
     }
 }
@@ -250,8 +263,8 @@ pub fn needs(versions: &Versions, state: Option<&MemberState>, command: &Command
     if let (Some(made), Some(state)) = (command.what.makes_order(), state) {
         needs.awaited = awaited(versions, state, made);
     }
-    needs.history =
-        state.is_some_and(|state| command.effective_at < state.clock) && !matches!(command.what, What::WakeUp);
+    needs.history = state.is_some_and(|state| command.effective_at < state.clock)
+        && !(matches!(command.what, What::WakeUp) || command.what.is_redemption());
     needs
 }
 
@@ -303,6 +316,14 @@ fn declared_order(data: &crate::event::FieldValues) -> Option<CompactString> {
     })
 }
 
+/// The redemptions of a member that a command names, itself or by how its orders were paid. They are to be read before
+/// [`decide`] is asked.
+pub fn redemptions(what: &What, member: MemberId, orders: &[OrderRecord]) -> BTreeSet<u64> {
+    let paid = orders.iter().flat_map(|order| &order.content.payments).filter_map(|payment| payment.redemption);
+    let own = what.paid_by().chain(paid).filter(|redemption| redemption.member == member);
+    what.names_redemption().into_iter().chain(own.map(|redemption| redemption.seq)).collect()
+}
+
 /// The pools a command of this kind may draw on, at the versions it may be decided by.
 pub fn pools(versions: &Versions, effective_at: Instant) -> Vec<CompactString> {
     basis::pool_names(versions.at(effective_at), versions.at(effective_at).calendar.day(effective_at))
@@ -314,6 +335,10 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
     if command.effective_at > latest {
         return Err(Rejected::InTheFuture { effective_at: command.effective_at, recorded_at: command.recorded_at });
     }
+    // What somebody has is spent now: a redemption is never before what the member has seen already.
+    let clock = inputs.state.map_or(command.effective_at, |state| state.clock);
+    let now = Command { effective_at: command.effective_at.max(clock), ..command.clone() };
+    let command = if command.what.is_redemption() { &now } else { command };
     let mut working = Working::begin(inputs, command)?;
     if !inputs.guest {
         working.settle(command.effective_at);
@@ -328,6 +353,10 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Profile(profile) => working.profile(profile)?,
         What::Declared { kind, data } => working.declared(kind, data)?,
         What::Adjust(adjustment) => working.adjust(adjustment)?,
+        What::Redeem(redeem) => working.redeem(redeem)?,
+        What::Capture(part) => working.capture(part)?,
+        What::Void { redemption } => working.void(*redemption)?,
+        What::ReturnRedemption(part) => working.return_redemption(part)?,
         What::WakeUp => {}
     }
     working.settle_after_backdating();

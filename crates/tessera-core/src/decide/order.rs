@@ -71,6 +71,9 @@ pub struct OrderProgress {
     /// Taken back so far, in order: from its own waits and lots, open or expired, then from others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taken: Vec<Credit>,
+    /// Points given back of what paid for the order, by redemption (R7).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refunded: BTreeMap<u64, i64>,
     /// Not taken back because nothing was left (R6 `clamp`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub forgiven: BTreeMap<Id, i64>,

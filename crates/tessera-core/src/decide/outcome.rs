@@ -6,6 +6,7 @@ use compact_str::CompactString;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use super::redeem::RedemptionView;
 use super::tier::standing;
 use crate::member::MemberState;
 use crate::program::{Id, Program};
@@ -48,6 +49,15 @@ pub struct Effect {
     pub code: Option<CompactString>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub benefit: Option<Id>,
+    /// The redemption it belongs to, by its event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redemption: Option<CompactString>,
+    /// Until when points are reserved (exclusive).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Instant>,
+    /// What is paid back in money.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub money: Option<Amount>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +80,14 @@ pub enum EffectKind {
     Restored,
     Expired,
     Spent,
+    /// Out of reach until a redemption is captured or ends.
+    Reserved,
+    /// Reserved, and back again.
+    Released,
+    /// Spent, and back again: what it paid for came back, or the redemption was cancelled.
+    Refunded,
+    /// The part of what came back that was not paid with points.
+    MoneyBack,
     Adjusted,
     TierUp,
     TierDown,
@@ -95,6 +113,9 @@ impl Effect {
             voucher: None,
             code: None,
             benefit: None,
+            redemption: None,
+            until: None,
+            money: None,
         }
     }
 
@@ -127,6 +148,9 @@ pub struct Outcome {
     pub effects: Vec<Effect>,
     pub balances: BTreeMap<Id, Balance>,
     pub tiers: BTreeMap<Id, Id>,
+    /// The redemption that the command was about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redemption: Option<RedemptionView>,
 }
 
 /// What a member has in one currency.
@@ -135,6 +159,7 @@ pub struct Balance {
     /// Spendable. Below zero never: what is owed is `debt`.
     pub available: i64,
     pub pending: i64,
+    /// Reserved by redemptions that are under way.
     pub held: i64,
     pub debt: i64,
 }
@@ -143,13 +168,18 @@ pub struct Balance {
 pub fn balances(program: &Program, member: &MemberState) -> BTreeMap<Id, Balance> {
     let held = member.purses.iter().map(|purse| purse.currency.clone());
     let known = program.definition.currencies.keys().cloned().chain(held);
-    let balance = |currency: &Id| match member.purse(currency.as_str()) {
-        Some(purse) => {
-            Balance { available: purse.active().get(), pending: purse.pending().get(), held: 0, debt: purse.debt.get() }
-        }
-        None => Balance::default(),
-    };
-    known.map(|currency| (currency.clone(), balance(&currency))).collect()
+    known.map(|currency| (currency.clone(), balance(member, &currency))).collect()
+}
+
+/// What a member has in one currency.
+pub(super) fn balance(member: &MemberState, currency: &Id) -> Balance {
+    let held = member.held(currency.as_str()).get();
+    member.purse(currency.as_str()).map_or_else(Balance::default, |purse| Balance {
+        available: purse.active().get(),
+        pending: purse.pending().get(),
+        held,
+        debt: purse.debt.get(),
+    })
 }
 
 pub(super) fn levels(program: &Program, member: &MemberState) -> BTreeMap<Id, Id> {

@@ -1,8 +1,10 @@
 use compact_str::CompactString;
 
+use super::Balance;
+use crate::ledger::RedemptionStatus;
 use crate::program::Id;
 use crate::quantity::Amount;
-use crate::time::Instant;
+use crate::time::{Day, Instant};
 
 /// Why a command was refused. The member stays as they were.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,8 +31,42 @@ pub enum Rejected {
     Unmatched { what: String, within: String },
     #[error("{wanted} {currency} would be taken back, {available} are there")]
     NotEnoughToTakeBack { currency: Id, wanted: i64, available: i64 },
-    #[error("{wanted} {currency} are needed, {available} can be spent")]
-    NotEnoughPoints { currency: Id, wanted: i64, available: i64 },
+    #[error("{wanted} {currency} are needed, {} can be spent", balance.available)]
+    NotEnoughPoints { currency: Id, wanted: i64, balance: Balance },
+    #[error("{wanted} {currency} are fewer than the least that can be spent, {min}")]
+    BelowMinimum { currency: Id, wanted: i64, min: i64 },
+    #[error("{wanted} {currency} cannot be spent: only multiples of {step} can")]
+    NotInSteps { currency: Id, wanted: i64, step: i64 },
+    #[error("{wanted} {currency} are worth more than the {payable} to pay: at most {most} can be spent on it")]
+    OverPayable { currency: Id, wanted: i64, most: i64, payable: Amount },
+    #[error("{currency} pays no bills: the document gives it no `value` in money")]
+    WorthNothing { currency: Id },
+    #[error("no points are no redemption: a number above 0 is expected")]
+    NothingToRedeem,
+    #[error("this member has no redemption {redemption}")]
+    UnknownRedemption { redemption: CompactString },
+    #[error("the reservation {redemption} ended at {ended_at}")]
+    ReservationEnded { redemption: CompactString, ended_at: Instant },
+    #[error("the redemption {redemption} is {}: {}", status.word(), advice(*status))]
+    RedemptionClosed { redemption: CompactString, status: RedemptionStatus },
+    #[error("{wanted} cannot be captured: {reserved} were reserved")]
+    CapturedMoreThanReserved { redemption: CompactString, wanted: i64, reserved: i64 },
+    #[error("{wanted} cannot go back: {captured} were spent and {returned} have gone back already")]
+    ReturnedMoreThanCaptured { redemption: CompactString, wanted: i64, captured: i64, returned: i64 },
+    #[error("the program has no reward {reward}")]
+    UnknownReward { reward: Id },
+    #[error("the reward {reward} is not to be had today{}", days(*from, *until))]
+    RewardNotNow { reward: Id, from: Option<Day>, until: Option<Day> },
+    #[error("the reward {reward} is for members of whom `{condition}` holds")]
+    RewardNotForMember { reward: Id, condition: String },
+    #[error("the reward {reward} is sold out: there were {stock}")]
+    RewardSoldOut { reward: Id, stock: i64 },
+    #[error("a member may have {most} of the reward {reward} ({window})")]
+    RewardLimit { reward: Id, window: &'static str, most: i64 },
+    #[error("{wanted} are not the whole reward: it was {price}")]
+    RewardInPart { redemption: CompactString, wanted: i64, price: i64 },
+    #[error("{most} reservations of this member are open: capture or void one of them first")]
+    TooManyReservations { most: usize },
     #[error("the program has no currency {currency}")]
     UnknownCurrency { currency: Id },
     #[error("amounts in {currency} cannot be counted: the program has {expected} and no rate for it")]
@@ -41,6 +77,22 @@ pub enum Rejected {
     NothingToAdjust,
     #[error("this event needs a member")]
     NeedsMember,
+}
+
+/// Between which days, as far as they are set.
+fn days(from: Option<Day>, until: Option<Day>) -> String {
+    let from = from.map(|day| format!(" from {day}")).unwrap_or_default();
+    let until = until.map(|day| format!(" until {day}")).unwrap_or_default();
+    if from.is_empty() && until.is_empty() { String::new() } else { format!(": only{from}{until}") }
+}
+
+/// What to do with a redemption that is past what was wanted of it.
+const fn advice(status: RedemptionStatus) -> &'static str {
+    match status {
+        RedemptionStatus::Reserved => "void it instead",
+        RedemptionStatus::Captured => "return it instead",
+        RedemptionStatus::Voided | RedemptionStatus::Ended => "make another",
+    }
 }
 
 impl Rejected {
@@ -59,6 +111,23 @@ impl Rejected {
             Self::Unmatched { .. } => "return-unmatched",
             Self::NotEnoughToTakeBack { .. } => "not-enough-to-take-back",
             Self::NotEnoughPoints { .. } => "not-enough-points",
+            Self::BelowMinimum { .. } => "redemption-below-minimum",
+            Self::NotInSteps { .. } => "redemption-not-in-steps",
+            Self::OverPayable { .. } => "redemption-over-payable",
+            Self::WorthNothing { .. } => "currency-without-value",
+            Self::NothingToRedeem => "nothing-to-redeem",
+            Self::UnknownRedemption { .. } => "unknown-redemption",
+            Self::ReservationEnded { .. } => "reservation-ended",
+            Self::RedemptionClosed { .. } => "redemption-closed",
+            Self::CapturedMoreThanReserved { .. } => "captured-more-than-reserved",
+            Self::ReturnedMoreThanCaptured { .. } => "returned-more-than-captured",
+            Self::TooManyReservations { .. } => "too-many-reservations",
+            Self::UnknownReward { .. } => "unknown-reward",
+            Self::RewardNotNow { .. } => "reward-not-now",
+            Self::RewardNotForMember { .. } => "reward-not-for-member",
+            Self::RewardSoldOut { .. } => "reward-sold-out",
+            Self::RewardLimit { .. } => "reward-limit",
+            Self::RewardInPart { .. } => "reward-in-part",
             Self::UnknownCurrency { .. } => "unknown-currency",
             Self::NoExchangeRate { .. } => "no-exchange-rate",
             Self::TooManyParked { .. } => "too-many-parked",
@@ -97,20 +166,82 @@ impl Rejected {
             Self::Unmatched { what, within } => {
                 vec![("items", what.as_str().into()), ("within", within.as_str().into())]
             }
-            Self::NotEnoughToTakeBack { currency, wanted, available }
-            | Self::NotEnoughPoints { currency, wanted, available } => {
+            Self::NotEnoughToTakeBack { currency, wanted, available } => {
                 vec![
                     ("currency", currency.as_str().into()),
                     ("wanted", (*wanted).into()),
                     ("available", (*available).into()),
                 ]
             }
+            Self::NotEnoughPoints { currency, wanted, balance } => vec![
+                ("currency", currency.as_str().into()),
+                ("wanted", (*wanted).into()),
+                ("available", balance.available.into()),
+                ("pending", balance.pending.into()),
+                ("held", balance.held.into()),
+                ("debt", balance.debt.into()),
+            ],
+            Self::BelowMinimum { currency, wanted, min } => {
+                vec![("currency", currency.as_str().into()), ("wanted", (*wanted).into()), ("min", (*min).into())]
+            }
+            Self::NotInSteps { currency, wanted, step } => {
+                vec![("currency", currency.as_str().into()), ("wanted", (*wanted).into()), ("step", (*step).into())]
+            }
+            Self::OverPayable { currency, wanted, most, payable } => vec![
+                ("currency", currency.as_str().into()),
+                ("wanted", (*wanted).into()),
+                ("most", (*most).into()),
+                ("payable", payable.to_string().into()),
+            ],
+            Self::UnknownReward { reward } => vec![("reward", reward.as_str().into())],
+            Self::RewardNotNow { reward, from, until } => vec![
+                ("reward", reward.as_str().into()),
+                ("from", from.map(|day| day.to_string()).into()),
+                ("until", until.map(|day| day.to_string()).into()),
+            ],
+            Self::RewardNotForMember { reward, condition } => {
+                vec![("reward", reward.as_str().into()), ("condition", condition.as_str().into())]
+            }
+            Self::RewardSoldOut { reward, stock } => {
+                vec![("reward", reward.as_str().into()), ("stock", (*stock).into())]
+            }
+            Self::RewardLimit { reward, window, most } => {
+                vec![("reward", reward.as_str().into()), ("window", (*window).into()), ("most", (*most).into())]
+            }
+            Self::RewardInPart { redemption, wanted, price } => vec![
+                ("redemption", redemption.as_str().into()),
+                ("wanted", (*wanted).into()),
+                ("price", (*price).into()),
+            ],
+            Self::WorthNothing { currency } => vec![("currency", currency.as_str().into())],
+            Self::UnknownRedemption { redemption } => vec![("redemption", redemption.as_str().into())],
+            Self::ReservationEnded { redemption, ended_at } => {
+                vec![("redemption", redemption.as_str().into()), ("ended_at", ended_at.to_string().into())]
+            }
+            Self::RedemptionClosed { redemption, status } => {
+                vec![("redemption", redemption.as_str().into()), ("redemption_status", status.word().into())]
+            }
+            Self::CapturedMoreThanReserved { redemption, wanted, reserved } => vec![
+                ("redemption", redemption.as_str().into()),
+                ("wanted", (*wanted).into()),
+                ("reserved", (*reserved).into()),
+            ],
+            Self::ReturnedMoreThanCaptured { redemption, wanted, captured, returned } => vec![
+                ("redemption", redemption.as_str().into()),
+                ("wanted", (*wanted).into()),
+                ("captured", (*captured).into()),
+                ("returned", (*returned).into()),
+            ],
             Self::UnknownCurrency { currency } => vec![("currency", currency.as_str().into())],
             Self::NoExchangeRate { currency, expected } => {
                 vec![("currency", currency.as_str().into()), ("expected", expected.as_str().into())]
             }
-            Self::TooManyParked { most } => vec![("most", (*most).into())],
-            Self::AlreadyEnrolled | Self::ReturnWithoutOrder | Self::NothingToAdjust | Self::NeedsMember => Vec::new(),
+            Self::TooManyParked { most } | Self::TooManyReservations { most } => vec![("most", (*most).into())],
+            Self::AlreadyEnrolled
+            | Self::ReturnWithoutOrder
+            | Self::NothingToAdjust
+            | Self::NothingToRedeem
+            | Self::NeedsMember => Vec::new(),
         };
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }

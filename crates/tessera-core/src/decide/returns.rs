@@ -18,6 +18,7 @@ impl Working<'_> {
 
     pub(super) fn amend(&mut self, order: &Order) -> Result<(), Rejected> {
         let Some(record) = self.inputs.orders.first().cloned() else { return self.park("amend", &order.order_id) };
+        self.check_payments(order)?;
         self.open_main("amend", EventStatus::Applied);
         self.amend_order(&record, order)?;
         Ok(())
@@ -31,6 +32,7 @@ impl Working<'_> {
         let Some(record) = self.inputs.orders.iter().find(is_back).cloned() else {
             return self.park("exchange", &order_id);
         };
+        self.check_payments(&exchange.bought)?;
         // The new purchase reads the member as they were before the exchange (C8).
         let basis = self.order_basis(&exchange.bought)?;
         self.open_main("exchange", EventStatus::Applied);

@@ -17,10 +17,24 @@ use crate::time::{Day, Instant};
 /// Something that falls due, in the order of things due at the same instant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
-    Maturity { currency: Id, event: u64 },
-    Expiry { currency: Id },
-    Review { ladder: Id },
-    Birthday { campaign: Id, birthday: Day },
+    Maturity {
+        currency: Id,
+        event: u64,
+    },
+    /// A reservation ends by itself.
+    End {
+        redemption: u64,
+    },
+    Expiry {
+        currency: Id,
+    },
+    Review {
+        ladder: Id,
+    },
+    Birthday {
+        campaign: Id,
+        birthday: Day,
+    },
 }
 
 /// The earliest thing due at or before `until`.
@@ -43,6 +57,11 @@ fn next_due(versions: &Versions, member: &MemberState, until: Instant) -> Option
         }
         if let Some((_, at)) = idle_end(versions, purse, member.clock) {
             offer(at, Due::Expiry { currency: purse.currency.clone() });
+        }
+    }
+    for hold in &member.holds {
+        if let Some(at) = hold.terms.ends_at {
+            offer(at, Due::End { redemption: hold.event });
         }
     }
     reviews(versions, member, until, &mut offer);
@@ -95,6 +114,7 @@ pub fn settled_to(versions: &Versions, member: &MemberState, at: Instant) -> Mem
         guest: false,
         pools: &pools,
         orders: &[],
+        redemptions: &[],
         history: None,
         entropy: [0; 16],
         payload: "{}",
@@ -150,6 +170,7 @@ impl Working<'_> {
             self.program = self.inputs.versions.at(at).clone();
             match due {
                 Due::Maturity { currency, event } => self.mature(&currency, event, at),
+                Due::End { redemption } => self.end_reservation(redemption, at),
                 Due::Expiry { currency } => self.expire(&currency, at),
                 Due::Review { ladder } => {
                     self.open("tier-review", EventStatus::Derived, at, None);
@@ -266,9 +287,14 @@ impl Working<'_> {
 /// what is earned under one after the date has passed was never meant by it.
 fn idle_end(versions: &Versions, purse: &Purse, clock: Instant) -> Option<(Day, Instant)> {
     let undated = purse.lots.iter().any(|lot| lot.expires_at.is_none());
+    idle_date(versions, purse, clock).filter(|_| undated)
+}
+
+/// The same where what has no date of its own is in no open lot: reserved or spent.
+pub(super) fn idle_date(versions: &Versions, purse: &Purse, clock: Instant) -> Option<(Day, Instant)> {
     let lives_on = |end: Instant| {
         let settings = versions.at(end.max(clock)).currency(purse.currency.as_str());
         settings.is_some_and(|settings| settings.expires == Expires::Never)
     };
-    purse.idle.filter(|(_, end)| undated && !lives_on(*end))
+    purse.idle.filter(|(_, end)| !lives_on(*end))
 }

@@ -86,8 +86,10 @@ impl Working<'_> {
         let events = || self.inputs.history.unwrap_or_default().iter().chain(&self.events);
         let (mut all, mut since) = (0, 0);
         for event in events() {
+            // What died while it was reserved or spent names its redemption too (L7, R7).
+            let of_lot = |known: &LotRef| known.last_day == lot.last_day && known.funder == lot.funder;
             let is_expiry = |entry: &&Entry| {
-                entry.kind == EntryKind::Expiry && entry.currency == *currency && entry.lot.as_ref() == Some(lot)
+                entry.kind == EntryKind::Expiry && entry.currency == *currency && entry.lot.as_ref().is_some_and(of_lot)
             };
             let amount: i64 = event.entries.iter().filter(is_expiry).map(|entry| entry.amount.get()).sum();
             all += amount;

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::event::{Command, FieldValues, Order, What};
 use crate::id::EventId;
-use crate::ledger::{Account, Entry, EntryKind, LotRef};
+use crate::ledger::{Account, Entry, EntryKind, LotRef, Redemption};
 use crate::member::{Change, MemberState, Status};
 use crate::program::{CurrencyDefinition, Expires, Id, Pending, Program};
 use crate::quantity::{Points, apportion};
@@ -37,6 +37,8 @@ pub(super) struct Working<'a> {
     pub progress: Vec<(CompactString, OrderProgress)>,
     pools: BTreeMap<CompactString, (i64, i64)>,
     vouchers: Vec<IssuedVoucher>,
+    /// Redemptions made or changed, by their event.
+    pub redemptions: Vec<(u64, Redemption)>,
     pub trace: Vec<RuleTrace>,
     pub causes: Vec<Cause>,
 }
@@ -94,6 +96,7 @@ impl<'a> Working<'a> {
             progress: Vec::new(),
             pools: BTreeMap::new(),
             vouchers: Vec::new(),
+            redemptions: Vec::new(),
             trace: Vec::new(),
             causes: Vec::new(),
         })
@@ -150,11 +153,13 @@ impl<'a> Working<'a> {
     pub fn attempt<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Rejected>) -> Option<T> {
         let (state, event, past) = (self.state.clone(), self.record().clone(), self.past.clone());
         let (progress, pools, causes) = (self.progress.clone(), self.pools.clone(), self.causes.clone());
+        let redemptions = self.redemptions.clone();
         let (orders, vouchers, trace) = (self.orders.len(), self.vouchers.len(), self.trace.len());
         let done = work(self).ok();
         if done.is_none() {
             (self.state, self.past) = (state, past);
             (self.progress, self.pools, self.causes) = (progress, pools, causes);
+            self.redemptions = redemptions;
             *self.record() = event;
             self.orders.truncate(orders);
             self.vouchers.truncate(vouchers);
@@ -312,7 +317,8 @@ impl<'a> Working<'a> {
     /// How much more a member can hold, so that no lot is larger than what one entry may move.
     pub fn room(&self, currency: &Id) -> Points {
         let purse = self.state.purse(currency.as_str());
-        purse.map_or(Points::MAX, |purse| Points::MAX.less(purse.active()).less(purse.pending()))
+        let held = self.state.held(currency.as_str());
+        purse.map_or(Points::MAX, |purse| Points::MAX.less(purse.active()).less(purse.pending()).less(held))
     }
 
     /// Whether what the open event earns in a currency waits.
@@ -535,6 +541,7 @@ impl<'a> Working<'a> {
             progress: self.progress,
             pools: pools.map(|(pool, (by, most))| PoolChange { pool, by, most }).collect(),
             vouchers: self.vouchers,
+            redemptions: self.redemptions,
             outcome,
             trace: self.trace,
         })

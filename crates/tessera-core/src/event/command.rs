@@ -1,6 +1,6 @@
 use compact_str::CompactString;
 
-use super::{Birthday, FieldValues, Item, Order};
+use super::{Birthday, FieldValues, Item, Order, Redeem, RedemptionPart};
 use crate::program::Id;
 use crate::quantity::Amount;
 use crate::time::Instant;
@@ -31,6 +31,16 @@ pub enum What {
         data: FieldValues,
     },
     Adjust(Adjustment),
+    /// Spends points, or reserves them.
+    Redeem(Redeem),
+    /// Spends what a redemption reserved; what is left of it is released.
+    Capture(RedemptionPart),
+    /// Releases what a redemption reserved.
+    Void {
+        redemption: u64,
+    },
+    /// Cancels a redemption, or a part of it: the points go back to their lots (R7).
+    ReturnRedemption(RedemptionPart),
     /// Only settles what fell due (I7).
     WakeUp,
 }
@@ -47,6 +57,10 @@ impl What {
             Self::Profile(_) => "profile",
             Self::Declared { kind, .. } => kind.as_str(),
             Self::Adjust(_) => "adjustment",
+            Self::Redeem(_) => "redemption",
+            Self::Capture(_) => "capture",
+            Self::Void { .. } => "void",
+            Self::ReturnRedemption(_) => "redemption-return",
             Self::WakeUp => "wake-up",
         }
     }

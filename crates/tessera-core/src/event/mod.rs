@@ -5,25 +5,32 @@ mod command;
 mod data;
 mod order;
 mod read;
+mod redemption;
 
 pub use birthday::{Birthday, BirthdayError};
 pub use command::{Adjustment, Command, Exchange, Profile, Return, ReturnItem, What};
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
 pub use read::{DocumentedTypes, read_event};
+pub use redemption::{Redeem, RedemptionPart};
 
 /// The event types that every program has.
 pub const BUILT_IN_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend", "enrol", "profile"];
 
+/// Event types of redemptions: commands of their own, no events that anybody sends.
+pub const REDEMPTION_TYPES: [&str; 4] = ["redemption", "capture", "void", "redemption-return"];
+
 /// Names that no event type of a document has: what is in the program's own history, or will be.
-pub const RESERVED_TYPES: [&str; 14] = [
+pub const RESERVED_TYPES: [&str; 16] = [
     "adjustment",
     "expiry",
     "maturity",
     "tier-review",
     "wake-up",
     "redemption",
+    "redemption-return",
     "reservation",
+    "reservation-end",
     "capture",
     "void",
     "refund",

@@ -2,6 +2,7 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use super::data::FieldValues;
+use crate::id::EventId;
 use crate::program::{Base, DiscountBase, FieldKind};
 use crate::quantity::{Amount, apportion};
 
@@ -59,10 +60,12 @@ pub struct Order {
     pub extra: FieldValues,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payment {
     pub method: CompactString,
     pub amount: Amount,
+    /// The redemption whose points paid: they come back with the order (R7).
+    pub redemption: Option<EventId>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,7 +83,7 @@ pub struct Item {
 
 /// The category of lines that sell gift cards, and the payment methods with rules of their own (M4).
 const GIFT_CARD: &str = "gift_card";
-const POINTS: &str = "points";
+pub(super) const POINTS: &str = "points";
 
 impl Order {
     /// The name returns use for a line: its own, else its place from 1.
@@ -280,8 +283,8 @@ mod tests {
         sale.items[1].category = Some("gift_card".into());
         (sale.tax, sale.shipping, sale.tip, sale.discount) = (amount("10"), amount("15"), amount("5"), amount("7"));
         sale.payments = vec![
-            Payment { method: "gift_card".into(), amount: amount("30") },
-            Payment { method: "points".into(), amount: amount("12") },
+            Payment { method: "gift_card".into(), amount: amount("30"), redemption: None },
+            Payment { method: "points".into(), amount: amount("12"), redemption: None },
         ];
         let net = |change: fn(&mut Base)| {
             let mut base = Base::default();

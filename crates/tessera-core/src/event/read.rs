@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::data::{DataProblem, FieldValues, TEXT_MAX, read_field};
 use super::{Exchange, ITEMS_MAX, Item, Order, Payment, Profile, Return, ReturnItem, What};
+use crate::id::EventId;
 use crate::program::{Definition, EventDefinition, FieldDefinition, Id, nearest};
 use crate::quantity::Amount;
 
@@ -242,16 +243,25 @@ impl<'de> Visitor<'de> for PaymentSeed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Payment, A::Error> {
-        let (mut method, mut paid) = (None, None);
+        let (mut method, mut paid, mut redemption) = (None, None, None);
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             match key.as_ref() {
                 "method" => method = Some(text(&mut map, "method")?),
                 "amount" => paid = Some(amount(&mut map, "amount")?),
-                name => declared_value(&mut map, name, None, &["method", "amount"], &mut Vec::new())?,
+                "redemption" => {
+                    let id = text(&mut map, "redemption")?.parse::<EventId>();
+                    redemption = Some(id.map_err(|_| {
+                        wrong::<A::Error>("redemption", "the id of a redemption, such as evt_…_2, is expected")
+                    })?);
+                }
+                name => declared_value(&mut map, name, None, &["method", "amount", "redemption"], &mut Vec::new())?,
             }
         }
+        if redemption.is_some() && method.as_deref() != Some(super::order::POINTS) {
+            return Err(wrong("redemption", "only a payment of method `points` has one"));
+        }
         match (method, paid) {
-            (Some(method), Some(amount)) => Ok(Payment { method, amount }),
+            (Some(method), Some(amount)) => Ok(Payment { method, amount, redemption }),
             (None, _) => Err(wrong("method", "is missing: cash, card, points …")),
             (_, None) => Err(wrong("amount", "is missing")),
         }

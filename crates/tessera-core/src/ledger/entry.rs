@@ -22,10 +22,16 @@ pub enum EntryKind {
     Redemption,
     Adjustment,
     WriteOff,
+    /// Reserved for a redemption.
+    Reservation,
+    /// No longer reserved: voided, not captured, or the reservation ended.
+    Release,
+    /// Spent, and given back: what it paid for came back, or the redemption was cancelled.
+    Refund,
 }
 
 impl EntryKind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Accrual,
         Self::Maturity,
         Self::TakeBack,
@@ -34,6 +40,9 @@ impl EntryKind {
         Self::Redemption,
         Self::Adjustment,
         Self::WriteOff,
+        Self::Reservation,
+        Self::Release,
+        Self::Refund,
     ];
 
     /// The number stored for it; never changes.
@@ -47,6 +56,9 @@ impl EntryKind {
             Self::Redemption => 6,
             Self::Adjustment => 7,
             Self::WriteOff => 8,
+            Self::Reservation => 9,
+            Self::Release => 10,
+            Self::Refund => 11,
         }
     }
 

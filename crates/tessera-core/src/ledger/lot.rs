@@ -7,14 +7,15 @@ use crate::program::Id;
 use crate::quantity::Points;
 use crate::time::{Day, Instant};
 
-/// Which lot an entry is about: its last day, who funds it and, while pending, the event that earned it.
+/// Which lot an entry is about: its last day, who funds it and, while pending, the event that earned it; of points
+/// that are reserved or spent, the redemption.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LotRef {
     /// `None`: the lot does not expire on a day of its own.
     pub last_day: Option<Day>,
     /// `None`: the program itself.
     pub funder: Option<Id>,
-    /// The sequence number of the earning event, while pending.
+    /// The sequence number of the earning event, while pending; of the redemption, while reserved or spent.
     pub order: Option<u64>,
 }
 

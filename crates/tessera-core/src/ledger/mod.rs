@@ -4,8 +4,10 @@ mod account;
 mod entry;
 mod lot;
 mod purse;
+mod redemption;
 
 pub use account::Account;
 pub use entry::{Entry, EntryKind};
 pub use lot::{Lot, LotRef, LotRefError};
 pub use purse::{Purse, Totals, Wait};
+pub use redemption::{Bill, Hold, LotPart, Redemption, RedemptionStatus, Terms};

@@ -26,6 +26,7 @@ pub struct Totals {
     /// Earned, gross of what was taken back.
     pub issued: Points,
     pub taken_back: Points,
+    /// Spent, net of what came back.
     pub redeemed: Points,
     pub expired: Points,
     pub adjusted_in: Points,
@@ -84,11 +85,15 @@ impl Purse {
         self.lots.iter().find(|lot| lot.is(key))
     }
 
-    /// Folds one entry of this currency. An entry that takes more than is there leaves zero; `verify` finds it.
-    pub fn apply(&mut self, entry: &Entry) {
+    /// Folds one entry of this currency; `earned_at` is the label of the lot that it may make. An entry that takes more
+    /// than is there leaves zero; `verify` finds it.
+    pub fn apply(&mut self, entry: &Entry, earned_at: Instant) {
         self.leave(entry);
-        self.arrive(entry);
+        self.arrive(entry, earned_at);
         let totals = &mut self.totals;
+        if entry.from == Account::Redeemed {
+            totals.redeemed = totals.redeemed.less(entry.amount);
+        }
         match (entry.kind, entry.from, entry.to) {
             (_, Account::Issued, _) => totals.issued += entry.amount,
             (_, _, Account::Issued) => totals.taken_back += entry.amount,
@@ -128,11 +133,11 @@ impl Purse {
         }
     }
 
-    fn arrive(&mut self, entry: &Entry) {
+    fn arrive(&mut self, entry: &Entry, earned_at: Instant) {
         match entry.to {
             Account::Active => {
                 let key = entry.lot.clone().unwrap_or_default();
-                add(&mut self.lots, &key, entry, entry.at);
+                add(&mut self.lots, &key, entry, earned_at);
             }
             Account::Pending => {
                 let Some(key) = &entry.lot else { return };

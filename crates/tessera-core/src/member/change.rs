@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::state::{Bucketed, Counter, Fraction, Grant, MemberState};
-use crate::ledger::Wait;
+use crate::ledger::{Hold, Wait};
 use crate::program::{Id, id_or_empty};
 use crate::quantity::{Amount, Points};
 use crate::time::{Day, Instant, MonthDay};
@@ -116,6 +116,10 @@ pub enum Change {
     Unparked {
         event: u64,
     },
+    /// A redemption reserves what the event's entries put into it.
+    Reserved {
+        hold: Hold,
+    },
 }
 
 /// An event that names an order nobody has seen yet (I4).
@@ -216,6 +220,7 @@ impl Change {
             }
             Self::Parked { event } => state.parked.push(event.clone()),
             Self::Unparked { event } => state.parked.retain(|parked| parked.event != *event),
+            Self::Reserved { hold } => state.holds.push(hold.clone()),
         }
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Change, ParkedEvent};
 use crate::id::MemberId;
-use crate::ledger::{Entry, Purse};
+use crate::ledger::{Account, Entry, Hold, Lot, Purse};
 use crate::program::{Id, id_or_empty};
 use crate::quantity::{Amount, Points};
 use crate::time::{Day, Instant, MonthDay};
@@ -12,7 +12,7 @@ use crate::time::{Day, Instant, MonthDay};
 /// Everything decisions need to know about a member. Bounded: it does not grow with the number of events.
 ///
 /// What bounds it: lots by days × funders, counters by limits in open windows, tier buckets by two windows, parked
-/// events by [`MemberState::PARKED_MAX`].
+/// events by [`MemberState::PARKED_MAX`], reservations by [`MemberState::HOLDS_MAX`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberState {
     pub id: MemberId,
@@ -47,6 +47,8 @@ pub struct MemberState {
     /// When this member next needs attention, and the version that says so. No fold of anything: `verify` skips it.
     pub wake_at: Option<Instant>,
     pub wake_version: u32,
+    /// Reservations that are open. Last, so that a state of format 1 is one of format 2 without any.
+    pub holds: Vec<Hold>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,11 +152,16 @@ pub enum StateError {
 }
 
 /// The first byte of a stored state.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+/// Before there were reservations: the same, but for the list of them at the end.
+const WITHOUT_HOLDS: u8 = 1;
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
     pub const PARKED_MAX: usize = 50;
+
+    /// Reservations that are open at once; one more is refused. A member at several tills has a few.
+    pub const HOLDS_MAX: usize = 20;
 
     pub fn new(id: MemberId, status: Status, joined_at: Instant, joined_on: Day) -> Self {
         Self {
@@ -181,6 +188,7 @@ impl MemberState {
             parked: Vec::new(),
             wake_at: None,
             wake_version: 0,
+            holds: Vec::new(),
         }
     }
 
@@ -198,12 +206,18 @@ impl MemberState {
 
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
         match bytes.split_first() {
-            Some((&FORMAT, rest)) => match postcard::take_from_bytes(rest) {
-                Ok((state, [])) => Ok(state),
-                _ => Err(StateError::Damaged),
-            },
+            Some((&FORMAT, rest)) => Self::read(rest),
+            Some((&WITHOUT_HOLDS, rest)) => Self::read(&[rest, &[0]].concat()),
             Some((&found, _)) => Err(StateError::UnknownFormat { found }),
             None => Err(StateError::Damaged),
+        }
+    }
+
+    /// Exactly one state, and nothing behind it.
+    fn read(bytes: &[u8]) -> Result<Self, StateError> {
+        match postcard::take_from_bytes(bytes) {
+            Ok((state, [])) => Ok(state),
+            _ => Err(StateError::Damaged),
         }
     }
 
@@ -239,11 +253,52 @@ impl MemberState {
         self.purse(currency).map_or(Points::ZERO, |purse| purse.totals.issued)
     }
 
-    /// Folds an entry: balances, lots and the chain.
+    /// Points of a currency that are reserved.
+    pub fn held(&self, currency: &str) -> Points {
+        self.holds.iter().filter(|hold| hold.terms.currency == *currency).map(Hold::held).sum()
+    }
+
+    /// An open reservation, by its redemption's event.
+    pub fn hold(&self, redemption: u64) -> Option<&Hold> {
+        self.holds.iter().find(|hold| hold.event == redemption)
+    }
+
+    /// Folds an entry: balances, lots, reservations and the chain.
     pub fn apply_entry(&mut self, entry: &Entry) {
-        self.purse_mut(&entry.currency).apply(entry);
+        let earned_at = self.move_held(entry);
+        self.purse_mut(&entry.currency).apply(entry, earned_at);
         self.entries = entry.seq;
         self.chain = entry.hash;
+    }
+
+    /// Folds what an entry moves into or out of a reservation. Says when the points were earned: a lot that was drained
+    /// comes back with its label.
+    fn move_held(&mut self, entry: &Entry) -> Instant {
+        let Some(key) = entry.lot.as_ref().filter(|_| entry.from == Account::Held || entry.to == Account::Held) else {
+            return entry.at;
+        };
+        let earned_at = self.purse(entry.currency.as_str()).and_then(|purse| purse.lot(key)).map(|lot| lot.earned_at);
+        let Some(place) = self.holds.iter().position(|hold| Some(hold.event) == key.order) else { return entry.at };
+        let lots = &mut self.holds[place].lots;
+        if entry.to == Account::Held {
+            let earned_at = earned_at.unwrap_or(entry.at);
+            lots.push(Lot {
+                last_day: key.last_day,
+                expires_at: entry.expires_at,
+                funder: key.funder.clone(),
+                earned_at,
+                remaining: entry.amount,
+            });
+            return earned_at;
+        }
+        let Some(index) = lots.iter().position(|lot| lot.is(key)) else { return entry.at };
+        let earned_at = lots[index].earned_at;
+        lots[index].remaining = lots[index].remaining.less(entry.amount);
+        lots.retain(|lot| !lot.remaining.is_zero());
+        if lots.is_empty() {
+            self.holds.remove(place);
+        }
+        earned_at
     }
 
     /// Begins an event: the clock moves unless the event is backdated, windows that ended are forgotten.

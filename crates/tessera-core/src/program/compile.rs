@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 
 use super::definition::*;
 use super::limits::Limits;
+use super::rewards::Reward;
 use super::validate::{Checker, Strictness};
 use super::{Id, Node, Problem, Share};
 use crate::expression::{EventFields, Expected, Expression, Fact, RootTypes};
@@ -24,6 +25,7 @@ pub struct Program {
     pub campaigns: Vec<Campaign>,
     triggers: BTreeMap<Id, Trigger>,
     pub ladders: Vec<LadderRules>,
+    rewards: BTreeMap<Id, Reward>,
 }
 
 /// The campaigns that look at one event type, and all that their expressions read.
@@ -158,6 +160,7 @@ impl Program {
         });
         let ladders: Vec<LadderRules> =
             definition.tiers.iter().map(|(id, ladder)| compile_ladder(id, ladder)).collect();
+        let rewards = checker.rewards(definition);
         if strictness == Strictness::New {
             super::inert::refuse(definition, &campaigns, &mut checker);
         }
@@ -172,7 +175,7 @@ impl Program {
         }
         let triggers = index(&campaigns);
         let definition = definition.clone();
-        (Some(Self { version, definition, calendar, money, campaigns, triggers, ladders }), findings)
+        (Some(Self { version, definition, calendar, money, campaigns, triggers, ladders, rewards }), findings)
     }
 
     /// The campaigns of an event type; none for types no campaign looks at.
@@ -182,6 +185,10 @@ impl Program {
 
     pub fn campaign(&self, id: &str) -> Option<&Campaign> {
         self.campaigns.iter().find(|campaign| campaign.id == *id)
+    }
+
+    pub fn reward(&self, id: &str) -> Option<&Reward> {
+        self.rewards.get(id)
     }
 
     pub fn ladder(&self, id: &str) -> Option<&LadderRules> {

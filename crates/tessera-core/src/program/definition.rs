@@ -8,13 +8,15 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::rewards::RewardDefinition;
 use super::scalar::{Exact, Formula, Id, Share, Texts, word_or_map};
+use super::spending::{CashRounding, SpendDefinition};
 use crate::quantity::Rounding;
 use crate::time::{Day, Period, RoundTo, TimeOfDay, Weekday, Window};
 
 /// Sections that belong to the document but to no feature of this version.
-pub const LATER_SECTIONS: [&str; 10] =
-    ["rewards", "referral", "games", "partners", "journeys", "segments", "texts", "surveys", "membership", "catalogue"];
+pub const LATER_SECTIONS: [&str; 9] =
+    ["referral", "games", "partners", "journeys", "segments", "texts", "surveys", "membership", "catalogue"];
 
 /// Actions of a rule that belong to no feature of this version.
 pub const LATER_ACTIONS: [&str; 2] = ["set", "send"];
@@ -36,6 +38,9 @@ pub struct Definition {
     /// One unit of a foreign currency in the program's: `{ USD: 25000 }`. An event may carry its own rate (M5).
     #[serde(default)]
     pub exchange_rates: BTreeMap<String, Exact>,
+    /// To what the money that is left to pay beside points is rounded, by the tender that pays it (M6).
+    #[serde(default)]
+    pub cash_rounding: BTreeMap<Id, CashRounding>,
     /// What happens to an event about a member nobody knows.
     #[serde(default)]
     pub unknown_member: UnknownMember,
@@ -60,6 +65,9 @@ pub struct Definition {
     pub campaigns: BTreeMap<Id, CampaignDefinition>,
     #[serde(default)]
     pub vouchers: BTreeMap<Id, VoucherDefinition>,
+    /// What points can be spent on.
+    #[serde(default)]
+    pub rewards: BTreeMap<Id, RewardDefinition>,
     #[serde(default)]
     pub stacking: Stacking,
     /// Limits over all campaigns together, by currency (C7).
@@ -206,8 +214,9 @@ pub struct CurrencyDefinition {
     /// Money that one is worth when spent, in the program's currency.
     #[serde(default)]
     pub value: Option<Exact>,
+    /// How it is spent: in which amounts, how long a reservation lasts.
     #[serde(default)]
-    pub spend: Option<SpendDefinition>,
+    pub spend: SpendDefinition,
     /// Digits behind the point: 0 for points, 2 for cashback in baht (M1).
     #[serde(default)]
     pub scale: u32,
@@ -365,20 +374,6 @@ pub enum Overdraft {
     Clamp,
     /// The return is refused.
     Refuse,
-}
-
-/// In which amounts points can be spent (M6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SpendDefinition {
-    #[serde(default = "one")]
-    pub step: i64,
-    #[serde(default)]
-    pub min: i64,
-}
-
-fn one() -> i64 {
-    1
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]

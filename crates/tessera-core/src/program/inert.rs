@@ -72,7 +72,10 @@ fn currency(definition: &Definition, id: &Id, currency: &CurrencyDefinition, che
     match &currency.expires {
         Expires::Inactivity { moved_by, .. } => {
             for kind in moved_by {
-                happens(definition, &at("moved_by"), kind, checker);
+                // Points that are spent move it too.
+                if *kind != *"redemption" {
+                    happens(definition, &at("moved_by"), kind, checker);
+                }
             }
         }
         _ if checker.has(&at("moved_by")) => {

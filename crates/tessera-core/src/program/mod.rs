@@ -9,7 +9,9 @@ mod limits;
 mod lint;
 mod node;
 mod problem;
+mod rewards;
 mod scalar;
+mod spending;
 mod validate;
 mod version;
 
@@ -20,8 +22,10 @@ pub use diff::{Difference, difference};
 pub use limits::{CapRule, Limits};
 pub use node::{DOCUMENT_BYTES_MAX, Key, Kind, Node, Position, read as read_tree};
 pub use problem::{Problem, Severity, nearest};
+pub use rewards::{Donation, Reward, RewardDefinition, RewardGives};
 pub(crate) use scalar::id_or_empty;
 pub use scalar::{Exact, Formula, Id, IdProblem, Share, Texts};
+pub use spending::{CashRounding, Restored, SpendDefinition};
 use validate::Strictness;
 pub use version::Versions;
 

@@ -62,7 +62,7 @@ impl<'a> Checker<'a> {
     }
 
     /// An error unless a name is one of the known; says which was probably meant.
-    fn known<'k>(&mut self, path: &[&str], what: &str, name: &str, known: impl Iterator<Item = &'k str> + Clone) {
+    pub fn known<'k>(&mut self, path: &[&str], what: &str, name: &str, known: impl Iterator<Item = &'k str> + Clone) {
         if known.clone().any(|candidate| candidate == name) {
             return;
         }
@@ -123,6 +123,7 @@ impl<'a> Checker<'a> {
                 self.error(&["exchange_rates", code], format!("`{code}` is no ISO 4217 currency"));
             }
         }
+        self.spending(definition);
         if definition.currencies.is_empty() {
             self.error(&["currencies"], "a program has at least one currency".to_owned());
         }
@@ -174,9 +175,6 @@ impl<'a> Checker<'a> {
         if currency.scale > 6 {
             self.error(&["currencies", id, "scale"], "a currency has at most 6 digits behind the point".to_owned());
         }
-        if let Some(spend) = currency.spend {
-            self.positive(&["currencies", id, "spend", "step"], spend.step);
-        }
         if let Some(most) = currency.max_balance {
             self.positive(&["currencies", id, "max_balance"], most);
         }
@@ -189,7 +187,7 @@ impl<'a> Checker<'a> {
                     &["currencies", id, "expires", "moved_by"],
                     "event type",
                     kind.as_str(),
-                    event_types(definition),
+                    event_types(definition).chain(std::iter::once("redemption")),
                 );
             }
         }

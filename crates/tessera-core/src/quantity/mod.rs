@@ -8,6 +8,6 @@ mod rounding;
 
 pub use amount::{Amount, AmountError, Currency};
 pub use apportion::apportion;
-pub use pay::{PointPayment, PointTender, TenderRounding, pay_with_points};
+pub use pay::{Choices, PointPayment, PointTender, TenderRounding, pay_with_points};
 pub use points::{Points, PointsOutOfRange};
 pub use rounding::Rounding;

@@ -1,6 +1,7 @@
 //! Paying with points (M6): how many pay for how much of a bill, and how the rest is rounded by tender.
 
 use rust_decimal::Decimal;
+use serde::Serialize;
 
 use super::{Amount, Points, Rounding};
 
@@ -41,9 +42,7 @@ impl PointPayment {
 /// Where a step's worth is no whole number of the money's smallest unit, only as many steps go together as are.
 pub fn pay_with_points(payable: Amount, wanted: Points, tender: &PointTender) -> PointPayment {
     let step = tender.step.max(1);
-    let units = Decimal::from(step).checked_div(Decimal::from(10_i64.pow(tender.scale.min(6))));
-    let worth = units.and_then(|units| units.checked_mul(tender.value)).map(|worth| worth.normalize());
-    let Some(worth) = worth.filter(|worth| *worth > Decimal::ZERO) else { return PointPayment::none(payable) };
+    let Some(worth) = tender.worth_of_step() else { return PointPayment::none(payable) };
     let affordable = payable.to_decimal().checked_div(worth).map_or(0, |steps| Rounding::Floor.whole(steps));
     let steps = affordable.clamp(0, wanted.get() / step);
     let together = steps_together(worth, tender.decimals);
@@ -55,6 +54,43 @@ pub fn pay_with_points(payable: Amount, wanted: Points, tender: &PointTender) ->
         }
         _ => PointPayment::none(payable),
     }
+}
+
+impl PointTender {
+    /// What one step pays; `None` where points are worth nothing.
+    fn worth_of_step(&self) -> Option<Decimal> {
+        let units = Decimal::from(self.step.max(1)).checked_div(Decimal::from(10_i64.pow(self.scale.min(6))))?;
+        units.checked_mul(self.value).map(|worth| worth.normalize()).filter(|worth| *worth > Decimal::ZERO)
+    }
+
+    /// The least number of units, above 0, whose multiples can be spent: for a bill, such as are worth whole money.
+    pub fn step_of(&self, pays_a_bill: bool) -> i64 {
+        let step = self.step.max(1);
+        match self.worth_of_step().filter(|_| pays_a_bill) {
+            Some(worth) => step.saturating_mul(steps_together(worth, self.decimals)),
+            None => step,
+        }
+    }
+
+    /// From where to where points can be spent, for a bill or without one.
+    pub fn choices(&self, payable: Option<Amount>, available: Points) -> Choices {
+        let step = self.step_of(payable.is_some());
+        let least = self.min.max(1);
+        let min = step.saturating_mul(least / step + i64::from(least % step != 0));
+        let max = match payable {
+            Some(payable) => pay_with_points(payable, available, self).points.get(),
+            None => available.get() - available.get() % step,
+        };
+        Choices { min, max: if max < min { 0 } else { max }, step }
+    }
+}
+
+/// The numbers of points that can be chosen: `min`, and every `step` more up to `max`. Where `max` is 0, none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Choices {
+    pub min: i64,
+    pub max: i64,
+    pub step: i64,
 }
 
 /// The least number of steps that is worth a whole number of the money's smallest unit.
@@ -136,6 +172,24 @@ mod tests {
         assert_eq!(pay("0.3333333333", 2), (0, "0".into()), "no number of them is worth an exact amount");
         assert_eq!(pay("0", 2), (0, "0".into()));
         assert_eq!(pay("0.000001", 2), (10_000_000, "10".into()));
+    }
+
+    #[test]
+    fn m6_the_choices_are_whole_steps_from_the_least_to_what_is_there_and_payable() {
+        let choices = |payable: Option<&str>, available: i64| {
+            let choices = BEAN.choices(payable.map(amount), Points::new(available).unwrap());
+            (choices.min, choices.max, choices.step)
+        };
+        assert_eq!(choices(Some("54500"), 1_000), (50, 540, 10));
+        assert_eq!(choices(Some("54500"), 129), (50, 120, 10));
+        assert_eq!(choices(Some("4900"), 1_000), (50, 0, 10), "49 would do, but 50 are the least");
+        assert_eq!(choices(None, 129), (50, 120, 10));
+        assert_eq!(choices(None, 49), (50, 0, 10));
+        let odd = PointTender { step: 7, min: 50, ..BEAN };
+        assert_eq!(odd.choices(None, Points::new(100).unwrap()), Choices { min: 56, max: 98, step: 7 });
+        let third = PointTender { value: "0.35".parse().unwrap(), step: 1, min: 0, ..BEAN };
+        assert_eq!(third.choices(Some(amount("10")), Points::MAX), Choices { min: 20, max: 20, step: 20 });
+        assert_eq!(third.choices(None, Points::new(3).unwrap()), Choices { min: 1, max: 3, step: 1 });
     }
 
     #[test]

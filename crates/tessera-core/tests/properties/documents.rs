@@ -155,6 +155,7 @@ fn live(text: &str) {
             guest: false,
             pools: &BTreeMap::new(),
             orders: &orders,
+            redemptions: &[],
             history: None,
             entropy: [7; 16],
             payload: data,

@@ -2,8 +2,10 @@
 //! the scheduler looked (I7), and a member does not grow with their history.
 
 use proptest::prelude::*;
+use tessera_core::decide::{Decision, Rejected};
+use tessera_core::event::{Redeem, RedemptionPart, What};
 use tessera_core::time::Instant;
-use tessera_testkit::shop::{Shop, at};
+use tessera_testkit::shop::{Shop, at, pay, reserve};
 
 use crate::programs::{Basket, basket, eventful_program, program};
 
@@ -20,6 +22,16 @@ enum Deed {
     Deliver(usize),
     Birthday(u32),
     Adjust(i64),
+    /// Points spent at once or reserved.
+    Redeem(i64, bool),
+    /// As much of a bill as points can pay, reserved.
+    Pay(i64),
+    /// The nth redemption from the last, all or so many points of it.
+    Capture(usize, Option<i64>),
+    Void(usize),
+    Cancel(usize, Option<i64>),
+    /// An order that the nth redemption from the last paid in part.
+    BuyWithPoints(Basket, usize),
     /// Publishes another version.
     Publish,
 }
@@ -35,6 +47,12 @@ fn deed() -> impl Strategy<Value = Deed> {
         2 => (0..14_usize).prop_map(Deed::Deliver),
         1 => (1..13_u32).prop_map(Deed::Birthday),
         2 => prop_oneof![1..80_i64, -120..0_i64].prop_map(Deed::Adjust),
+        3 => (1..8_i64, any::<bool>()).prop_map(|(tens, capture)| Deed::Redeem(tens * 10, capture)),
+        1 => (1..90_i64).prop_map(|hundreds| Deed::Pay(hundreds * 100)),
+        2 => (0..3_usize, prop::option::of(1..40_i64)).prop_map(|(which, points)| Deed::Capture(which, points)),
+        1 => (0..3_usize).prop_map(Deed::Void),
+        1 => (0..3_usize, prop::option::of(1..40_i64)).prop_map(|(which, points)| Deed::Cancel(which, points)),
+        2 => (basket(), 0..2_usize).prop_map(|(basket, which)| Deed::BuyWithPoints(basket, which)),
         1 => Just(Deed::Publish),
     ]
 }
@@ -46,8 +64,10 @@ fn times() -> impl Strategy<Value = (i64, i64)> {
 }
 
 /// Does what can be done; refusals leave no trace.
-fn act(shop: &mut Shop, orders: &mut usize, at: Instant, deed: &Deed, other: &str) {
+fn act(shop: &mut Shop, done: &mut Done, at: Instant, deed: &Deed, other: &str) {
+    let orders = &mut done.orders;
     let latest = shop.member().stored().map_or(at, |state| state.clock.max(at));
+    let redemption = |which: &usize| done.redemptions.iter().rev().nth(*which).copied().unwrap_or(1);
     let mut offer = |kind: &str, data: &str| shop.offer(at, latest, kind, data).is_ok();
     match deed {
         Deed::Buy(basket) => {
@@ -89,7 +109,41 @@ fn act(shop: &mut Shop, orders: &mut usize, at: Instant, deed: &Deed, other: &st
         Deed::Adjust(amount) => {
             let _refused_is_fine = shop.adjust(&at.to_string(), "point", *amount);
         }
+        Deed::Redeem(points, capture) => {
+            let redeem = Redeem { capture: *capture, ..reserve("point", *points) };
+            done.note(shop.ask(at, What::Redeem(redeem)));
+        }
+        Deed::Pay(payable) => done.note(shop.ask(at, What::Redeem(pay("point", &payable.to_string(), None)))),
+        Deed::Capture(which, points) => {
+            let part = RedemptionPart { redemption: redemption(which), points: *points };
+            let _refused_is_fine = shop.ask(at, What::Capture(part));
+        }
+        Deed::Void(which) => {
+            let _refused_is_fine = shop.ask(at, What::Void { redemption: redemption(which) });
+        }
+        Deed::Cancel(which, points) => {
+            let part = RedemptionPart { redemption: redemption(which), points: *points };
+            let _refused_is_fine = shop.ask(at, What::ReturnRedemption(part));
+        }
+        Deed::BuyWithPoints(basket, which) => {
+            let payment = shop.payment(redemption(which), basket.total() / 2);
+            let data = basket.data_with(&format!("o{orders}"), &format!(r#", "payments": [{payment}]"#));
+            *orders += usize::from(shop.offer(at, latest, "purchase", &data).is_ok());
+        }
         Deed::Publish => shop.publish(&latest.to_string(), other),
+    }
+}
+
+/// What can be referred to later.
+#[derive(Default)]
+struct Done {
+    orders: usize,
+    redemptions: Vec<u64>,
+}
+
+impl Done {
+    fn note(&mut self, redeemed: Result<Decision, Rejected>) {
+        self.redemptions.extend(redeemed.map(|decision| decision.events[decision.main].seq));
     }
 }
 
@@ -103,10 +157,10 @@ proptest! {
         deeds in prop::collection::vec((times(), deed()), 1..25),
     ) {
         let mut shop = Shop::new(&programs.0);
-        let (mut now, mut orders) = (at("2026-10-05T08:00"), 0);
+        let (mut now, mut done) = (at("2026-10-05T08:00"), Done::default());
         for ((gap, late_by), deed) in &deeds {
             now = now.plus_seconds(gap * 60);
-            act(&mut shop, &mut orders, now.plus_seconds(-late_by * 60), deed, &programs.1);
+            act(&mut shop, &mut done, now.plus_seconds(-late_by * 60), deed, &programs.1);
         }
     }
 
@@ -119,7 +173,7 @@ proptest! {
     ) {
         let play = |wakes: &[prop::sample::Index]| {
             let mut shop = Shop::new(&programs.0).unchecked();
-            let (mut now, mut orders) = (at("2026-10-05T08:00"), 0);
+            let (mut now, mut done) = (at("2026-10-05T08:00"), Done::default());
             let mut wakes = wakes.iter();
             // An event that comes late must not become later by a look at what fell due: none after it.
             let mut times: Vec<Instant> = deeds.iter().scan(now, |now, ((gap, late_by), _)| {
@@ -140,7 +194,7 @@ proptest! {
                 for moment in moments.into_iter().filter(|moment| joined && *moment <= latest) {
                     shop.wake_at(moment);
                 }
-                act(&mut shop, &mut orders, time, deed, &programs.1);
+                act(&mut shop, &mut done, time, deed, &programs.1);
             }
             if shop.member().stored().is_some() {
                 shop.wake_at(now);

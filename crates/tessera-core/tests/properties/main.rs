@@ -6,5 +6,6 @@ mod documents;
 mod histories;
 mod hostile;
 mod programs;
+mod redemptions;
 mod reference;
 mod returns;

@@ -18,6 +18,7 @@ pub fn program() -> impl Strategy<Value = String> {
         pick(&["never", "{ after: P2M, round: month }", "{ after: P10D }", "{ inactivity: P3M }"]),
         pick(&["", ", max_balance: 150"]),
         pick(&["", ", on_return: keep"]),
+        pick(&["", "step: 5, min: 10, ", "restored: new_date, ", "restored: { grace: P20D }, "]),
     );
     let ladder = (
         pick(&["{ earned: point }", "{ earned: point, counts: all }", "spend", "{ events: purchase }"]),
@@ -50,7 +51,7 @@ pub fn program() -> impl Strategy<Value = String> {
         pick(&["add", "highest", "product"]),
         pick(&["", "{ point: { day: 60 } }", "{ point: { ever: 100 }, stamp: { week: 3 } }"]),
     );
-    (currency, ladder, rules).prop_map(|((pending, overdraft, expires, most, keep), (measure, settings), (award, when, limit, more, extras, limits))| {
+    (currency, ladder, rules).prop_map(|((pending, overdraft, expires, most, keep, spend), (measure, settings), (award, when, limit, more, extras, limits))| {
         let limits = if limits.is_empty() { String::new() } else { format!("limits: {{ per_member: {limits} }}\n") };
         // An event has no parts that could each have a rate of their own.
         let settings = if measure.contains("events") { settings.replace("crossing: marginal, ", "") } else { settings.to_owned() };
@@ -58,7 +59,7 @@ pub fn program() -> impl Strategy<Value = String> {
         format!(
             "
 currencies:
-  point: {{ name: Point, expires: {expires}{pending}{overdraft}{most} }}
+  point: {{ name: Point, expires: {expires}{pending}{overdraft}{most}, value: 50, spend: {{ {spend}reserve: P2D }} }}
   stamp: {{ name: Stamp, expires: never{keep} }}
 tiers:
   club: {{ measure: {measure}, {settings}levels: [ {{ id: blue, at: 0 }}, {{ id: silver, at: {}, rate: {{ point: 1.5 }} }}, {{ id: gold, at: {}, rate: {{ point: 2 }} }} ] }}
@@ -92,7 +93,18 @@ pub fn basket() -> impl Strategy<Value = Basket> {
 }
 
 impl Basket {
+    /// What is owed for it.
+    pub fn total(&self) -> i64 {
+        let goods: i64 = self.lines.iter().map(|(units, price, _)| units * price).sum();
+        goods - self.discount.min(goods) + self.shipping + self.tax
+    }
+
     pub fn data(&self, order_id: &str) -> String {
+        self.data_with(order_id, "")
+    }
+
+    /// The same with more fields, each with a comma in front.
+    pub fn data_with(&self, order_id: &str, more: &str) -> String {
         let mut items = String::new();
         for (place, (units, price, a)) in self.lines.iter().enumerate() {
             let comma = if place > 0 { ", " } else { "" };
@@ -106,9 +118,9 @@ impl Basket {
         }
         let goods: i64 = self.lines.iter().map(|(units, price, _)| units * price).sum();
         let discount = self.discount.min(goods);
-        let total = goods - discount + self.shipping + self.tax;
+        let total = self.total();
         format!(
-            r#"{{"order_id": "{order_id}", "total": {total}, "discount": {discount}, "shipping": {}, "tax": {}, "items": [{items}]}}"#,
+            r#"{{"order_id": "{order_id}", "total": {total}, "discount": {discount}, "shipping": {}, "tax": {}, "items": [{items}]{more}}}"#,
             self.shipping, self.tax
         )
     }

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use tessera_core::decide::Rejected;
+use tessera_core::event::{RedemptionPart, What};
+use tessera_core::ledger::Redemption;
 use tessera_core::time::{Day, Instant};
 use tessera_testkit::reference::{Happening, Line, Picture, Reference, Rules};
-use tessera_testkit::shop::{Shop, at, level};
+use tessera_testkit::shop::{Shop, at, level, reserve};
 
 /// Something to do, as far as it is possible when it comes.
 #[derive(Clone, Debug)]
@@ -20,6 +23,22 @@ enum Deed {
     },
     Spend {
         points: i64,
+    },
+    Reserve {
+        points: i64,
+    },
+    /// So many hundredths of the nth reservation.
+    Capture {
+        redemption: usize,
+        share: i64,
+    },
+    Void {
+        redemption: usize,
+    },
+    /// So many hundredths of what the nth redemption has left.
+    Cancel {
+        redemption: usize,
+        share: i64,
     },
     Sleep,
 }
@@ -38,8 +57,10 @@ fn rules() -> impl Strategy<Value = Rules> {
         proptest::option::of(20..150_i64),
         levels,
         1..14_i32,
+        prop_oneof![Just(15_i64), Just(2_000), Just(43_200)],
     )
-        .prop_map(|(money_per_point, bonus, coffee_times, day_cap, levels, months)| Rules {
+        .prop_map(|(money_per_point, bonus, coffee_times, day_cap, levels, months, reserve_minutes)| Rules {
+            reserve_minutes,
             money_per_point,
             bonus,
             coffee_times,
@@ -59,6 +80,10 @@ fn deed() -> impl Strategy<Value = Deed> {
         5 => prop::collection::vec(line, 1..4).prop_map(|lines| Deed::Buy { lines }),
         4 => (0..12_usize, prop::collection::vec(0..3_i64, 4)).prop_map(|(order, units)| Deed::BringBack { order, units }),
         2 => (1..150_i64).prop_map(|points| Deed::Spend { points }),
+        3 => (1..150_i64).prop_map(|points| Deed::Reserve { points }),
+        2 => (0..6_usize, 1..=100_i64).prop_map(|(redemption, share)| Deed::Capture { redemption, share }),
+        1 => (0..6_usize).prop_map(|redemption| Deed::Void { redemption }),
+        1 => (0..6_usize, 1..=100_i64).prop_map(|(redemption, share)| Deed::Cancel { redemption, share }),
         1 => Just(Deed::Sleep),
     ]
 }
@@ -121,12 +146,14 @@ struct Play {
     bought: usize,
     /// Units still to be brought back, by order and line.
     left: BTreeMap<usize, Vec<i64>>,
+    /// The events of redemptions.
+    redeemed: Vec<u64>,
 }
 
 impl Play {
     fn new(rules: &Rules) -> Self {
         let shop = Shop::new(&rules.document()).unchecked();
-        Self { shop, reference: Reference::new(rules.clone()), bought: 0, left: BTreeMap::new() }
+        Self { shop, reference: Reference::new(rules.clone()), bought: 0, left: BTreeMap::new(), redeemed: Vec::new() }
     }
 
     fn act(&mut self, now: Instant, deed: &Deed) {
@@ -180,12 +207,57 @@ impl Play {
                     self.reference.tell(now, Happening::Spending { points: *points });
                 }
             }
+            Deed::Reserve { points } => {
+                let there = self.reference.at(now).balance();
+                match self.shop.ask(now, What::Redeem(reserve("point", *points))) {
+                    Ok(decision) => {
+                        assert!(*points <= there, "I2: {points} of {there}");
+                        self.reference
+                            .tell(now, Happening::Reserve { redemption: self.redeemed.len(), points: *points });
+                        self.redeemed.push(decision.events[decision.main].seq);
+                    }
+                    Err(Rejected::NotEnoughPoints { balance, .. }) => {
+                        assert_eq!(balance.available, there.max(0), "I2");
+                        assert!(*points > there, "I2: {points} of {there}");
+                    }
+                    Err(Rejected::NeedsMember | Rejected::TooManyReservations { .. }) => {}
+                    Err(other) => panic!("{other}"),
+                }
+            }
+            Deed::Capture { redemption, share } => {
+                let Some((redemption, known)) = self.known(*redemption) else { return };
+                let points = (known.reserved * share + 99) / 100;
+                let part = RedemptionPart { redemption: self.redeemed[redemption], points: Some(points) };
+                if self.shop.ask(now, What::Capture(part)).is_ok() {
+                    self.reference.tell(now, Happening::Capture { redemption, points });
+                }
+            }
+            Deed::Void { redemption } => {
+                let Some((redemption, _)) = self.known(*redemption) else { return };
+                if self.shop.ask(now, What::Void { redemption: self.redeemed[redemption] }).is_ok() {
+                    self.reference.tell(now, Happening::Void { redemption });
+                }
+            }
+            Deed::Cancel { redemption, share } => {
+                let Some((redemption, known)) = self.known(*redemption) else { return };
+                let points = (known.captured - known.returned) * share / 100;
+                let part = RedemptionPart { redemption: self.redeemed[redemption], points: Some(points) };
+                if self.shop.ask(now, What::ReturnRedemption(part)).is_ok() {
+                    self.reference.tell(now, Happening::Cancel { redemption, points });
+                }
+            }
             Deed::Sleep => {
                 if self.bought > 0 {
                     self.shop.wake_at(now);
                 }
             }
         }
+    }
+
+    /// The nth redemption from the last, where there are so many.
+    fn known(&self, from_last: usize) -> Option<(usize, Redemption)> {
+        let place = self.redeemed.len().checked_sub(from_last + 1)?;
+        Some((place, self.shop.redemption(self.redeemed[place]).unwrap()))
     }
 
     fn seen_at(&self, instant: Instant) -> Picture {
@@ -203,6 +275,7 @@ impl Play {
         }
         let totals = purse.totals;
         let (issued, taken_back, expired) = (totals.issued.get(), totals.taken_back.get(), totals.expired.get());
-        Picture { lots, debt: purse.debt.get(), level, issued, taken_back, expired }
+        let (held, redeemed) = (state.held("point").get(), totals.redeemed.get());
+        Picture { lots, debt: purse.debt.get(), level, issued, taken_back, expired, held, redeemed }
     }
 }

@@ -5,14 +5,14 @@ use tessera_testkit::shop::{Shop, at};
 
 use crate::programs::{basket, program};
 
-fn units_back(units: &[(usize, i64)]) -> String {
+pub fn units_back(units: &[(usize, i64)]) -> String {
     let items: Vec<String> =
         units.iter().map(|(line, units)| format!(r#"{{"line": "l{line}", "quantity": {units}}}"#)).collect();
     format!(r#"{{"order_id": "o", "items": [{}]}}"#, items.join(", "))
 }
 
 /// Everything a return may touch, but for the labels of when lots were first earned.
-fn books(shop: &Shop) -> [String; 6] {
+pub fn books(shop: &Shop) -> [String; 6] {
     let state = shop.state();
     let lots = |lots: &[tessera_core::ledger::Lot]| {
         lots.iter().map(|lot| (lot.key(), lot.remaining, lot.expires_at)).collect::<Vec<_>>()

@@ -4,10 +4,14 @@
 //! new: `cargo test -p tessera-core --test rules -- --ignored writes_the_fixture` writes it beside this format's.
 
 use tessera_core::member::{MemberState, StateError};
-use tessera_testkit::shop::{Shop, json::*};
+use tessera_testkit::shop::{Shop, json::*, reserve};
 
-const BYTES: &[u8] = include_bytes!("../fixtures/member-state-1.postcard");
-const IN_WORDS: &str = include_str!("../fixtures/member-state-1.json");
+const BYTES: &[u8] = include_bytes!("../fixtures/member-state-2.postcard");
+const IN_WORDS: &str = include_str!("../fixtures/member-state-2.json");
+
+/// From before there were reservations.
+const FORMAT_1: (&[u8], &str) =
+    (include_bytes!("../fixtures/member-state-1.postcard"), include_str!("../fixtures/member-state-1.json"));
 
 /// A member with something in every part of the state.
 fn member() -> MemberState {
@@ -32,6 +36,7 @@ campaigns:
     shop.send("2026-03-11T09:00", "purchase", &sale("o2", 40_000));
     shop.send("2026-03-11T10:00", "return", &back_all("o9"));
     shop.adjust("2026-03-12T09:00", "star", -500).unwrap();
+    shop.redeem("2026-03-12T10:00", reserve("point", 5)).unwrap();
     shop.state()
 }
 
@@ -47,15 +52,24 @@ fn the_fixture_has_something_in_every_part() {
     assert!(!state.counters.is_empty() && !state.fractions.is_empty() && !state.counts.is_empty());
     assert!(state.birthday.is_some() && state.birthday_since.is_some() && state.birthday_next.is_some());
     assert!(!state.gifts.is_empty() && !state.exposures.is_empty() && !state.grants.is_empty());
-    assert!(!state.parked.is_empty() && state.wake_at.is_some());
+    assert!(!state.parked.is_empty() && state.wake_at.is_some() && !state.holds.is_empty());
+}
+
+#[test]
+fn a_state_stored_in_format_2_reads_as_it_was_meant() {
+    let state = MemberState::from_bytes(BYTES).unwrap();
+    let expected: serde_json::Value = serde_json::from_str(IN_WORDS).unwrap();
+    assert_eq!(serde_json::to_value(&state).unwrap(), expected);
+    assert_eq!(BYTES[0], 2);
 }
 
 #[test]
 fn a_state_stored_in_format_1_reads_as_it_was_meant() {
-    let state = MemberState::from_bytes(BYTES).unwrap();
-    let expected: serde_json::Value = serde_json::from_str(IN_WORDS).unwrap();
+    let state = MemberState::from_bytes(FORMAT_1.0).unwrap();
+    let mut expected: serde_json::Value = serde_json::from_str(FORMAT_1.1).unwrap();
+    expected["holds"] = serde_json::json!([]);
     assert_eq!(serde_json::to_value(&state).unwrap(), expected);
-    assert_eq!(BYTES[0], 1);
+    assert_eq!(FORMAT_1.0[0], 1);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use tessera_core::decide::{self, Decision, Inputs, OrderRecord, Recorded};
 use tessera_core::event::{Command, What};
 use tessera_core::id::{EventId, MemberId};
+use tessera_core::ledger::Redemption;
 use tessera_core::member::Status;
 use tessera_core::program::UnknownMember;
 use tessera_store::{Dialect, StoreError, tables};
@@ -84,6 +85,13 @@ pub fn quote(context: &Context, command: &Submission) -> Result<Option<Answer>, 
     })
 }
 
+/// What a command needs beyond the batch's one read.
+struct More {
+    orders: Vec<OrderRecord>,
+    redemptions: Vec<(u64, Redemption)>,
+    history: Option<Vec<Recorded>>,
+}
+
 struct One<'a> {
     context: &'a Context,
     entropy: &'a mut Entropy,
@@ -116,11 +124,11 @@ impl One<'_> {
             recorded_at: command.recorded_at,
             what: command.what.clone(),
         };
-        let Some((orders, history)) = self.read_more(command, &core, &whom)? else { return Ok(Step::Cut) };
+        let Some(more) = self.read_more(command, &core, &whom)? else { return Ok(Step::Cut) };
         if let Err(refusal) = self.claims(command, &whom) {
             return Ok(Step::Answer(self.refuse(command, refusal)));
         }
-        let decided = self.ask_core(command, &core, &whom, &orders, history.as_deref());
+        let decided = self.ask_core(command, &core, &whom, &more);
         let mut decision = match decided {
             Ok(decision) => decision,
             Err(refusal) => return Ok(Step::Answer(self.refuse(command, refusal))),
@@ -181,6 +189,9 @@ impl One<'_> {
     fn whom(&self, command: &Submission) -> Result<Whom, Refusal> {
         let program = command.program.number;
         let unknown = || {
+            if command.what.names_redemption().is_some() {
+                return Refusal::new("unknown-redemption", "there is no such redemption in this program");
+            }
             Refusal::new(
                 "unknown-member",
                 "no member is known under this subject; enrol them first, or let the document say `unknown_member: enrol`",
@@ -200,6 +211,7 @@ impl One<'_> {
                 match (&command.what, policy) {
                     // What somebody does by hand is about a member there is: a slip of the pen makes none.
                     (What::Adjust(_), _) => Err(unknown()),
+                    (what, _) if what.is_redemption() => Err(unknown()),
                     (What::Enrol(_), _) | (_, UnknownMember::Enrol) => Ok(Whom::New { guest: false }),
                     (_, UnknownMember::Refuse) => Err(unknown()),
                     // What waits lies in the open: personal data do not.
@@ -242,13 +254,7 @@ impl One<'_> {
     }
 
     /// Reads what this command needs beyond the batch's one read; `None` when that is not written yet.
-    #[expect(clippy::type_complexity, reason = "orders and history, each as the core takes them")]
-    fn read_more(
-        &mut self,
-        command: &Submission,
-        core: &Command,
-        whom: &Whom,
-    ) -> Result<Option<(Vec<OrderRecord>, Option<Vec<Recorded>>)>, StoreError> {
+    fn read_more(&mut self, command: &Submission, core: &Command, whom: &Whom) -> Result<Option<More>, StoreError> {
         let program = command.program.number;
         let versions = command.program.versions();
         let known = match whom {
@@ -277,7 +283,7 @@ impl One<'_> {
             }
             orders.push(load::order(self.tx, program, &versions, &known)?);
         }
-        let mut history = None;
+        let (mut history, mut redemptions) = (None, Vec::new());
         if let Whom::Known(member) = whom {
             if let Some(since) = needs.purchases_since {
                 for (record, key, known) in
@@ -295,8 +301,14 @@ impl One<'_> {
             if needs.history || of_orders {
                 history = Some(load::history(self.tx, program, *member)?);
             }
+            let named = decide::redemptions(&core.what, *member, &orders);
+            let ids: Vec<_> = named.into_iter().map(|seq| (program, EventId { member: *member, seq })).collect();
+            self.loaded.read_redemptions_of(self.tx, &ids)?;
+            redemptions.extend(
+                ids.into_iter().filter_map(|key| Some((key.1.seq, self.loaded.redemptions.get(&key)?.clone()))),
+            );
         }
-        Ok(Some((orders, history)))
+        Ok(Some(More { orders, redemptions, history }))
     }
 
     /// A name that the data give must be free, or the member's own.
@@ -322,8 +334,7 @@ impl One<'_> {
         command: &Submission,
         core: &Command,
         whom: &Whom,
-        orders: &[OrderRecord],
-        history: Option<&[Recorded]>,
+        more: &More,
     ) -> Result<Decision, Refusal> {
         let program = command.program.number;
         let versions = command.program.versions();
@@ -342,8 +353,9 @@ impl One<'_> {
             new_member: self.entropy.member_id(command.recorded_at),
             guest,
             pools: self.loaded.pools.get(&program).unwrap_or(&none),
-            orders,
-            history,
+            orders: &more.orders,
+            redemptions: &more.redemptions,
+            history: more.history.as_deref(),
             entropy: self.entropy.bytes(),
             payload: command.data_text(),
             explain: command.explain,
@@ -398,6 +410,7 @@ fn parked(command: &Submission) -> Answer {
         effects: Vec::new(),
         balances: std::collections::BTreeMap::new(),
         tiers: std::collections::BTreeMap::new(),
+        redemption: None,
     };
     Answer::Done { outcome: Box::new(outcome), trace: Vec::new() }
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use compact_str::CompactString;
 use tessera_core::decide::{OrderProgress, OrderRecord, Recorded};
-use tessera_core::id::MemberId;
+use tessera_core::id::{EventId, MemberId};
+use tessera_core::ledger::Redemption;
 use tessera_core::member::MemberState;
 use tessera_core::program::Versions;
 use tessera_core::time::Instant;
@@ -15,7 +16,7 @@ use crate::identifier::Subject;
 use crate::programs::{member_id, refresh};
 use crate::record::{
     ENTRY_COLUMNS, EVENT_COLUMNS, Rows, StoredEvent, entry_from_row, event_from_row, member_key, number, order_record,
-    own_key, progress_from_text, state_from_bytes, unsigned,
+    own_key, progress_from_text, redemption_from_text, redemption_key, state_from_bytes, unsigned,
 };
 use crate::submission::Submission;
 
@@ -51,6 +52,7 @@ pub(super) struct Loaded {
     pub keys: HashMap<Key, KnownKey>,
     pub identifiers: HashMap<Key, MemberId>,
     pub orders: HashMap<Key, KnownOrder>,
+    pub redemptions: HashMap<(i64, EventId), Redemption>,
     pub members: HashMap<(i64, MemberId), KnownMember>,
     pub pools: HashMap<i64, BTreeMap<CompactString, i64>>,
     /// Members with rows that this batch has decided and not yet written.
@@ -78,6 +80,8 @@ impl Loaded {
         loaded.read_identifiers(tx, context, batch)?;
         loaded.read_orders(tx, context, batch)?;
         loaded.read_members(tx, batch)?;
+        // After the members: whoever has a member's row has their redemptions to themselves.
+        loaded.read_redemptions(tx, batch)?;
         if context.database.dialect() == Dialect::Postgres {
             loaded.read_known_orders_again(tx)?;
         }
@@ -166,6 +170,29 @@ impl Loaded {
         for row in tx.fetch_by_keys(&tables::MEMBER, &keys)? {
             let state = state_from_bytes(row[6].bytes()?)?;
             self.members.insert((row[1].int()?, state.id), KnownMember { state, version: row[3].int()? });
+        }
+        Ok(())
+    }
+
+    fn read_redemptions(&mut self, tx: &mut dyn Rows, batch: &[Submission]) -> Result<(), StoreError> {
+        let mut wanted = Vec::new();
+        for command in batch {
+            let program = command.program.number;
+            wanted.extend(command.what.paid_by().map(|redemption| (program, redemption)));
+            if let (Some(seq), Subject::Member(member)) = (command.what.names_redemption(), &command.subject) {
+                wanted.push((program, EventId { member: *member, seq }));
+            }
+        }
+        self.read_redemptions_of(tx, &wanted)
+    }
+
+    /// Reads redemptions that are not known yet.
+    pub fn read_redemptions_of(&mut self, tx: &mut dyn Rows, wanted: &[(i64, EventId)]) -> Result<(), StoreError> {
+        let unknown = wanted.iter().filter(|wanted| !self.redemptions.contains_key(wanted));
+        let keys: Vec<Row> = unknown.map(|(program, redemption)| redemption_key(*program, *redemption)).collect();
+        for row in tx.fetch_by_keys(&tables::REDEMPTION, &keys)? {
+            let redemption = EventId { member: member_id(row[2].bytes()?)?, seq: unsigned(row[3].int()?) };
+            self.redemptions.insert((row[1].int()?, redemption), redemption_from_text(row[4].text()?)?);
         }
         Ok(())
     }

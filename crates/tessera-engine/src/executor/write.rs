@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use compact_str::CompactString;
 use tessera_core::decide::Decision;
-use tessera_core::id::{Bucket, MemberId};
+use tessera_core::id::{Bucket, EventId, MemberId};
 use tessera_core::time::Instant;
 use tessera_store::{Row, StoreError, Tx, Value, tables};
 
 use super::Context;
 use super::load::{KnownOrder, Loaded, pool_key};
 use crate::profile::SealedProfile;
-use crate::record::{Envelope, entry_row, event_row, member_key, member_row, own_key};
+use crate::record::{Envelope, entry_row, event_row, member_key, member_row, own_key, redemption_key};
 use crate::submission::{Refusal, Submission};
 
 #[derive(Debug, Default)]
@@ -25,6 +25,7 @@ pub(super) struct Writes {
     events: Vec<Row>,
     entries: Vec<Row>,
     vouchers: Vec<Row>,
+    redemptions: BTreeMap<(i64, EventId), Row>,
     profiles: Vec<Row>,
     parked: Vec<Row>,
     /// Identifiers whose waiting events may go now.
@@ -76,6 +77,14 @@ impl Writes {
                 1.into(),
             ]);
             self.vouchers.push(row);
+        }
+        for (seq, redemption) in decision.redemptions {
+            let id = EventId { member, seq };
+            let mut row = redemption_key(program, id);
+            // Names, numbers and instants: it always has a JSON form.
+            row.push(serde_json::to_string(&redemption).unwrap_or_default().into());
+            self.redemptions.insert((program, id), row);
+            loaded.redemptions.insert((program, id), redemption);
         }
         for change in decision.pools {
             *loaded.pools.entry(program).or_default().entry(change.pool.clone()).or_default() += change.by;
@@ -179,6 +188,7 @@ impl Writes {
         tx.insert_rows(&tables::EVENT, &self.events)?;
         tx.insert_rows(&tables::ENTRY, &self.entries)?;
         tx.insert_rows(&tables::VOUCHER, &self.vouchers)?;
+        tx.upsert_rows(&tables::REDEMPTION, &self.redemptions.into_values().collect::<Vec<_>>())?;
         let members: Vec<Row> = loaded
             .touched
             .iter()

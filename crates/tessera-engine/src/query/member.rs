@@ -42,7 +42,7 @@ pub struct MemberView {
 pub struct LotView {
     pub currency: Id,
     pub amount: i64,
-    /// `active` or `pending`.
+    /// `active`, `held` (reserved for a redemption) or `pending`.
     pub state: &'static str,
     /// "Use by": the last day, in the program's zone.
     pub last_day: Option<Day>,
@@ -50,6 +50,8 @@ pub struct LotView {
     pub earned_at: Option<Instant>,
     pub matures_at: Option<Instant>,
     pub funder: Option<Id>,
+    /// The redemption it is reserved for.
+    pub redemption: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -146,7 +148,7 @@ fn by_identifier(
     rows.first().map(|row| member_id(row[0].bytes()?)).transpose()
 }
 
-fn settled(
+pub(super) fn settled(
     context: &Context,
     reader: &mut Reader<'_>,
     program: &ProgramHandle,
@@ -231,6 +233,7 @@ pub fn lots(context: &Context, program: &ProgramHandle, id: MemberId) -> Result<
                 earned_at: Some(lot.earned_at),
                 matures_at: None,
                 funder: lot.funder.clone(),
+                redemption: None,
             }));
             views.extend(purse.waits.iter().flat_map(|wait| wait.lots.iter().map(move |lot| (wait, lot))).map(
                 |(wait, lot)| LotView {
@@ -242,8 +245,23 @@ pub fn lots(context: &Context, program: &ProgramHandle, id: MemberId) -> Result<
                     earned_at: Some(lot.earned_at),
                     matures_at: wait.matures_at,
                     funder: lot.funder.clone(),
+                    redemption: None,
                 },
             ));
+        }
+        for hold in &state.holds {
+            let redemption = EventId { member: id, seq: hold.event }.to_string();
+            views.extend(hold.lots.iter().map(|lot| LotView {
+                currency: hold.terms.currency.clone(),
+                amount: lot.remaining.get(),
+                state: "held",
+                last_day: lot.last_day,
+                expires_at: lot.expires_at,
+                earned_at: Some(lot.earned_at),
+                matures_at: None,
+                funder: lot.funder.clone(),
+                redemption: Some(redemption.clone()),
+            }));
         }
         Ok(Some(views))
     })
@@ -353,7 +371,7 @@ pub fn vouchers(
     rows.iter().map(view).collect()
 }
 
-fn page_of(
+pub(super) fn page_of(
     context: &Context,
     program: &ProgramHandle,
     id: MemberId,

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use compact_str::CompactString;
 use serde::Deserialize;
 use tessera_core::decide::{self, Decision, Inputs, OrderProgress, OrderRecord, Recorded, Rejected};
-use tessera_core::event::{Adjustment, Command, Order, What, read_event};
-use tessera_core::id::MemberId;
-use tessera_core::ledger::Entry;
+use tessera_core::event::{Adjustment, Command, Order, Redeem, RedemptionPart, What, read_event};
+use tessera_core::id::{EventId, MemberId};
+use tessera_core::ledger::{Entry, Redemption};
 use tessera_core::member::MemberState;
 use tessera_core::program::{Id, Versions};
+use tessera_core::quantity::Amount;
 use tessera_core::time::Instant;
 
 use super::log::Logged;
@@ -22,6 +23,9 @@ pub(super) struct Run {
     state: Option<MemberState>,
     history: Vec<Recorded>,
     orders: BTreeMap<CompactString, KnownOrder>,
+    redemptions: BTreeMap<u64, Redemption>,
+    /// Redemptions as they were numbered, and as they are now: time and campaigns may bring other events between.
+    renumbered: BTreeMap<u64, u64>,
     /// Events sent, accepted or not.
     pub sent: u64,
 }
@@ -68,16 +72,28 @@ impl Pools {
 
 impl Run {
     pub fn new(id: MemberId) -> Self {
-        Self { id, state: None, history: Vec::new(), orders: BTreeMap::new(), sent: 0 }
+        Self {
+            id,
+            state: None,
+            history: Vec::new(),
+            orders: BTreeMap::new(),
+            redemptions: BTreeMap::new(),
+            renumbered: BTreeMap::new(),
+            sent: 0,
+        }
     }
 
     /// Decides an event by the versions; answers the refusal's code where it is refused.
     pub fn send(&mut self, versions: &Versions, event: &Logged, pools: &mut Pools) -> Result<(), String> {
         self.sent += 1;
-        let what = read(versions, event)?;
+        let what = self.read(versions, event)?;
+        let is_redemption = matches!(what, What::Redeem(_));
         let command = Command { effective_at: event.effective_at, recorded_at: event.recorded_at, what };
         let decision = self.decide(versions, &command, event, &pools.used).map_err(|rejected| refusal_of(&rejected))?;
         pools.take(&decision);
+        if let (true, Some(main)) = (is_redemption, decision.events.get(decision.main)) {
+            self.renumbered.insert(event.seq, main.seq);
+        }
         self.store(decision, &event.data);
         Ok(())
     }
@@ -96,6 +112,9 @@ impl Run {
         if let Some(since) = needs.purchases_since {
             orders.extend(self.purchases_since(versions, since));
         }
+        let named = decide::redemptions(&command.what, self.id, &orders);
+        let redemptions: Vec<(u64, Redemption)> =
+            named.into_iter().filter_map(|seq| Some((seq, self.redemptions.get(&seq)?.clone()))).collect();
         let late = self.state.as_ref().is_some_and(|state| decide::needs_history(versions, state, &orders, command));
         let inputs = Inputs {
             versions,
@@ -104,6 +123,7 @@ impl Run {
             guest: false,
             pools: used,
             orders: &orders,
+            redemptions: &redemptions,
             history: (needs.history || late).then_some(self.history.as_slice()),
             entropy: entropy(self.id, event.seq),
             payload: &event.data,
@@ -128,6 +148,7 @@ impl Run {
                 known.progress = Some(progress);
             }
         }
+        self.redemptions.extend(decision.redemptions);
         self.state = Some(decision.state);
     }
 
@@ -154,7 +175,7 @@ impl Run {
             event: known.event,
             effective_at: made_by.effective_at,
             basis: made_by.record.basis.clone().unwrap_or_default(),
-            content: content_of(versions, self.event(content)?)?,
+            content: self.paid_now(content_of(versions, self.event(content)?)?),
             credits: made_by.record.credits.clone(),
             progress: known.progress.clone(),
         })
@@ -184,6 +205,7 @@ pub(super) fn settled(versions: &Versions, state: &MemberState, to: Instant) -> 
         guest: false,
         pools: &Used::new(),
         orders: &[],
+        redemptions: &[],
         history: None,
         entropy: entropy(state.id, 0),
         payload: "{}",
@@ -214,18 +236,81 @@ struct Adjusted {
     reason: CompactString,
 }
 
-/// Reads an event as the version of its business time does.
-fn read(versions: &Versions, event: &Logged) -> Result<What, String> {
-    if event.kind == "adjustment" {
-        let Adjusted { currency, amount, reason } =
-            serde_json::from_str(&event.data).map_err(|_| "invalid-event".to_owned())?;
-        return Ok(What::Adjust(Adjustment { currency, amount, reason }));
+/// The data of a redemption, as it is recorded.
+#[derive(Deserialize)]
+struct Redeemed {
+    reward: Option<Id>,
+    currency: Option<Id>,
+    capture: bool,
+    points: Option<i64>,
+    payable: Option<CompactString>,
+    tender: Option<CompactString>,
+    order_id: Option<CompactString>,
+}
+
+/// The data of what is done with a redemption, as it is recorded.
+#[derive(Deserialize)]
+struct Done {
+    redemption: CompactString,
+    points: Option<i64>,
+}
+
+fn parsed<'a, T: Deserialize<'a>>(event: &'a Logged) -> Result<T, String> {
+    serde_json::from_str(&event.data).map_err(|_| "invalid-event".to_owned())
+}
+
+impl Run {
+    /// Reads an event as the version of its business time does; redemptions are named as they are numbered now.
+    fn read(&self, versions: &Versions, event: &Logged) -> Result<What, String> {
+        let definition = &versions.at(event.effective_at).definition;
+        Ok(match event.kind.as_str() {
+            "adjustment" => {
+                let Adjusted { currency, amount, reason } = parsed(event)?;
+                What::Adjust(Adjustment { currency, amount, reason })
+            }
+            "redemption" => {
+                let Redeemed { reward, currency, capture, points, payable, tender, order_id } = parsed(event)?;
+                let payable = payable.map(|payable| payable.parse::<Amount>()).transpose();
+                // A reward's price names the currency.
+                let currency = currency.or_else(|| definition.currencies.keys().next().cloned());
+                let (Some(currency), Ok(payable)) = (currency, payable) else { return Err("invalid-event".to_owned()) };
+                What::Redeem(Redeem { reward, currency, points, payable, tender, order_id, capture })
+            }
+            "capture" | "void" | "redemption-return" => {
+                let Done { redemption, points } = parsed(event)?;
+                let known = redemption.parse::<EventId>().ok().and_then(|id| self.renumbered.get(&id.seq).copied());
+                let redemption = known.ok_or_else(|| "unknown-redemption".to_owned())?;
+                let part = RedemptionPart { redemption, points };
+                match event.kind.as_str() {
+                    "capture" => What::Capture(part),
+                    "void" => What::Void { redemption },
+                    _ => What::ReturnRedemption(part),
+                }
+            }
+            kind => match read_event(definition, kind, &event.data) {
+                Ok(What::Purchase(order)) => What::Purchase(self.paid_now(order)),
+                Ok(What::Amend(order)) => What::Amend(self.paid_now(order)),
+                Ok(What::Exchange(mut exchange)) => {
+                    exchange.bought = self.paid_now(exchange.bought);
+                    What::Exchange(exchange)
+                }
+                Ok(what) => what,
+                Err(problem) if problem.path == "type" => return Err("unknown-event-type".to_owned()),
+                Err(_) => return Err("invalid-event".to_owned()),
+            },
+        })
     }
-    let definition = &versions.at(event.effective_at).definition;
-    read_event(definition, &event.kind, &event.data).map_err(|problem| {
-        let code = if problem.path == "type" { "unknown-event-type" } else { "invalid-event" };
-        code.to_owned()
-    })
+
+    /// An order with the redemptions that paid it as they are numbered now; one that the draft refused paid nothing.
+    fn paid_now(&self, mut order: Order) -> Order {
+        for payment in &mut order.payments {
+            if let Some(redemption) = payment.redemption.filter(|redemption| redemption.member == self.id) {
+                let seq = self.renumbered.get(&redemption.seq);
+                payment.redemption = seq.map(|seq| EventId { seq: *seq, ..redemption });
+            }
+        }
+        order
+    }
 }
 
 /// The same bytes for the same event, whenever it is replayed: voucher codes are drawn from them.

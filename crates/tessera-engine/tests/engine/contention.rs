@@ -13,7 +13,7 @@ use tessera_testkit::shop::json as data;
 
 use crate::common::sale;
 
-const THREADS: i64 = 64;
+pub const THREADS: i64 = 64;
 
 /// A gift of 7 with 100 in its budget, and one of 5 for at most 300 a day over all members.
 const SCARCE: &str = "
@@ -39,7 +39,7 @@ on_both_databases!(SCARCE =>
 );
 
 /// Runs one thing on many threads that begin together.
-fn at_once<T: Send>(work: impl Fn(i64) -> T + Sync) -> Vec<T> {
+pub fn at_once<T: Send>(work: impl Fn(i64) -> T + Sync) -> Vec<T> {
     let start = Barrier::new(usize::try_from(THREADS).unwrap());
     std::thread::scope(|scope| {
         let (work, start) = (&work, &start);

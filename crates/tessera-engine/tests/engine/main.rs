@@ -10,6 +10,7 @@ mod members;
 mod orders;
 mod privacy;
 mod programs;
+mod redemptions;
 mod replay;
 mod reports;
 mod time;

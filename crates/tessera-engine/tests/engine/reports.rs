@@ -80,8 +80,8 @@ fn a_report_shows_what_the_glossary_says() {
     let expected = json!({
         "members": 2, "purchases": 2, "returns": 1, "spend": "190000",
         "currencies": {
-            "point": { "issued": 190, "taken_back": 50, "redeemed": 0, "expired": 0, "outstanding": 140, "pending": 0, "debt": 0 },
-            "star": { "issued": 2, "taken_back": 0, "redeemed": 0, "expired": 0, "outstanding": 2, "pending": 0, "debt": 0 },
+            "point": { "issued": 190, "taken_back": 50, "redeemed": 0, "expired": 0, "outstanding": 140, "pending": 0, "held": 0, "debt": 0 },
+            "star": { "issued": 2, "taken_back": 0, "redeemed": 0, "expired": 0, "outstanding": 2, "pending": 0, "held": 0, "debt": 0 },
         },
         "tiers": { "club": { "blue": 1, "gold": 1 } },
         "by_month": { "2026-03": { "purchases": 2, "spend": "190000", "issued": 192, "issued_by_currency": { "point": 190, "star": 2 } } },

@@ -4,7 +4,7 @@ use rstest::rstest;
 use rusqlite::Connection;
 use tessera_core::member::MemberState;
 use tessera_testkit::app::{TestApp, event};
-use tessera_testkit::shop::json as data;
+use tessera_testkit::shop::{json as data, reserve, spend};
 
 use crate::common::{POINTS, back_all, sale};
 
@@ -64,6 +64,24 @@ fn a1_what_was_tampered_with_is_found(#[case] sql: &str, #[case] expected: &str)
         found.differences.iter().map(|difference| format!("{}: {}", difference.member, difference.what)).collect();
     assert!(said.iter().any(|line| line.contains(expected)), "{said:#?}");
     assert!(said.iter().all(|line| line.starts_with("mem_")), "each names its member: {said:#?}");
+}
+
+#[rstest]
+#[case::what_came_back("UPDATE redemption SET progress = replace(progress, '\"returned\":0', '\"returned\":3')")]
+#[case::its_state("UPDATE redemption SET progress = replace(progress, '\"captured\",', '\"voided\",')")]
+#[case::a_redemption_less("DELETE FROM redemption WHERE seq = (SELECT MIN(seq) FROM redemption)")]
+#[case::one_nobody_made(
+    "INSERT INTO redemption SELECT bucket, program, member, seq + 50, progress FROM redemption LIMIT 1"
+)]
+fn a1_tampered_redemptions_are_found(#[case] sql: &str) {
+    let mut app = app();
+    app.engine().submit(app.redeeming("card:1", spend("point", 5), "k-1")).unwrap();
+    app.engine().submit(app.redeeming("card:1", reserve("point", 5), "k-2")).unwrap();
+    assert_eq!(app.verify().differences, []);
+    tamper(&app, sql);
+    let found = app.verify();
+    assert!(found.differences.iter().any(|difference| difference.what.contains("the redemption evt_")), "{found:#?}");
+    app.skip_verification();
 }
 
 #[rstest]

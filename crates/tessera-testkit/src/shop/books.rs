@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tessera_core::decide::{Recorded, fold, next_wake, settled_to};
-use tessera_core::ledger::{Account, Entry};
+use tessera_core::ledger::{Account, Entry, Redemption, RedemptionStatus};
 use tessera_core::member::MemberState;
 use tessera_core::program::{Id, Versions};
 
@@ -58,6 +58,10 @@ fn check_accounts(state: &MemberState, entries: &[&Entry]) {
         assert_eq!(of(Account::Active), purse.active().get(), "A1: active {}", purse.currency);
         assert_eq!(of(Account::Pending), purse.pending().get(), "A1: pending {}", purse.currency);
         assert_eq!(-of(Account::Debt), purse.debt.get(), "A1: debt {}", purse.currency);
+        let held = state.held(purse.currency.as_str()).get();
+        assert_eq!(of(Account::Held), held, "A1: held {}", purse.currency);
+        assert_eq!(of(Account::Redeemed), purse.totals.redeemed.get(), "A1: redeemed {}", purse.currency);
+        assert_eq!(of(Account::Expired), purse.totals.expired.get(), "A1: expired {}", purse.currency);
         let left = books.issued + of(Account::Debt).abs() - of(Account::Imported) - of(Account::Adjusted);
         let right = of(Account::Active)
             + of(Account::Pending)
@@ -70,8 +74,8 @@ fn check_accounts(state: &MemberState, entries: &[&Entry]) {
         assert_eq!(left, right, "the account equation of {}: {:?}", purse.currency, books.sum);
         assert_eq!(books.sum.values().sum::<i64>(), 0, "A1: {} does not sum to zero", purse.currency);
         assert_eq!((books.issued, books.taken_back), (purse.totals.issued.get(), purse.totals.taken_back.get()));
-        for (account, least) in [(Account::Active, books.least_active), (Account::Pending, books.least_pending)] {
-            assert!(least >= 0, "{account:?} {} went below zero", purse.currency);
+        for (account, least) in &books.least {
+            assert!(*least >= 0, "{account:?} {} went below zero", purse.currency);
         }
     }
     assert!(books.is_empty(), "entries of a currency without a purse");
@@ -82,8 +86,8 @@ struct Books {
     sum: BTreeMap<Account, i64>,
     issued: i64,
     taken_back: i64,
-    least_active: i64,
-    least_pending: i64,
+    /// The lowest that each account has been which never goes below zero.
+    least: BTreeMap<Account, i64>,
 }
 
 impl Books {
@@ -97,10 +101,49 @@ impl Books {
         if entry.to == Account::Issued {
             self.taken_back += amount;
         }
-        let of = |account| self.sum.get(&account).copied().unwrap_or(0);
-        (self.least_active, self.least_pending) =
-            (self.least_active.min(of(Account::Active)), self.least_pending.min(of(Account::Pending)));
+        for account in [Account::Active, Account::Pending, Account::Held, Account::Redeemed] {
+            let now = self.sum.get(&account).copied().unwrap_or(0);
+            let least = self.least.entry(account).or_insert(0);
+            *least = now.min(*least);
+        }
     }
+}
+
+/// What each redemption has come to is what the entries say, and what the last event about it says; each is open in the
+/// state exactly while it is reserved (I3).
+pub fn check_redemptions(state: &MemberState, events: &[Recorded], stored: &BTreeMap<u64, Redemption>) {
+    let mut last: BTreeMap<u64, Redemption> = BTreeMap::new();
+    let mut moved: BTreeMap<u64, [i64; 3]> = BTreeMap::new();
+    for event in events {
+        last.extend(event.record.redemptions.iter().cloned());
+        for entry in &event.entries {
+            let Some(seq) = entry.lot.as_ref().and_then(|lot| lot.order) else { continue };
+            let amount = entry.amount.get();
+            for (account, sum) in [Account::Held, Account::Redeemed, Account::Expired]
+                .into_iter()
+                .zip(moved.entry(seq).or_default().iter_mut())
+            {
+                *sum += if entry.to == account { amount } else { 0 } - if entry.from == account { amount } else { 0 };
+            }
+        }
+    }
+    assert_eq!(last, *stored, "the rows of redemptions are those of their last events");
+    for (seq, redemption) in stored {
+        let [held, redeemed, _] = moved[seq];
+        let (reserved, captured, returned) = (redemption.reserved, redemption.captured, redemption.returned);
+        assert!(0 <= returned && returned <= captured && captured <= reserved, "I3: {redemption:?}");
+        assert_eq!(redeemed, captured - returned, "the ledger of redemption {seq}: {redemption:?}");
+        let is_open = redemption.status == RedemptionStatus::Reserved;
+        assert_eq!(held, if is_open { reserved } else { 0 }, "the ledger of redemption {seq}: {redemption:?}");
+        let hold = state.hold(*seq);
+        assert_eq!(hold.is_some(), is_open, "redemption {seq}: {redemption:?}");
+        assert_eq!(hold.map_or(0, |hold| hold.held().get()), held, "redemption {seq}");
+        let of_lots: i64 = redemption.lots.iter().map(|part| part.amount).sum();
+        assert_eq!(of_lots, if is_open { reserved } else { captured }, "redemption {seq}: {redemption:?}");
+    }
+    let open = stored.values().filter(|redemption| redemption.status == RedemptionStatus::Reserved).count();
+    assert_eq!(state.holds.len(), open, "a reservation without its redemption");
+    assert!(open <= MemberState::HOLDS_MAX, "too many reservations");
 }
 
 /// Lots stand in spending order, none is empty or doubled (L1); nobody owes while something can be spent (R6).

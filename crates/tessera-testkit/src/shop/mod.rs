@@ -14,13 +14,14 @@ use tessera_core::decide::{
     Balance, Decision, EffectKind, Inputs, OrderProgress, OrderRecord, Record, Recorded, Rejected, decide, needs,
     needs_history, settled_to,
 };
-use tessera_core::event::{Adjustment, Command, Order, What, read_event};
-use tessera_core::id::MemberId;
+use tessera_core::event::{Adjustment, Command, Order, Redeem, RedemptionPart, What, read_event};
+use tessera_core::id::{EventId, MemberId};
+use tessera_core::ledger::Redemption;
 use tessera_core::member::MemberState;
 use tessera_core::program::{Id, Program, Versions, load_program, read_document};
 use tessera_core::time::Instant;
 
-pub use books::check_books;
+pub use books::{check_books, check_redemptions};
 
 /// An instant: RFC 3339, or without an offset the wall clock of Hồ Chí Minh City (`2026-03-01T10:00`).
 pub fn at(text: &str) -> Instant {
@@ -55,6 +56,8 @@ pub struct Shop {
     pub pools: BTreeMap<CompactString, i64>,
     members: Vec<Member>,
     orders: BTreeMap<CompactString, StoredOrder>,
+    /// By member and event, as JSON.
+    redemptions: BTreeMap<(usize, u64), String>,
     current: usize,
     checked: bool,
     guest: bool,
@@ -84,6 +87,7 @@ impl Shop {
             pools: BTreeMap::new(),
             members: vec![Member::new(0)],
             orders: BTreeMap::new(),
+            redemptions: BTreeMap::new(),
             current: 0,
             checked: true,
             guest: false,
@@ -160,6 +164,43 @@ impl Shop {
         self.apply(Command { effective_at: time, recorded_at: time.max(self.latest()), what }, "{}")
     }
 
+    /// Spends or reserves points of a currency: see [`spend`], [`reserve`] and [`pay`].
+    pub fn redeem(&mut self, time: &str, redeem: Redeem) -> Result<Decision, Rejected> {
+        self.ask(at(time), What::Redeem(redeem))
+    }
+
+    /// Captures a redemption, or so many points of it.
+    pub fn capture(&mut self, time: &str, redemption: u64, points: Option<i64>) -> Result<Decision, Rejected> {
+        self.ask(at(time), What::Capture(RedemptionPart { redemption, points }))
+    }
+
+    pub fn void(&mut self, time: &str, redemption: u64) -> Result<Decision, Rejected> {
+        self.ask(at(time), What::Void { redemption })
+    }
+
+    /// Cancels a redemption, or so many points of it.
+    pub fn cancel(&mut self, time: &str, redemption: u64, points: Option<i64>) -> Result<Decision, Rejected> {
+        self.ask(at(time), What::ReturnRedemption(RedemptionPart { redemption, points }))
+    }
+
+    /// A command that is no event from outside.
+    pub fn ask(&mut self, time: Instant, what: What) -> Result<Decision, Rejected> {
+        let recorded_at = time.max(self.latest());
+        self.apply(Command { effective_at: time, recorded_at, what }, "{}")
+    }
+
+    /// How far a redemption has come, as stored.
+    pub fn redemption(&self, redemption: u64) -> Option<Redemption> {
+        let text = self.redemptions.get(&(self.current, redemption))?;
+        Some(serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}")))
+    }
+
+    /// A payment of an order with the points of a redemption, as JSON.
+    pub fn payment(&self, redemption: u64, amount: i64) -> String {
+        let id = EventId { member: self.member().id, seq: redemption };
+        format!(r#"{{"method": "points", "amount": {amount}, "redemption": "{id}"}}"#)
+    }
+
     /// Lets the scheduler look at the member.
     pub fn wake(&mut self, time: &str) -> Decision {
         self.wake_at(at(time))
@@ -181,6 +222,9 @@ impl Shop {
         if let Some(since) = needs.purchases_since {
             orders = self.purchases_since(since);
         }
+        let named = tessera_core::decide::redemptions(&command.what, member.id, &orders);
+        let redemptions: Vec<(u64, Redemption)> =
+            named.into_iter().filter_map(|seq| Some((seq, self.redemption(seq)?))).collect();
         let needs_history = needs.history
             || state.as_ref().is_some_and(|state| needs_history(&self.versions, state, &orders, &command));
         let inputs = Inputs {
@@ -190,6 +234,7 @@ impl Shop {
             guest: self.guest,
             pools: &self.pools,
             orders: &orders,
+            redemptions: &redemptions,
             history: needs_history.then_some(member.events.as_slice()),
             entropy: [7; 16],
             payload,
@@ -234,6 +279,10 @@ impl Shop {
             let order = self.orders.get_mut(order_id).unwrap_or_else(|| panic!("there is no order {order_id}"));
             order.progress = Some(serde_json::to_string(progress).unwrap());
         }
+        for (seq, redemption) in &decision.redemptions {
+            let text = serde_json::to_string(&through_json(redemption)).unwrap();
+            self.redemptions.insert((number, *seq), text);
+        }
         for change in &decision.pools {
             let used = self.pools.entry(change.pool.clone()).or_insert(0);
             *used += change.by;
@@ -249,9 +298,12 @@ impl Shop {
 
     /// Checks the books of every member.
     pub fn check(&self) {
-        for member in &self.members {
+        for (number, member) in self.members.iter().enumerate() {
             if let Some(state) = member.stored() {
                 check_books(&self.versions, &state, &member.events);
+                let of_member = self.redemptions.range((number, 0)..(number + 1, 0));
+                let stored = of_member.map(|((_, seq), text)| (*seq, serde_json::from_str(text).unwrap())).collect();
+                check_redemptions(&state, &member.events, &stored);
             }
         }
     }
@@ -364,10 +416,39 @@ impl Member {
 pub fn balance(state: &MemberState, currency: &str) -> Balance {
     match state.purse(currency) {
         Some(purse) => {
-            Balance { available: purse.active().get(), pending: purse.pending().get(), held: 0, debt: purse.debt.get() }
+            let held = state.held(currency).get();
+            Balance { available: purse.active().get(), pending: purse.pending().get(), held, debt: purse.debt.get() }
         }
         None => Balance::default(),
     }
+}
+
+/// Points to be spent at once.
+pub fn spend(currency: &str, points: i64) -> Redeem {
+    Redeem { capture: true, ..reserve(currency, points) }
+}
+
+/// Points to be reserved.
+pub fn reserve(currency: &str, points: i64) -> Redeem {
+    Redeem {
+        reward: None,
+        currency: id(currency),
+        points: Some(points),
+        payable: None,
+        tender: None,
+        order_id: None,
+        capture: false,
+    }
+}
+
+/// A reward to be reserved.
+pub fn reward(reward: &str) -> Redeem {
+    Redeem { reward: Some(id(reward)), points: None, ..reserve(reward, 0) }
+}
+
+/// As many points as there are to be reserved for a bill, or so many of them.
+pub fn pay(currency: &str, payable: &str, points: Option<i64>) -> Redeem {
+    Redeem { points, payable: Some(payable.parse().unwrap()), ..reserve(currency, 0) }
 }
 
 /// Open lots in spending order: last day (`-` for none), and what is left.

@@ -1,0 +1,178 @@
+//! Spent points come back (R7, R8): to their own lots with their own expiry, and before anything is taken back.
+
+use std::collections::BTreeMap;
+
+use compact_str::CompactString;
+use rust_decimal::Decimal;
+
+use super::outcome::{Effect, EffectKind, points};
+use super::working::{Posting, Working};
+use super::{OrderProgress, OrderRecord, Rejected, expiry};
+use crate::event::Order;
+use crate::ledger::{Account, EntryKind, LotPart, LotRef, Redemption, RedemptionStatus};
+use crate::program::{Id, Program, Restored};
+use crate::quantity::{Amount, Rounding, apportion};
+use crate::time::{Day, Instant};
+
+impl Working<'_> {
+    /// An order names redemptions of its own member only.
+    pub(super) fn check_payments(&self, order: &Order) -> Result<(), Rejected> {
+        for redemption in order.payments.iter().filter_map(|payment| payment.redemption) {
+            let own = redemption.member == self.state.id;
+            if !own || self.redemption(redemption.seq).is_err() {
+                return Err(Rejected::UnknownRedemption { redemption: compact_str::format_compact!("{redemption}") });
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back what paid for the part of an order that has come back by now (R8): of points and money each in
+    /// proportion, so that the parts are the whole and any split of the order's returns ends as one.
+    ///
+    /// `before`: what was left of the same content before.
+    pub(super) fn refund_order(
+        &mut self,
+        record: &OrderRecord,
+        whole: &Order,
+        (before, rest): (&Order, &Order),
+        next: &mut OrderProgress,
+    ) -> Result<(), Rejected> {
+        let mut paid: BTreeMap<u64, Amount> = BTreeMap::new();
+        for payment in &whole.payments {
+            if let Some(redemption) = payment.redemption.filter(|redemption| redemption.member == self.state.id) {
+                *paid.entry(redemption.seq).or_default() += payment.amount;
+            }
+        }
+        let mut in_points = Amount::ZERO;
+        for (seq, amount) in &paid {
+            let Ok(redemption) = self.redemption(*seq) else { continue };
+            if redemption.status != RedemptionStatus::Captured {
+                continue;
+            }
+            let rules = self.inputs.versions.number(redemption.terms.version);
+            let of_order = rules.map_or(redemption.captured, |rules| points_of(rules, &redemption, *amount));
+            let wanted = if next.returned.everything {
+                of_order
+            } else {
+                let back = (whole.total - rest.total).millionths().clamp(0, whole.total.millionths().max(0));
+                let parts = apportion(i128::from(of_order), &[back, whole.total.millionths() - back]);
+                i64::try_from(parts[0]).unwrap_or(of_order)
+            };
+            let already = next.refunded.get(seq).copied().unwrap_or(0);
+            let due = (wanted - already).clamp(0, redemption.captured - redemption.returned);
+            let worth = |points: i64| amount.portion(points.into(), of_order.into());
+            in_points += worth(already + due) - worth(already);
+            if due > 0 {
+                let currency = redemption.terms.currency.clone();
+                self.refund(*seq, redemption, due, Some(&record.order_id));
+                next.refunded.insert(*seq, already + due);
+                // What could not be taken back before, for it was spent on this very order, is there now.
+                if let Some(forgiven) = next.forgiven.remove(&currency) {
+                    self.take_back(record, &currency, points(forgiven), next)?;
+                }
+            }
+        }
+        let money = before.total - rest.total - in_points;
+        if !paid.is_empty() && !money.is_zero() {
+            let order_id = Some(record.order_id.clone());
+            self.effect(Effect { order_id, money: Some(money), ..Effect::of(EffectKind::MoneyBack) });
+        }
+        Ok(())
+    }
+
+    /// Gives so many points of a redemption back, last spent first. There are so many that have not gone back.
+    pub(super) fn refund(
+        &mut self,
+        seq: u64,
+        mut redemption: Redemption,
+        amount: i64,
+        order_id: Option<&CompactString>,
+    ) {
+        let currency = redemption.terms.currency.clone();
+        for part in redemption.next_back(amount) {
+            self.refund_lot(seq, &redemption, &currency, &part, order_id);
+        }
+        redemption.returned += amount;
+        self.note_redemption(seq, redemption);
+        self.moved(&currency);
+    }
+
+    fn refund_lot(
+        &mut self,
+        seq: u64,
+        redemption: &Redemption,
+        currency: &Id,
+        part: &LotPart,
+        order_id: Option<&CompactString>,
+    ) {
+        let effect = |kind, amount: i64, expires_on: Option<Day>| Effect {
+            expires_on,
+            order_id: order_id.cloned(),
+            ..Effect::points(kind, currency, amount)
+        };
+        let id = Some(self.redemption_id(seq));
+        let lot = LotRef { order: Some(seq), ..part.lot.clone() };
+        let dead = self.is_dead(currency, part.expires_at);
+        let Some((last_day, expires_at)) = self.home_of(redemption, currency, part, dead) else {
+            let (amount, expires_at) = (points(part.amount), part.expires_at);
+            let posting = Posting { currency, amount, lot: Some(lot), expires_at, campaign: None };
+            self.post(EntryKind::Expiry, Account::Redeemed, Account::Expired, posting);
+            self.effect(Effect { redemption: id, ..effect(EffectKind::Expired, part.amount, part.lot.last_day) });
+            return;
+        };
+        let (repaid, rest) = points(part.amount).split(self.owed(currency));
+        for (amount, to, kind) in
+            [(repaid, Account::Debt, EffectKind::DebtRepaid), (rest, Account::Active, EffectKind::Refunded)]
+        {
+            if !amount.is_zero() {
+                let lot = LotRef { last_day, ..lot.clone() };
+                let posting = Posting { currency, amount, lot: Some(lot), expires_at, campaign: None };
+                self.post(EntryKind::Refund, Account::Redeemed, to, posting);
+                let expires_on = last_day.filter(|_| to == Account::Active);
+                self.effect(Effect { redemption: id.clone(), ..effect(kind, amount.get(), expires_on) });
+            }
+        }
+        if dead && !rest.is_zero() && last_day.is_none() {
+            let program = self.program.clone();
+            if let Some(definition) = program.currency(currency.as_str()) {
+                self.date_idle(currency, &definition.expires);
+            }
+        }
+    }
+
+    /// The last day and its end of the lot that points go back to; `None` where they stay dead (R7).
+    fn home_of(
+        &self,
+        redemption: &Redemption,
+        currency: &Id,
+        part: &LotPart,
+        dead: bool,
+    ) -> Option<(Option<Day>, Option<Instant>)> {
+        if !dead {
+            return Some((part.lot.last_day, part.expires_at));
+        }
+        let today = self.program.calendar.day(self.state.clock);
+        let terms = self.inputs.versions.number(redemption.terms.version).unwrap_or(&self.program);
+        match terms.currency(currency.as_str()).map(|definition| definition.spend.restored).unwrap_or_default() {
+            Restored::StayExpired => None,
+            Restored::Grace { grace } => {
+                let last_day = grace.after(today);
+                Some((Some(last_day), Some(self.program.calendar.end(last_day))))
+            }
+            Restored::NewDate => {
+                let expires = &self.program.currency(currency.as_str())?.expires;
+                Some(expiry::last_day(&self.program, expires, today).unzip())
+            }
+        }
+    }
+}
+
+/// How many points of a redemption paid an amount of an order, by the redemption's own version; all where its points
+/// have no value in money.
+fn points_of(rules: &Program, redemption: &Redemption, paid: Amount) -> i64 {
+    let definition = rules.currency(redemption.terms.currency.as_str());
+    let value = definition.and_then(|definition| definition.value).map(|value| value.0).unwrap_or_default();
+    let units = Decimal::from(10_i64.pow(definition.map_or(0, |definition| definition.scale.min(6))));
+    let exact = paid.to_decimal().checked_mul(units).and_then(|paid| paid.checked_div(value));
+    exact.map_or(redemption.captured, |exact| Rounding::HalfUp.whole(exact).clamp(0, redemption.captured))
+}

@@ -1,0 +1,58 @@
+use compact_str::CompactString;
+
+use super::What;
+use crate::id::EventId;
+use crate::program::Id;
+use crate::quantity::Amount;
+
+/// A wish to spend points.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redeem {
+    /// What is wanted for the points; its price then says currency and points, whatever stands here.
+    pub reward: Option<Id>,
+    pub currency: Id,
+    /// Units to spend; `None`: as many as there are and the payable takes.
+    pub points: Option<i64>,
+    /// What is to be paid: points never pay more (M6).
+    pub payable: Option<Amount>,
+    /// What pays the rest: `cash`, `card` …
+    pub tender: Option<CompactString>,
+    pub order_id: Option<CompactString>,
+    /// Whether the points are spent at once, in place of being reserved.
+    pub capture: bool,
+}
+
+/// All or a part of a redemption of the same member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RedemptionPart {
+    /// Its event.
+    pub redemption: u64,
+    /// `None`: everything.
+    pub points: Option<i64>,
+}
+
+impl What {
+    /// The redemption of the member's own that this is about.
+    pub fn names_redemption(&self) -> Option<u64> {
+        match self {
+            Self::Capture(part) | Self::ReturnRedemption(part) => Some(part.redemption),
+            Self::Void { redemption } => Some(*redemption),
+            _ => None,
+        }
+    }
+
+    /// Whether points are spent, reserved or released by this. Such a command is never about the past.
+    pub const fn is_redemption(&self) -> bool {
+        matches!(self, Self::Redeem(_) | Self::Capture(_) | Self::Void { .. } | Self::ReturnRedemption(_))
+    }
+
+    /// The redemptions that paid for what this makes.
+    pub fn paid_by(&self) -> impl Iterator<Item = EventId> {
+        let order = match self {
+            Self::Purchase(order) | Self::Amend(order) => Some(order),
+            Self::Exchange(exchange) => Some(&exchange.bought),
+            _ => None,
+        };
+        order.into_iter().flat_map(|order| &order.payments).filter_map(|payment| payment.redemption)
+    }
+}

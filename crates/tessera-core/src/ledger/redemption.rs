@@ -1,0 +1,167 @@
+//! Points on their way to pay: reservations that are open, and what became of each redemption.
+
+use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
+
+use super::{Lot, LotRef};
+use crate::program::Id;
+use crate::quantity::{Amount, Points};
+use crate::time::Instant;
+
+/// What a redemption was decided by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    pub currency: Id,
+    /// The version whose settings hold for it.
+    pub version: u32,
+    /// Business time.
+    pub at: Instant,
+    /// When the reservation ends by itself (exclusive); `None` where the points were spent at once.
+    pub ends_at: Option<Instant>,
+    pub order_id: Option<CompactString>,
+    pub bill: Option<Bill>,
+    /// What the points are spent on, where it is something of the catalogue.
+    pub reward: Option<Id>,
+}
+
+/// A bill that is paid with points and money (M6). `covered` and `remainder` are exactly `payable`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bill {
+    pub payable: Amount,
+    /// What the points pay.
+    pub covered: Amount,
+    /// What is left to pay in money, before its tender rounds it.
+    pub remainder: Amount,
+    /// How the rest is paid, where that was said: `cash`, `card` …
+    pub tender: Option<CompactString>,
+    /// The rest as its tender rounds it.
+    pub asked: Amount,
+}
+
+/// A reservation that is open: points of its lots, out of reach for everything else (L7).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// The redemption's event.
+    pub event: u64,
+    pub terms: Terms,
+    /// What is held of each lot, in spending order.
+    pub lots: Vec<Lot>,
+}
+
+impl Hold {
+    pub fn held(&self) -> Points {
+        self.lots.iter().map(|lot| lot.remaining).sum()
+    }
+}
+
+/// How far a redemption has come. Kept in a row of its own, for members may have many.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redemption {
+    pub terms: Terms,
+    pub status: RedemptionStatus,
+    pub reserved: i64,
+    pub captured: i64,
+    /// Given back since, for returns of what it paid for or by cancelling it. At most `captured`.
+    pub returned: i64,
+    /// What is held of each lot, or what each paid, in spending order.
+    pub lots: Vec<LotPart>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RedemptionStatus {
+    Reserved,
+    /// Spent.
+    Captured,
+    Voided,
+    /// The reservation ended by itself.
+    Ended,
+}
+
+impl RedemptionStatus {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Reserved => "reserved",
+            Self::Captured => "captured",
+            Self::Voided => "voided",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// Points of one lot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LotPart {
+    pub lot: LotRef,
+    /// The end of the lot's last day, as resolved when the lot was made.
+    pub expires_at: Option<Instant>,
+    pub amount: i64,
+}
+
+impl LotPart {
+    pub fn of(lot: &Lot) -> Self {
+        Self { lot: lot.key(), expires_at: lot.expires_at, amount: lot.remaining.get() }
+    }
+}
+
+impl Redemption {
+    /// As it is at an instant: a reservation that has come to its end is over, whether or not anybody looked (I7).
+    #[must_use]
+    pub fn as_at(self, now: Instant) -> Self {
+        let over = self.status == RedemptionStatus::Reserved && self.terms.ends_at.is_some_and(|end| end <= now);
+        if over { Self { status: RedemptionStatus::Ended, lots: Vec::new(), ..self } } else { self }
+    }
+
+    /// The next so many points to go back, by lot: last spent first, so that however they come back in parts, what
+    /// stays spent is what a smaller redemption would have taken.
+    pub fn next_back(&self, amount: i64) -> Vec<LotPart> {
+        let (mut skip, mut due) = (self.returned, amount);
+        let mut parts = Vec::new();
+        for part in self.lots.iter().rev() {
+            let gone = skip.min(part.amount);
+            skip -= gone;
+            let take = due.min(part.amount - gone);
+            due -= take;
+            if take > 0 {
+                parts.push(LotPart { amount: take, ..part.clone() });
+            }
+        }
+        parts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r7_any_split_of_what_comes_back_takes_the_same_of_each_lot() {
+        let part = |day: &str, amount| LotPart {
+            lot: LotRef { last_day: day.parse().ok(), ..LotRef::default() },
+            expires_at: None,
+            amount,
+        };
+        let terms = Terms {
+            currency: Id::constant("point"),
+            version: 1,
+            at: Instant::MIN,
+            ends_at: None,
+            order_id: None,
+            bill: None,
+            reward: None,
+        };
+        let lots = vec![part("2027-01-31", 50), part("2027-02-28", 20), part("2027-03-31", 30)];
+        let mut spent =
+            Redemption { terms, status: RedemptionStatus::Captured, reserved: 100, captured: 100, returned: 0, lots };
+        let mut left = vec![50, 20, 30];
+        for amount in [10, 25, 0, 40, 25] {
+            for back in spent.next_back(amount) {
+                let place = spent.lots.iter().position(|part| part.lot == back.lot).unwrap();
+                left[place] -= back.amount;
+            }
+            spent.returned += amount;
+            let spent_by_l1 = 100 - spent.returned;
+            assert_eq!(left, [spent_by_l1.min(50), (spent_by_l1 - 50).clamp(0, 20), (spent_by_l1 - 70).clamp(0, 30)]);
+        }
+    }
+}

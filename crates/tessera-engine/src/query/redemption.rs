@@ -1,0 +1,61 @@
+use tessera_core::decide::{self, LotTrace, Quote, RedemptionView};
+use tessera_core::event::Redeem;
+use tessera_core::id::{EventId, MemberId};
+use tessera_store::{StoreError, tables};
+
+use super::member::{Page, PageRequest, page_of, settled};
+use crate::executor::Context;
+use crate::programs::ProgramHandle;
+use crate::record::{Rows, StoredEvent, redemption_from_text, redemption_key, unsigned};
+use crate::submission::Refusal;
+
+/// One redemption of a program, as it is now; `None` where there is none.
+pub fn redemption(
+    context: &Context,
+    program: &ProgramHandle,
+    id: EventId,
+) -> Result<Option<RedemptionView>, StoreError> {
+    let key = redemption_key(program.number, id);
+    let rows = context.database.read(|reader| Rows::fetch_by_keys(reader, &tables::REDEMPTION, &[key]))?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let found = redemption_from_text(row[4].text()?)?.as_at(context.clock.now());
+    Ok(Some(RedemptionView::new(id, &found)))
+}
+
+/// What a member redeemed, newest first.
+pub fn redemptions(
+    context: &Context,
+    program: &ProgramHandle,
+    member: MemberId,
+    page: &PageRequest,
+) -> Result<Page<RedemptionView>, StoreError> {
+    let rows = page_of(context, program, member, page, "seq, progress", "redemption")?;
+    let now = context.clock.now();
+    let view = |row: &Vec<tessera_store::Value>| {
+        let id = EventId { member, seq: unsigned(row[0].int()?) };
+        Ok(RedemptionView::new(id, &redemption_from_text(row[1].text()?)?.as_at(now)))
+    };
+    let items: Vec<RedemptionView> = rows.iter().take(page.limit).map(view).collect::<Result<_, StoreError>>()?;
+    let last = rows.get(page.limit.saturating_sub(1)).filter(|_| rows.len() > page.limit);
+    let next = last.map(|row| row[0].int()).transpose()?.map(|seq| seq.to_string());
+    Ok(Page { items, next })
+}
+
+/// What a redemption by a member would be now, with nothing written; `None` where there is no such member.
+pub fn quote_redemption(
+    context: &Context,
+    program: &ProgramHandle,
+    member: MemberId,
+    redeem: &Redeem,
+) -> Result<Option<Result<Quote, Refusal>>, StoreError> {
+    context.database.read(|reader| {
+        let Some(state) = settled(context, reader, program, member)? else { return Ok(None) };
+        let rules = program.versions().at(context.clock.now()).clone();
+        Ok(Some(decide::quote_redemption(&rules, &state, redeem).map_err(Refusal::from)))
+    })
+}
+
+/// Which lots paid in an event of a redemption, and why in this order; empty for every other event.
+pub fn explain_redemption(event: &StoredEvent) -> Vec<LotTrace> {
+    decide::explain_redemption(&event.recorded)
+}

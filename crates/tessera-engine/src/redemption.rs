@@ -1,0 +1,111 @@
+//! Redemptions on their way to the executor: commands without a natural id, each with the caller's key.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tessera_core::event::{Redeem, RedemptionPart, What};
+use tessera_core::id::EventId;
+use tessera_core::time::Instant;
+
+use crate::identifier::Subject;
+use crate::programs::ProgramHandle;
+use crate::record::Envelope;
+use crate::secret::Secrets;
+use crate::submission::Submission;
+
+/// What is done with a redemption that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Spends what was reserved, or so many points of it.
+    Capture { points: Option<i64> },
+    /// Releases what was reserved.
+    Void,
+    /// Gives back what was spent, or so many points of it.
+    Return { points: Option<i64> },
+}
+
+impl Submission {
+    /// Spends or reserves points. `key`: the caller's idempotency key.
+    pub fn redeem(
+        secrets: &Secrets,
+        program: &Arc<ProgramHandle>,
+        member: Subject,
+        redeem: Redeem,
+        key: &str,
+        now: Instant,
+    ) -> Self {
+        let mut data = match &redeem.reward {
+            Some(reward) => json!({ "reward": reward.as_str(), "capture": redeem.capture }),
+            None => json!({ "currency": redeem.currency.as_str(), "capture": redeem.capture }),
+        };
+        let optional = [
+            ("points", redeem.points.map(Value::from)),
+            ("payable", redeem.payable.map(|payable| payable.to_string().into())),
+            ("tender", redeem.tender.as_deref().map(Value::from)),
+            ("order_id", redeem.order_id.as_deref().map(Value::from)),
+        ];
+        for (name, value) in optional {
+            if let Some(value) = value {
+                data[name] = value;
+            }
+        }
+        of_redemption(secrets, program, member, What::Redeem(redeem), &data, key, now)
+    }
+
+    /// Does something with a redemption. `key`: the caller's idempotency key, of its own for each kind of step.
+    pub fn redemption_step(
+        secrets: &Secrets,
+        program: &Arc<ProgramHandle>,
+        redemption: EventId,
+        step: Step,
+        key: &str,
+        now: Instant,
+    ) -> Self {
+        let part = |points| RedemptionPart { redemption: redemption.seq, points };
+        let (what, points) = match step {
+            Step::Capture { points } => (What::Capture(part(points)), points),
+            Step::Void => (What::Void { redemption: redemption.seq }, None),
+            Step::Return { points } => (What::ReturnRedemption(part(points)), points),
+        };
+        let mut data = json!({ "redemption": redemption.to_string() });
+        if let Some(points) = points {
+            data["points"] = points.into();
+        }
+        of_redemption(secrets, program, Subject::Member(redemption.member), what, &data, key, now)
+    }
+}
+
+fn of_redemption(
+    secrets: &Secrets,
+    program: &Arc<ProgramHandle>,
+    subject: Subject,
+    what: What,
+    data: &Value,
+    key: &str,
+    now: Instant,
+) -> Submission {
+    let data = data.to_string();
+    let text = match &subject {
+        Subject::Member(id) => id.to_string(),
+        Subject::Identifier(identifier) => identifier.to_text(),
+        Subject::Nobody => String::new(),
+    };
+    let hash = secrets.command_hash(&[what.kind().as_bytes(), text.as_bytes(), data.as_bytes()]);
+    let source = format!("tessera:{}", what.kind());
+    let envelope = Envelope::text(Some("api"), Some(key), &data);
+    let end = envelope.len() - 1;
+    Submission {
+        program: program.clone(),
+        what,
+        subject,
+        key: Some((secrets.event_key(program.number, &source, key), hash)),
+        data: end - data.len()..end,
+        envelope,
+        effective_at: now,
+        recorded_at: now,
+        personal: BTreeMap::new(),
+        identifiers: Vec::new(),
+        explain: false,
+    }
+}
