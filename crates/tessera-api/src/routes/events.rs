@@ -99,6 +99,11 @@ async fn submission(
         return Err(Problem::new(StatusCode::BAD_REQUEST, "invalid-json", detail));
     }
     let event = cloud_event(bytes)?;
+    if event.kind == "import" {
+        let detail =
+            "points from another system come in by `tessera import events`; by hand, with `POST …/adjustments`";
+        return Err(Refusal::new("unknown-event-type", detail).with("path", "type").into());
+    }
     let read = || Submission::from_event(&app.context.secrets, program, &event, app.context.clock.now());
     let submission = match read() {
         // Where several processes share a database, another may have published what this one cannot read yet.

@@ -353,6 +353,7 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Profile(profile) => working.profile(profile)?,
         What::Declared { kind, data } => working.declared(kind, data)?,
         What::Adjust(adjustment) => working.adjust(adjustment)?,
+        What::Import(imported) => working.import(imported)?,
         What::Redeem(redeem) => working.redeem(redeem)?,
         What::Capture(part) => working.capture(part)?,
         What::Void { redemption } => working.void(*redemption)?,

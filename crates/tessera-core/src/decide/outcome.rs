@@ -89,6 +89,8 @@ pub enum EffectKind {
     /// The part of what came back that was not paid with points.
     MoneyBack,
     Adjusted,
+    /// Brought in from another system.
+    Imported,
     TierUp,
     TierDown,
     VoucherIssued,

@@ -199,6 +199,7 @@ fn brought(effect: &Effect) -> String {
             None => format!("{points} have expired"),
         },
         EffectKind::Adjusted => format!("{points} by hand"),
+        EffectKind::Imported => format!("{points} brought in from another system"),
         EffectKind::TierUp | EffectKind::TierDown => {
             format!("{}: {} after {}", name(&effect.ladder), name(&effect.level), name(&effect.from))
         }

@@ -1,9 +1,10 @@
 use compact_str::CompactString;
+use serde::Deserialize;
 
 use super::{Birthday, FieldValues, Item, Order, Redeem, RedemptionPart};
 use crate::program::Id;
 use crate::quantity::Amount;
-use crate::time::Instant;
+use crate::time::{Day, Instant};
 
 /// Something to be decided about one member.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +32,8 @@ pub enum What {
         data: FieldValues,
     },
     Adjust(Adjustment),
+    /// Points from another system, at the time they were earned (L9).
+    Import(Imported),
     /// Spends points, or reserves them.
     Redeem(Redeem),
     /// Spends what a redemption reserved; what is left of it is released.
@@ -57,6 +60,7 @@ impl What {
             Self::Profile(_) => "profile",
             Self::Declared { kind, .. } => kind.as_str(),
             Self::Adjust(_) => "adjustment",
+            Self::Import(_) => "import",
             Self::Redeem(_) => "redemption",
             Self::Capture(_) => "capture",
             Self::Void { .. } => "void",
@@ -124,4 +128,16 @@ pub struct Adjustment {
     /// Units given; taken when negative.
     pub amount: i64,
     pub reason: CompactString,
+}
+
+/// A lot that a member had in another system. Business time is when it was earned.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Imported {
+    pub currency: Id,
+    /// Units left of it, at least 1.
+    pub amount: i64,
+    /// The last day it can be spent on; `None`: as the document dates what is earned then.
+    #[serde(default)]
+    pub expires: Option<Day>,
 }

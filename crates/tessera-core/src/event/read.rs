@@ -1,16 +1,17 @@
 //! From an event's JSON to a command: strict about names and types, exact about numbers.
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 
 use compact_str::CompactString;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::data::{DataProblem, FieldValues, TEXT_MAX, read_field};
-use super::{Exchange, ITEMS_MAX, Item, Order, Payment, Profile, Return, ReturnItem, What};
+use super::{Exchange, ITEMS_MAX, Imported, Item, Order, Payment, Profile, Return, ReturnItem, What};
 use crate::id::EventId;
 use crate::program::{Definition, EventDefinition, FieldDefinition, Id, nearest};
-use crate::quantity::Amount;
+use crate::quantity::{Amount, Points};
 
 /// The names of the event types a program knows.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +35,7 @@ pub fn read_event(definition: &Definition, kind: &str, data: &str) -> Result<Wha
         "exchange" => parse(data, ExchangeSeed { declared: purchase }).map(What::Exchange),
         "enrol" => parse(data, ProfileSeed).map(What::Enrol),
         "profile" => parse(data, ProfileSeed).map(What::Profile),
+        "import" => imported(data).map(What::Import),
         _ => match declared {
             Some(declared) => {
                 let kind: Id = kind
@@ -51,6 +53,14 @@ pub fn read_event(definition: &Definition, kind: &str, data: &str) -> Result<Wha
             }
         },
     }
+}
+
+fn imported(data: &str) -> Result<Imported, DataProblem> {
+    let imported = parse(data, PhantomData::<Imported>)?;
+    if !(1..=Points::MAX.get()).contains(&imported.amount) {
+        return Err(DataProblem::new("data.amount", "at least 1 is expected: what is left of the lot"));
+    }
+    Ok(imported)
 }
 
 fn parse<'a, S: DeserializeSeed<'a>>(data: &'a str, seed: S) -> Result<S::Value, DataProblem> {

@@ -28,10 +28,12 @@ pub enum EntryKind {
     Release,
     /// Spent, and given back: what it paid for came back, or the redemption was cancelled.
     Refund,
+    /// Brought in from another system (L9).
+    Import,
 }
 
 impl EntryKind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Accrual,
         Self::Maturity,
         Self::TakeBack,
@@ -43,6 +45,7 @@ impl EntryKind {
         Self::Reservation,
         Self::Release,
         Self::Refund,
+        Self::Import,
     ];
 
     /// The number stored for it; never changes.
@@ -59,6 +62,7 @@ impl EntryKind {
             Self::Reservation => 9,
             Self::Release => 10,
             Self::Refund => 11,
+            Self::Import => 12,
         }
     }
 

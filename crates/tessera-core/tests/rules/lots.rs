@@ -2,7 +2,8 @@
 
 use rstest::rstest;
 use tessera_core::decide::EffectKind;
-use tessera_core::event::{Adjustment, Command, What};
+use tessera_core::event::{Adjustment, Command, What, read_event};
+use tessera_core::ledger::Account;
 use tessera_testkit::shop::{Shop, at, balance, id, json::*, lots, sum_of};
 
 use crate::common::{points_and, points_with};
@@ -277,4 +278,56 @@ fn l5_what_is_earned_to_live_for_ever_is_not_drawn_into_a_date_that_has_passed()
     shop.send("2026-05-10T09:00", "purchase", &sale("o2", 20_000));
     assert_eq!(shop.lots("point"), [("-".to_owned(), 20)], "the first died in February");
     assert_eq!(balance(&shop.seen_at("2036-01-01T00:00"), "point").available, 20);
+}
+
+#[test]
+fn l9_imported_lots_keep_their_earn_and_expiry_dates() {
+    let mut shop = Shop::new(
+        "
+currencies: { point: { name: Point, expires: { after: P12M, round: month } }, star: { name: Star, expires: never } }
+campaigns:
+  base: { trigger: purchase, rules: [ { award: { currency: point, amount: event.net / 1000 } } ] }
+  stars: { trigger: balance, rules: [ { when: member.balance.point >= 10, award: { currency: star, amount: 1 } } ] }
+",
+    );
+    shop.send("2025-01-10T09:00", "enrol", "{}");
+    let lot = |amount: i64, expires: &str| format!(r#"{{"currency": "point", "amount": {amount}{expires}}}"#);
+    shop.send("2025-02-03T09:00", "import", &lot(40, r#", "expires": "2026-12-31""#));
+    let decision = shop.send("2025-06-20T09:00", "import", &lot(25, ""));
+    assert_eq!(sum_of(&decision, EffectKind::Imported, "point"), 25);
+    assert_eq!(decision.events[0].entries[0].from, Account::Imported);
+    assert_eq!(
+        shop.lots("point"),
+        [("2026-06-30".to_owned(), 25), ("2026-12-31".to_owned(), 40)],
+        "one by the document from the day it was earned, one as it was"
+    );
+    let purse = shop.state().purse("point").unwrap().clone();
+    let earned: Vec<_> = purse.lots.iter().map(|lot| lot.earned_at).collect();
+    assert_eq!(earned, [at("2025-06-20T09:00"), at("2025-02-03T09:00")]);
+    assert_eq!((purse.totals.imported.get(), purse.totals.issued.get()), (65, 0), "brought in, not earned here");
+    assert_eq!(shop.available("star"), 0, "no campaign looks at what was earned elsewhere");
+    let later = shop.seen_at("2026-07-01T00:00");
+    assert_eq!(balance(&later, "point").available, 40);
+}
+
+#[test]
+fn l8_an_imported_lot_that_is_dead_already_leaves_a_lot_and_its_expiry() {
+    let mut shop = Shop::new(&points_with(""));
+    shop.send("2025-01-10T09:00", "enrol", "{}");
+    shop.send("2026-05-01T09:00", "purchase", &sale("now", 10_000));
+    let dead = r#"{"currency": "point", "amount": 40, "expires": "2026-03-31"}"#;
+    let decision = shop.offer(at("2025-02-03T09:00"), at("2026-05-01T10:00"), "import", dead).unwrap();
+    assert_eq!(sum_of(&decision, EffectKind::Expired, "point"), 40);
+    assert_eq!(shop.available("point"), 10);
+}
+
+#[rstest]
+#[case::nothing(r#"{"currency": "point", "amount": 0}"#, "data.amount: at least 1")]
+#[case::no_currency(r#"{"amount": 5}"#, "currency")]
+#[case::a_day_that_is_none(r#"{"currency": "point", "amount": 5, "expires": "2026-02-30"}"#, "data")]
+#[case::a_field_too_many(r#"{"currency": "point", "amount": 5, "expire": "2026-02-28"}"#, "expire")]
+fn l9_a_lot_that_cannot_be_says_why(#[case] data: &str, #[case] message: &str) {
+    let shop = Shop::new(&points_with(""));
+    let problem = read_event(&shop.versions.head().definition, "import", data).unwrap_err().to_string();
+    assert!(problem.contains(message), "{problem}");
 }
