@@ -66,6 +66,17 @@ pub enum StoreError {
         known: i64,
     },
 
+    /// The schema is neither that of this version nor of one before it: a migration that was edited or left out, a table
+    /// that is gone.
+    #[error(
+        "the schema of the database is not whole: {problem}. Restore a backup, or all of what it was copied from; \
+         nothing was changed"
+    )]
+    SchemaBroken {
+        /// What is not as the migrations leave it.
+        problem: String,
+    },
+
     /// There is a database, and nothing of Tessera's in it.
     #[error("the database holds no program yet: publish one with `tessera program apply FILE`")]
     SchemaMissing,
