@@ -37,6 +37,32 @@ impl fmt::Display for Holder {
     }
 }
 
+/// What the lock of a folder tells whoever only looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// A process writes to the folder.
+    Held(Option<Holder>),
+    /// Nobody does; the last one who did, where that can be read.
+    Free(Option<Holder>),
+}
+
+impl Lock {
+    /// Looks at the lock of a folder. It is shared for that moment, so whoever starts to write in it must try again.
+    pub fn of(folder: &Path) -> std::io::Result<Self> {
+        let path = folder.join("lock");
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::Free(None)),
+            opened => opened?,
+        };
+        let holder = || serde_json::from_str(&std::fs::read_to_string(&path).unwrap_or_default()).ok();
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Self::Free(holder())),
+            Err(TryLockError::WouldBlock) => Ok(Self::Held(holder())),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
 /// The lock, held until it is dropped; the operating system drops it with the process, however that ends.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
