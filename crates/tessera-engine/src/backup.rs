@@ -108,13 +108,16 @@ pub fn backup(
     if let Some(taken) = [Some(to.to_owned()), key_file.clone()].into_iter().flatten().find(|file| file.exists()) {
         return Err(BackupError::Exists(taken));
     }
-    // Whoever backs up a database with another's key would find out when it is too late.
-    let context = crate::Engine::open_to_read(location)?;
-    let master_key = context.secrets.fingerprint();
+    let source = location.database_file();
+    // Whoever backs up a database with another's key would find out when it is too late. Its schema may be of any age: a
+    // new version is backed up to before it migrates.
+    let secrets = location.secrets(false)?;
+    installation::check(&Database::open_sqlite_as_it_is(&source)?, &secrets)?;
+    let master_key = secrets.fingerprint();
     let (new, file) = NewFile::create(to).map_err(at(to))?;
     // From here on the file is the database's.
     drop(file);
-    Database::copy_sqlite(&location.database_file(), new.part(), progress)?;
+    Database::copy_sqlite(&source, new.part(), progress)?;
     if let Some(key_file) = &key_file {
         let text = match &location.master_key {
             Some(text) => text.trim().to_owned(),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use tessera_core::time::Instant;
 use tessera_store::{Database, Schema, StoreError};
 
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clock;
 use crate::engine::{EngineError, Location};
 use crate::executor::Context;
 use crate::folder::Lock;
@@ -81,7 +81,7 @@ const BUCKETS: i64 = 1024;
 
 /// Looks at everything. With `full`, every member is folded again, else [`SAMPLE`] of each program. `progress` is told
 /// how many were.
-pub fn examine(location: &Location, full: bool, progress: &mut dyn FnMut(u64)) -> Vec<Check> {
+pub fn examine(location: &Location, clock: Arc<dyn Clock>, full: bool, progress: &mut dyn FnMut(u64)) -> Vec<Check> {
     let embedded = location.database_url.is_none();
     let mut checks = Vec::new();
     if embedded || location.master_key.is_none() {
@@ -113,14 +113,14 @@ pub fn examine(location: &Location, full: bool, progress: &mut dyn FnMut(u64)) -
     let (loaded, programs) = load(&database);
     checks.extend(loaded);
     let serving = lock.is_none_or(|lock| matches!(lock, Ok(Lock::Held(_))));
-    let now = SystemClock.now();
+    let now = clock.now();
     checks.push(or_unread(WAKE_UPS, wake_ups(&database, now, serving)));
     checks.push(or_unread(OUTBOX, outbox(&database, now, serving)));
     match secrets {
         // Orders are found by keyed hashes.
         None => checks.push(Check::skipped(LEDGER, "without the master key orders cannot be found")),
         Some(secrets) => {
-            let context = Context { database, secrets, clock: Arc::new(SystemClock), programs: Programs::default() };
+            let context = Context { database, secrets, clock, programs: Programs::default() };
             let of = |program: &Arc<ProgramHandle>| match full {
                 true => verify(&context, program, progress),
                 false => {

@@ -5,6 +5,7 @@ use std::fs::{File, TryLockError};
 use std::io::{Seek, SeekFrom, Write};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tessera_core::time::Instant;
@@ -37,6 +38,9 @@ impl fmt::Display for Holder {
     }
 }
 
+/// More than looking at a lock takes.
+const LOOK_MAX: Duration = Duration::from_millis(20);
+
 /// What the lock of a folder tells whoever only looks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lock {
@@ -47,7 +51,7 @@ pub enum Lock {
 }
 
 impl Lock {
-    /// Looks at the lock of a folder. It is shared for that moment, so whoever starts to write in it must try again.
+    /// Looks at the lock of a folder. It is shared for that moment, and whoever starts to write in it waits.
     pub fn of(folder: &Path) -> std::io::Result<Self> {
         let path = folder.join("lock");
         let file = match File::open(&path) {
@@ -91,7 +95,13 @@ impl FolderLock {
         std::fs::create_dir_all(folder)?;
         let path = folder.join("lock");
         let file = File::options().create(true).truncate(false).read(true).write(true).open(&path)?;
-        match file.try_lock() {
+        let mut taken = file.try_lock();
+        if matches!(taken, Err(TryLockError::WouldBlock)) {
+            // It may be somebody who only looks, which takes no time.
+            std::thread::sleep(LOOK_MAX);
+            taken = file.try_lock();
+        }
+        match taken {
             Ok(()) => {
                 let lock = Self { file, process: std::process::id(), since: now };
                 lock.write(None, None)?;

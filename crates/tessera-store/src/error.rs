@@ -57,7 +57,7 @@ pub enum StoreError {
     /// An older version of Tessera has used this database, and whoever only reads cannot bring it up to date.
     #[error(
         "the database was written by an older version of Tessera (its schema is {found}, this program reads {known}): \
-         start `tessera serve` of this version once, which brings it up to date"
+         bring it up to date with `tessera migrate` (or `tessera serve`, which does so when it starts)"
     )]
     SchemaTooOld {
         /// The newest migration found in the database.

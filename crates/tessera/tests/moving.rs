@@ -137,6 +137,9 @@ fn an_installation_moves_to_postgres_and_back_with_nothing_lost() {
     assert_eq!((&imported["rows"], &imported["programs"]), (&told["rows"], &json!(["shop"])));
     assert_eq!(figures(&tessera, "pg", Some(&url)), before);
     on(&tessera, "pg", Some(&url), &["doctor", "--full"]).expect(0);
+    on(&tessera, "pg", Some(&url), &["doctor"]).expect(0);
+    on(&tessera, "pg", Some(&url), &["backup", "--to", "pg.db"]).failed(2, "pg_dump");
+    on(&tessera, "pg", Some(&url), &["migrate", "--check"]).expect(0);
     on(&tessera, "pg", Some(&url), &["import", "all", "first.gz"]).failed(1, "it holds shop");
 
     on(&tessera, "pg", Some(&url), &["export", "--all", "--to", "second.gz"]).expect(0);
@@ -232,4 +235,45 @@ fn an_export_writes_over_nothing_and_an_import_too() {
     let server = tessera.serve();
     tessera.run(&["import", "all", "all.gz"]).failed(1, &format!("in use by process {}", server.id()));
     tessera.run(&["export", "--all", "--to", "beside.gz"]).expect(0);
+}
+
+/// Killed in the middle, an import leaves nothing, and is started again.
+#[cfg(unix)]
+#[rstest]
+#[case::embedded(false)]
+#[case::on_postgres(true)]
+fn an_import_that_is_killed_leaves_nothing(#[case] on_postgres: bool) {
+    let database = if on_postgres { postgres::database() } else { None };
+    if on_postgres && database.is_none() {
+        return;
+    }
+    let url = database.as_ref().map(postgres::TestDatabase::url);
+    let tessera = Tessera::with_document(SHOP);
+    let people: String = (0..6_000).map(|n| format!("{n},A name of some length {n}\n")).collect();
+    let people = tessera.write("members.csv", format!("card,name\n{people}"));
+    tessera.run(&["import", "members", &people, "--program", "shop"]).expect(0);
+    tessera.run(&["export", "--all", "--to", "all.gz"]).expect(0);
+    let file = std::fs::read(tessera.folder().join("all.gz")).unwrap();
+    assert!(file.len() > 512 << 10, "{}", file.len());
+    key_into(&tessera, "new");
+
+    // It reads from a pipe that we fill: when it has taken most, it is in the middle of its rows.
+    let pipe = tessera.folder().join("pipe.gz");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut command = tessera.bare_command(&["--data", "new", "import", "all", "pipe.gz"]);
+    if let Some(url) = &url {
+        command.args(["--database-url", url]);
+    }
+    let mut child = command.spawn().unwrap();
+    let mut filled = std::fs::File::options().write(true).open(&pipe).unwrap();
+    filled.write_all(&file[..file.len() / 4 * 3]).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    drop(filled);
+
+    on(&tessera, "new", url.as_deref(), &["report", "summary", "--program", "shop"]).expect(1);
+    on(&tessera, "new", url.as_deref(), &["import", "all", "all.gz"]).expect(0);
+    on(&tessera, "new", url.as_deref(), &["verify", "--program", "shop"]).expect(0);
+    on(&tessera, "new", url.as_deref(), &["export", "--all", "--to", "again.gz"]).expect(0);
+    assert!(std::fs::read(tessera.folder().join("again.gz")).unwrap() == file);
 }

@@ -6,7 +6,6 @@ use std::time::Instant;
 use clap::{Args, Subcommand};
 use tessera_engine::backup::{self, BackupError};
 use tessera_engine::clock::SystemClock;
-use tessera_engine::{EngineError, StoreError};
 
 use super::Context;
 use crate::output::{Failure, Progress, bytes, json, note, say, unreadable};
@@ -119,10 +118,6 @@ fn failed(error: BackupError) -> Failure {
         ),
         BackupError::NoKey => {
             Failure::refused(&error).right("give it with --key FILE, or its digits in TESSERA_MASTER_KEY")
-        }
-        BackupError::Store(StoreError::SchemaTooOld { .. })
-        | BackupError::Engine(EngineError::Store(StoreError::SchemaTooOld { .. })) => {
-            Failure::refused(&error).right("`tessera migrate` does it without serving")
         }
         other => Failure::refused(other),
     }

@@ -1,8 +1,10 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
+use tessera_engine::clock::SystemClock;
 use tessera_engine::doctor::{State, examine};
 
 use super::Context;
@@ -21,7 +23,7 @@ pub struct Arguments {
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure> {
     let started = Instant::now();
     let (mut progress, mut members) = (Progress::new("members", 0), 0);
-    let checks = examine(&context.settings.location(), arguments.full, &mut |_| {
+    let checks = examine(&context.settings.location(), Arc::new(SystemClock), arguments.full, &mut |_| {
         members += 1;
         progress.at(members, members, started);
     });

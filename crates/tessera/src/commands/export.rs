@@ -6,7 +6,6 @@ use std::time::Instant;
 use clap::Args;
 use tessera_engine::clock::SystemClock;
 use tessera_engine::transfer::all::{self, MoveError};
-use tessera_engine::{EngineError, StoreError};
 
 use super::Context;
 use crate::output::{Failure, Progress, bytes, counted, json, note, say, unreadable};
@@ -94,9 +93,6 @@ fn failed(error: MoveError, folder: &Path) -> Failure {
         MoveError::NoKey { .. } | MoveError::OtherKey { .. } => Failure::refused(&error).right(key()),
         MoveError::NotEmpty { .. } => Failure::refused(&error).right("import into an empty folder or database"),
         MoveError::CutOff | MoveError::Damaged(_) => Failure::refused(&error).right(again),
-        MoveError::Engine(EngineError::Store(StoreError::SchemaTooOld { .. })) => {
-            Failure::refused(&error).right("`tessera migrate` does it without serving")
-        }
         other => Failure::refused(other),
     }
 }
