@@ -356,9 +356,13 @@ fn load(database: &Database) -> (Vec<Check>, Vec<Arc<ProgramHandle>>) {
     (checks, loaded)
 }
 
-/// Minutes since a time.
-fn minutes_since(at: i64, now: Instant) -> i64 {
-    (now.micros() - at) / 60_000_000
+/// How long ago a time is, in the largest unit that is not too coarse.
+fn ago(at: i64, now: Instant) -> String {
+    match (now.micros() - at) / 60_000_000 {
+        minutes @ ..120 => format!("{minutes} minutes ago"),
+        minutes @ 120..2_880 => format!("{} hours ago", minutes / 60),
+        minutes => format!("{} days ago", minutes / 1_440),
+    }
 }
 
 fn wake_ups(database: &Database, now: Instant, serving: bool) -> Result<Check, StoreError> {
@@ -371,7 +375,7 @@ fn wake_ups(database: &Database, now: Instant, serving: bool) -> Result<Check, S
     else {
         return Ok(Check::good(WAKE_UPS, "none is late"));
     };
-    let found = format!("{count} members should have been woken, the first {} minutes ago", minutes_since(oldest, now));
+    let found = format!("{count} members should have been woken, the first {}", ago(oldest, now));
     Ok(Check::warning(WAKE_UPS, found, late_advice(serving)))
 }
 
@@ -397,7 +401,7 @@ fn outbox(database: &Database, now: Instant, serving: bool) -> Result<Check, Sto
     Ok(match (oldest, dead) {
         (None, 0) => Check::good(OUTBOX, "nothing is late"),
         (Some(oldest), _) => {
-            let found = format!("{waiting} wait, the first since {} minutes", minutes_since(oldest, now));
+            let found = format!("{waiting} wait and should be done, the first {}", ago(oldest, now));
             Check::warning(OUTBOX, found, late_advice(serving))
         }
         (None, dead) => Check::warning(

@@ -51,7 +51,7 @@ fn the_doctor_finds_nothing_wrong_where_nothing_is() {
     "INSERT INTO outbox VALUES (0, 1, x'01', 'command', NULL, 1, 0, 0, '{}', 1)",
     State::Warning,
     "outbox",
-    "1 wait, the first since"
+    "1 wait and should be done, the first 20514 days ago"
 )]
 #[case::a_command_given_up(
     "INSERT INTO outbox VALUES (0, 1, x'01', 'command', NULL, 1, 20, 2, '{}', 1)",

@@ -69,7 +69,7 @@ pub fn import(context: &Context, arguments: &ImportArguments) -> Result<ExitCode
     }
     say!("{} in {:.1} s", counted(imported.rows, "row", "rows"), started.elapsed().as_secs_f64());
     for program in &imported.programs {
-        note!("fold its ledger again with: tessera verify --program {program}, here and there");
+        note!("fold its ledger again with: tessera verify --data {} --program {program}", location.folder.display());
     }
     Ok(ExitCode::SUCCESS)
 }
