@@ -11,6 +11,7 @@ use tessera_store::{Database, StoreError};
 use crate::clock::{Clock, Entropy, SystemClock};
 use crate::executor::{Context, Executor, Overloaded, Reply};
 use crate::folder::{FolderLock, Holder, LockError};
+use crate::installation;
 use crate::programs::{self, ProgramError, ProgramHandle, Programs, Publication};
 use crate::secret::{SecretError, Secrets};
 use crate::submission::{Answer, Submission};
@@ -44,6 +45,27 @@ pub struct Location {
     pub database_url: Option<String>,
     /// 64 hexadecimal digits in place of the key file.
     pub master_key: Option<String>,
+}
+
+impl Location {
+    /// The file of the embedded database.
+    pub fn database_file(&self) -> PathBuf {
+        self.folder.join("tessera.db")
+    }
+
+    /// The file of the master key.
+    pub fn key_file(&self) -> PathBuf {
+        self.folder.join("master.key")
+    }
+
+    /// The keys, from the environment or the key file; with `is_new`, the file is made where there is none.
+    pub fn secrets(&self, is_new: bool) -> Result<Secrets, SecretError> {
+        match &self.master_key {
+            Some(key) => Secrets::from_hex(key),
+            None if is_new => Secrets::from_file_or_new(&self.key_file()),
+            None => Secrets::from_file(&self.key_file()),
+        }
+    }
 }
 
 /// An installation that this process works on.
@@ -161,27 +183,35 @@ enum Access {
 
 fn context(location: &Location, clock: Arc<dyn Clock>, access: Access) -> Result<Context, EngineError> {
     let folder = &location.folder;
-    let file = folder.join("tessera.db");
+    let file = location.database_file();
     if access == Access::Write {
         std::fs::create_dir_all(folder).map_err(|source| EngineError::Folder { folder: folder.clone(), source })?;
     }
-    // A key is made with the installation, never for one that is there: it would find nobody and open nothing.
-    let is_new = access == Access::Write && (location.database_url.is_some() || !file.exists());
-    let secrets = match &location.master_key {
-        Some(key) => Secrets::from_hex(key)?,
-        None if is_new => Secrets::from_file_or_new(&folder.join("master.key"))?,
-        None => Secrets::from_file(&folder.join("master.key"))?,
-    };
     let database = match (&location.database_url, access) {
-        (Some(url), Access::Write) => Database::open_postgres(url)?,
-        (Some(url), Access::Read) => Database::open_postgres_to_read(url)?,
+        (Some(url), Access::Write) => Some(Database::open_postgres(url)?),
+        (Some(url), Access::Read) => Some(Database::open_postgres_to_read(url)?),
+        (None, _) => None,
+    };
+    // A key is made with the installation, never for one that is there: it would find nobody and open nothing.
+    let is_new = access == Access::Write
+        && match &database {
+            Some(database) => installation::is_new(database)?,
+            None => !file.exists(),
+        };
+    let secrets = location.secrets(is_new)?;
+    let database = match (database, access) {
+        (Some(database), _) => database,
         (None, Access::Write) => Database::open_sqlite(&file)?,
         (None, Access::Read) => Database::open_sqlite_to_read(&file)?,
     };
+    match access {
+        Access::Write => installation::claim(&database, &secrets)?,
+        Access::Read => installation::check(&database, &secrets)?,
+    }
     Ok(Context { database, secrets, clock, programs: Programs::default() })
 }
 
-fn lock(folder: &std::path::Path, clock: &dyn Clock) -> Result<FolderLock, EngineError> {
+pub(crate) fn lock(folder: &std::path::Path, clock: &dyn Clock) -> Result<FolderLock, EngineError> {
     FolderLock::take(folder, clock.now()).map_err(|error| match error {
         LockError::Held(holder) => EngineError::Locked { folder: folder.to_owned(), holder },
         LockError::Io(source) => EngineError::Folder { folder: folder.to_owned(), source },

@@ -5,6 +5,7 @@ use std::fs::{File, TryLockError};
 use std::io::{Seek, SeekFrom, Write};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tessera_core::time::Instant;
@@ -37,6 +38,35 @@ impl fmt::Display for Holder {
     }
 }
 
+/// More than looking at a lock takes.
+const LOOK_MAX: Duration = Duration::from_millis(20);
+
+/// What the lock of a folder tells whoever only looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// A process writes to the folder.
+    Held(Option<Holder>),
+    /// Nobody does; the last one who did, where that can be read.
+    Free(Option<Holder>),
+}
+
+impl Lock {
+    /// Looks at the lock of a folder. It is shared for that moment, and whoever starts to write in it waits.
+    pub fn of(folder: &Path) -> std::io::Result<Self> {
+        let path = folder.join("lock");
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::Free(None)),
+            opened => opened?,
+        };
+        let holder = || serde_json::from_str(&std::fs::read_to_string(&path).unwrap_or_default()).ok();
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Self::Free(holder())),
+            Err(TryLockError::WouldBlock) => Ok(Self::Held(holder())),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
 /// The lock, held until it is dropped; the operating system drops it with the process, however that ends.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
@@ -65,7 +95,13 @@ impl FolderLock {
         std::fs::create_dir_all(folder)?;
         let path = folder.join("lock");
         let file = File::options().create(true).truncate(false).read(true).write(true).open(&path)?;
-        match file.try_lock() {
+        let mut taken = file.try_lock();
+        if matches!(taken, Err(TryLockError::WouldBlock)) {
+            // It may be somebody who only looks, which takes no time.
+            std::thread::sleep(LOOK_MAX);
+            taken = file.try_lock();
+        }
+        match taken {
             Ok(()) => {
                 let lock = Self { file, process: std::process::id(), since: now };
                 lock.write(None, None)?;

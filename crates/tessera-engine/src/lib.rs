@@ -2,11 +2,15 @@
 //! their versions, keys and personal data, import, reports, verification, wake-ups.
 
 pub mod access;
+pub mod backup;
 pub mod clock;
+pub mod doctor;
 pub mod engine;
 pub mod executor;
 pub mod folder;
 pub mod identifier;
+pub mod installation;
+mod new_file;
 pub mod profile;
 pub mod programs;
 pub mod query;

@@ -25,6 +25,10 @@ pub struct Secrets {
     access: [u8; 32],
     /// Wraps the members' own keys.
     wrap: [u8; 32],
+    /// Seals whole exports.
+    export: [u8; 32],
+    /// Tells the master key apart from others.
+    fingerprint: [u8; 8],
 }
 
 impl fmt::Debug for Secrets {
@@ -46,17 +50,26 @@ pub enum SecretError {
     Malformed,
     #[error("personal data cannot be opened: the master key is not the one it was sealed with")]
     WrongKey,
+    #[error(
+        "the master key is not the one this database was made with: under it nobody would be known. Put the right \
+         master.key back, or give it in TESSERA_MASTER_KEY"
+    )]
+    OtherKey,
 }
 
 impl Secrets {
     /// Derives all keys from 32 bytes.
     pub fn from_master(master: &[u8; 32]) -> Self {
         let derive = |purpose: &str| blake3::derive_key(&format!("tessera 2026 {purpose}"), master);
+        let mut fingerprint = [0; 8];
+        fingerprint.copy_from_slice(&derive("fingerprint")[..8]);
         Self {
             identifier: derive("identifier look-up"),
             command: derive("command hash"),
             access: derive("api key hash"),
             wrap: derive("member key wrap"),
+            export: derive("export seal"),
+            fingerprint,
         }
     }
 
@@ -91,14 +104,7 @@ impl Secrets {
         match Self::from_file(path) {
             Err(SecretError::Missing(_)) => {
                 let bytes: [u8; 32] = Entropy::default().bytes();
-                let text = hex(&bytes);
-                let mut options = OpenOptions::new();
-                options.write(true).create_new(true);
-                #[cfg(unix)]
-                std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-                let mut file = options.open(path)?;
-                file.write_all(text.as_bytes())?;
-                file.sync_all()?;
+                write_key_file(path, &hex(&bytes))?;
                 Ok(Self::from_master(&bytes))
             }
             read => read,
@@ -130,6 +136,16 @@ impl Secrets {
         keyed(&self.access, &[secret.as_bytes()])
     }
 
+    /// Tells this master key apart from others, and nothing about it.
+    pub fn fingerprint(&self) -> String {
+        hex(&self.fingerprint)
+    }
+
+    /// Sums up an export so that nobody without the master key can change it.
+    pub(crate) fn export_hasher(&self) -> blake3::Hasher {
+        blake3::Hasher::new_keyed(&self.export)
+    }
+
     /// A new key for one member, and its wrapped form.
     pub fn new_member_key(&self, entropy: &mut Entropy) -> ([u8; 32], Vec<u8>) {
         let key: [u8; 32] = entropy.bytes();
@@ -139,6 +155,17 @@ impl Secrets {
     pub fn unwrap_member_key(&self, wrapped: &[u8]) -> Result<[u8; 32], SecretError> {
         open(&self.wrap, wrapped)?.try_into().map_err(|_| SecretError::WrongKey)
     }
+}
+
+/// Writes a new key file, for its owner only.
+pub(crate) fn write_key_file(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 /// Seals with AES-256-GCM; the nonce stands in front.

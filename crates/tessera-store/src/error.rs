@@ -57,13 +57,24 @@ pub enum StoreError {
     /// An older version of Tessera has used this database, and whoever only reads cannot bring it up to date.
     #[error(
         "the database was written by an older version of Tessera (its schema is {found}, this program reads {known}): \
-         start `tessera serve` of this version once, which brings it up to date"
+         bring it up to date with `tessera migrate` (or `tessera serve`, which does so when it starts)"
     )]
     SchemaTooOld {
         /// The newest migration found in the database.
         found: i64,
         /// The newest migration this program knows.
         known: i64,
+    },
+
+    /// The schema is neither that of this version nor of one before it: a migration that was edited or left out, a table
+    /// that is gone.
+    #[error(
+        "the schema of the database is not whole: {problem}. Restore a backup, or all of what it was copied from; \
+         nothing was changed"
+    )]
+    SchemaBroken {
+        /// What is not as the migrations leave it.
+        problem: String,
     },
 
     /// There is a database, and nothing of Tessera's in it.

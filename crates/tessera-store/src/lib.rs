@@ -30,6 +30,6 @@ pub use db::reader::{READERS_MAX, Reader};
 pub use db::{Database, Dialect, Writer};
 pub use error::StoreError;
 pub use hot::Tx;
-pub use migrate::migration_names;
+pub use migrate::{Schema, migration_names};
 pub use table::{Column, Kind, Table};
 pub use value::{Row, Value};

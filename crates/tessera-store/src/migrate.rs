@@ -7,6 +7,7 @@ use refinery::{Migration, Runner};
 
 use crate::db::{postgres, sqlite};
 use crate::error::StoreError;
+use crate::tables;
 use crate::value::Row;
 
 /// A migration: one number and name, a text per database.
@@ -36,13 +37,20 @@ pub fn migration_names() -> impl Iterator<Item = &'static str> {
     SOURCES.iter().map(|source| source.name)
 }
 
+/// Where the schema of a database stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Schema {
+    /// The migrations that made it, oldest first.
+    pub applied: Vec<&'static str>,
+    /// Those that are still to come.
+    pub pending: Vec<&'static str>,
+}
+
 pub(crate) fn sqlite(connection: &mut sqlite::SqliteConnection) -> Result<(), StoreError> {
+    schema_in_sqlite(connection)?;
     let migrations = migrations(|source| source.sqlite)?;
-    if let Some(found) = found_in_sqlite(connection)? {
-        refuse_newer(found)?;
-    }
     Runner::new(&migrations).run(connection.raw()).map_err(|error| failed(&error))?;
-    Ok(())
+    must_be_whole(&mut |sql| connection.query(sql, &[]))
 }
 
 pub(crate) fn postgres(config: &tokio_postgres::Config) -> Result<(), StoreError> {
@@ -50,12 +58,70 @@ pub(crate) fn postgres(config: &tokio_postgres::Config) -> Result<(), StoreError
     let mut connection = postgres::PgConnection::open(config, postgres::Role::Migration)?;
     // Whoever starts at the same time waits here, and then finds the work done. The end of the connection unlocks too.
     connection.run(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))?;
-    if let Some(found) = found_in_postgres(&mut connection)? {
-        refuse_newer(found)?;
-    }
+    schema_in_postgres(&mut connection)?;
     connection
         .block_on(async |client, _| Runner::new(&migrations).run_async(client).await.map_err(|error| failed(&error)))?;
+    must_be_whole(&mut |sql| connection.query(sql, &[]))?;
     connection.run(&format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})"))
+}
+
+/// Asks a database of either kind.
+type Ask<'a> = dyn FnMut(&str) -> Result<Vec<Row>, StoreError> + 'a;
+
+pub(crate) fn schema_in_sqlite(connection: &mut sqlite::SqliteConnection) -> Result<Schema, StoreError> {
+    let migrations = migrations(|source| source.sqlite)?;
+    schema(&migrations, HISTORY_IN_SQLITE, &mut |sql| connection.query(sql, &[]))
+}
+
+pub(crate) fn schema_in_postgres(connection: &mut postgres::PgConnection) -> Result<Schema, StoreError> {
+    let migrations = migrations(|source| source.postgres)?;
+    schema(&migrations, HISTORY_IN_POSTGRES, &mut |sql| connection.query(sql, &[]))
+}
+
+/// What was applied, and what is to come. A database that no sequence of migrations leaves so is refused.
+fn schema(migrations: &[Migration], history: &str, ask: &mut Ask<'_>) -> Result<Schema, StoreError> {
+    let broken = |problem: String| StoreError::SchemaBroken { problem };
+    let rows = if ask(history)?.is_empty() { Vec::new() } else { ask(APPLIED)? };
+    let mut applied = Vec::with_capacity(rows.len());
+    for row in &rows {
+        applied.push((row[0].int()?, row[1].text()?, row[2].text()?));
+    }
+    let newest = applied.last().map_or(0, |(version, ..)| *version);
+    refuse_newer(newest)?;
+    if applied.is_empty() && ask("SELECT 1 FROM member WHERE 1 = 0").is_ok() {
+        return Err(broken("there are tables, but no record of the migrations that made them".to_owned()));
+    }
+    let mut schema = Schema::default();
+    for (migration, name) in migrations.iter().zip(migration_names()) {
+        let version = i64::from(migration.version());
+        match applied.iter().find(|(found, ..)| *found == version) {
+            None if version > newest => schema.pending.push(name),
+            None => return Err(broken(format!("{name} was left out"))),
+            Some((_, found, checksum)) => {
+                if *found != migration.name() || *checksum != migration.checksum().to_string() {
+                    return Err(broken(format!("{name} was applied in another form than this program knows")));
+                }
+                schema.applied.push(name);
+            }
+        }
+    }
+    if schema.pending.is_empty() {
+        must_be_whole(ask)?;
+    }
+    Ok(schema)
+}
+
+/// Every table has its columns.
+fn must_be_whole(ask: &mut Ask<'_>) -> Result<(), StoreError> {
+    for table in tables::every() {
+        let columns: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
+        let sql = format!("SELECT {} FROM {} WHERE 1 = 0", columns.join(", "), table.name);
+        ask(&sql).map_err(|error| match error {
+            StoreError::Database(problem) => StoreError::SchemaBroken { problem },
+            other => other,
+        })?;
+    }
+    Ok(())
 }
 
 /// Whoever only reads takes the schema as this program knows it, or not at all.
@@ -76,14 +142,26 @@ fn must_be_current(found: Option<i64>) -> Result<(), StoreError> {
 
 /// The newest migration of a database; `None` where there was never one.
 fn found_in_sqlite(connection: &mut sqlite::SqliteConnection) -> Result<Option<i64>, StoreError> {
-    let history = "SELECT 1 FROM sqlite_schema WHERE name = 'refinery_schema_history'";
-    if connection.query(history, &[])?.is_empty() { Ok(None) } else { newest(&connection.query(NEWEST, &[])?) }
+    if connection.query(HISTORY_IN_SQLITE, &[])?.is_empty() {
+        Ok(None)
+    } else {
+        newest(&connection.query(NEWEST, &[])?)
+    }
 }
 
 fn found_in_postgres(connection: &mut postgres::PgConnection) -> Result<Option<i64>, StoreError> {
-    let history = "SELECT 1 FROM pg_class WHERE oid = to_regclass('refinery_schema_history')";
-    if connection.query(history, &[])?.is_empty() { Ok(None) } else { newest(&connection.query(NEWEST, &[])?) }
+    if connection.query(HISTORY_IN_POSTGRES, &[])?.is_empty() {
+        Ok(None)
+    } else {
+        newest(&connection.query(NEWEST, &[])?)
+    }
 }
+
+/// A row where there is a record of migrations.
+const HISTORY_IN_SQLITE: &str = "SELECT 1 FROM sqlite_schema WHERE name = 'refinery_schema_history'";
+const HISTORY_IN_POSTGRES: &str = "SELECT 1 FROM pg_class WHERE oid = to_regclass('refinery_schema_history')";
+
+const APPLIED: &str = "SELECT CAST(version AS BIGINT), name, checksum FROM refinery_schema_history ORDER BY refinery_schema_history.version";
 
 const NEWEST: &str = "SELECT CAST(MAX(version) AS BIGINT) FROM refinery_schema_history";
 

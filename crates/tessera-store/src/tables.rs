@@ -244,7 +244,17 @@ pub static API_KEY: Table = Table {
     locked: false,
 };
 
-/// All of them.
+/// Facts about the installation itself, such as which master key it belongs to.
+pub static INSTALLATION: Table = Table {
+    name: "installation",
+    columns: &[Column::text("name"), Column::text("value")],
+    key: 1,
+    guard: None,
+    steady: None,
+    locked: false,
+};
+
+/// All tables of programs.
 pub static ALL: [&Table; 14] = [
     &MEMBER,
     &EVENT,
@@ -261,3 +271,8 @@ pub static ALL: [&Table; 14] = [
     &PROGRAM_VERSION,
     &API_KEY,
 ];
+
+/// Every table there is, those of programs and the one beside them: what an installation consists of.
+pub fn every() -> impl Iterator<Item = &'static Table> {
+    ALL.into_iter().chain([&INSTALLATION])
+}

@@ -142,6 +142,15 @@ pub fn counted(count: u64, one: &str, several: &str) -> String {
     format!("{} {}", grouped(count), if count == 1 { one } else { several })
 }
 
+/// A size in bytes, as people say it: `512 KiB`, `1.4 GiB`.
+pub fn bytes(bytes: u64) -> String {
+    match bytes {
+        ..1_048_576 => format!("{} KiB", bytes.div_ceil(1 << 10)),
+        1_048_576..1_073_741_824 => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
+        _ => format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)),
+    }
+}
+
 /// A time to the second.
 pub fn moment(at: Instant) -> String {
     let micros = at.micros();

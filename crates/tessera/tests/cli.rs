@@ -356,6 +356,8 @@ fn reading_leaves_the_folder_as_it_was() {
         vec!["program", "plan", "program.yaml"],
         vec!["key", "list", "--program", "shop"],
         vec!["verify", "--program", "shop"],
+        vec!["doctor", "--full"],
+        vec!["migrate", "--check"],
     ] {
         tessera.run(&arguments).expect(0);
         assert!(files() == before, "{arguments:?}");

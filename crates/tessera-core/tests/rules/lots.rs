@@ -316,7 +316,7 @@ fn l8_an_imported_lot_that_is_dead_already_leaves_a_lot_and_its_expiry() {
     shop.send("2025-01-10T09:00", "enrol", "{}");
     shop.send("2026-05-01T09:00", "purchase", &sale("now", 10_000));
     let dead = r#"{"currency": "point", "amount": 40, "expires": "2026-03-31"}"#;
-    let decision = shop.offer(at("2025-02-03T09:00"), at("2026-05-01T10:00"), "import", dead).unwrap();
+    let decision = shop.offer(at("2026-03-20T09:00"), at("2026-05-01T10:00"), "import", dead).unwrap();
     assert_eq!(sum_of(&decision, EffectKind::Expired, "point"), 40);
     assert_eq!(shop.available("point"), 10);
 }

@@ -1,5 +1,7 @@
-//! Data in: files of events and members, read by a mapping, streamed through the one door.
+//! Data in: files of events and members, read by a mapping, streamed through the one door. And a whole installation in
+//! and out, row by row, to move it between databases.
 
+pub mod all;
 mod condition;
 mod import;
 mod mapping;

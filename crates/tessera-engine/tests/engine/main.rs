@@ -7,6 +7,7 @@ mod common;
 mod contention;
 mod idempotency;
 mod members;
+mod operations;
 mod orders;
 mod privacy;
 mod programs;

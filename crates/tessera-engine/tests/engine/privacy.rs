@@ -4,6 +4,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
+use tessera_engine::engine::Location;
+use tessera_engine::secret::SecretError;
+use tessera_engine::{Engine, EngineError};
 use tessera_testkit::app::{TestApp, event};
 use tessera_testkit::shop::json as data;
 
@@ -136,11 +139,60 @@ fn the_master_key_is_for_its_owner_only() {
 }
 
 #[test]
-fn with_another_master_key_nobody_is_known() {
+fn another_master_key_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = |master_key: Option<&str>| Location {
+        folder: folder.path().to_owned(),
+        database_url: None,
+        master_key: master_key.map(str::to_owned),
+    };
+    let engine = Engine::open(&location(None)).unwrap();
+    let fingerprint = engine.context.secrets.fingerprint();
+    assert_eq!(fingerprint.len(), 16);
+    engine.close();
+    let other = "ab".repeat(32);
+    for error in [
+        Engine::open(&location(Some(&other))).map(|_| ()).unwrap_err(),
+        Engine::open_to_read(&location(Some(&other))).map(|_| ()).unwrap_err(),
+    ] {
+        assert!(matches!(error, EngineError::Secret(SecretError::OtherKey)), "{error}");
+        assert!(!error.to_string().contains("abab"), "{error}");
+    }
+    let key = std::fs::read_to_string(folder.path().join("master.key")).unwrap();
+    assert!(!key.contains(&fingerprint), "a fingerprint is no part of the key");
+    Engine::open(&location(Some(&key))).unwrap().close();
+}
+
+#[test]
+fn a_database_from_before_fingerprints_tells_its_key_by_what_is_sealed() {
     let mut app = TestApp::new(POINTS);
     app.send(&event("enrol", "r-1", "card:1", JOINING));
-    std::fs::write(app.data().join("master.key"), "ab".repeat(32)).unwrap();
+    let forget = || {
+        let database = rusqlite::Connection::open(app.database_file()).unwrap();
+        database.execute("DELETE FROM installation", []).unwrap();
+    };
+    forget();
+    let location = Location { folder: app.data().to_owned(), database_url: None, master_key: Some("ab".repeat(32)) };
+    let error = Engine::open_to_read(&location).map(|_| ()).unwrap_err();
+    assert!(matches!(error, EngineError::Secret(SecretError::OtherKey)), "{error}");
     app.restart();
-    assert_eq!(app.get("members/card:1").status, 401, "not even the API keys hold");
-    app.skip_verification();
+    let known = tessera_engine::installation::fingerprint(&app.engine().context.database).unwrap();
+    assert_eq!(known, Some(app.engine().context.secrets.fingerprint()));
+}
+
+#[test]
+fn a_server_elsewhere_makes_no_key_of_its_own_for_a_database_that_is_there() {
+    let Some(database) = tessera_testkit::postgres::database() else { return };
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let location = |folder: &tempfile::TempDir| Location {
+        folder: folder.path().to_owned(),
+        database_url: Some(database.url()),
+        master_key: None,
+    };
+    Engine::open(&location(&first)).unwrap().close();
+    let error = Engine::open(&location(&second)).map(|_| ()).unwrap_err();
+    assert!(matches!(error, EngineError::Secret(SecretError::Missing(_))), "{error}");
+    assert!(!second.path().join("master.key").exists());
+    std::fs::copy(first.path().join("master.key"), second.path().join("master.key")).unwrap();
+    Engine::open(&location(&second)).unwrap().close();
 }

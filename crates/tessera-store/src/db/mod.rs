@@ -1,6 +1,7 @@
 //! The handle to one database, and the connections it lends.
 
 pub(crate) mod checkpoint;
+mod copy;
 mod pool;
 pub(crate) mod postgres;
 pub(crate) mod reader;
@@ -18,7 +19,7 @@ use sqlite::SqliteConnection;
 use crate::db::reader::{READERS_MAX, Reader};
 use crate::error::StoreError;
 use crate::hot::Tx;
-use crate::migrate;
+use crate::migrate::{self, Schema};
 
 /// Which database it is, for the few statements that must differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,6 +85,15 @@ impl Database {
         Ok(Self::sqlite(file, Arc::default(), None))
     }
 
+    /// The same without a look at the schema, for whoever checks a file before it is used.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if there is no such file.
+    pub fn open_sqlite_as_it_is(file: &Path) -> Result<Self, StoreError> {
+        drop(SqliteConnection::open(file, sqlite::Role::Reader)?);
+        Ok(Self::sqlite(file, Arc::default(), None))
+    }
+
     fn sqlite(file: &Path, turns: Arc<Turns>, checkpointer: Option<Checkpointer>) -> Self {
         let database = SqliteDatabase {
             file: file.to_owned(),
@@ -122,6 +132,35 @@ impl Database {
     fn postgres(config: tokio_postgres::Config, read_only: bool) -> Self {
         let database = PgDatabase { config, read_only, readers: Pool::new(READERS_MAX) };
         Self { backend: Backend::Postgres(Arc::new(database)) }
+    }
+
+    /// Where the schema of the database in `file` stands. Nothing is made or changed.
+    ///
+    /// # Errors
+    /// [`StoreError::SchemaTooNew`]; [`StoreError::SchemaBroken`] if it is not what migrations leave;
+    /// [`StoreError::Unavailable`] if there is no such file.
+    pub fn schema_of_sqlite(file: &Path) -> Result<Schema, StoreError> {
+        migrate::schema_in_sqlite(&mut SqliteConnection::open(file, sqlite::Role::Reader)?)
+    }
+
+    /// Where the schema of the database at `url` stands. Nothing is made or changed.
+    ///
+    /// # Errors
+    /// As [`schema_of_sqlite`](Self::schema_of_sqlite); [`StoreError::Database`] if the URL or the password is wrong.
+    pub fn schema_of_postgres(url: &str) -> Result<Schema, StoreError> {
+        let config = postgres::parse_url(url)?;
+        migrate::schema_in_postgres(&mut PgConnection::open(&config, postgres::Role::Reader)?)
+    }
+
+    /// Copies the database in `from`, as it is at this moment, to the new file `to`, while others go on writing to it.
+    /// `progress` is told how many pages of how many are copied. When this answers, the copy is on the disk.
+    ///
+    /// The copy reads one state, so the log of a busy writer grows until it is done.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if a file cannot be read or written; what is in `to` is then of no use.
+    pub fn copy_sqlite(from: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<(), StoreError> {
+        copy::copy(&mut SqliteConnection::open(from, sqlite::Role::Reader)?, to, progress)
     }
 
     /// A connection that writes. It may be moved to a thread of its own.

@@ -33,7 +33,7 @@ fn both_folders_hold_the_same_migrations() {
 
 on_both! {
     fn tables_are_as_the_verbs_describe_them(db) {
-        for table in tables::ALL {
+        for table in tables::every() {
             let described = table.columns.iter().enumerate().map(|(i, column)| {
                 let kind = match (column.kind, db.database.dialect()) {
                     (Kind::Int, Dialect::Sqlite) => "INTEGER",
@@ -58,6 +58,19 @@ on_both! {
             };
             assert_eq!(ask(db, sql, &[table.name.into()]), described.collect::<Vec<_>>(), "{}", table.name);
         }
+    }
+
+    fn every_table_is_described(db) {
+        let sql = match db.database.dialect() {
+            Dialect::Sqlite => "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'",
+            Dialect::Postgres => {
+                "SELECT relname FROM pg_class WHERE relkind = 'r' \
+                 AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())"
+            }
+        };
+        let made: BTreeSet<String> = texts(ask(db, sql, &[])).into_iter().collect();
+        let described = tables::every().map(|table| table.name).chain(["refinery_schema_history"]);
+        assert_eq!(made, described.map(str::to_owned).collect());
     }
 
     fn no_trigger_no_foreign_key_no_sequence(db) {
@@ -174,7 +187,41 @@ on_both! {
     fn a_database_whose_migration_was_edited_is_refused(db) {
         db.write(|tx| tx.execute("UPDATE refinery_schema_history SET checksum = '1' WHERE version = 1", &[])).unwrap();
         let refused = db.open_again().map(|_| ());
-        assert!(matches!(refused, Err(StoreError::Database(_))), "{refused:?}");
+        assert!(matches!(refused, Err(StoreError::SchemaBroken { .. })), "{refused:?}");
+        assert_eq!(db.schema().map(|_| ()), refused);
+    }
+
+    fn the_schema_tells_what_was_applied(db) {
+        let schema = db.schema().unwrap();
+        assert_eq!((schema.applied, schema.pending), (migration_names().collect(), Vec::new()));
+    }
+
+    fn a_database_without_anything_tells_what_is_pending(db) {
+        for table in tables::every().map(|table| table.name).chain(["refinery_schema_history"]) {
+            db.write(|tx| tx.execute(&format!("ALTER TABLE {table} RENAME TO {table}_away"), &[])).unwrap();
+        }
+        let schema = db.schema().unwrap();
+        assert_eq!((schema.applied, schema.pending), (Vec::new(), migration_names().collect()));
+        for table in tables::every().map(|table| table.name).chain(["refinery_schema_history"]) {
+            db.write(|tx| tx.execute(&format!("ALTER TABLE {table}_away RENAME TO {table}"), &[])).unwrap();
+        }
+    }
+
+    fn a_half_made_schema_is_refused_and_left(db) {
+        let refused = |problem: &str| {
+            for refusal in [db.open_again().map(|_| ()).unwrap_err(), db.schema().unwrap_err()] {
+                let StoreError::SchemaBroken { problem: found } = &refusal else { panic!("{refusal}") };
+                assert!(found.contains(problem), "{found}");
+            }
+        };
+        db.write(|tx| tx.execute("ALTER TABLE voucher RENAME TO voucher_away", &[])).unwrap();
+        refused("voucher");
+        db.write(|tx| tx.execute("ALTER TABLE voucher_away RENAME TO voucher", &[])).unwrap();
+        db.write(|tx| tx.execute("ALTER TABLE api_key RENAME COLUMN scopes TO rights", &[])).unwrap();
+        refused("scopes");
+        db.write(|tx| tx.execute("ALTER TABLE api_key RENAME COLUMN rights TO scopes", &[])).unwrap();
+        db.write(|tx| tx.execute("DELETE FROM refinery_schema_history", &[])).unwrap();
+        refused("no record");
     }
 }
 
@@ -231,6 +278,37 @@ fn sqlite_files_left_by_a_crash_hold_every_commit_and_nothing_else() {
     let ask = "SELECT COUNT(*), MAX(seq) FROM entry WHERE program = $1";
     let found = again.read(|reader| reader.query(ask, &[OURS.into()])).unwrap();
     assert_eq!(found, vec![vec![Value::Int(20), Value::Int(19)]]);
+}
+
+/// What was committed before the copy began is in it; nothing of a later commit is, however many there are meanwhile.
+#[test]
+fn sqlite_is_copied_as_it_is_at_one_moment_beside_a_writer() {
+    let db = TestDb::new(Dialect::Sqlite).unwrap();
+    let rows: Vec<Row> = (0..20_000).map(|n| sample(&tables::ENTRY, OURS, n)).collect();
+    db.write(|tx| tx.insert_rows(&tables::ENTRY, &rows)).unwrap();
+    let folder = tempfile::TempDir::new().unwrap();
+    let copy = folder.path().join("copy.db");
+    let mut writer = db.database.writer().unwrap();
+    let (mut seq, mut told) = (20_000, Vec::new());
+    Database::copy_sqlite(&db.file().unwrap(), &copy, &mut |done, total| {
+        told.push((done, total));
+        let mut tx = writer.begin().unwrap();
+        // Both at the front and at the end of the tree.
+        tx.insert_rows(&tables::ENTRY, &[sample(&tables::ENTRY, OURS, seq), sample(&tables::ENTRY, 0, seq)]).unwrap();
+        tx.commit().unwrap();
+        seq += 1;
+    })
+    .unwrap();
+    assert!(told.len() > 1, "it takes several steps: {told:?}");
+    assert_eq!(told.last().map(|(done, total)| done == total), Some(true), "{told:?}");
+    let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["copy.db"], "one file");
+    let copied = Database::open_sqlite_to_read(&copy).unwrap();
+    let found = copied.read(|reader| {
+        assert_eq!(reader.query("PRAGMA quick_check", &[])?, vec![vec![Value::from("ok")]]);
+        reader.query("SELECT COUNT(*), MAX(seq) FROM entry", &[])
+    });
+    assert_eq!(found, Ok(vec![vec![Value::Int(20_000), Value::Int(19_999)]]));
 }
 
 #[test]

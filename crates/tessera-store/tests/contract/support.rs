@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::postgres::{self, TestDatabase};
 use tempfile::TempDir;
-use tessera_store::{Database, Dialect, Kind, Row, StoreError, Table, Tx, Value, tables};
+use tessera_store::{Database, Dialect, Kind, Row, Schema, StoreError, Table, Tx, Value, tables};
 
 /// The program under test.
 pub const OURS: i64 = 1;
@@ -82,6 +82,14 @@ impl TestDb {
         match &self.place {
             Place::Folder(folder) => Database::open_sqlite_to_read(&file_in(folder)),
             Place::Server(server) => Database::open_postgres_to_read(&server.url()),
+        }
+    }
+
+    /// Where its schema stands.
+    pub fn schema(&self) -> Result<Schema, StoreError> {
+        match &self.place {
+            Place::Folder(folder) => Database::schema_of_sqlite(&file_in(folder)),
+            Place::Server(server) => Database::schema_of_postgres(&server.url()),
         }
     }
 

@@ -23,6 +23,11 @@ pub enum Command {
         after_help = "Example:\n  tessera import members members.csv --program copper-cup\n\nWithout --mapping the first of the columns phone, email, card, member, customer, household and identifier names the member; name, birthday, language, joined, phone and email are read where they are there."
     )]
     Members(Arguments),
+    /// Import a whole installation, as `tessera export --all` wrote it
+    #[command(
+        after_help = "Examples:\n  tessera import all everything.gz --data new\n  tessera import all everything.gz --database-url postgres://localhost/tessera\n\nThe installation must be empty, and the master.key the same: put it into the data folder before. It is one transaction: a file that is damaged, or an import that is stopped, leaves nothing."
+    )]
+    All(super::export::ImportArguments),
 }
 
 #[derive(Args, Debug)]
@@ -47,6 +52,7 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     let (arguments, members) = match command {
         Command::Events(arguments) => (arguments, false),
         Command::Members(arguments) => (arguments, true),
+        Command::All(arguments) => return super::export::import(context, &arguments),
     };
     // Not opened: what is written into a pipe is for the import alone.
     let kind = std::fs::metadata(&arguments.file).map_err(|error| unreadable(&arguments.file, &error))?;

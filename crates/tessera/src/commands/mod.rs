@@ -1,9 +1,13 @@
 //! The commands, a file each.
 
+mod backup;
 mod bench;
 mod demo;
+mod doctor;
+mod export;
 mod import;
 mod key;
+mod migrate;
 mod program;
 mod replay;
 mod report;
@@ -51,7 +55,7 @@ enum Command {
     /// Run scenarios: what is given, what happens, what is expected
     #[command(subcommand, after_help = "Example:\n  tessera scenario run scenarios")]
     Scenario(scenario::Command),
-    /// Bring events or members in from a file
+    /// Bring events, members or a whole installation in from a file
     #[command(subcommand, after_help = "Example:\n  tessera import members members.csv --program copper-cup")]
     Import(import::Command),
     /// Fold the ledger again and compare it with what is stored
@@ -64,6 +68,14 @@ enum Command {
     /// Make, list and revoke API keys
     #[command(subcommand, after_help = "Example:\n  tessera key create --program copper-cup --name till-1")]
     Key(key::Command),
+    /// Copy the embedded database to a file, and restore one
+    Backup(backup::Arguments),
+    /// Write everything to one file, to move to another database
+    Export(export::Arguments),
+    /// Look whether an installation is well, and say what to do
+    Doctor(doctor::Arguments),
+    /// Bring the schema of the database up to date
+    Migrate(migrate::Arguments),
     /// Measure how fast this machine is
     #[command(subcommand, after_help = "Example:\n  tessera bench http --clients 64 --seconds 10")]
     Bench(bench::Command),
@@ -76,6 +88,10 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let context = Context { settings, json, data_given };
     match arguments.command {
         Command::Serve(arguments) => serve::run(&context, &arguments),
+        Command::Backup(arguments) => backup::run(&context, arguments),
+        Command::Export(arguments) => export::run(&context, &arguments),
+        Command::Doctor(arguments) => doctor::run(&context, &arguments),
+        Command::Migrate(arguments) => migrate::run(&context, &arguments),
         Command::Demo(arguments) => demo::run(&context, &arguments),
         Command::Program(command) => program::run(&context, command),
         Command::Scenario(command) => scenario::run(&context, command),
@@ -119,7 +135,7 @@ impl Context {
         self.engine(task)
     }
 
-    fn must_be_there(&self) -> Result<(), Failure> {
+    pub fn must_be_there(&self) -> Result<(), Failure> {
         if self.is_there() {
             return Ok(());
         }
