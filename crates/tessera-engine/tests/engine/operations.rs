@@ -60,7 +60,7 @@ fn the_doctor_finds_nothing_wrong_where_nothing_is() {
     "1 were given up"
 )]
 #[case::a_program_that_is_none(
-    "UPDATE program_version SET document = replace(document, 'trigger: purchase', 'trigger: purchasee')",
+    "UPDATE program_version SET document = replace(document, 'currencies:', 'currencies: [')",
     State::Problem,
     "programs",
     "`test` does not load"
