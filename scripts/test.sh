@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
 times=()
+binary="$(realpath -m "${CARGO_TARGET_DIR:-target}")/release/tessera"
 
 stage() {
   local name=$1 begin=$SECONDS
@@ -25,7 +26,7 @@ tests() {
     export TESSERA_REQUIRE_POSTGRES=1
   fi
   # The real data are imported by the release binary: debug code would take minutes.
-  export TESSERA_BIN="$PWD/target/release/tessera"
+  export TESSERA_BIN="$binary"
   # The same cases each time; `make soak` draws new ones.
   export PROPTEST_RNG_SEED="${PROPTEST_RNG_SEED:-1}"
   if cargo nextest --version > /dev/null 2>&1; then
@@ -41,7 +42,7 @@ stage format cargo fmt --all --check
 stage "web assets" web
 stage clippy cargo clippy --workspace --all-targets --quiet -- -D warnings
 stage "release build" cargo build --release --quiet -p tessera
-stage documents target/release/tessera program validate programs/coffee.yaml
+stage documents "$binary" program validate programs/coffee.yaml
 stage tests tests
 stage "API documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 

@@ -584,3 +584,22 @@ fn a_file_of_this_folder_is_not_taken_for_one_of_rejects() {
     support::said(again.args(["--mapping", &shop.mapping]).output().unwrap()).expect(1);
     assert_eq!(shop.rejects("sales-2.csv").len(), 2, "and one of rejects is");
 }
+
+#[test]
+fn l9_lots_of_another_system_keep_their_dates() {
+    let shop = Shop::new();
+    let mapping = "format = \"csv\"\nsource = \"old\"\n[event]\ntype = \"import\"\nid = \"lot\"\ntime = { column = \"earned\" }\n\
+                   subject = { kind = \"card\", column = \"card\" }\n[data]\ncurrency = { value = \"point\" }\namount = \"points\"\nexpires = \"expires\"\n";
+    let mapping = shop.tessera.write("lots.toml", mapping);
+    let lots = "lot,earned,card,points,expires\n1,2025-01-05T10:00:00,77,120,2999-12-31\n2,2025-03-05T10:00:00,77,30,\n3,2025-03-05T10:00:00,78,many,\n";
+    let file = shop.tessera.write("lots.csv", lots);
+    let said = shop.tessera.run(&["import", "events", &file, "--program", "shop", "--mapping", &mapping, "--json"]);
+    said.expect(1);
+    let report: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(figures(&report, ["lines", "applied", "refused"]), [3, 2, 1], "{report:#}");
+    let members = shop.members();
+    assert!(members.contains("card:77,2025-01-05T03:00:00Z,0,0,0,0,150,"), "brought in, not issued: {members}");
+    let summary = shop.tessera.json(&["report", "summary", "--program", "shop"]);
+    assert_eq!(summary["currencies"]["point"]["outstanding"], 150);
+    assert_eq!(shop.tessera.verify("shop")["differences"], json!([]));
+}

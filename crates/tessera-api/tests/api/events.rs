@@ -155,3 +155,23 @@ fn numbers_keep_their_digits() {
     let shown = call(&app, "GET", &format!("events/{}", outcome["event_id"].as_str().unwrap())).send("");
     assert!(shown.body.contains("1000.000001"), "{}", shown.body);
 }
+
+/// Points of another system come in by a file: a till's key cannot make points out of nothing.
+#[test]
+fn l9_lots_are_not_brought_in_over_the_api() {
+    let app = app();
+    let lot = event("import", "r-1", "card:1", r#"{ "currency": "point", "amount": 1000 }"#);
+    for path in ["events", "quotes"] {
+        let problem = app.post(path, &lot).problem(400, "unknown-event-type");
+        assert!(problem["detail"].as_str().unwrap().contains("tessera import events"), "{problem}");
+    }
+    let kind = "application/cloudevents-batch+json";
+    let batch = call(&app, "POST", "events").header("content-type", kind).send(json!([lot]).to_string()).ok();
+    assert_eq!(
+        batch[0]["problem"]["type"].as_str().map(|kind| kind.ends_with("unknown-event-type")),
+        Some(true),
+        "{batch}"
+    );
+    let lines = call(&app, "POST", "events").header("content-type", "application/x-ndjson").send(format!("{lot}\n"));
+    assert_eq!(lines.lines()[0]["status"], "refused");
+}
