@@ -8,7 +8,7 @@
 //! sides. The footer sums up every line before it under a key derived from the master key, so nobody without that can
 //! change a file unnoticed.
 //!
-//! Memory stays flat on both ways: a row at a time out, [`BATCH_BYTES_MAX`] at a time in. An import is one transaction:
+//! Memory stays flat on both ways: a row at a time out, a batch of rows in. An import is one transaction:
 //! what fails, or is cut off, leaves nothing.
 
 mod export;
