@@ -231,7 +231,7 @@ impl Replay<'_> {
 /// What a member's events used of every pool, by its name.
 pub(crate) type Used = BTreeMap<CompactString, i64>;
 
-/// The refusal an event meets that the draft cannot even read.
+/// A refusal as it is counted: by its code.
 pub(crate) fn refusal_of(rejected: &decide::Rejected) -> String {
     rejected.code().to_owned()
 }
