@@ -47,7 +47,7 @@ pub struct MemberState {
     /// When this member next needs attention, and the version that says so. No fold of anything: `verify` skips it.
     pub wake_at: Option<Instant>,
     pub wake_version: u32,
-    /// Reservations that are open. Last, so that a state of format 1 is one of format 2 without any.
+    /// Reservations that are open. It and all behind it came after the first format, hence at the end and in this order.
     pub holds: Vec<Hold>,
 }
 
@@ -152,9 +152,10 @@ pub enum StateError {
 }
 
 /// The first byte of a stored state.
-const FORMAT: u8 = 2;
-/// Before there were reservations: the same, but for the list of them at the end.
-const WITHOUT_HOLDS: u8 = 1;
+const FORMAT: u8 = 3;
+/// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
+const SINCE_FORMAT_1: &[u8] = &[0];
+const SINCE_FORMAT_2: &[u8] = &[];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -207,7 +208,8 @@ impl MemberState {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
         match bytes.split_first() {
             Some((&FORMAT, rest)) => Self::read(rest),
-            Some((&WITHOUT_HOLDS, rest)) => Self::read(&[rest, &[0]].concat()),
+            Some((&2, rest)) => Self::read(&[rest, SINCE_FORMAT_2].concat()),
+            Some((&1, rest)) => Self::read(&[rest, SINCE_FORMAT_1, SINCE_FORMAT_2].concat()),
             Some((&found, _)) => Err(StateError::UnknownFormat { found }),
             None => Err(StateError::Damaged),
         }
