@@ -8,7 +8,7 @@ use super::outcome::{Effect, EffectKind, points};
 use super::working::{Posting, Working};
 use crate::event::{FieldValue, FieldValues};
 use crate::ledger::{Account, EntryKind};
-use crate::member::Change;
+use crate::member::{Change, Status};
 use crate::program::Id;
 use crate::time::Instant;
 
@@ -23,7 +23,9 @@ impl Working<'_> {
     /// Notes that an award moved a balance.
     pub(super) fn moved(&mut self, currency: &Id) {
         let cause = Cause::Balance { currency: currency.clone() };
-        if self.program.trigger("balance").is_some() && !self.causes.contains(&cause) {
+        // Campaigns are for members.
+        let is_card = self.state.status == Status::GiftCard;
+        if !is_card && self.program.trigger("balance").is_some() && !self.causes.contains(&cause) {
             self.causes.push(cause);
         }
     }

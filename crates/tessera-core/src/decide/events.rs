@@ -8,13 +8,13 @@ use super::{Basis, EventStatus, OrderProgress, OrderRecord, Rejected};
 use crate::event::{Adjustment, Command, FieldValues, Imported, Order, Profile, What};
 use crate::ledger::{Account, EntryKind, Purse, Wait};
 use crate::member::{Change, MemberState, ParkedEvent, Status};
-use crate::program::{CountsFrom, Id, Overdraft, Program};
+use crate::program::{CountsFrom, GIFT_CARD, Id, Overdraft, Program};
 use crate::time::Instant;
 
 impl Working<'_> {
     /// A member that an event makes joins at its business time, and is welcomed before it counts.
     pub(super) fn enrol_if_new(&mut self, command: &Command) -> Result<(), Rejected> {
-        let joins = self.inputs.state.is_none();
+        let joins = self.inputs.state.is_none() && !command.what.makes_gift_card();
         if joins && !matches!(command.what, What::Enrol(_)) {
             self.open("enrol", EventStatus::Derived, command.effective_at, None);
             self.join(command.effective_at);
@@ -260,7 +260,8 @@ impl Working<'_> {
     pub(super) fn adjust(&mut self, adjustment: &Adjustment) -> Result<(), Rejected> {
         let program = self.inputs.versions.at(self.at_effective()).clone();
         let currency = &adjustment.currency;
-        let Some(definition) = program.currency(currency.as_str()) else {
+        let known = program.currency(currency.as_str()).filter(|_| *currency != GIFT_CARD);
+        let Some(definition) = known else {
             return Err(Rejected::UnknownCurrency { currency: currency.clone() });
         };
         if adjustment.amount == 0 {
@@ -284,7 +285,8 @@ impl Working<'_> {
     pub(super) fn import(&mut self, imported: &Imported) -> Result<(), Rejected> {
         let program = self.inputs.versions.at(self.at_effective()).clone();
         let currency = &imported.currency;
-        let Some(definition) = program.currency(currency.as_str()) else {
+        let known = program.currency(currency.as_str()).filter(|_| *currency != GIFT_CARD);
+        let Some(definition) = known else {
             return Err(Rejected::UnknownCurrency { currency: currency.clone() });
         };
         self.program = program.clone();

@@ -12,6 +12,7 @@ mod evaluate;
 mod events;
 mod expiry;
 mod explain;
+mod gift_card;
 mod give_again;
 mod holdout;
 mod order;
@@ -264,7 +265,7 @@ pub fn needs(versions: &Versions, state: Option<&MemberState>, command: &Command
         needs.awaited = awaited(versions, state, made);
     }
     needs.history = state.is_some_and(|state| command.effective_at < state.clock)
-        && !(matches!(command.what, What::WakeUp) || command.what.is_redemption());
+        && !(matches!(command.what, What::WakeUp) || command.what.is_about_now());
     needs
 }
 
@@ -335,10 +336,10 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
     if command.effective_at > latest {
         return Err(Rejected::InTheFuture { effective_at: command.effective_at, recorded_at: command.recorded_at });
     }
-    // What somebody has is spent now: a redemption is never before what the member has seen already.
+    // What somebody has is spent now: it is never before what the member has seen already.
     let clock = inputs.state.map_or(command.effective_at, |state| state.clock);
     let now = Command { effective_at: command.effective_at.max(clock), ..command.clone() };
-    let command = if command.what.is_redemption() { &now } else { command };
+    let command = if command.what.is_about_now() { &now } else { command };
     let mut working = Working::begin(inputs, command)?;
     if !inputs.guest {
         working.settle(command.effective_at);
@@ -358,6 +359,7 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Capture(part) => working.capture(part)?,
         What::Void { redemption } => working.void(*redemption)?,
         What::ReturnRedemption(part) => working.return_redemption(part)?,
+        What::GiftCard(step) => working.gift_card(step)?,
         What::WakeUp => {}
     }
     working.settle_after_backdating();

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::redeem::RedemptionView;
 use super::tier::standing;
-use crate::member::MemberState;
-use crate::program::{Id, Program};
+use crate::member::{MemberState, Status};
+use crate::program::{GIFT_CARD, Id, Program};
 use crate::quantity::{Amount, Points};
 use crate::time::{Day, Instant};
 
@@ -95,6 +95,8 @@ pub enum EffectKind {
     TierDown,
     VoucherIssued,
     BenefitGranted,
+    /// Money was paid in to a gift card.
+    Loaded,
 }
 
 impl Effect {
@@ -166,8 +168,11 @@ pub struct Balance {
     pub debt: i64,
 }
 
-/// Every currency of the program, held or not.
+/// Every currency of the program, held or not; of a gift card its money.
 pub fn balances(program: &Program, member: &MemberState) -> BTreeMap<Id, Balance> {
+    if member.status == Status::GiftCard {
+        return BTreeMap::from([(GIFT_CARD, balance(member, &GIFT_CARD))]);
+    }
     let held = member.purses.iter().map(|purse| purse.currency.clone());
     let known = program.definition.currencies.keys().cloned().chain(held);
     known.map(|currency| (currency.clone(), balance(member, &currency))).collect()
@@ -185,6 +190,9 @@ pub(super) fn balance(member: &MemberState, currency: &Id) -> Balance {
 }
 
 pub(super) fn levels(program: &Program, member: &MemberState) -> BTreeMap<Id, Id> {
+    if member.status == Status::GiftCard {
+        return BTreeMap::new();
+    }
     let level = |ladder: &crate::program::LadderRules| ladder.level(standing::rank(ladder, member)).id.clone();
     program.ladders.iter().map(|ladder| (ladder.id.clone(), level(ladder))).collect()
 }

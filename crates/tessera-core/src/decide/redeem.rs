@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::outcome::{Balance, Effect, EffectKind, balance, points};
 use super::working::{Posting, Working};
-use super::{EventStatus, Recorded, Rejected, reward, settle};
+use super::{EventStatus, Recorded, Rejected, gift_card, reward, settle};
 use crate::event::{Redeem, RedemptionPart};
 use crate::id::{EventId, MemberId};
 use crate::ledger::{Account, Bill, EntryKind, Hold, Lot, LotPart, LotRef, Redemption, RedemptionStatus, Terms};
 use crate::member::{Change, MemberState, Status};
-use crate::program::{CurrencyDefinition, Id, Program};
+use crate::program::{CurrencyDefinition, GIFT_CARD, Id, Program};
 use crate::quantity::{Amount, Choices, PointTender, Points, pay_with_points};
 use crate::time::{Day, Instant};
 
@@ -126,6 +126,7 @@ pub fn explain_redemption(event: &Recorded) -> Vec<LotTrace> {
 pub fn quote_redemption(program: &Program, member: &MemberState, redeem: &Redeem) -> Result<Quote, Rejected> {
     let redeem = &reward::priced(program, member, redeem)?;
     let definition = currency(program, &redeem.currency)?;
+    gift_card::may_pay(member, redeem)?;
     let balance = balance(member, &redeem.currency);
     let tender = tender_of(program, definition);
     worth_something(redeem, definition)?;
@@ -136,7 +137,7 @@ pub fn quote_redemption(program: &Program, member: &MemberState, redeem: &Redeem
         None => redeem.payable.map(|payable| bill(program, redeem.tender.as_ref(), payable, wanted, &tender)),
     };
     if wanted > balance.available {
-        return Err(Rejected::NotEnoughPoints { currency: redeem.currency.clone(), wanted, balance });
+        return Err(not_enough(program, &redeem.currency, wanted, balance));
     }
     let lots = by_l1(member, &redeem.currency, points(wanted));
     let parts: Vec<LotPart> = lots.iter().map(LotPart::of).collect();
@@ -145,6 +146,14 @@ pub fn quote_redemption(program: &Program, member: &MemberState, redeem: &Redeem
 
 fn currency<'p>(program: &'p Program, id: &Id) -> Result<&'p CurrencyDefinition, Rejected> {
     program.currency(id.as_str()).ok_or_else(|| Rejected::UnknownCurrency { currency: id.clone() })
+}
+
+/// Fewer than are wanted; on a gift card money, which nobody counts in its smallest units.
+fn not_enough(program: &Program, currency: &Id, wanted: i64, balance: Balance) -> Rejected {
+    if *currency == GIFT_CARD {
+        return gift_card::not_enough(program, wanted, balance);
+    }
+    Rejected::NotEnoughPoints { currency: currency.clone(), wanted, balance }
 }
 
 fn tender_of(program: &Program, definition: &CurrencyDefinition) -> PointTender {
@@ -279,7 +288,7 @@ impl Working<'_> {
         Err(if most == 0 {
             Rejected::BelowMinimum { currency, wanted: 0, min }
         } else {
-            Rejected::NotEnoughPoints { currency, wanted: min, balance: quote.balance }
+            not_enough(&self.program, &currency, min, quote.balance)
         })
     }
 

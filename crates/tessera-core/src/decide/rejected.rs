@@ -77,6 +77,25 @@ pub enum Rejected {
     NothingToAdjust,
     #[error("this event needs a member")]
     NeedsMember,
+    #[error("the program has no gift cards: its document has no section `gift_cards`")]
+    NoGiftCards,
+    #[error("there is a gift card of this code already: load it, or take another code")]
+    GiftCardExists,
+    #[error("this gift card is blocked: unblock it, or replace it by another")]
+    GiftCardBlocked,
+    #[error("{} is less than the least that is loaded on a gift card, {}", amount, min)]
+    GiftCardBelowMinimum { amount: Amount, min: Amount },
+    #[error("a gift card holds {} at most: it has {}, and {} more is too much", max, balance, amount)]
+    GiftCardOverMaximum { amount: Amount, balance: Amount, max: Amount },
+    #[error("gift cards of this program are loaded once, and this one was")]
+    GiftCardNotReloadable,
+    #[error("{} is wanted of the gift card: it has {}{}", wanted, available, also_held(*held))]
+    NotEnoughOnGiftCard { wanted: Amount, available: Amount, held: Amount },
+}
+
+/// What a card has besides, which is reserved.
+fn also_held(held: Amount) -> String {
+    if held.is_zero() { String::new() } else { format!(", and {held} is reserved") }
 }
 
 /// Between which days, as far as they are set.
@@ -133,6 +152,13 @@ impl Rejected {
             Self::TooManyParked { .. } => "too-many-parked",
             Self::NothingToAdjust => "nothing-to-adjust",
             Self::NeedsMember => "needs-member",
+            Self::NoGiftCards => "no-gift-cards",
+            Self::GiftCardExists => "gift-card-exists",
+            Self::GiftCardBlocked => "gift-card-blocked",
+            Self::GiftCardBelowMinimum { .. } => "gift-card-below-minimum",
+            Self::GiftCardOverMaximum { .. } => "gift-card-over-maximum",
+            Self::GiftCardNotReloadable => "gift-card-not-reloadable",
+            Self::NotEnoughOnGiftCard { .. } => "not-enough-on-gift-card",
         }
     }
 
@@ -237,7 +263,24 @@ impl Rejected {
                 vec![("currency", currency.as_str().into()), ("expected", expected.as_str().into())]
             }
             Self::TooManyParked { most } | Self::TooManyReservations { most } => vec![("most", (*most).into())],
-            Self::AlreadyEnrolled
+            Self::GiftCardBelowMinimum { amount, min } => {
+                vec![("amount", amount.to_string().into()), ("min", min.to_string().into())]
+            }
+            Self::GiftCardOverMaximum { amount, balance, max } => vec![
+                ("amount", amount.to_string().into()),
+                ("balance", balance.to_string().into()),
+                ("max", max.to_string().into()),
+            ],
+            Self::NotEnoughOnGiftCard { wanted, available, held } => vec![
+                ("wanted", wanted.to_string().into()),
+                ("available", available.to_string().into()),
+                ("held", held.to_string().into()),
+            ],
+            Self::NoGiftCards
+            | Self::GiftCardExists
+            | Self::GiftCardBlocked
+            | Self::GiftCardNotReloadable
+            | Self::AlreadyEnrolled
             | Self::ReturnWithoutOrder
             | Self::NothingToAdjust
             | Self::NothingToRedeem

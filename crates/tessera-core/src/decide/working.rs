@@ -74,6 +74,7 @@ impl<'a> Working<'a> {
         let fresh = |status| MemberState::new(inputs.new_member, status, at, day);
         let state = match inputs.state {
             Some(state) => state.clone(),
+            None if command.what.makes_gift_card() => fresh(Status::GiftCard),
             None => fresh(if inputs.guest { Status::Guest } else { Status::Active }),
         };
         let mut past = None;
@@ -481,6 +482,9 @@ impl<'a> Working<'a> {
 
     /// Moves the inactivity date of the currencies that this kind of event keeps alive (L4): never back.
     pub fn keep_alive(&mut self, kind: &str) {
+        if self.state.status == Status::GiftCard {
+            return;
+        }
         let program = self.program.clone();
         for (currency, definition) in &program.definition.currencies {
             if let Expires::Inactivity { inactivity, round, moved_by } = &definition.expires

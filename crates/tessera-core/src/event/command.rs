@@ -1,7 +1,7 @@
 use compact_str::CompactString;
 use serde::Deserialize;
 
-use super::{Birthday, FieldValues, Item, Order, Redeem, RedemptionPart};
+use super::{Birthday, FieldValues, GiftCardStep, Item, Order, Redeem, RedemptionPart};
 use crate::program::Id;
 use crate::quantity::Amount;
 use crate::time::{Day, Instant};
@@ -44,6 +44,8 @@ pub enum What {
     },
     /// Cancels a redemption, or a part of it: the points go back to their lots (R7).
     ReturnRedemption(RedemptionPart),
+    /// Something done with a gift card besides spending it.
+    GiftCard(GiftCardStep),
     /// Only settles what fell due (I7).
     WakeUp,
 }
@@ -65,6 +67,7 @@ impl What {
             Self::Capture(_) => "capture",
             Self::Void { .. } => "void",
             Self::ReturnRedemption(_) => "redemption-return",
+            Self::GiftCard(step) => step.kind(),
             Self::WakeUp => "wake-up",
         }
     }

@@ -3,6 +3,7 @@
 mod birthday;
 mod command;
 mod data;
+mod gift_card;
 mod order;
 mod read;
 mod redemption;
@@ -10,6 +11,7 @@ mod redemption;
 pub use birthday::{Birthday, BirthdayError};
 pub use command::{Adjustment, Command, Exchange, Imported, Profile, Return, ReturnItem, What};
 pub use data::{DataProblem, FieldValue, FieldValues};
+pub use gift_card::GiftCardStep;
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
 pub use read::{DocumentedTypes, read_event};
 pub use redemption::{Redeem, RedemptionPart};
@@ -21,7 +23,7 @@ pub const BUILT_IN_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend"
 pub const REDEMPTION_TYPES: [&str; 4] = ["redemption", "capture", "void", "redemption-return"];
 
 /// Names that no event type of a document has: what is in the program's own history, or will be.
-pub const RESERVED_TYPES: [&str; 16] = [
+pub const RESERVED_TYPES: [&str; 21] = [
     "adjustment",
     "expiry",
     "maturity",
@@ -38,6 +40,11 @@ pub const RESERVED_TYPES: [&str; 16] = [
     "merge",
     "transfer",
     "import",
+    "gift-card",
+    "gift-card-top-up",
+    "gift-card-block",
+    "gift-card-unblock",
+    "gift-card-replacement",
 ];
 
 /// Triggers that no event from outside has: what time or an award brings about.

@@ -41,7 +41,7 @@ impl What {
         }
     }
 
-    /// Whether points are spent, reserved or released by this. Such a command is never about the past.
+    /// Whether points are spent, reserved or released by this.
     pub const fn is_redemption(&self) -> bool {
         matches!(self, Self::Redeem(_) | Self::Capture(_) | Self::Void { .. } | Self::ReturnRedemption(_))
     }

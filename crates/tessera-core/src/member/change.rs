@@ -4,7 +4,7 @@ use compact_str::CompactString;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::state::{Bucketed, Counter, Fraction, Grant, MemberState};
+use super::state::{Bucketed, Counter, Fraction, GiftCard, Grant, MemberState};
 use crate::ledger::{Hold, Wait};
 use crate::program::{Id, id_or_empty};
 use crate::quantity::{Amount, Points};
@@ -120,6 +120,10 @@ pub enum Change {
     Reserved {
         hold: Hold,
     },
+    /// A gift card was made, blocked, unblocked or got another code.
+    GiftCard {
+        card: GiftCard,
+    },
 }
 
 /// An event that names an order nobody has seen yet (I4).
@@ -221,6 +225,7 @@ impl Change {
             Self::Parked { event } => state.parked.push(event.clone()),
             Self::Unparked { event } => state.parked.retain(|parked| parked.event != *event),
             Self::Reserved { hold } => state.holds.push(hold.clone()),
+            Self::GiftCard { card } => state.gift_card = Some(*card),
         }
     }
 }

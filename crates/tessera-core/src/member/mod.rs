@@ -4,4 +4,4 @@ mod change;
 mod state;
 
 pub use change::{Change, ParkedEvent};
-pub use state::{Bucketed, Counter, Fraction, Grant, Ladder, MemberState, StateError, Statistics, Status};
+pub use state::{Bucketed, Counter, Fraction, GiftCard, Grant, Ladder, MemberState, StateError, Statistics, Status};

@@ -49,6 +49,8 @@ pub struct MemberState {
     pub wake_version: u32,
     /// Reservations that are open. It and all behind it came after the first format, hence at the end and in this order.
     pub holds: Vec<Hold>,
+    /// What makes this member a gift card.
+    pub gift_card: Option<GiftCard>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +59,8 @@ pub enum Status {
     Active,
     /// A shadow of an order without a member, until somebody claims it.
     Guest,
+    /// No member: a gift card, found by its code.
+    GiftCard,
 }
 
 impl Status {
@@ -65,6 +69,7 @@ impl Status {
         match self {
             Self::Active => 1,
             Self::Guest => 2,
+            Self::GiftCard => 5,
         }
     }
 }
@@ -131,6 +136,15 @@ pub struct Fraction {
     pub carried: Decimal,
 }
 
+/// A gift card that this is in place of a member. Its balance is a purse of [`GIFT_CARD`](crate::program::GIFT_CARD).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GiftCard {
+    /// The keyed hash of the code that pays; an earlier one, replaced since, does not.
+    pub code: [u8; 16],
+    /// Lost: it pays for nothing until it is unblocked.
+    pub blocked: bool,
+}
+
 /// A benefit given by a rule, until the end of a day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
@@ -155,7 +169,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[];
+const SINCE_FORMAT_2: &[u8] = &[0];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -190,6 +204,7 @@ impl MemberState {
             wake_at: None,
             wake_version: 0,
             holds: Vec::new(),
+            gift_card: None,
         }
     }
 

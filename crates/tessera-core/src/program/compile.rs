@@ -6,6 +6,7 @@ use compact_str::{CompactString, format_compact};
 use rust_decimal::Decimal;
 
 use super::definition::*;
+use super::gift_cards::GIFT_CARD;
 use super::limits::Limits;
 use super::rewards::Reward;
 use super::validate::{Checker, Strictness};
@@ -26,6 +27,8 @@ pub struct Program {
     triggers: BTreeMap<Id, Trigger>,
     pub ladders: Vec<LadderRules>,
     rewards: BTreeMap<Id, Reward>,
+    /// What gift cards hold, where the program has any.
+    gift_card: Option<CurrencyDefinition>,
 }
 
 /// The campaigns that look at one event type, and all that their expressions read.
@@ -175,7 +178,11 @@ impl Program {
         }
         let triggers = index(&campaigns);
         let definition = definition.clone();
-        (Some(Self { version, definition, calendar, money, campaigns, triggers, ladders, rewards }), findings)
+        let gift_card = definition.gift_cards.as_ref().map(|cards| cards.currency(money));
+        (
+            Some(Self { version, definition, calendar, money, campaigns, triggers, ladders, rewards, gift_card }),
+            findings,
+        )
     }
 
     /// The campaigns of an event type; none for types no campaign looks at.
@@ -195,8 +202,10 @@ impl Program {
         self.ladders.iter().find(|ladder| ladder.id == *id)
     }
 
+    /// A currency of the document, or what its gift cards hold.
     pub fn currency(&self, id: &str) -> Option<&CurrencyDefinition> {
-        self.definition.currencies.get(id)
+        let implied = self.gift_card.as_ref().filter(|_| GIFT_CARD == *id);
+        implied.or_else(|| self.definition.currencies.get(id))
     }
 }
 

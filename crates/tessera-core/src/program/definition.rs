@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::gift_cards::GiftCardsDefinition;
 use super::rewards::RewardDefinition;
 use super::scalar::{Exact, Formula, Id, Share, Texts, word_or_map};
 use super::spending::{CashRounding, SpendDefinition};
@@ -68,6 +69,9 @@ pub struct Definition {
     /// What points can be spent on.
     #[serde(default)]
     pub rewards: BTreeMap<Id, RewardDefinition>,
+    /// Money on cards: left out, none are sold or taken.
+    #[serde(default)]
+    pub gift_cards: Option<GiftCardsDefinition>,
     #[serde(default)]
     pub stacking: Stacking,
     /// Limits over all campaigns together, by currency (C7).

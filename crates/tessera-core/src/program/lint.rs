@@ -22,6 +22,7 @@ pub(super) fn lint(definition: &Definition, campaigns: &[Campaign], checker: &mu
         out_of_reach(definition, id, ladder, campaigns, checker);
     }
     money_pump(definition, campaigns, checker);
+    checker.gift_cards_that_expire(definition);
 }
 
 fn never_matches(definition: &Definition, campaign: &Campaign, checker: &mut Checker<'_>) {

@@ -114,12 +114,14 @@ impl Checker<'_> {
             if spend.min < 0 {
                 self.error(&path("min"), "the least that is spent is 0 or more".to_owned());
             }
-            if !(RESERVE.0..=RESERVE.1).contains(&spend.reserve) {
-                self.error(
-                    &path("reserve"),
-                    format!("a reservation lasts {} to {}, not {}", RESERVE.0, RESERVE.1, spend.reserve),
-                );
-            }
+            self.lasts(&path("reserve"), spend.reserve);
+        }
+    }
+
+    /// How long a reservation may last.
+    pub(super) fn lasts(&mut self, path: &[&str], reserve: Duration) {
+        if !(RESERVE.0..=RESERVE.1).contains(&reserve) {
+            self.error(path, format!("a reservation lasts {} to {}, not {reserve}", RESERVE.0, RESERVE.1));
         }
     }
 }

@@ -222,6 +222,24 @@ impl Currency {
     pub fn decimals(self) -> usize {
         self.0.exponent().map_or(0, usize::from)
     }
+
+    /// An amount in the smallest units of the money: 12.50 ฿ are 1,250 satang. `None` where it is no whole number of
+    /// them, or more than a balance holds.
+    pub fn units(self, amount: Amount) -> Option<i64> {
+        let unit = self.unit();
+        (amount.millionths() % unit == 0).then(|| i64::try_from(amount.millionths() / unit).ok()).flatten()
+    }
+
+    /// The amount of so many of the smallest units.
+    pub fn amount(self, units: i64) -> Amount {
+        Amount::from_millionths(i128::from(units) * self.unit())
+    }
+
+    /// One smallest unit, in millionths.
+    fn unit(self) -> i128 {
+        let digits = u32::try_from(self.decimals().min(6)).unwrap_or_default();
+        Amount::ONE / 10_i128.pow(digits)
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod derived;
 mod documents;
 mod events;
 mod expressions;
+mod gift_cards;
 mod inert;
 mod lots;
 mod members;
