@@ -57,6 +57,7 @@ fn run_step(
             step.expectation.judge_answer(&Said::Done(outcome), &trace, step.line, calendar)
         }
     };
+    installation.relay()?;
     if scenario.wake_ups {
         installation.let_time_work()?;
     }
