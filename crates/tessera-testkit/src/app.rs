@@ -236,6 +236,12 @@ impl TestApp {
         Submission::redemption_step(&self.engine().context.secrets, &self.program, redemption, step, key, self.now())
     }
 
+    /// Sends what events caused for other members, as the relay does right after a commit. Says how much there was.
+    pub fn relay(&self) -> usize {
+        let (context, executor) = (&self.engine().context, self.engine().executor());
+        relay::relay_all(context, executor).expect("follow-ups can be sent")
+    }
+
     /// Wakes members and releases follow-ups until nothing is due, as the scheduler does. Says how much there was.
     pub fn run_scheduler(&self) -> usize {
         let (context, executor) = (&self.engine().context, self.engine().executor());

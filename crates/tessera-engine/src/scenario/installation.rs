@@ -38,6 +38,12 @@ impl Installation {
         Ok(Self { engine, clock, _schema: schema, _folder: folder })
     }
 
+    /// Sends what events caused for other members.
+    pub(super) fn relay(&self) -> Result<(), EngineError> {
+        relay::relay_all(&self.engine.context, self.engine.executor())?;
+        Ok(())
+    }
+
     /// Wakes members and releases follow-ups until nothing is due, as the scheduler does.
     pub(super) fn let_time_work(&self) -> Result<(), EngineError> {
         let (context, executor) = (&self.engine.context, self.engine.executor());

@@ -71,6 +71,7 @@ fn run_step(
         None => (step.expectation.judge_silence(), Vec::new()),
         Some((said, trace)) => (step.expectation.judge_answer(&said, &trace, step.line, calendar), trace),
     };
+    installation.relay()?;
     if scenario.wake_ups {
         installation.let_time_work()?;
     }
