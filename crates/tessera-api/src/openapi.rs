@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::AppState;
-use crate::routes::{adjustments, document, events, health, members, redemptions};
+use crate::routes::{adjustments, document, events, gift_cards, health, members, redemptions};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -21,6 +21,7 @@ use crate::routes::{adjustments, document, events, health, members, redemptions}
         (name = "events", description = "What happened: purchases, returns and whatever the program declares"),
         (name = "members", description = "What members have, and why"),
         (name = "redemptions", description = "Spending points: quote, reserve, capture or void, return"),
+        (name = "gift-cards", description = "Money on cards: made, loaded, spent in parts, blocked, replaced"),
         (name = "document", description = "The program itself, versioned"),
         (name = "operations", description = "Is it well?")
     )
@@ -59,6 +60,16 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(redemptions::create_redemption_return))
         .routes(routes!(redemptions::list_redemptions))
         .routes(routes!(redemptions::list_rewards))
+        .routes(routes!(gift_cards::create_gift_card))
+        .routes(routes!(gift_cards::create_gift_cards))
+        .routes(routes!(gift_cards::show_gift_card))
+        .routes(routes!(gift_cards::list_movements))
+        .routes(routes!(gift_cards::create_top_up))
+        .routes(routes!(gift_cards::create_block))
+        .routes(routes!(gift_cards::create_unblock))
+        .routes(routes!(gift_cards::create_replacement))
+        .routes(routes!(gift_cards::create_payment))
+        .routes(routes!(gift_cards::create_payment_quote))
         .routes(routes!(document::show_document, document::replace_document))
         .routes(routes!(document::plan_document))
         .routes(routes!(document::list_versions))

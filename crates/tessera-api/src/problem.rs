@@ -106,7 +106,9 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal.code.as_str() {
             "invalid-event" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
-            "unknown-member" | "unknown-order" | "unknown-redemption" | "unknown-reward" => StatusCode::NOT_FOUND,
+            "unknown-member" | "unknown-order" | "unknown-redemption" | "unknown-reward" | "unknown-gift-card" => {
+                StatusCode::NOT_FOUND
+            }
             "idempotency-key-reused"
             | "order-exists"
             | "order-of-another-member"
@@ -114,6 +116,10 @@ impl From<Refusal> for Problem {
             | "identifier-taken"
             | "nothing-left-to-return"
             | "not-enough-points"
+            | "not-enough-on-gift-card"
+            | "gift-card-exists"
+            | "gift-card-blocked"
+            | "gift-card-replaced"
             | "reservation-ended"
             | "redemption-closed"
             | "reward-sold-out"

@@ -20,6 +20,8 @@ pub enum Scope {
     WriteAdjustments,
     #[serde(rename = "redemptions:write")]
     WriteRedemptions,
+    #[serde(rename = "gift-cards:write")]
+    WriteGiftCards,
     #[serde(rename = "document:read")]
     ReadDocument,
     #[serde(rename = "document:write")]
@@ -27,12 +29,13 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::WriteEvents,
         Self::ReadMembers,
         Self::WriteMembers,
         Self::WriteAdjustments,
         Self::WriteRedemptions,
+        Self::WriteGiftCards,
         Self::ReadDocument,
         Self::WriteDocument,
     ];
@@ -44,6 +47,7 @@ impl Scope {
             Self::WriteMembers => "members:write",
             Self::WriteAdjustments => "adjustments:write",
             Self::WriteRedemptions => "redemptions:write",
+            Self::WriteGiftCards => "gift-cards:write",
             Self::ReadDocument => "document:read",
             Self::WriteDocument => "document:write",
         }

@@ -6,6 +6,9 @@ use std::str::FromStr;
 use tessera_core::id::MemberId;
 use tessera_core::program::Id;
 
+/// The kind of the codes of gift cards: no member has a name of this kind.
+pub const GIFT_CARD: &str = "gift-card";
+
 /// Whom an event is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
@@ -41,6 +44,15 @@ impl Identifier {
 
     pub fn value(&self) -> &str {
         &self.value
+    }
+
+    /// The code of a gift card.
+    pub fn gift_card(code: &str) -> Result<Self, IdentifierError> {
+        Self::new(Id::constant(GIFT_CARD), code)
+    }
+
+    pub fn is_gift_card(&self) -> bool {
+        self.kind == *GIFT_CARD
     }
 
     /// The whole name, `kind:value`.
@@ -92,6 +104,11 @@ fn normalised(kind: &str, value: &str) -> String {
     match kind {
         "phone" => value.chars().filter(|character| character.is_ascii_digit() || *character == '+').collect(),
         "email" => value.to_lowercase(),
+        // Codes are read aloud and typed.
+        GIFT_CARD => {
+            let symbols = value.chars().filter(|symbol| !tessera_core::code::is_separator(*symbol));
+            symbols.flat_map(char::to_uppercase).collect()
+        }
         _ => value.to_owned(),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tessera_core::id::MemberId;
 use tessera_core::member::MemberState;
-use tessera_core::program::{self, Difference, Document, Id, Problem, Versions};
+use tessera_core::program::{self, Difference, Document, GIFT_CARD, Id, Problem, Versions};
 use tessera_core::time::Instant;
 use tessera_store::{Database, Dialect, StoreError, Tx, Value};
 
@@ -249,7 +249,7 @@ pub(crate) fn publish(
     // What falls due may have moved (a new birthday campaign, another review): everybody is looked at again. A member
     // that was looked at is woken at its own time again, so this can stop and go on anywhere.
     tx.execute(
-        "UPDATE member SET wake_at = $2 WHERE program = $1 AND status = 1",
+        "UPDATE member SET wake_at = $2 WHERE program = $1 AND status IN (1, 5)",
         &[number.into(), now.micros().into()],
     )?;
     Ok((number, version, true))
@@ -263,7 +263,10 @@ fn refuse_dropping_what_is_held(
     after: &Document,
 ) -> Result<(), ProgramError> {
     let (before, after) = (&before.definition, &after.definition);
-    let currencies: Vec<&Id> = before.currencies.keys().filter(|id| !after.currencies.contains_key(*id)).collect();
+    let gift_card = GIFT_CARD;
+    let mut currencies: Vec<&Id> = before.currencies.keys().filter(|id| !after.currencies.contains_key(*id)).collect();
+    // What is on cards must stay spendable.
+    currencies.extend((before.gift_cards.is_some() && after.gift_cards.is_none()).then_some(&gift_card));
     let ladders: Vec<&Id> = before.tiers.keys().filter(|id| !after.tiers.contains_key(*id)).collect();
     if currencies.is_empty() && ladders.is_empty() {
         return Ok(());

@@ -106,6 +106,12 @@ pub fn summary(context: &Context, program: &Arc<ProgramHandle>, at: Instant) -> 
             if state.status == Status::Guest {
                 return Ok(());
             }
+            if state.status == Status::GiftCard {
+                if let Some(card) = as_at(reader, &versions, program.number, state, at)? {
+                    summary.add_gift_card(&card);
+                }
+                return Ok(());
+            }
             if let Some(member) = as_at(reader, &versions, program.number, state, at)? {
                 summary.add_member(&rules, &member);
                 months(reader, program.number, member.id, at, &mut summary)?;
@@ -199,7 +205,7 @@ pub fn members(context: &Context, program: &Arc<ProgramHandle>, at: Instant) -> 
     let mut lines: Vec<Line> = Vec::new();
     context.database.read(|reader| {
         each_member(reader, program.number, &mut |reader, id, state| {
-            if state.status == Status::Guest {
+            if matches!(state.status, Status::Guest | Status::GiftCard) {
                 return Ok(());
             }
             if let Some(member) = as_at(reader, &versions, program.number, state, at)? {

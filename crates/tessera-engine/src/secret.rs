@@ -21,6 +21,7 @@ pub struct Secrets {
     identifier: [u8; 32],
     /// For hashes of commands.
     command: [u8; 32],
+    code: [u8; 32],
     /// For hashes of API keys.
     access: [u8; 32],
     /// Wraps the members' own keys.
@@ -66,6 +67,7 @@ impl Secrets {
         Self {
             identifier: derive("identifier look-up"),
             command: derive("command hash"),
+            code: derive("codes of gift cards"),
             access: derive("api key hash"),
             wrap: derive("member key wrap"),
             export: derive("export seal"),
@@ -124,6 +126,11 @@ impl Secrets {
     /// The hash of a command in its canonical form.
     pub fn command_hash(&self, parts: &[&[u8]]) -> [u8; 16] {
         first_half(keyed(&self.command, parts))
+    }
+
+    /// Bits of a code that is made for an idempotency key: nobody guesses them, and a retry gets the same code.
+    pub fn code_entropy(&self, program: i64, purpose: &str, key: &str) -> [u8; 16] {
+        first_half(keyed(&self.code, &[&program.to_be_bytes(), purpose.as_bytes(), key.as_bytes()]))
     }
 
     /// The look-up key of an order.

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tessera_core::member::{MemberState, Status};
-use tessera_core::program::{Id, Program};
-use tessera_core::quantity::{Amount, Points};
+use tessera_core::program::{GIFT_CARD, Id, Program};
+use tessera_core::quantity::{Amount, Currency, Points};
 use tessera_core::time::Day;
 
 /// A program at one instant: members, sales, points and tiers.
@@ -16,6 +16,9 @@ pub struct Summary {
     /// Gross of returns, without guests: decimal text in the program's currency.
     pub spend: String,
     pub currencies: BTreeMap<Id, CurrencyFigures>,
+    /// Money on gift cards; there where the program has or had some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gift_cards: Option<GiftCardFigures>,
     /// Members by ladder and level; every level of the document is listed.
     pub tiers: BTreeMap<Id, BTreeMap<Id, u64>>,
     /// By month of business time in the program's zone.
@@ -24,6 +27,28 @@ pub struct Summary {
     spent: Amount,
     #[serde(skip)]
     decimals: usize,
+    #[serde(skip)]
+    money: Option<Currency>,
+}
+
+/// Money on gift cards: decimal text in the program's currency. What was sold is outstanding, spent or expired.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct GiftCardFigures {
+    /// Cards that were ever made, with those printed empty.
+    pub cards: u64,
+    /// Paid in.
+    pub sold: String,
+    /// Net of what came back.
+    pub spent: String,
+    pub expired: String,
+    /// What the program owes: on cards or reserved.
+    pub outstanding: String,
+    /// Reserved by redemptions that are under way.
+    pub held: String,
+    /// Of what is outstanding, what is on blocked cards.
+    pub blocked: String,
+    #[serde(skip)]
+    units: [i64; 6],
 }
 
 /// One currency, in its smallest units.
@@ -68,6 +93,8 @@ impl Summary {
                 .collect(),
             tiers: program.ladders.iter().map(|ladder| (ladder.id.clone(), levels(ladder))).collect(),
             decimals: program.money.decimals(),
+            money: Some(program.money),
+            gift_cards: program.definition.gift_cards.as_ref().map(|_| GiftCardFigures::default()),
             ..Self::default()
         }
     }
@@ -101,6 +128,27 @@ impl Summary {
         }
     }
 
+    /// Adds a gift card as settled to the summary's instant. It is no member.
+    pub fn add_gift_card(&mut self, card: &MemberState) {
+        let figures = self.gift_cards.get_or_insert_default();
+        figures.cards += 1;
+        let Some(purse) = card.purse(GIFT_CARD.as_str()) else { return };
+        let held = card.held(GIFT_CARD.as_str()).get();
+        let outstanding = purse.active().get() + held;
+        let is_blocked = card.gift_card.is_some_and(|card| card.blocked);
+        let of_card = [
+            purse.totals.issued.get(),
+            purse.totals.redeemed.get(),
+            purse.totals.expired.get(),
+            outstanding,
+            held,
+            if is_blocked { outstanding } else { 0 },
+        ];
+        for (sum, part) in figures.units.iter_mut().zip(of_card) {
+            *sum += part;
+        }
+    }
+
     /// Adds a purchase of a member to its month.
     pub fn add_purchase(&mut self, day: Day, amount: Amount) {
         let month = self.month(day);
@@ -129,6 +177,11 @@ impl Summary {
     #[must_use]
     pub fn finished(mut self) -> Self {
         self.spend = self.spent.to_text(self.decimals);
+        if let (Some(figures), Some(money)) = (&mut self.gift_cards, self.money) {
+            let [sold, spent, expired, outstanding, held, blocked] =
+                figures.units.map(|units| money.amount(units).to_text(money.decimals()));
+            *figures = GiftCardFigures { sold, spent, expired, outstanding, held, blocked, ..figures.clone() };
+        }
         for month in self.by_month.values_mut() {
             month.spend = month.spent.to_text(self.decimals);
         }

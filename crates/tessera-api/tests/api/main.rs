@@ -8,6 +8,7 @@ mod common;
 mod document;
 mod events;
 mod explain;
+mod gift_cards;
 mod lists;
 mod many;
 mod members;

@@ -4,8 +4,8 @@
 use super::outcome::{Balance, Effect, EffectKind, balance, points};
 use super::working::{Posting, Working};
 use super::{EventStatus, Rejected, expiry};
-use crate::event::{GiftCardStep, Redeem};
-use crate::ledger::{Account, EntryKind, LotRef};
+use crate::event::{GiftCardRefund, GiftCardStep, Redeem};
+use crate::ledger::{Account, EntryKind, LotRef, RedemptionStatus};
 use crate::member::{Change, GiftCard, MemberState, Status};
 use crate::program::{GIFT_CARD, GiftCardsDefinition, Program};
 
@@ -80,6 +80,22 @@ impl Working<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Money comes back with the order that it paid for: never more than that, and not twice.
+    pub(super) fn gift_card_refund(&mut self, refund: &GiftCardRefund) -> Result<(), Rejected> {
+        let found = self.redemption(refund.redemption)?;
+        let is_spent = found.status == RedemptionStatus::Captured && found.terms.currency == GIFT_CARD;
+        if self.state.gift_card.is_none() || !is_spent {
+            let redemption = self.redemption_id(refund.redemption);
+            return Err(Rejected::RedemptionClosed { redemption, status: found.status });
+        }
+        self.open_main("gift-card-refund", EventStatus::Derived);
+        let amount = refund.amount.min(found.captured - found.returned);
+        if amount > 0 {
+            self.refund(refund.redemption, found, amount, Some(&refund.order_id));
+        }
+        Ok(())
     }
 
     /// Whether so much can be paid in: not too little, and not more than a card may hold.

@@ -2,22 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use compact_str::CompactString;
+use compact_str::{CompactString, ToCompactString};
 use rust_decimal::Decimal;
 
 use super::outcome::{Effect, EffectKind, points};
 use super::working::{Posting, Working};
 use super::{OrderProgress, OrderRecord, Rejected, expiry};
-use crate::event::Order;
+use crate::event::{GiftCardRefund, Order};
+use crate::id::EventId;
 use crate::ledger::{Account, EntryKind, LotPart, LotRef, Redemption, RedemptionStatus};
 use crate::program::{Id, Program, Restored};
 use crate::quantity::{Amount, Rounding, apportion};
 use crate::time::{Day, Instant};
 
 impl Working<'_> {
-    /// An order names redemptions of its own member only.
+    /// An order names redemptions of its own member only, and of gift cards: those only who has both can look at, before
+    /// this.
     pub(super) fn check_payments(&self, order: &Order) -> Result<(), Rejected> {
-        for redemption in order.payments.iter().filter_map(|payment| payment.redemption) {
+        let of_members = order.payments.iter().filter(|payment| payment.by_gift_card().is_none());
+        for redemption in of_members.filter_map(|payment| payment.redemption) {
             let own = redemption.member == self.state.id;
             if !own || self.redemption(redemption.seq).is_err() {
                 return Err(Rejected::UnknownRedemption { redemption: compact_str::format_compact!("{redemption}") });
@@ -43,7 +46,7 @@ impl Working<'_> {
                 *paid.entry(redemption.seq).or_default() += payment.amount;
             }
         }
-        let mut in_points = Amount::ZERO;
+        let mut in_points = self.refund_cards(record, whole, rest, next);
         for (seq, amount) in &paid {
             let Ok(redemption) = self.redemption(*seq) else { continue };
             if redemption.status != RedemptionStatus::Captured {
@@ -51,13 +54,7 @@ impl Working<'_> {
             }
             let rules = self.inputs.versions.number(redemption.terms.version);
             let of_order = rules.map_or(redemption.captured, |rules| points_of(rules, &redemption, *amount));
-            let wanted = if next.returned.everything {
-                of_order
-            } else {
-                let back = (whole.total - rest.total).millionths().clamp(0, whole.total.millionths().max(0));
-                let parts = apportion(i128::from(of_order), &[back, whole.total.millionths() - back]);
-                i64::try_from(parts[0]).unwrap_or(of_order)
-            };
+            let wanted = share_of(of_order, whole, rest, next);
             let already = next.refunded.get(seq).copied().unwrap_or(0);
             let due = (wanted - already).clamp(0, redemption.captured - redemption.returned);
             let worth = |points: i64| amount.portion(points.into(), of_order.into());
@@ -73,11 +70,46 @@ impl Working<'_> {
             }
         }
         let money = before.total - rest.total - in_points;
-        if !paid.is_empty() && !money.is_zero() {
+        if (!paid.is_empty() || !next.to_cards.is_empty()) && !money.is_zero() {
             let order_id = Some(record.order_id.clone());
             self.effect(Effect { order_id, money: Some(money), ..Effect::of(EffectKind::MoneyBack) });
         }
         Ok(())
+    }
+
+    /// Sends back what gift cards paid of the part of an order that has come back by now, each to itself (V3). Says how
+    /// much money that is.
+    fn refund_cards(&mut self, record: &OrderRecord, whole: &Order, rest: &Order, next: &mut OrderProgress) -> Amount {
+        let mut paid: BTreeMap<EventId, Amount> = BTreeMap::new();
+        for payment in &whole.payments {
+            if let Some(redemption) = payment.by_gift_card() {
+                *paid.entry(redemption).or_default() += payment.amount;
+            }
+        }
+        let money = self.program.money;
+        let mut sent = Amount::ZERO;
+        for (redemption, amount) in paid {
+            let key = redemption.to_compact_string();
+            let wanted = share_of(money.units_within(amount), whole, rest, next);
+            let already = next.to_cards.get(&key).copied().unwrap_or(0);
+            let due = wanted - already;
+            if due <= 0 {
+                continue;
+            }
+            next.to_cards.insert(key.clone(), wanted);
+            let order_id = record.order_id.clone();
+            let effect = Effect {
+                order_id: Some(order_id.clone()),
+                redemption: Some(key),
+                money: Some(money.amount(due)),
+                ..Effect::of(EffectKind::ToGiftCard)
+            };
+            self.effect(effect);
+            let refund = GiftCardRefund { redemption: redemption.seq, amount: due, order_id };
+            self.follow_up(redemption.member, "gift-card-refund", &refund, Vec::new());
+            sent += money.amount(due);
+        }
+        sent
     }
 
     /// Gives so many points of a redemption back, last spent first. There are so many that have not gone back.
@@ -165,6 +197,16 @@ impl Working<'_> {
             }
         }
     }
+}
+
+/// Of what paid for an order, the part that has come back by now (R8).
+fn share_of(paid: i64, whole: &Order, rest: &Order, next: &OrderProgress) -> i64 {
+    if next.returned.everything {
+        return paid;
+    }
+    let back = (whole.total - rest.total).millionths().clamp(0, whole.total.millionths().max(0));
+    let parts = apportion(i128::from(paid), &[back, whole.total.millionths() - back]);
+    i64::try_from(parts[0]).unwrap_or(paid)
 }
 
 /// How many points of a redemption paid an amount of an order, by the redemption's own version; all where its points

@@ -77,6 +77,14 @@ pub enum Rejected {
     NothingToAdjust,
     #[error("this event needs a member")]
     NeedsMember,
+    #[error("points are sent to another member: this is the same one")]
+    TransferToOneself,
+    #[error("no points are no transfer: a number above 0 is expected")]
+    NothingToTransfer,
+    #[error("a member who owes {debt} {currency} sends none")]
+    TransferWhileOwing { currency: Id, debt: i64 },
+    #[error("{wanted} {currency} are more than the member can hold: there is room for {room}")]
+    NoRoom { currency: Id, wanted: i64, room: i64 },
     #[error("the program has no gift cards: its document has no section `gift_cards`")]
     NoGiftCards,
     #[error("there is a gift card of this code already: load it, or take another code")]
@@ -152,6 +160,10 @@ impl Rejected {
             Self::TooManyParked { .. } => "too-many-parked",
             Self::NothingToAdjust => "nothing-to-adjust",
             Self::NeedsMember => "needs-member",
+            Self::TransferToOneself => "transfer-to-oneself",
+            Self::NothingToTransfer => "nothing-to-transfer",
+            Self::TransferWhileOwing { .. } => "transfer-while-owing",
+            Self::NoRoom { .. } => "no-room",
             Self::NoGiftCards => "no-gift-cards",
             Self::GiftCardExists => "gift-card-exists",
             Self::GiftCardBlocked => "gift-card-blocked",
@@ -262,6 +274,12 @@ impl Rejected {
             Self::NoExchangeRate { currency, expected } => {
                 vec![("currency", currency.as_str().into()), ("expected", expected.as_str().into())]
             }
+            Self::TransferWhileOwing { currency, debt } => {
+                vec![("currency", currency.as_str().into()), ("debt", (*debt).into())]
+            }
+            Self::NoRoom { currency, wanted, room } => {
+                vec![("currency", currency.as_str().into()), ("wanted", (*wanted).into()), ("room", (*room).into())]
+            }
             Self::TooManyParked { most } | Self::TooManyReservations { most } => vec![("most", (*most).into())],
             Self::GiftCardBelowMinimum { amount, min } => {
                 vec![("amount", amount.to_string().into()), ("min", min.to_string().into())]
@@ -284,6 +302,8 @@ impl Rejected {
             | Self::ReturnWithoutOrder
             | Self::NothingToAdjust
             | Self::NothingToRedeem
+            | Self::TransferToOneself
+            | Self::NothingToTransfer
             | Self::NeedsMember => Vec::new(),
         };
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()

@@ -62,10 +62,10 @@ impl Working<'_> {
         } else {
             self.change(Change::Returned { amount: old.without(&before.returned).total - rest.total });
         }
+        // Before anything is taken back: else it would be owed while what was spent comes home (R7).
+        let until_now = if amended { rest.clone() } else { new.without(&before.returned) };
+        self.refund_order(record, &new, (&until_now, &rest), &mut next)?;
         if self.state.status != Status::Guest {
-            // Before anything is taken back: else it would be owed while what was spent comes home (R7).
-            let until_now = if amended { rest.clone() } else { new.without(&before.returned) };
-            self.refund_order(record, &new, (&until_now, &rest), &mut next)?;
             self.move_points(record, &before, &mut next, &full, &left, amended)?;
             self.measure_spend(next.spend - before.spend, day);
             if all_back {

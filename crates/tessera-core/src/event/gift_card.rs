@@ -1,3 +1,6 @@
+use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
+
 use super::What;
 
 /// What is done with a gift card besides spending it, which is a redemption like any other. Amounts are in the smallest
@@ -21,6 +24,17 @@ pub enum GiftCardStep {
     },
 }
 
+/// Money that comes back to a card with the order that it paid for, for the order's member caused it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GiftCardRefund {
+    /// The card's own redemption.
+    pub redemption: u64,
+    /// In the smallest units of the program's money; at most what was paid and has not come back.
+    pub amount: i64,
+    pub order_id: CompactString,
+}
+
 impl GiftCardStep {
     /// The event type's name.
     pub const fn kind(&self) -> &'static str {
@@ -37,12 +51,7 @@ impl GiftCardStep {
 impl What {
     /// Whether it may be about a gift card. Everything else is about members.
     pub const fn may_be_of_gift_card(&self) -> bool {
-        matches!(self, Self::GiftCard(_) | Self::WakeUp) || self.is_redemption()
-    }
-
-    /// Whether it is about what is there now: never about the past.
-    pub const fn is_about_now(&self) -> bool {
-        matches!(self, Self::GiftCard(_)) || self.is_redemption()
+        matches!(self, Self::GiftCard(_) | Self::GiftCardRefund(_) | Self::WakeUp) || self.is_redemption()
     }
 
     /// Whether it makes a gift card.

@@ -68,6 +68,13 @@ pub struct Payment {
     pub redemption: Option<EventId>,
 }
 
+impl Payment {
+    /// The redemption of the gift card that paid.
+    pub fn by_gift_card(&self) -> Option<EventId> {
+        self.redemption.filter(|_| self.method == GIFT_CARD)
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Item {
     pub line: Option<CompactString>,
@@ -82,7 +89,7 @@ pub struct Item {
 }
 
 /// The category of lines that sell gift cards, and the payment methods with rules of their own (M4).
-const GIFT_CARD: &str = "gift_card";
+pub(super) const GIFT_CARD: &str = "gift_card";
 pub(super) const POINTS: &str = "points";
 
 impl Order {

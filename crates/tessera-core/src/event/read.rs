@@ -267,8 +267,10 @@ impl<'de> Visitor<'de> for PaymentSeed<'_> {
                 name => declared_value(&mut map, name, None, &["method", "amount", "redemption"], &mut Vec::new())?,
             }
         }
-        if redemption.is_some() && method.as_deref() != Some(super::order::POINTS) {
-            return Err(wrong("redemption", "only a payment of method `points` has one"));
+        let redeems =
+            method.as_deref().is_some_and(|method| [super::order::POINTS, super::order::GIFT_CARD].contains(&method));
+        if redemption.is_some() && !redeems {
+            return Err(wrong("redemption", "only a payment of method `points` or `gift_card` has one"));
         }
         match (method, paid) {
             (Some(method), Some(amount)) => Ok(Payment { method, amount, redemption }),

@@ -37,6 +37,7 @@ impl What {
         match self {
             Self::Capture(part) | Self::ReturnRedemption(part) => Some(part.redemption),
             Self::Void { redemption } => Some(*redemption),
+            Self::GiftCardRefund(refund) => Some(refund.redemption),
             _ => None,
         }
     }

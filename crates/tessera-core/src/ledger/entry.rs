@@ -30,12 +30,14 @@ pub enum EntryKind {
     Refund,
     /// Brought in from another system (L9).
     Import,
+    /// On the way from one member to another, or arrived (P7).
+    Transfer,
     /// Money paid in to a gift card.
     Load,
 }
 
 impl EntryKind {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Accrual,
         Self::Maturity,
         Self::TakeBack,
@@ -48,6 +50,7 @@ impl EntryKind {
         Self::Release,
         Self::Refund,
         Self::Import,
+        Self::Transfer,
         Self::Load,
     ];
 
@@ -66,6 +69,7 @@ impl EntryKind {
             Self::Release => 10,
             Self::Refund => 11,
             Self::Import => 12,
+            Self::Transfer => 13,
             Self::Load => 20,
         }
     }

@@ -230,6 +230,11 @@ impl Currency {
         (amount.millionths() % unit == 0).then(|| i64::try_from(amount.millionths() / unit).ok()).flatten()
     }
 
+    /// The smallest units that an amount is at least, for one from outside that may have digits beyond them.
+    pub fn units_within(self, amount: Amount) -> i64 {
+        i64::try_from(amount.millionths().div_euclid(self.unit())).unwrap_or(i64::MAX)
+    }
+
     /// The amount of so many of the smallest units.
     pub fn amount(self, units: i64) -> Amount {
         Amount::from_millionths(i128::from(units) * self.unit())

@@ -1,7 +1,7 @@
 //! V3, I2, I3, A1, M4, M6: gift cards. Made, loaded, spent in parts, refunded to themselves, blocked, replaced.
 
 use tessera_core::decide::{Balance, Decision, EffectKind, Rejected, quote_redemption};
-use tessera_core::event::{GiftCardStep, What};
+use tessera_core::event::{GiftCardStep, What, read_follow_up};
 use tessera_core::ledger::{Account, EntryKind};
 use tessera_core::member::{MemberState, Status};
 use tessera_core::program::{Severity, read_document};
@@ -286,4 +286,78 @@ fn v3_no_currency_of_a_document_is_called_as_what_cards_hold() {
 fn a_card_is_stored_and_read_back() {
     let state = loaded("").state();
     assert_eq!(MemberState::from_bytes(&state.to_bytes()).unwrap(), state);
+}
+
+/// An order of three lines of 100,000 ₫, 150,000 ₫ of it paid with a card.
+fn paid_with_card(shop: &mut Shop) -> u64 {
+    let paid = shop.redeem("2026-01-11T09:00", spend(CARD, 150_000)).unwrap();
+    let seq = paid.events[paid.main].seq;
+    let payment = shop.payment(seq, 150_000).replace("\"points\"", "\"gift_card\"");
+    shop.of_member(0).send("2026-01-10T09:00", "enrol", "{}");
+    let order = format!(
+        r#"{{"order_id": "o1", "currency": "VND", "total": 300000, "payments": [{payment}, {{"method": "cash", "amount": 150000}}],
+            "items": [{{"sku": "A", "quantity": 3, "unit_price": 100000}}]}}"#
+    );
+    shop.send("2026-01-11T09:01", "purchase", &order);
+    seq
+}
+
+/// What goes back to the card and in cash, and the commands that bring it to the card.
+fn given_back(decision: &Decision) -> (Amount, Amount) {
+    let sum = |kind| {
+        let effects = decision.outcome.effects.iter().filter(|effect| effect.kind == kind);
+        effects.filter_map(|effect| effect.money).sum()
+    };
+    (sum(EffectKind::ToGiftCard), sum(EffectKind::MoneyBack))
+}
+
+fn relay(shop: &mut Shop, decision: &Decision) {
+    for follow_up in &decision.follow_ups {
+        let what = read_follow_up(&follow_up.kind, &follow_up.data).unwrap();
+        shop.of_member(1).ask(follow_up.effective_at, what).unwrap();
+    }
+}
+
+#[test]
+fn r8_what_a_card_paid_of_an_order_goes_back_to_it_in_proportion() {
+    for split in [vec![3], vec![1, 2], vec![2, 1], vec![1, 1, 1]] {
+        let mut shop = loaded("");
+        paid_with_card(&mut shop);
+        let (mut to_card, mut cash) = (Amount::ZERO, Amount::ZERO);
+        for (place, units) in split.iter().enumerate() {
+            let time = format!("2026-01-12T09:0{place}");
+            let returned = shop.of_member(0).send(&time, "return", &back("o1", &[("A", *units)]));
+            let (card, money) = given_back(&returned);
+            assert_eq!(card, Amount::whole(50_000 * units), "half of what came back");
+            to_card += card;
+            cash += money;
+            relay(&mut shop, &returned);
+        }
+        assert_eq!((to_card, cash), (money(150_000), money(150_000)), "{split:?}");
+        assert_eq!(shop.of_member(1).balance(CARD), has(500_000, 0), "{split:?}");
+        assert_eq!(shop.of_member(0).available("point"), 50 + 2, "the welcome, and a gift on each day a balance moved");
+    }
+}
+
+#[test]
+fn v3_what_comes_back_to_a_card_is_never_more_than_it_paid_nor_counted_twice() {
+    let mut shop = loaded("");
+    let seq = paid_with_card(&mut shop);
+    shop.of_member(1).cancel("2026-01-11T10:00", seq, Some(100_000)).unwrap();
+    let returned = shop.of_member(0).send("2026-01-12T09:00", "return", &back_all("o1"));
+    assert_eq!(given_back(&returned).0, money(150_000));
+    relay(&mut shop, &returned);
+    assert_eq!(shop.balance(CARD), has(500_000, 0), "50,000 were left to come back");
+}
+
+#[test]
+fn v3_an_order_of_nobody_gives_back_to_the_card_too() {
+    let mut shop = loaded("");
+    let paid = shop.redeem("2026-01-11T09:00", spend(CARD, 150_000)).unwrap();
+    let payment = shop.payment(paid.events[paid.main].seq, 150_000).replace("\"points\"", "\"gift_card\"");
+    let order = format!(r#"{{"order_id": "o1", "currency": "VND", "total": 150000, "payments": [{payment}]}}"#);
+    let mut guests = shop.clone().guest();
+    guests.of_member(2).send("2026-01-11T09:01", "purchase", &order);
+    let returned = guests.send("2026-01-12T09:00", "return", &back_all("o1"));
+    assert_eq!((given_back(&returned), returned.follow_ups.len()), ((money(150_000), Amount::ZERO), 1));
 }

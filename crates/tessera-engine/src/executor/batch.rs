@@ -3,16 +3,17 @@
 use tessera_core::decide::{self, Decision, Inputs, OrderRecord, Recorded};
 use tessera_core::event::{Command, What};
 use tessera_core::id::{EventId, MemberId};
-use tessera_core::ledger::Redemption;
+use tessera_core::ledger::{Redemption, RedemptionStatus};
 use tessera_core::member::Status;
-use tessera_core::program::UnknownMember;
+use tessera_core::program::{GIFT_CARD, UnknownMember};
 use tessera_store::{Dialect, StoreError, tables};
 
 use super::load::{self, Loaded};
 use super::write::Writes;
 use super::{Context, Worker};
 use crate::clock::Entropy;
-use crate::identifier::Subject;
+use crate::gift_card::{replaced_gift_card, unknown_gift_card};
+use crate::identifier::{Identifier, Subject};
 use crate::profile::{Profile, SealedProfile};
 use crate::record::{Rows, member_key};
 use crate::submission::{Answer, Refusal, Submission};
@@ -59,8 +60,13 @@ impl Worker {
                 Step::Cut => break,
             }
         }
+        let wakes_relay = writes.wakes_relay;
         writes.write(&mut tx, &loaded)?;
         tx.commit()?;
+        if wakes_relay {
+            // One signal is enough: the relay takes everything that is there.
+            let _ = self.follow_ups.try_send(());
+        }
         metrics::histogram!("tessera_batch_size").record(answers.len() as f64);
         Ok(answers)
     }
@@ -113,6 +119,8 @@ impl One<'_> {
         }
         let whom = match self.whom(command) {
             Ok(whom) => whom,
+            // What another member's event caused is not tried again: it goes back, and nothing may happen here later.
+            Err(refusal) if command.what.is_follow_up() => return Ok(Step::Answer(self.refuse(command, refusal))),
             Err(refusal) => return Ok(Step::Answer(Answer::Refused(refusal))),
         };
         if let Whom::Later(topic) = whom {
@@ -125,7 +133,7 @@ impl One<'_> {
             what: command.what.clone(),
         };
         let Some(more) = self.read_more(command, &core, &whom)? else { return Ok(Step::Cut) };
-        if let Err(refusal) = self.claims(command, &whom) {
+        if let Err(refusal) = self.claims(command, &whom).and_then(|()| self.card_payments(command)) {
             return Ok(Step::Answer(self.refuse(command, refusal)));
         }
         let decided = self.ask_core(command, &core, &whom, &more);
@@ -192,6 +200,9 @@ impl One<'_> {
             if command.what.names_redemption().is_some() {
                 return Refusal::new("unknown-redemption", "there is no such redemption in this program");
             }
+            if matches!(command.what, What::GiftCard(_)) {
+                return unknown_gift_card();
+            }
             Refusal::new(
                 "unknown-member",
                 "no member is known under this subject; enrol them first, or let the document say `unknown_member: enrol`",
@@ -199,9 +210,10 @@ impl One<'_> {
         };
         match &command.subject {
             Subject::Member(id) => match self.loaded.members.get(&(program, *id)) {
-                Some(known) if known.state.status == Status::Active => Ok(Whom::Known(*id)),
+                Some(known) if is_about(known.state.status, &command.what) => Ok(Whom::Known(*id)),
                 _ => Err(unknown()),
             },
+            Subject::Identifier(identifier) if identifier.is_gift_card() => self.gift_card(command, identifier),
             Subject::Identifier(identifier) => {
                 let key = self.context.secrets.identifier_key(program, &identifier.to_text());
                 if let Some(member) = self.loaded.identifiers.get(&(program, key)) {
@@ -210,7 +222,7 @@ impl One<'_> {
                 let policy = command.program.versions().at(command.effective_at).definition.unknown_member;
                 match (&command.what, policy) {
                     // What somebody does by hand is about a member there is: a slip of the pen makes none.
-                    (What::Adjust(_), _) => Err(unknown()),
+                    (What::Adjust(_) | What::Transfer(_), _) => Err(unknown()),
                     (what, _) if what.is_redemption() => Err(unknown()),
                     (What::Enrol(_), _) | (_, UnknownMember::Enrol) => Ok(Whom::New { guest: false }),
                     (_, UnknownMember::Refuse) => Err(unknown()),
@@ -221,6 +233,60 @@ impl One<'_> {
             }
             Subject::Nobody => self.whom_by_order(command),
         }
+    }
+
+    /// The gift card of a code, which is what makes it and pays with it.
+    fn gift_card(&self, command: &Submission, identifier: &Identifier) -> Result<Whom, Refusal> {
+        let program = command.program.number;
+        if !command.what.may_be_of_gift_card() {
+            let detail = "this is the code of a gift card, and the event is about members";
+            return Err(Refusal::new("unknown-member", detail));
+        }
+        let key = self.context.secrets.identifier_key(program, &identifier.to_text());
+        let Some(card) = self.loaded.identifiers.get(&(program, key)) else {
+            let makes = command.what.makes_gift_card();
+            return if makes { Ok(Whom::New { guest: false }) } else { Err(unknown_gift_card()) };
+        };
+        let known = self.loaded.members.get(&(program, *card));
+        if known.is_some_and(|known| known.state.gift_card.is_some_and(|known| known.code != key)) {
+            return Err(replaced_gift_card());
+        }
+        Ok(Whom::Known(*card))
+    }
+
+    /// What gift cards paid of an order: each redemption is one of a card, spent for this order and not given back (V3).
+    fn card_payments(&self, command: &Submission) -> Result<(), Refusal> {
+        let program = command.program.number;
+        let (order, is_new) = match &command.what {
+            What::Purchase(order) => (order, true),
+            What::Amend(order) => (order, false),
+            What::Exchange(exchange) => (&exchange.bought, true),
+            _ => return Ok(()),
+        };
+        let versions = command.program.versions();
+        let rules = versions.at(command.effective_at);
+        let foreign = !order.currency.is_empty() && order.currency != rules.definition.currency;
+        for payment in &order.payments {
+            let Some(id) = payment.by_gift_card() else { continue };
+            let known = self.loaded.redemptions.get(&(program, id)).filter(|known| known.terms.currency == GIFT_CARD);
+            let Some(known) = known.filter(|known| known.status == RedemptionStatus::Captured) else {
+                let detail =
+                    format!("payments: no gift card has spent anything by a redemption {id}: capture it first");
+                return Err(Refusal::new("unknown-redemption", detail).with("redemption", id.to_string()));
+            };
+            if let Some(other) = known.terms.order_id.as_ref().filter(|other| **other != order.order_id) {
+                let detail = format!("payments: the redemption {id} of a gift card paid for the order {other}");
+                let refusal = Refusal::new("redemption-of-another-order", detail);
+                return Err(refusal.with("redemption", id.to_string()).with("order_id", other.as_str()));
+            }
+            let spent = rules.money.amount(if is_new { known.captured - known.returned } else { known.captured });
+            if !foreign && payment.amount > spent {
+                let detail = format!("payments: {} is more than the {spent} that the gift card paid", payment.amount);
+                let refusal = Refusal::new("gift-card-paid-less", detail).with("redemption", id.to_string());
+                return Err(refusal.with("amount", payment.amount.to_string()).with("paid", spent.to_string()));
+            }
+        }
+        Ok(())
     }
 
     /// A command that names nobody: the member of the order it is about, somebody who joins, or a guest.
@@ -319,6 +385,10 @@ impl One<'_> {
             _ => None,
         };
         for identifier in &command.identifiers {
+            if identifier.is_gift_card() && !matches!(command.what, What::GiftCard(_)) {
+                let detail = format!("{GIFT_CARD}:… is the name of a gift card, and no member's");
+                return Err(Refusal::new("identifier-taken", detail).with("kind", GIFT_CARD.as_str()));
+            }
             let key = self.context.secrets.identifier_key(program, &identifier.to_text());
             let taken = self.loaded.identifiers.get(&(program, key)).is_some_and(|member| Some(*member) != own);
             if taken {
@@ -396,6 +466,15 @@ impl One<'_> {
         let sealed = SealedProfile { wrapped_key: row[3].bytes()?.to_vec(), data: row[4].bytes()?.to_vec() };
         Profile::open(&sealed, &self.context.secrets)
             .map_err(|error| StoreError::corrupt("member_profile", "data", error.to_string()))
+    }
+}
+
+/// Whether a command may be about somebody of this status.
+fn is_about(status: Status, what: &What) -> bool {
+    match status {
+        Status::Active => what.is_follow_up() || !matches!(what, What::GiftCard(_)),
+        Status::GiftCard => what.may_be_of_gift_card(),
+        _ => what.is_follow_up(),
     }
 }
 

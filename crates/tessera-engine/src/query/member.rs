@@ -132,12 +132,14 @@ pub fn find_member(
             let status = rows.first().map(|row| row[0].int()).transpose()?;
             Ok((status == Some(Status::Active.code())).then_some(*id))
         }
+        // A gift card is nobody.
+        Subject::Identifier(identifier) if identifier.is_gift_card() => Ok(None),
         Subject::Identifier(identifier) => by_identifier(context, program, identifier),
         Subject::Nobody => Ok(None),
     }
 }
 
-fn by_identifier(
+pub(super) fn by_identifier(
     context: &Context,
     program: &ProgramHandle,
     identifier: &Identifier,

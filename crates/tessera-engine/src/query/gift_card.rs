@@ -1,0 +1,157 @@
+use serde::Serialize;
+use tessera_core::code::last_four;
+use tessera_core::decide::{self, Quote};
+use tessera_core::event::Redeem;
+use tessera_core::id::{EventId, MemberId};
+use tessera_core::ledger::{Account, Entry, EntryKind};
+use tessera_core::member::{MemberState, Status};
+use tessera_core::program::{GIFT_CARD, Program};
+use tessera_core::time::{Day, Instant};
+use tessera_store::{Reader, StoreError};
+
+use super::member::{Page, PageRequest, by_identifier, page_of, settled};
+use crate::executor::Context;
+use crate::gift_card::{replaced_gift_card, unknown_code, unknown_gift_card};
+use crate::identifier::Subject;
+use crate::programs::ProgramHandle;
+use crate::record::{ENTRY_COLUMNS, entry_from_row};
+use crate::report::profile_of;
+use crate::submission::Refusal;
+
+/// A gift card as it is now. Money is decimal text in the program's currency.
+#[derive(Clone, Debug, Serialize)]
+pub struct GiftCardView {
+    pub id: String,
+    /// The end of the code: the whole is shown once, when the card is made.
+    pub last_four: String,
+    /// `active` or `blocked`.
+    pub status: &'static str,
+    pub currency: String,
+    /// What it pays now.
+    pub balance: String,
+    /// Reserved by redemptions that are under way.
+    pub held: String,
+    pub made_at: Instant,
+    /// What expires when, the soonest first; what never does stands last and without a day.
+    pub expires: Vec<ExpiryView>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ExpiryView {
+    pub amount: String,
+    /// "Use by": the last day, in the program's zone.
+    pub last_day: Option<Day>,
+}
+
+/// Money that moved between two accounts: `active` is what the card can pay, `held` what is reserved.
+#[derive(Clone, Debug, Serialize)]
+pub struct MovementView {
+    pub seq: u64,
+    pub event_id: String,
+    pub at: Instant,
+    pub kind: EntryKind,
+    pub from: Account,
+    pub to: Account,
+    pub amount: String,
+    /// The redemption it belongs to.
+    pub redemption: Option<String>,
+}
+
+type Found<T> = Result<Result<T, Refusal>, StoreError>;
+
+/// Reads of the card that a caller names, settled to now, or says why there is none.
+fn of_card<T>(
+    context: &Context,
+    program: &ProgramHandle,
+    card: &Subject,
+    read: impl FnOnce(&mut Reader<'_>, &MemberState) -> Result<T, StoreError>,
+) -> Found<T> {
+    let (id, code) = match card {
+        Subject::Member(id) => (Some(*id), None),
+        Subject::Identifier(identifier) => {
+            let key = context.secrets.identifier_key(program.number, &identifier.to_text());
+            (by_identifier(context, program, identifier)?, Some(key))
+        }
+        Subject::Nobody => (None, None),
+    };
+    context.database.read(|reader| {
+        let state = match id {
+            Some(id) => settled(context, reader, program, id)?.filter(|state| state.status == Status::GiftCard),
+            None => None,
+        };
+        let Some(state) = state else {
+            return Ok(Err(match card {
+                Subject::Identifier(identifier) => unknown_code(identifier.value()),
+                _ => unknown_gift_card(),
+            }));
+        };
+        if code.is_some_and(|code| state.gift_card.is_some_and(|known| known.code != code)) {
+            return Ok(Err(replaced_gift_card()));
+        }
+        read(reader, &state).map(Ok)
+    })
+}
+
+/// A gift card, settled to now.
+pub fn gift_card(context: &Context, program: &ProgramHandle, card: &Subject) -> Found<GiftCardView> {
+    of_card(context, program, card, |reader, state| {
+        let rules = program.versions().head().clone();
+        let money = |units: i64| rules.money.amount(units).to_text(rules.money.decimals());
+        let profile = profile_of(context, reader, program.number, state.id)?;
+        let purse = state.purse(GIFT_CARD.as_str());
+        let lots = purse.map(|purse| purse.lots.as_slice()).unwrap_or_default();
+        let expires =
+            lots.iter().map(|lot| ExpiryView { amount: money(lot.remaining.get()), last_day: lot.last_day }).collect();
+        Ok(GiftCardView {
+            id: state.id.to_string(),
+            last_four: profile.identifiers.last().map(|code| last_four(code).to_owned()).unwrap_or_default(),
+            status: if state.gift_card.is_some_and(|card| card.blocked) { "blocked" } else { "active" },
+            currency: rules.definition.currency.clone(),
+            balance: money(purse.map_or(0, |purse| purse.active().get())),
+            held: money(state.held(GIFT_CARD.as_str()).get()),
+            made_at: state.joined_at,
+            expires,
+        })
+    })
+}
+
+/// What moved on a card, newest first.
+pub fn gift_card_movements(
+    context: &Context,
+    program: &ProgramHandle,
+    card: &Subject,
+    page: &PageRequest,
+) -> Found<Page<MovementView>> {
+    let id = match of_card(context, program, card, |_, state| Ok(state.id))? {
+        Ok(id) => id,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let rows = page_of(context, program, id, page, ENTRY_COLUMNS, "entry")?;
+    let entries: Vec<Entry> =
+        rows.iter().take(page.limit).map(|row| entry_from_row(row)).collect::<Result<_, StoreError>>()?;
+    let next = (rows.len() > page.limit).then(|| entries.last().map(|last| last.seq.to_string())).flatten();
+    let rules = program.versions().head().clone();
+    let items = entries.iter().map(|entry| movement(&rules, id, entry)).collect();
+    Ok(Ok(Page { items, next }))
+}
+
+fn movement(rules: &Program, card: MemberId, entry: &Entry) -> MovementView {
+    let redemption = entry.lot.as_ref().and_then(|lot| lot.order);
+    MovementView {
+        seq: entry.seq,
+        event_id: EventId { member: card, seq: entry.event }.to_string(),
+        at: entry.at,
+        kind: entry.kind,
+        from: entry.from,
+        to: entry.to,
+        amount: rules.money.amount(entry.amount.get()).to_text(rules.money.decimals()),
+        redemption: redemption.map(|seq| EventId { member: card, seq }.to_string()),
+    }
+}
+
+/// What a card would pay now, with nothing written.
+pub fn quote_gift_card(context: &Context, program: &ProgramHandle, card: &Subject, redeem: &Redeem) -> Found<Quote> {
+    let rules = program.versions().at(context.clock.now()).clone();
+    let quoted = of_card(context, program, card, |_, state| Ok(decide::quote_redemption(&rules, state, redeem)))?;
+    Ok(quoted.and_then(|quote| quote.map_err(Refusal::from)))
+}
