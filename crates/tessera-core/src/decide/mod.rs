@@ -42,7 +42,7 @@ pub use outcome::{Balance, Effect, EffectKind, Outcome, OutcomeStatus, TierStand
 pub use redeem::{LotTrace, Quote, RedemptionView, explain_redemption, quote_redemption};
 pub use rejected::Rejected;
 pub use revalue::explain_order;
-pub use reward::stock_pool;
+pub use reward::{code_pool, codes_imported, donation_pools, reward_price, stock_pool};
 pub use settle::{as_at, next_wake, settled_to};
 pub use trace::{Part, PartOf, Reason, RuleTrace};
 
@@ -115,6 +115,8 @@ pub struct Decision {
     /// Changes of pools, each with the most the pool may reach.
     pub pools: Vec<PoolChange>,
     pub vouchers: Vec<IssuedVoucher>,
+    /// Codes of partners to be given, one each: from which pool, to which redemption (by its event).
+    pub codes: Vec<(Id, u64)>,
     /// Redemptions made or changed, by their event: how far each has come.
     pub redemptions: Vec<(u64, Redemption)>,
     pub outcome: Outcome,

@@ -55,9 +55,12 @@ pub struct Effect {
     /// Until when points are reserved (exclusive).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Instant>,
-    /// What is paid back in money.
+    /// What is paid back in money, or donated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub money: Option<Amount>,
+    /// What was given to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<CompactString>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +98,10 @@ pub enum EffectKind {
     TierDown,
     VoucherIssued,
     BenefitGranted,
+    /// Went to a cause.
+    Donated,
+    /// A partner's code was given; the redemption has it.
+    CodeGiven,
 }
 
 impl Effect {
@@ -118,6 +125,7 @@ impl Effect {
             redemption: None,
             until: None,
             money: None,
+            cause: None,
         }
     }
 

@@ -4,7 +4,7 @@ use super::Balance;
 use crate::ledger::RedemptionStatus;
 use crate::program::Id;
 use crate::quantity::Amount;
-use crate::time::{Day, Instant};
+use crate::time::{Day, Instant, Period};
 
 /// Why a command was refused. The member stays as they were.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +57,8 @@ pub enum Rejected {
     UnknownReward { reward: Id },
     #[error("the reward {reward} is not to be had today{}", days(*from, *until))]
     RewardNotNow { reward: Id, from: Option<Day>, until: Option<Day> },
+    #[error("the reward {reward} is to be had from {from} on; some may have it {before} before")]
+    RewardNotYet { reward: Id, from: Day, before: Period },
     #[error("the reward {reward} is for members of whom `{condition}` holds")]
     RewardNotForMember { reward: Id, condition: String },
     #[error("the reward {reward} is sold out: there were {stock}")]
@@ -124,6 +126,7 @@ impl Rejected {
             Self::TooManyReservations { .. } => "too-many-reservations",
             Self::UnknownReward { .. } => "unknown-reward",
             Self::RewardNotNow { .. } => "reward-not-now",
+            Self::RewardNotYet { .. } => "reward-not-yet",
             Self::RewardNotForMember { .. } => "reward-not-for-member",
             Self::RewardSoldOut { .. } => "reward-sold-out",
             Self::RewardLimit { .. } => "reward-limit",
@@ -198,6 +201,11 @@ impl Rejected {
                 ("reward", reward.as_str().into()),
                 ("from", from.map(|day| day.to_string()).into()),
                 ("until", until.map(|day| day.to_string()).into()),
+            ],
+            Self::RewardNotYet { reward, from, before } => vec![
+                ("reward", reward.as_str().into()),
+                ("from", from.to_string().into()),
+                ("early", before.to_string().into()),
             ],
             Self::RewardNotForMember { reward, condition } => {
                 vec![("reward", reward.as_str().into()), ("condition", condition.as_str().into())]

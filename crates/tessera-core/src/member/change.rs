@@ -120,6 +120,10 @@ pub enum Change {
     Reserved {
         hold: Hold,
     },
+    /// A reservation that held no points is over.
+    Closed {
+        redemption: u64,
+    },
 }
 
 /// An event that names an order nobody has seen yet (I4).
@@ -221,6 +225,7 @@ impl Change {
             Self::Parked { event } => state.parked.push(event.clone()),
             Self::Unparked { event } => state.parked.retain(|parked| parked.event != *event),
             Self::Reserved { hold } => state.holds.push(hold.clone()),
+            Self::Closed { redemption } => state.holds.retain(|hold| hold.event != *redemption),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::rewards::RewardDefinition;
+use super::rewards::{CauseDefinition, CodePoolDefinition, RewardDefinition};
 use super::scalar::{Exact, Formula, Id, Share, Texts, word_or_map};
 use super::spending::{CashRounding, SpendDefinition};
 use crate::quantity::Rounding;
@@ -68,6 +68,12 @@ pub struct Definition {
     /// What points can be spent on.
     #[serde(default)]
     pub rewards: BTreeMap<Id, RewardDefinition>,
+    /// Codes of partners that rewards give.
+    #[serde(default)]
+    pub code_pools: BTreeMap<Id, CodePoolDefinition>,
+    /// What rewards donate to.
+    #[serde(default)]
+    pub causes: BTreeMap<String, CauseDefinition>,
     #[serde(default)]
     pub stacking: Stacking,
     /// Limits over all campaigns together, by currency (C7).
