@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::AppState;
-use crate::routes::{adjustments, document, events, health, members, redemptions};
+use crate::routes::{adjustments, document, events, health, members, redemptions, rewards};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -58,7 +58,12 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(redemptions::create_void))
         .routes(routes!(redemptions::create_redemption_return))
         .routes(routes!(redemptions::list_redemptions))
-        .routes(routes!(redemptions::list_rewards))
+        .routes(routes!(rewards::list_rewards))
+        .routes(routes!(rewards::list_code_pools))
+        .routes(routes!(rewards::create_codes))
+        .routes(routes!(rewards::list_causes))
+        .routes(routes!(rewards::show_cause))
+        .routes(routes!(rewards::list_donations))
         .routes(routes!(document::show_document, document::replace_document))
         .routes(routes!(document::plan_document))
         .routes(routes!(document::list_versions))

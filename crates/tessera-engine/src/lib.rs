@@ -4,6 +4,7 @@
 pub mod access;
 pub mod backup;
 pub mod clock;
+pub mod codes;
 pub mod doctor;
 pub mod engine;
 pub mod executor;

@@ -247,12 +247,7 @@ pub static API_KEY: Table = Table {
 /// How many codes of each partner's pool were ever brought in.
 pub static CODE_POOL: Table = Table {
     name: "code_pool",
-    columns: &[
-        Column::int("bucket"),
-        Column::int("program"),
-        Column::text("pool"),
-        Column::int("imported"),
-    ],
+    columns: &[Column::int("bucket"), Column::int("program"), Column::text("pool"), Column::int("imported")],
     key: 3,
     guard: None,
     steady: None,

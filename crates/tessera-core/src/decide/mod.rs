@@ -42,7 +42,7 @@ pub use outcome::{Balance, Effect, EffectKind, Outcome, OutcomeStatus, TierStand
 pub use redeem::{LotTrace, Quote, RedemptionView, explain_redemption, quote_redemption};
 pub use rejected::Rejected;
 pub use revalue::explain_order;
-pub use reward::{code_pool, codes_imported, donation_pools, reward_price, stock_pool};
+pub use reward::{code_pool, codes_imported, donation_pools, donation_prefixes, imports_of, reward_price, stock_pool};
 pub use settle::{as_at, next_wake, settled_to};
 pub use trace::{Part, PartOf, Reason, RuleTrace};
 

@@ -30,14 +30,27 @@ pub fn code_pool(pool: &Id) -> CompactString {
 
 /// How many of a partner's codes were ever brought in. No decision changes it; without it there is no bound.
 pub fn codes_imported(pool: &Id) -> CompactString {
-    format_compact!("pool:codes-imported:{pool}")
+    format_compact!("{CODES_IMPORTED}{pool}")
 }
+
+/// The code pool whose imports a name of [`codes_imported`] counts.
+pub fn imports_of(pool: &str) -> Option<&str> {
+    pool.strip_prefix(CODES_IMPORTED)
+}
+
+const CODES_IMPORTED: &str = "pool:codes-imported:";
 
 /// The pools that count, in the smallest unit of money, what a cause was given in the month of a day, and what was
 /// taken back in it. Both only grow: a month that was settled stays what it was.
 pub fn donation_pools(cause: &str, day: Day) -> (CompactString, CompactString) {
     let month = day.start_of(Window::Month);
-    (format_compact!("pool:donated/{month}/{cause}"), format_compact!("pool:donated-back/{month}/{cause}"))
+    let (given, back) = donation_prefixes();
+    (format_compact!("{given}{month}/{cause}"), format_compact!("{back}{month}/{cause}"))
+}
+
+/// How the names of those pools begin; month and cause follow.
+pub const fn donation_prefixes() -> (&'static str, &'static str) {
+    ("pool:donated/", "pool:donated-back/")
 }
 
 /// The pools of codes that a program's rewards draw on.

@@ -17,6 +17,7 @@ mod money;
 mod pending;
 mod redemptions;
 mod returns;
+mod reward_kinds;
 mod rewards;
 mod stacking;
 mod stored_state;

@@ -237,15 +237,20 @@ fn sqlite_is_strict_durable_and_rowless_where_rows_are_narrow() {
     assert_eq!(texts(ask(&db, loose, &[])), Vec::<String>::new());
     let rowless = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND wr = 1 ORDER BY name";
     let expected = [
+        "code_pool",
         "entry",
         "event_key",
+        "fulfilment",
         "installation",
         "member_identifier",
         "order_key",
+        "partner_order",
         "pool",
+        "pool_code",
         "program",
         "redemption",
         "voucher",
+        "waitlist",
     ];
     assert_eq!(texts(ask(&db, rowless, &[])), expected);
     let mut writer = db.database.writer().unwrap();
