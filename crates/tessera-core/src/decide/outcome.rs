@@ -61,6 +61,12 @@ pub struct Effect {
     /// What was given to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<CompactString>,
+    /// The other member, by id, where two have a part in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<CompactString>,
+    /// Why, as a stable code, where something did not come about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<CompactString>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +108,12 @@ pub enum EffectKind {
     Donated,
     /// A partner's code was given; the redemption has it.
     CodeGiven,
+    /// On the way to another member.
+    Sent,
+    /// From another member.
+    Received,
+    /// Sent, and back again: it could not arrive.
+    CameBack,
 }
 
 impl Effect {
@@ -126,6 +138,8 @@ impl Effect {
             until: None,
             money: None,
             cause: None,
+            member: None,
+            reason: None,
         }
     }
 

@@ -543,6 +543,7 @@ impl<'a> Working<'a> {
         }
         self.state.wake_at = super::settle::next_wake(self.inputs.versions, &self.state);
         self.state.wake_version = self.inputs.versions.head().version;
+        let follow_ups = self.events.iter().flat_map(|event| event.record.follow_ups.iter().cloned()).collect();
         let pools = self.pools.into_iter().filter(|(_, (by, _))| *by != 0);
         Ok(Decision {
             events: self.events,
@@ -554,6 +555,7 @@ impl<'a> Working<'a> {
             vouchers: self.vouchers,
             codes: self.codes,
             redemptions: self.redemptions,
+            follow_ups,
             outcome,
             trace: self.trace,
         })

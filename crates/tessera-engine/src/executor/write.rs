@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use compact_str::CompactString;
-use tessera_core::decide::Decision;
+use tessera_core::decide::{Decision, FollowUp};
 use tessera_core::id::{Bucket, EventId, MemberId};
 use tessera_core::program::Id;
 use tessera_core::time::Instant;
@@ -13,6 +13,7 @@ use super::Context;
 use super::load::{KnownOrder, Loaded, pool_key};
 use crate::profile::SealedProfile;
 use crate::record::{Envelope, entry_row, event_row, member_key, member_row, own_key, redemption_key};
+use crate::relay::{Payload, follow_up_key};
 use crate::submission::{Refusal, Submission};
 
 #[derive(Debug, Default)]
@@ -30,7 +31,10 @@ pub(super) struct Writes {
     /// Codes of partners to be given, each to a redemption.
     codes: Vec<(i64, Id, EventId, Instant)>,
     profiles: Vec<Row>,
-    parked: Vec<Row>,
+    /// Commands for later: what an event causes for another member, events that wait for theirs.
+    outbox: Vec<Row>,
+    /// Whether some of them may go at once.
+    pub wakes_relay: bool,
     /// Identifiers whose waiting events may go now.
     released: Vec<(i64, [u8; 16], Instant)>,
     pools: HashMap<(i64, CompactString), (i64, i64)>,
@@ -102,6 +106,9 @@ impl Writes {
             let labels = [("program", command.program.key.to_string()), ("pool", pool.to_string())];
             metrics::gauge!("tessera_codes_left", &labels).set(left as f64);
             self.codes.push((program, pool, EventId { member, seq }, command.recorded_at));
+        }
+        for follow_up in decision.follow_ups {
+            self.follow_up(context, program, command.recorded_at, follow_up);
         }
         loaded.touched.insert((program, member));
         if let Some(known) = loaded.members.get_mut(&(program, member)) {
@@ -183,10 +190,31 @@ impl Writes {
             payload.to_string().into(),
             now.into(),
         ]);
-        self.parked.push(row);
+        self.outbox.push(row);
         let mut row = own_key(program, &key);
         row.extend([hash.as_slice().into(), Value::Null, Value::Null, Value::Null]);
         self.key(loaded, (program, key), row);
+    }
+
+    /// What an event causes for another member goes out once the event is committed.
+    fn follow_up(&mut self, context: &Context, program: i64, now: Instant, follow_up: FollowUp) {
+        let key = follow_up_key(&context.secrets, program, &follow_up);
+        let to = follow_up.to;
+        // Texts and numbers: it always has a JSON form.
+        let payload = serde_json::to_string(&Payload { follow_up: Some(follow_up) }).unwrap_or_default();
+        let mut row = own_key(program, &key);
+        let now = now.micros();
+        row.extend([
+            "command".into(),
+            to.as_bytes().as_slice().into(),
+            now.into(),
+            0.into(),
+            0.into(),
+            payload.into(),
+            now.into(),
+        ]);
+        self.outbox.push(row);
+        self.wakes_relay = true;
     }
 
     /// Writes everything, in the order in which locks are taken everywhere: keys, members, pools.
@@ -210,7 +238,7 @@ impl Writes {
             .collect();
         tx.upsert_rows(&tables::MEMBER, &members)?;
         tx.upsert_rows(&tables::MEMBER_PROFILE, &self.profiles)?;
-        tx.insert_rows(&tables::OUTBOX, &self.parked)?;
+        tx.insert_rows(&tables::OUTBOX, &self.outbox)?;
         for (program, topic, now) in self.released {
             tx.execute(
                 "UPDATE outbox SET kind = 'command', due_at = $3 WHERE program = $1 AND kind = 'parked' AND topic = $2",

@@ -111,8 +111,10 @@ on_both! {
                  AND NOT x.indisprimary AND NOT x.indisunique ORDER BY i.relname"
             }
         };
-        let expected = ["api_key_hash", "member_wake_at", "outbox_due", "outbox_topic"];
-        assert_eq!(texts(ask(db, sql, &[])), expected);
+        let cold = ["fulfilment_", "partner_order_", "pool_code_", "waitlist_"];
+        let mut found = texts(ask(db, sql, &[]));
+        found.retain(|name| !cold.iter().any(|table| name.starts_with(table)));
+        assert_eq!(found, ["api_key_hash", "member_wake_at", "outbox_due", "outbox_topic"]);
     }
 
     fn the_search_for_wake_ups_uses_its_index(db) {
