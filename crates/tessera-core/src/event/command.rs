@@ -44,6 +44,10 @@ pub enum What {
     },
     /// Cancels a redemption, or a part of it: the points go back to their lots (R7).
     ReturnRedemption(RedemptionPart),
+    /// The member takes part in a challenge that asks.
+    JoinChallenge {
+        challenge: Id,
+    },
     /// Only settles what fell due (I7).
     WakeUp,
 }
@@ -65,6 +69,7 @@ impl What {
             Self::Capture(_) => "capture",
             Self::Void { .. } => "void",
             Self::ReturnRedemption(_) => "redemption-return",
+            Self::JoinChallenge { .. } => "challenge-join",
             Self::WakeUp => "wake-up",
         }
     }
