@@ -85,7 +85,7 @@ fn what_is_wrong_with_a_card_is_told_where_it_stands() {
         "{found:?}"
     );
     assert!(found.iter().any(|problem| problem.contains("cards.coffee.stamps")), "{found:?}");
-    let found = problems(&CARDS.replace("point: {", "coffee: { name: C, expires: never }\n  point: {"));
+    let found = problems(&CARDS.replace("{ point: {", "{ coffee: { name: C, expires: never }, point: {"));
     assert!(found.iter().any(|problem| problem.contains("has a currency `coffee` already")), "{found:?}");
 }
 
