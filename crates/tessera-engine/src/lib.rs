@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod backup;
+pub mod challenge;
 pub mod clock;
 pub mod doctor;
 pub mod engine;
@@ -10,6 +11,7 @@ pub mod executor;
 pub mod folder;
 pub mod identifier;
 pub mod installation;
+mod member_transfer;
 mod new_file;
 pub mod profile;
 pub mod programs;

@@ -67,6 +67,12 @@ pub struct Effect {
     pub step: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub badge: Option<Id>,
+    /// The other member, by id, where two have a part in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<CompactString>,
+    /// Why, as a stable code, where something did not come about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<CompactString>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +119,12 @@ pub enum EffectKind {
     MilestoneTaken,
     BadgeGiven,
     BadgeTaken,
+    /// On the way to another member.
+    Sent,
+    /// From another member.
+    Received,
+    /// Sent, and back again: it could not arrive.
+    CameBack,
 }
 
 impl Effect {
@@ -140,6 +152,8 @@ impl Effect {
             streak: None,
             step: None,
             badge: None,
+            member: None,
+            reason: None,
         }
     }
 

@@ -1,7 +1,7 @@
 use compact_str::CompactString;
 use serde::Deserialize;
 
-use super::{Birthday, FieldValues, Item, Order, Redeem, RedemptionPart};
+use super::{Arrival, Birthday, FieldValues, Item, Order, Redeem, RedemptionPart, RefusedFollowUp, Transfer};
 use crate::program::Id;
 use crate::quantity::Amount;
 use crate::time::{Day, Instant};
@@ -48,6 +48,12 @@ pub enum What {
     JoinChallenge {
         challenge: Id,
     },
+    /// Sends points to another member (P7).
+    Transfer(Transfer),
+    /// Points that another member sent.
+    Arrival(Arrival),
+    /// What this member's event caused for another was refused there.
+    FollowUpRefused(RefusedFollowUp),
     /// Only settles what fell due (I7).
     WakeUp,
 }
@@ -70,6 +76,9 @@ impl What {
             Self::Void { .. } => "void",
             Self::ReturnRedemption(_) => "redemption-return",
             Self::JoinChallenge { .. } => "challenge-join",
+            Self::Transfer(_) => "transfer",
+            Self::Arrival(_) => "transfer-in",
+            Self::FollowUpRefused(_) => "follow-up-refused",
             Self::WakeUp => "wake-up",
         }
     }
