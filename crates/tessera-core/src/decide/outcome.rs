@@ -61,6 +61,15 @@ pub struct Effect {
     /// What was given to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<CompactString>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<Id>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streak: Option<Id>,
+    /// The step of a challenge, from 1; the length of a streak.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub badge: Option<Id>,
     /// The other member, by id, where two have a part in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<CompactString>,
@@ -108,6 +117,15 @@ pub enum EffectKind {
     Donated,
     /// A partner's code was given; the redemption has it.
     CodeGiven,
+    ChallengeJoined,
+    /// A step of a challenge was done.
+    ChallengeStep,
+    /// A return undid it.
+    StepTaken,
+    StreakMilestone,
+    MilestoneTaken,
+    BadgeGiven,
+    BadgeTaken,
     /// On the way to another member.
     Sent,
     /// From another member.
@@ -138,6 +156,10 @@ impl Effect {
             until: None,
             money: None,
             cause: None,
+            challenge: None,
+            streak: None,
+            step: None,
+            badge: None,
             member: None,
             reason: None,
         }

@@ -2,6 +2,7 @@
 
 mod donation;
 mod member;
+mod progress;
 mod redemption;
 mod reward;
 
@@ -10,5 +11,6 @@ pub use member::{
     EntryView, EventView, LotView, MemberView, Page, PageRequest, VoucherView, entries, event, events, explain,
     find_member, lots, member, members, vouchers,
 };
+pub use progress::progress;
 pub use redemption::{code_of, explain_redemption, quote_redemption, redemption, redemptions};
 pub use reward::{RewardPage, RewardQuery, RewardSort, RewardView, rewards};
