@@ -2,7 +2,7 @@ use compact_str::CompactString;
 
 use super::Balance;
 use crate::ledger::RedemptionStatus;
-use crate::program::Id;
+use crate::program::{Id, Sign};
 use crate::quantity::Amount;
 use crate::time::{Day, Instant};
 
@@ -77,6 +77,18 @@ pub enum Rejected {
     NothingToAdjust,
     #[error("this event needs a member")]
     NeedsMember,
+    #[error("the program has no reason {reason} for adjustments; there are: {known}")]
+    UnknownReason { reason: CompactString, known: String },
+    #[error("the reason {reason} only {} points", sign.word())]
+    AgainstTheReason { reason: Id, sign: Sign },
+    #[error("{wanted} {currency} are more than the reason {reason} allows at a time, {most}")]
+    MoreThanTheReason { reason: Id, currency: Id, wanted: i64, most: i64 },
+    #[error("{wanted} {currency} need a second person: this key moves {most} by itself")]
+    SecondApprovalNeeded { currency: Id, wanted: i64, most: i64 },
+    #[error("{wanted} {currency} are more than anybody may approve, {most}")]
+    AdjustmentTooLarge { currency: Id, wanted: i64, most: i64 },
+    #[error("{wanted} {currency} are more than is left of today: {used} of {most} were moved")]
+    AdjustedEnoughToday { currency: Id, wanted: i64, used: i64, most: i64 },
 }
 
 /// Between which days, as far as they are set.
@@ -133,6 +145,12 @@ impl Rejected {
             Self::TooManyParked { .. } => "too-many-parked",
             Self::NothingToAdjust => "nothing-to-adjust",
             Self::NeedsMember => "needs-member",
+            Self::UnknownReason { .. } => "unknown-reason",
+            Self::AgainstTheReason { .. } => "adjustment-against-its-reason",
+            Self::MoreThanTheReason { .. } => "adjustment-over-its-reason",
+            Self::SecondApprovalNeeded { .. } => "second-approval-needed",
+            Self::AdjustmentTooLarge { .. } => "adjustment-too-large",
+            Self::AdjustedEnoughToday { .. } => "adjusted-enough-today",
         }
     }
 
@@ -237,6 +255,30 @@ impl Rejected {
                 vec![("currency", currency.as_str().into()), ("expected", expected.as_str().into())]
             }
             Self::TooManyParked { most } | Self::TooManyReservations { most } => vec![("most", (*most).into())],
+            Self::UnknownReason { reason, known } => {
+                vec![("reason", reason.as_str().into()), ("reasons", known.as_str().into())]
+            }
+            Self::AgainstTheReason { reason, sign } => {
+                vec![("reason", reason.as_str().into()), ("sign", sign.word().into())]
+            }
+            Self::MoreThanTheReason { reason, currency, wanted, most } => vec![
+                ("reason", reason.as_str().into()),
+                ("currency", currency.as_str().into()),
+                ("wanted", (*wanted).into()),
+                ("most", (*most).into()),
+            ],
+            Self::SecondApprovalNeeded { currency, wanted, most }
+            | Self::AdjustmentTooLarge { currency, wanted, most } => vec![
+                ("currency", currency.as_str().into()),
+                ("wanted", (*wanted).into()),
+                ("most", (*most).into()),
+            ],
+            Self::AdjustedEnoughToday { currency, wanted, used, most } => vec![
+                ("currency", currency.as_str().into()),
+                ("wanted", (*wanted).into()),
+                ("used", (*used).into()),
+                ("most", (*most).into()),
+            ],
             Self::AlreadyEnrolled
             | Self::ReturnWithoutOrder
             | Self::NothingToAdjust

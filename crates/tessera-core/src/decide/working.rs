@@ -449,6 +449,16 @@ impl<'a> Working<'a> {
         }
     }
 
+    /// What is used of a pool, this decision's own use with it.
+    pub fn used_of_pool(&self, pool: &str) -> i64 {
+        self.pool(pool)
+    }
+
+    /// Takes from a pool that holds at most so much.
+    pub fn take_from_pool(&mut self, pool: CompactString, by: i64, most: i64) {
+        self.pools.entry(pool).or_insert((0, most)).0 += by;
+    }
+
     /// The same for an order that is worth another sum now: only in windows still open (C2).
     pub fn use_again(&mut self, limit: &CompactString, by: i64, day: Day) {
         let today = self.program.calendar.day(self.state.clock);

@@ -8,7 +8,7 @@ mod read;
 mod redemption;
 
 pub use birthday::{Birthday, BirthdayError};
-pub use command::{Adjustment, Command, Exchange, Imported, Profile, Return, ReturnItem, What};
+pub use command::{Adjustment, Asker, Command, Exchange, Imported, Profile, Return, ReturnItem, Undone, What};
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
 pub use read::{DocumentedTypes, read_event};

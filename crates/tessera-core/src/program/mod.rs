@@ -1,5 +1,6 @@
 //! A loyalty program as a document: read, checked, compiled, compared.
 
+mod adjustments;
 mod compile;
 mod decode;
 mod definition;
@@ -15,6 +16,7 @@ mod spending;
 mod validate;
 mod version;
 
+pub use adjustments::{AdjustmentsDefinition, ReasonDefinition, RoleLimit, Sign};
 pub use compile::{Award, Campaign, Extra, LadderRules, Program, Rule, Trigger};
 pub use decode::{Mistakes, decode};
 pub use definition::*;
