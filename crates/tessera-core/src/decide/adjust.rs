@@ -89,13 +89,8 @@ impl Working<'_> {
             match (entry.from, entry.to) {
                 (Account::Adjusted, Account::Active) => {
                     let lot = entry.lot.clone().unwrap_or_default();
-                    let taken = self.take_from_lot(
-                        EntryKind::Adjustment,
-                        Account::Adjusted,
-                        currency,
-                        &lot,
-                        entry.amount,
-                    );
+                    let taken =
+                        self.take_from_lot(EntryKind::Adjustment, Account::Adjusted, currency, &lot, entry.amount);
                     short += entry.amount.less(taken);
                 }
                 (Account::Adjusted, Account::Debt) => owed_again += entry.amount,
@@ -144,12 +139,7 @@ impl Working<'_> {
         self.give_by_hand(definition, currency, rest);
     }
 
-    fn adjust_down(
-        &mut self,
-        definition: &CurrencyDefinition,
-        currency: &Id,
-        amount: i64,
-    ) -> Result<(), Rejected> {
+    fn adjust_down(&mut self, definition: &CurrencyDefinition, currency: &Id, amount: i64) -> Result<(), Rejected> {
         let taken = self.take_from_lots(EntryKind::Adjustment, Account::Adjusted, currency, points(amount));
         let rest = points(amount).less(taken);
         if rest.is_zero() {
@@ -182,7 +172,8 @@ fn magnitude(amount: i64) -> i64 {
 
 /// The reason is one of the document's, and good for this. What undoes an adjustment has its reason, turned around.
 fn reason_allows(rules: &AdjustmentsDefinition, adjustment: &Adjustment) -> Result<(), Rejected> {
-    let Some((reason, definition)) = rules.reasons.iter().find(|(known, _)| **known == *adjustment.reason.as_str()) else {
+    let Some((reason, definition)) = rules.reasons.iter().find(|(known, _)| **known == *adjustment.reason.as_str())
+    else {
         let known = rules.reasons.keys().map(Id::as_str).collect::<Vec<_>>().join(", ");
         return Err(Rejected::UnknownReason { reason: adjustment.reason.clone(), known });
     };

@@ -268,11 +268,9 @@ impl Rejected {
                 ("most", (*most).into()),
             ],
             Self::SecondApprovalNeeded { currency, wanted, most }
-            | Self::AdjustmentTooLarge { currency, wanted, most } => vec![
-                ("currency", currency.as_str().into()),
-                ("wanted", (*wanted).into()),
-                ("most", (*most).into()),
-            ],
+            | Self::AdjustmentTooLarge { currency, wanted, most } => {
+                vec![("currency", currency.as_str().into()), ("wanted", (*wanted).into()), ("most", (*most).into())]
+            }
             Self::AdjustedEnoughToday { currency, wanted, used, most } => vec![
                 ("currency", currency.as_str().into()),
                 ("wanted", (*wanted).into()),

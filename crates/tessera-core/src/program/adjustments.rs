@@ -134,7 +134,12 @@ impl Checker<'_> {
         }
         for (id, reason) in &adjustments.reasons {
             for (currency, max) in &reason.max {
-                self.sum(definition, &["adjustments", "reasons", id.as_str(), "max", currency.as_str()], currency, *max);
+                self.sum(
+                    definition,
+                    &["adjustments", "reasons", id.as_str(), "max", currency.as_str()],
+                    currency,
+                    *max,
+                );
             }
         }
         for (role, limits) in &adjustments.limits {
@@ -142,7 +147,8 @@ impl Checker<'_> {
                 let path = ["adjustments", "limits", role.as_str(), currency.as_str()];
                 self.sum(definition, &path, currency, limit.each);
                 if let Some(day) = limit.day.filter(|day| *day < limit.each) {
-                    let message = format!("{day} a day is less than {} at a time: the day would end before", limit.each);
+                    let message =
+                        format!("{day} a day is less than {} at a time: the day would end before", limit.each);
                     self.error(&path, message);
                 }
             }
@@ -152,8 +158,9 @@ impl Checker<'_> {
             self.sum(definition, &path, currency, *above);
             let highest = adjustments.highest(currency);
             if let Some(highest) = highest.filter(|highest| highest <= above) {
-                let message =
-                    format!("nobody may approve more than {highest}, so what is above {above} cannot be adjusted at all");
+                let message = format!(
+                    "nobody may approve more than {highest}, so what is above {above} cannot be adjusted at all"
+                );
                 self.warning(&path, message, "give a role a higher limit, or set this lower");
             }
         }
