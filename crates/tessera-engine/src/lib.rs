@@ -11,6 +11,7 @@ pub mod executor;
 pub mod folder;
 pub mod identifier;
 pub mod installation;
+mod member_transfer;
 mod new_file;
 pub mod profile;
 pub mod programs;

@@ -13,6 +13,7 @@ mod evaluate;
 mod events;
 mod expiry;
 mod explain;
+mod follow_up;
 mod give_again;
 mod holdout;
 mod order;
@@ -28,6 +29,7 @@ mod stacking;
 mod take_back;
 mod tier;
 mod trace;
+mod transfer;
 mod unlinked;
 mod working;
 
@@ -39,6 +41,7 @@ use serde::{Deserialize, Serialize};
 pub use adjust::adjustment_pool;
 pub use basis::Basis;
 pub use explain::explain;
+pub use follow_up::FollowUp;
 pub use order::{Credit, OrderProgress, OrderRecord};
 pub use outcome::{Balance, Effect, EffectKind, Outcome, OutcomeStatus, TierStanding, balances, tier_standings};
 pub use redeem::{LotTrace, Quote, RedemptionView, explain_redemption, quote_redemption};
@@ -119,6 +122,8 @@ pub struct Decision {
     pub vouchers: Vec<IssuedVoucher>,
     /// Redemptions made or changed, by their event: how far each has come.
     pub redemptions: Vec<(u64, Redemption)>,
+    /// Commands about other members that these events cause, in order.
+    pub follow_ups: Vec<FollowUp>,
     pub outcome: Outcome,
     pub trace: Vec<RuleTrace>,
 }
@@ -157,6 +162,9 @@ pub struct Record {
     /// Redemptions that this event made or changed, by their event.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redemptions: Vec<(u64, Redemption)>,
+    /// What this event causes for other members.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub follow_ups: Vec<FollowUp>,
     /// Joined by this event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joined: Option<Status>,
@@ -266,7 +274,7 @@ pub fn needs(versions: &Versions, state: Option<&MemberState>, command: &Command
         needs.awaited = awaited(versions, state, made);
     }
     needs.history = state.is_some_and(|state| command.effective_at < state.clock)
-        && !(matches!(command.what, What::WakeUp) || command.what.is_redemption());
+        && !(matches!(command.what, What::WakeUp) || command.what.is_never_past());
     needs
 }
 
@@ -337,10 +345,10 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
     if command.effective_at > latest {
         return Err(Rejected::InTheFuture { effective_at: command.effective_at, recorded_at: command.recorded_at });
     }
-    // What somebody has is spent now: a redemption is never before what the member has seen already.
+    // What somebody has is spent or sent now, and what comes from others arrives now.
     let clock = inputs.state.map_or(command.effective_at, |state| state.clock);
     let now = Command { effective_at: command.effective_at.max(clock), ..command.clone() };
-    let command = if command.what.is_redemption() { &now } else { command };
+    let command = if command.what.is_never_past() { &now } else { command };
     let mut working = Working::begin(inputs, command)?;
     if !inputs.guest {
         working.settle(command.effective_at);
@@ -360,6 +368,9 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Capture(part) => working.capture(part)?,
         What::Void { redemption } => working.void(*redemption)?,
         What::ReturnRedemption(part) => working.return_redemption(part)?,
+        What::Transfer(transfer) => working.transfer(transfer)?,
+        What::Arrival(arrival) => working.arrive(arrival)?,
+        What::FollowUpRefused(refused) => working.follow_up_refused(refused)?,
         What::WakeUp => {}
     }
     working.settle_after_backdating();

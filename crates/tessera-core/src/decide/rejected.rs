@@ -89,6 +89,14 @@ pub enum Rejected {
     AdjustmentTooLarge { currency: Id, wanted: i64, most: i64 },
     #[error("{wanted} {currency} are more than is left of today: {used} of {most} were moved")]
     AdjustedEnoughToday { currency: Id, wanted: i64, used: i64, most: i64 },
+    #[error("points are sent to another member: this is the same one")]
+    TransferToOneself,
+    #[error("no points are no transfer: a number above 0 is expected")]
+    NothingToTransfer,
+    #[error("a member who owes {debt} {currency} sends none")]
+    TransferWhileOwing { currency: Id, debt: i64 },
+    #[error("{wanted} {currency} are more than the member can hold: there is room for {room}")]
+    NoRoom { currency: Id, wanted: i64, room: i64 },
 }
 
 /// Between which days, as far as they are set.
@@ -151,6 +159,10 @@ impl Rejected {
             Self::SecondApprovalNeeded { .. } => "second-approval-needed",
             Self::AdjustmentTooLarge { .. } => "adjustment-too-large",
             Self::AdjustedEnoughToday { .. } => "adjusted-enough-today",
+            Self::TransferToOneself => "transfer-to-oneself",
+            Self::NothingToTransfer => "nothing-to-transfer",
+            Self::TransferWhileOwing { .. } => "transfer-while-owing",
+            Self::NoRoom { .. } => "no-room",
         }
     }
 
@@ -254,6 +266,12 @@ impl Rejected {
             Self::NoExchangeRate { currency, expected } => {
                 vec![("currency", currency.as_str().into()), ("expected", expected.as_str().into())]
             }
+            Self::TransferWhileOwing { currency, debt } => {
+                vec![("currency", currency.as_str().into()), ("debt", (*debt).into())]
+            }
+            Self::NoRoom { currency, wanted, room } => {
+                vec![("currency", currency.as_str().into()), ("wanted", (*wanted).into()), ("room", (*room).into())]
+            }
             Self::TooManyParked { most } | Self::TooManyReservations { most } => vec![("most", (*most).into())],
             Self::UnknownReason { reason, known } => {
                 vec![("reason", reason.as_str().into()), ("reasons", known.as_str().into())]
@@ -281,6 +299,8 @@ impl Rejected {
             | Self::ReturnWithoutOrder
             | Self::NothingToAdjust
             | Self::NothingToRedeem
+            | Self::TransferToOneself
+            | Self::NothingToTransfer
             | Self::NeedsMember => Vec::new(),
         };
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()

@@ -1,7 +1,7 @@
 use compact_str::CompactString;
 use serde::Deserialize;
 
-use super::{Birthday, FieldValues, Item, Order, Redeem, RedemptionPart};
+use super::{Arrival, Birthday, FieldValues, Item, Order, Redeem, RedemptionPart, RefusedFollowUp, Transfer};
 use crate::ledger::Entry;
 use crate::program::Id;
 use crate::quantity::Amount;
@@ -45,6 +45,12 @@ pub enum What {
     },
     /// Cancels a redemption, or a part of it: the points go back to their lots (R7).
     ReturnRedemption(RedemptionPart),
+    /// Sends points to another member (P7).
+    Transfer(Transfer),
+    /// Points that another member sent.
+    Arrival(Arrival),
+    /// What this member's event caused for another was refused there.
+    FollowUpRefused(RefusedFollowUp),
     /// Only settles what fell due (I7).
     WakeUp,
 }
@@ -66,6 +72,9 @@ impl What {
             Self::Capture(_) => "capture",
             Self::Void { .. } => "void",
             Self::ReturnRedemption(_) => "redemption-return",
+            Self::Transfer(_) => "transfer",
+            Self::Arrival(_) => "transfer-in",
+            Self::FollowUpRefused(_) => "follow-up-refused",
             Self::WakeUp => "wake-up",
         }
     }

@@ -3,16 +3,20 @@
 mod birthday;
 mod command;
 mod data;
+mod follow_up;
 mod order;
 mod read;
 mod redemption;
+mod transfer;
 
 pub use birthday::{Birthday, BirthdayError};
 pub use command::{Adjustment, Asker, Command, Exchange, Imported, Profile, Return, ReturnItem, Undone, What};
 pub use data::{DataProblem, FieldValue, FieldValues};
+pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
 pub use read::{DocumentedTypes, read_event};
 pub use redemption::{Redeem, RedemptionPart};
+pub use transfer::{Arrival, Transfer};
 
 /// The event types that every program has.
 pub const BUILT_IN_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend", "enrol", "profile"];
@@ -21,7 +25,7 @@ pub const BUILT_IN_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend"
 pub const REDEMPTION_TYPES: [&str; 4] = ["redemption", "capture", "void", "redemption-return"];
 
 /// Names that no event type of a document has: what is in the program's own history, or will be.
-pub const RESERVED_TYPES: [&str; 16] = [
+pub const RESERVED_TYPES: [&str; 18] = [
     "adjustment",
     "expiry",
     "maturity",
@@ -38,6 +42,8 @@ pub const RESERVED_TYPES: [&str; 16] = [
     "merge",
     "transfer",
     "import",
+    "transfer-in",
+    "follow-up-refused",
 ];
 
 /// Triggers that no event from outside has: what time or an award brings about.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use compact_str::CompactString;
-use tessera_core::decide::Decision;
+use tessera_core::decide::{Decision, FollowUp};
 use tessera_core::id::{Bucket, EventId, MemberId};
 use tessera_core::time::Instant;
 use tessera_store::{Row, StoreError, Tx, Value, tables};
@@ -12,6 +12,7 @@ use super::Context;
 use super::load::{KnownOrder, Loaded, pool_key};
 use crate::profile::SealedProfile;
 use crate::record::{Envelope, entry_row, event_row, member_key, member_row, own_key, redemption_key};
+use crate::relay::{Payload, follow_up_key};
 use crate::submission::{Refusal, Submission};
 
 #[derive(Debug, Default)]
@@ -27,7 +28,10 @@ pub(super) struct Writes {
     vouchers: Vec<Row>,
     redemptions: BTreeMap<(i64, EventId), Row>,
     profiles: Vec<Row>,
-    parked: Vec<Row>,
+    /// Commands for later: what an event causes for another member, events that wait for theirs.
+    outbox: Vec<Row>,
+    /// Whether some of them may go at once.
+    pub wakes_relay: bool,
     /// Identifiers whose waiting events may go now.
     released: Vec<(i64, [u8; 16], Instant)>,
     pools: HashMap<(i64, CompactString), (i64, i64)>,
@@ -91,6 +95,9 @@ impl Writes {
             let (by, most) = self.pools.entry((program, change.pool)).or_insert((0, change.most));
             *by += change.by;
             *most = change.most;
+        }
+        for follow_up in decision.follow_ups {
+            self.follow_up(context, program, command.recorded_at, follow_up);
         }
         loaded.touched.insert((program, member));
         if let Some(known) = loaded.members.get_mut(&(program, member)) {
@@ -172,10 +179,31 @@ impl Writes {
             payload.to_string().into(),
             now.into(),
         ]);
-        self.parked.push(row);
+        self.outbox.push(row);
         let mut row = own_key(program, &key);
         row.extend([hash.as_slice().into(), Value::Null, Value::Null, Value::Null]);
         self.key(loaded, (program, key), row);
+    }
+
+    /// What an event causes for another member goes out once the event is committed.
+    fn follow_up(&mut self, context: &Context, program: i64, now: Instant, follow_up: FollowUp) {
+        let key = follow_up_key(&context.secrets, program, &follow_up);
+        let to = follow_up.to;
+        // Texts and numbers: it always has a JSON form.
+        let payload = serde_json::to_string(&Payload { follow_up: Some(follow_up) }).unwrap_or_default();
+        let mut row = own_key(program, &key);
+        let now = now.micros();
+        row.extend([
+            "command".into(),
+            to.as_bytes().as_slice().into(),
+            now.into(),
+            0.into(),
+            0.into(),
+            payload.into(),
+            now.into(),
+        ]);
+        self.outbox.push(row);
+        self.wakes_relay = true;
     }
 
     /// Writes everything, in the order in which locks are taken everywhere: keys, members, pools.
@@ -199,7 +227,7 @@ impl Writes {
             .collect();
         tx.upsert_rows(&tables::MEMBER, &members)?;
         tx.upsert_rows(&tables::MEMBER_PROFILE, &self.profiles)?;
-        tx.insert_rows(&tables::OUTBOX, &self.parked)?;
+        tx.insert_rows(&tables::OUTBOX, &self.outbox)?;
         for (program, topic, now) in self.released {
             tx.execute(
                 "UPDATE outbox SET kind = 'command', due_at = $3 WHERE program = $1 AND kind = 'parked' AND topic = $2",

@@ -22,9 +22,9 @@ use crate::submission::{Answer, CloudEvent, Refusal, Submission};
 use crate::verify::verify;
 
 /// Runs the steps until one is not as expected. An error is none of the scenario's: the installation could not be used.
-pub(super) fn run(scenario: &Scenario) -> Result<Vec<Failure>, EngineError> {
+pub(super) fn run(scenario: &Scenario, database_url: Option<&str>) -> Result<Vec<Failure>, EngineError> {
     let Some(first) = scenario.steps.first() else { return Ok(Vec::new()) };
-    let installation = Installation::new(first.now, scenario.chance)?;
+    let installation = Installation::new(first.now, scenario.chance, database_url)?;
     let program = publish(&installation, &scenario.document.text, None)?;
     let mut redeemed = Redeemed::new();
     for (place, step) in scenario.steps.iter().enumerate() {
@@ -71,6 +71,7 @@ fn run_step(
         None => (step.expectation.judge_silence(), Vec::new()),
         Some((said, trace)) => (step.expectation.judge_answer(&said, &trace, step.line, calendar), trace),
     };
+    installation.relay()?;
     if scenario.wake_ups {
         installation.let_time_work()?;
     }
