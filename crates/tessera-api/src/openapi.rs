@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::AppState;
-use crate::routes::{adjustments, document, events, health, members, redemptions};
+use crate::routes::{adjustments, document, events, health, members, progress, redemptions};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -56,6 +56,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(adjustments::create_approval))
         .routes(routes!(adjustments::create_rejection))
         .routes(routes!(adjustments::create_undo))
+        .routes(routes!(progress::show_progress))
+        .routes(routes!(progress::create_participation))
         .routes(routes!(redemptions::create_redemption))
         .routes(routes!(redemptions::create_redemption_quote))
         .routes(routes!(redemptions::show_redemption))

@@ -107,9 +107,8 @@ impl From<Refusal> for Problem {
         let status = match refusal.code.as_str() {
             "same-person" | "approval-above-limit" => StatusCode::FORBIDDEN,
             "invalid-event" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
-            "unknown-adjustment" | "unknown-member" | "unknown-order" | "unknown-redemption" | "unknown-reward" => {
-                StatusCode::NOT_FOUND
-            }
+            "unknown-adjustment" | "unknown-challenge" | "unknown-member" | "unknown-order" | "unknown-redemption"
+            | "unknown-reward" => StatusCode::NOT_FOUND,
             "idempotency-key-reused"
             | "order-exists"
             | "order-of-another-member"
@@ -123,6 +122,7 @@ impl From<Refusal> for Problem {
             | "adjusted-enough-today"
             | "adjustment-decided"
             | "adjustment-is-an-undo"
+            | "challenge-already-joined"
             | "not-enough-to-take-back" => StatusCode::CONFLICT,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };

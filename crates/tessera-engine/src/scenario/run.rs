@@ -155,6 +155,9 @@ fn answer(
         Action::Adjust { subject, settings, id } => {
             Ok(super::adjusting::submission(engine, program, subject, settings, id, step.now)?)
         }
+        Action::Join { subject, challenge, id } => {
+            Ok(Submission::join_challenge(secrets, program, subject.clone(), challenge.clone(), id, step.now))
+        }
         Action::Redeem { subject, settings, id } => {
             Ok(Submission::redeem(secrets, program, subject.clone(), settings.redeem(), id, step.now))
         }
