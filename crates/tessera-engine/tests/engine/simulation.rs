@@ -39,9 +39,13 @@ const STEPS: u64 = 60;
 
 #[test]
 fn a_year_in_which_everything_goes_wrong_loses_nothing() {
-    for seed in seeds(3) {
-        live(&mut TestApp::new(&program(1000)), seed);
-    }
+    let lives: Vec<Life> = seeds(3).into_iter().map(|seed| live(&mut TestApp::new(&program(1000)), seed)).collect();
+    let sum = |count: fn(&Life) -> usize| lives.iter().map(count).sum::<usize>();
+    let (turned_away, found_done) = (sum(|life| life.turned_away), sum(|life| life.found_done));
+    assert!(
+        lives.len() < 3 || (turned_away > 0 && found_done > 0),
+        "{turned_away} turned away, {found_done} found done"
+    );
 }
 
 #[test]
@@ -74,7 +78,7 @@ impl Drop for Told {
     }
 }
 
-fn live(app: &mut TestApp, seed: u64) {
+fn live(app: &mut TestApp, seed: u64) -> Life {
     let _told = Told(seed);
     let now = app.now();
     let mut life = Life {
@@ -92,6 +96,7 @@ fn live(app: &mut TestApp, seed: u64) {
         life.check(app, &format!("step {step}"));
     }
     life.end(app);
+    life
 }
 
 /// Numbers that follow from a seed (SplitMix64, Steele et al. 2014).
@@ -267,11 +272,11 @@ impl Life {
         let answer = app.engine().submit(self.submission(app, place)).unwrap();
         match (&self.sent[place].fate, answer) {
             (Fate::Done(first), Answer::Done { outcome, .. }) => assert_eq!(*outcome, as_duplicate(first)),
-            (Fate::Refused(code), Answer::Refused(refusal)) => {
-                assert_eq!((code, code == "unknown-member"), (&refusal.code, !refusal.replayed));
-            }
             // I1: "nobody knows them" leaves no trace, so it may be another answer later.
             (Fate::Refused(code), answer) if code == "unknown-member" => self.answered(place, answer),
+            (Fate::Refused(code), Answer::Refused(refusal)) => {
+                assert_eq!((code, refusal.replayed), (&refusal.code, true));
+            }
             (Fate::Open, answer) => self.answered(place, answer),
             (fate, answer) => panic!("{:?} was {fate:?} and is now {answer:?}", self.sent[place].command),
         }
@@ -409,12 +414,6 @@ impl Life {
             .iter()
             .filter(|sent| matches!(&sent.fate, Fate::Done(outcome) if outcome.status == OutcomeStatus::Applied));
         assert!(applied.count() > self.sent.len() / 3, "a life in which little happens shows little");
-        assert!(
-            self.turned_away > 0 && self.found_done > 0,
-            "{} turned away, {} found done",
-            self.turned_away,
-            self.found_done
-        );
         let keys = app.count("SELECT COUNT(*) FROM event_key WHERE refusal IS NULL");
         assert_eq!(usize::try_from(keys).unwrap(), accepted, "a key for everything that was accepted");
         // 3: events that time or another event brought about.
