@@ -14,5 +14,6 @@ mod members;
 mod openapi;
 mod operations;
 mod problems;
+mod progress;
 mod quotes;
 mod redemptions;
