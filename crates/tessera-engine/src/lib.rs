@@ -2,6 +2,7 @@
 //! their versions, keys and personal data, import, reports, verification, wake-ups.
 
 pub mod access;
+pub mod adjustment;
 pub mod backup;
 pub mod challenge;
 pub mod clock;

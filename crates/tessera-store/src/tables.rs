@@ -237,6 +237,39 @@ pub static API_KEY: Table = Table {
         Column::text("scopes"),
         Column::int("created_at"),
         Column::int("revoked_at").or_null(),
+        Column::text("role").or_null(),
+    ],
+    key: 2,
+    guard: None,
+    steady: None,
+    locked: false,
+};
+
+/// Adjustments that wait for a second person, and those that came with a note.
+pub static ADJUSTMENT: Table = Table {
+    name: "adjustment",
+    columns: &[
+        Column::int("program"),
+        Column::text("id"),
+        Column::bytes("hash"),
+        Column::bytes("member"),
+        Column::int("state"),
+        Column::text("currency"),
+        Column::int("amount"),
+        Column::text("reason"),
+        Column::text("note").or_null(),
+        Column::int("undoes").or_null(),
+        Column::text("asked_by"),
+        Column::text("asked_name"),
+        Column::text("asked_role").or_null(),
+        Column::text("staff").or_null(),
+        Column::int("asked_at"),
+        Column::int("ends_at").or_null(),
+        Column::text("decided_by").or_null(),
+        Column::text("decided_name").or_null(),
+        Column::int("decided_at").or_null(),
+        Column::int("event_seq").or_null(),
+        Column::text("refusal").or_null(),
     ],
     key: 2,
     guard: None,
@@ -343,7 +376,7 @@ pub static INSTALLATION: Table = Table {
 };
 
 /// All tables of programs.
-pub static ALL: [&Table; 19] = [
+pub static ALL: [&Table; 20] = [
     &MEMBER,
     &EVENT,
     &ENTRY,
@@ -363,6 +396,7 @@ pub static ALL: [&Table; 19] = [
     &FULFILMENT,
     &WAITLIST,
     &PARTNER_ORDER,
+    &ADJUSTMENT,
 ];
 
 /// Every table there is, those of programs and the one beside them: what an installation consists of.

@@ -4,6 +4,7 @@
 //! always: settle what fell due (I7), decide the event by the version of its business time (I5), then the events that
 //! it causes (C8), at most [`DERIVED_MAX`] deep.
 
+mod adjust;
 mod award;
 mod basis;
 mod birthday;
@@ -39,6 +40,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
+pub use adjust::adjustment_pool;
 pub use basis::Basis;
 pub use explain::explain;
 pub use follow_up::FollowUp;

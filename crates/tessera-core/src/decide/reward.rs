@@ -163,7 +163,7 @@ impl Working<'_> {
             if self.pool(&pool) >= imported {
                 return Err(Rejected::RewardSoldOut { reward: id.clone(), stock: imported });
             }
-            self.use_pool(pool, 1, imported);
+            self.take_from_pool(pool, 1, imported);
         }
         Ok(Some(Given { money: reward.money, code_pool, ..Given::default() }))
     }
@@ -197,7 +197,7 @@ impl Working<'_> {
     fn donate(&mut self, redemption: u64, rules: &Program, donation: &Donation) -> Option<GivenDonation> {
         let (cause, day) = (CompactString::from(&donation.cause), self.day());
         let money = Amount::try_from(donation.money.0).ok()?;
-        self.use_pool(donation_pools(&cause, day).0, smallest_units(rules, money), i64::MAX);
+        self.take_from_pool(donation_pools(&cause, day).0, smallest_units(rules, money), i64::MAX);
         let id = Some(self.redemption_id(redemption));
         let effect = Effect { redemption: id, cause: Some(cause.clone()), ..Effect::of(EffectKind::Donated) };
         self.effect(Effect { money: Some(money), ..effect });
@@ -211,7 +211,7 @@ impl Working<'_> {
         let day = self.program.calendar.day(self.state.clock);
         if let (Some(donation), Some(rules)) = (&mut given.donation, self.inputs.versions.number(found.terms.version)) {
             let pool = donation_pools(&donation.cause, day).1;
-            self.use_pool(pool, smallest_units(rules, donation.money), i64::MAX);
+            self.take_from_pool(pool, smallest_units(rules, donation.money), i64::MAX);
             donation.back = Some(day);
         }
         if let Some(money) = given.money {
@@ -227,7 +227,7 @@ impl Working<'_> {
         let Some(rules) = self.rules_of_reward(terms) else { return };
         let reward = terms.reward.as_ref().and_then(|id| rules.reward(id.as_str()));
         if let Some(codes) = reward.and_then(|reward| reward.definition.gives.code_pool.as_ref()) {
-            self.use_pool(code_pool(codes), -1, i64::MAX);
+            self.take_from_pool(code_pool(codes), -1, i64::MAX);
         }
     }
 

@@ -453,10 +453,14 @@ impl<'a> Working<'a> {
         }
     }
 
-    /// Counts on a pool that no setting of the document bounds.
-    pub fn use_pool(&mut self, pool: CompactString, by: i64, most: i64) {
-        let change = self.pools.entry(pool).or_insert((0, most));
-        change.0 += by;
+    /// What is used of a pool, this decision's own use with it.
+    pub fn used_of_pool(&self, pool: &str) -> i64 {
+        self.pool(pool)
+    }
+
+    /// Takes from a pool that holds at most so much.
+    pub fn take_from_pool(&mut self, pool: CompactString, by: i64, most: i64) {
+        self.pools.entry(pool).or_insert((0, most)).0 += by;
     }
 
     /// The same for an order that is worth another sum now: only in windows still open (C2).

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::adjustments::AdjustmentsDefinition;
 use super::cards::CardDefinition;
 use super::challenges::{BadgeDefinition, ChallengeDefinition};
 use super::made::Made;
@@ -86,6 +87,9 @@ pub struct Definition {
     /// The share of members who see no targeted offer at all (C9).
     #[serde(default)]
     pub control_group: Option<Share>,
+    /// Why balances may be changed by hand, how much by whom, and from where on two people decide (A2).
+    #[serde(default)]
+    pub adjustments: Option<AdjustmentsDefinition>,
     /// Stamp cards.
     #[serde(default)]
     pub cards: BTreeMap<Id, CardDefinition>,

@@ -1,5 +1,6 @@
 //! A loyalty program as a document: read, checked, compiled, compared.
 
+mod adjustments;
 mod cards;
 mod challenges;
 mod compile;
@@ -20,6 +21,7 @@ mod streaks;
 mod validate;
 mod version;
 
+pub use adjustments::{AdjustmentsDefinition, ReasonDefinition, RoleLimit, Sign};
 pub use cards::{CardDefinition, Gift, STAMPS_MAX};
 pub use challenges::{
     BadgeDefinition, CHALLENGES_MAX, Challenge, ChallengeDefinition, Join, STEPS_MAX, StepDefinition, VALUE_BYTES_MAX,

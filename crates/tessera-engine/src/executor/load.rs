@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use compact_str::CompactString;
 use tessera_core::decide::{OrderProgress, OrderRecord, Recorded};
+use tessera_core::event::What;
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::Redemption;
 use tessera_core::member::MemberState;
@@ -207,6 +208,10 @@ impl Loaded {
             if looked.insert((program, rules.version, rules.calendar.day(command.effective_at))) {
                 let pools = tessera_core::decide::pools(&versions, command.effective_at);
                 names.extend(pools.into_iter().map(|pool| (program, pool)));
+            }
+            if let What::Adjust(adjustment) = &command.what {
+                let pool = tessera_core::decide::adjustment_pool(rules, adjustment, command.effective_at);
+                names.extend(pool.map(|pool| (program, pool)));
             }
         }
         self.read_imported_codes(tx, &names)?;

@@ -15,6 +15,7 @@ mod programs;
 mod redemptions;
 mod replay;
 mod reports;
+mod simulation;
 mod time;
 mod transfers;
 mod verification;

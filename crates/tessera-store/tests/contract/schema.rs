@@ -114,7 +114,7 @@ on_both! {
         let cold = ["fulfilment_", "partner_order_", "pool_code_", "waitlist_"];
         let mut found = texts(ask(db, sql, &[]));
         found.retain(|name| !cold.iter().any(|table| name.starts_with(table)));
-        assert_eq!(found, ["api_key_hash", "member_wake_at", "outbox_due", "outbox_topic"]);
+        assert_eq!(found, ["adjustment_state", "api_key_hash", "member_wake_at", "outbox_due", "outbox_topic"]);
     }
 
     fn the_search_for_wake_ups_uses_its_index(db) {
