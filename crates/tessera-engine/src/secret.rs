@@ -21,11 +21,14 @@ pub struct Secrets {
     identifier: [u8; 32],
     /// For hashes of commands.
     command: [u8; 32],
-    code: [u8; 32],
+    /// Codes of gift cards.
+    card_code: [u8; 32],
     /// For hashes of API keys.
     access: [u8; 32],
     /// Wraps the members' own keys.
     wrap: [u8; 32],
+    /// Seals codes of partners, and finds those that are known.
+    code: [u8; 32],
     /// Seals whole exports.
     export: [u8; 32],
     /// Tells the master key apart from others.
@@ -67,9 +70,10 @@ impl Secrets {
         Self {
             identifier: derive("identifier look-up"),
             command: derive("command hash"),
-            code: derive("codes of gift cards"),
+            card_code: derive("codes of gift cards"),
             access: derive("api key hash"),
             wrap: derive("member key wrap"),
+            code: derive("partner code seal"),
             export: derive("export seal"),
             fingerprint,
         }
@@ -130,7 +134,7 @@ impl Secrets {
 
     /// Bits of a code that is made for an idempotency key: nobody guesses them, and a retry gets the same code.
     pub fn code_entropy(&self, program: i64, purpose: &str, key: &str) -> [u8; 16] {
-        first_half(keyed(&self.code, &[&program.to_be_bytes(), purpose.as_bytes(), key.as_bytes()]))
+        first_half(keyed(&self.card_code, &[&program.to_be_bytes(), purpose.as_bytes(), key.as_bytes()]))
     }
 
     /// The look-up key of an order.
@@ -157,6 +161,19 @@ impl Secrets {
     pub fn new_member_key(&self, entropy: &mut Entropy) -> ([u8; 32], Vec<u8>) {
         let key: [u8; 32] = entropy.bytes();
         (key, seal(&self.wrap, &entropy.bytes(), &key))
+    }
+
+    /// What a partner's code is found by.
+    pub(crate) fn code_hash(&self, program: i64, pool: &str, code: &str) -> [u8; 16] {
+        first_half(keyed(&self.code, &[&program.to_be_bytes(), pool.as_bytes(), code.as_bytes()]))
+    }
+
+    pub(crate) fn seal_code(&self, entropy: &mut Entropy, code: &str) -> Vec<u8> {
+        seal(&self.code, &entropy.bytes(), code.as_bytes())
+    }
+
+    pub(crate) fn open_code(&self, sealed: &[u8]) -> Result<String, SecretError> {
+        String::from_utf8(open(&self.code, sealed)?).map_err(|_| SecretError::WrongKey)
     }
 
     pub fn unwrap_member_key(&self, wrapped: &[u8]) -> Result<[u8; 32], SecretError> {

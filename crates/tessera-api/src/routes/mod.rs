@@ -4,4 +4,6 @@ pub mod events;
 pub mod gift_cards;
 pub mod health;
 pub mod members;
+pub mod progress;
 pub mod redemptions;
+pub mod rewards;

@@ -15,5 +15,7 @@ mod members;
 mod openapi;
 mod operations;
 mod problems;
+mod progress;
 mod quotes;
 mod redemptions;
+mod rewards;

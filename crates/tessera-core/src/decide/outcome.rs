@@ -55,9 +55,21 @@ pub struct Effect {
     /// Until when points are reserved (exclusive).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Instant>,
-    /// What is paid back in money.
+    /// What is paid back in money, or donated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub money: Option<Amount>,
+    /// What was given to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<CompactString>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<Id>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streak: Option<Id>,
+    /// The step of a challenge, from 1; the length of a streak.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub badge: Option<Id>,
     /// The other member, by id, where two have a part in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<CompactString>,
@@ -101,6 +113,19 @@ pub enum EffectKind {
     TierDown,
     VoucherIssued,
     BenefitGranted,
+    /// Went to a cause.
+    Donated,
+    /// A partner's code was given; the redemption has it.
+    CodeGiven,
+    ChallengeJoined,
+    /// A step of a challenge was done.
+    ChallengeStep,
+    /// A return undid it.
+    StepTaken,
+    StreakMilestone,
+    MilestoneTaken,
+    BadgeGiven,
+    BadgeTaken,
     /// On the way to another member.
     Sent,
     /// From another member.
@@ -134,6 +159,11 @@ impl Effect {
             redemption: None,
             until: None,
             money: None,
+            cause: None,
+            challenge: None,
+            streak: None,
+            step: None,
+            badge: None,
             member: None,
             reason: None,
         }

@@ -5,6 +5,7 @@ use super::{
     Arrival, Birthday, FieldValues, GiftCardRefund, GiftCardStep, Item, Order, Redeem, RedemptionPart, RefusedFollowUp,
     Transfer,
 };
+use crate::ledger::Entry;
 use crate::program::Id;
 use crate::quantity::Amount;
 use crate::time::{Day, Instant};
@@ -47,6 +48,10 @@ pub enum What {
     },
     /// Cancels a redemption, or a part of it: the points go back to their lots (R7).
     ReturnRedemption(RedemptionPart),
+    /// The member takes part in a challenge that asks.
+    JoinChallenge {
+        challenge: Id,
+    },
     /// Sends points to another member (P7).
     Transfer(Transfer),
     /// Points that another member sent.
@@ -78,6 +83,7 @@ impl What {
             Self::Capture(_) => "capture",
             Self::Void { .. } => "void",
             Self::ReturnRedemption(_) => "redemption-return",
+            Self::JoinChallenge { .. } => "challenge-join",
             Self::Transfer(_) => "transfer",
             Self::Arrival(_) => "transfer-in",
             Self::FollowUpRefused(_) => "follow-up-refused",
@@ -145,7 +151,38 @@ pub struct Adjustment {
     pub currency: Id,
     /// Units given; taken when negative.
     pub amount: i64,
+    /// A code of the document's reasons; any text where it has none.
     pub reason: CompactString,
+    /// Who asks. `None` for what was allowed before, such as in a replay: nobody is asked again.
+    pub by: Option<Asker>,
+    /// The adjustment that this one undoes.
+    pub undoes: Option<Undone>,
+}
+
+impl Adjustment {
+    /// One that asks for nobody's leave.
+    pub fn new(currency: Id, amount: i64, reason: &str) -> Self {
+        Self { currency, amount, reason: reason.into(), by: None, undoes: None }
+    }
+}
+
+/// Who asks for an adjustment, as the document's limits look at them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asker {
+    /// The id of the key.
+    pub key: CompactString,
+    pub role: Option<Id>,
+    /// Who used the key, where several do.
+    pub staff: Option<CompactString>,
+    /// A second person has agreed.
+    pub approved: bool,
+}
+
+/// An adjustment that is undone: its event and what it moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undone {
+    pub event: u64,
+    pub entries: Vec<Entry>,
 }
 
 /// A lot that a member had in another system. Business time is when it was earned.

@@ -11,7 +11,7 @@ mod redemption;
 mod transfer;
 
 pub use birthday::{Birthday, BirthdayError};
-pub use command::{Adjustment, Command, Exchange, Imported, Profile, Return, ReturnItem, What};
+pub use command::{Adjustment, Asker, Command, Exchange, Imported, Profile, Return, ReturnItem, Undone, What};
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
 pub use gift_card::{GiftCardRefund, GiftCardStep};
@@ -27,7 +27,7 @@ pub const BUILT_IN_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend"
 pub const REDEMPTION_TYPES: [&str; 4] = ["redemption", "capture", "void", "redemption-return"];
 
 /// Names that no event type of a document has: what is in the program's own history, or will be.
-pub const RESERVED_TYPES: [&str; 24] = [
+pub const RESERVED_TYPES: &[&str] = &[
     "adjustment",
     "expiry",
     "maturity",
@@ -46,6 +46,7 @@ pub const RESERVED_TYPES: [&str; 24] = [
     "import",
     "transfer-in",
     "follow-up-refused",
+    "challenge-join",
     "gift-card",
     "gift-card-top-up",
     "gift-card-block",
@@ -55,4 +56,4 @@ pub const RESERVED_TYPES: [&str; 24] = [
 ];
 
 /// Triggers that no event from outside has: what time or an award brings about.
-pub const DERIVED_TRIGGERS: [&str; 3] = ["birthday", "balance", "tier"];
+pub const DERIVED_TRIGGERS: [&str; 5] = ["birthday", "balance", "tier", "challenge", "streak"];
