@@ -11,6 +11,7 @@ pub mod folder;
 pub mod identifier;
 pub mod installation;
 mod new_file;
+pub mod people;
 pub mod profile;
 pub mod programs;
 pub mod query;

@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tessera_core::time::Instant;
 use tessera_store::StoreError;
 
 use crate::executor::{Context, Executor};
@@ -62,6 +63,7 @@ impl Drop for Scheduler {
 /// Sends a wake-up for every member that is due, and waits for them. Says how many there were.
 pub fn wake_due(context: &Context, executor: &Executor) -> Result<usize, StoreError> {
     let now = context.clock.now();
+    forget_marks(context, executor, now)?;
     let due = context.database.read(|reader| {
         let sql = format!(
             "SELECT program, member, wake_at FROM member WHERE wake_at <= $1 ORDER BY wake_at LIMIT {ROUND_MAX}"
@@ -88,6 +90,17 @@ pub fn wake_due(context: &Context, executor: &Executor) -> Result<usize, StoreEr
         metrics::gauge!("tessera_wake_up_lag_seconds").set(lag as f64 / 1e6);
     }
     Ok(sent)
+}
+
+/// Marks of people who left go when their time is over (P3). Until then nobody is welcomed twice; after it, nothing tells
+/// that they were here.
+fn forget_marks(context: &Context, executor: &Executor, now: Instant) -> Result<(), StoreError> {
+    let sql = "SELECT 1 FROM member_identifier WHERE ends_at <= $1 LIMIT 1";
+    if context.database.read(|reader| reader.query(sql, &[now.micros().into()]))?.is_empty() {
+        return Ok(());
+    }
+    let sql = "DELETE FROM member_identifier WHERE ends_at <= $1";
+    executor.write(move |tx| tx.execute(sql, &[now.micros().into()])).map(drop)
 }
 
 /// The program of a number, met before or not.

@@ -3,4 +3,5 @@ pub mod document;
 pub mod events;
 pub mod health;
 pub mod members;
+pub mod people;
 pub mod redemptions;

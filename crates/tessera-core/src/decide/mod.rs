@@ -16,6 +16,7 @@ mod give_again;
 mod holdout;
 mod order;
 mod outcome;
+mod people;
 mod redeem;
 mod refund;
 mod rejected;
@@ -39,6 +40,7 @@ pub use basis::Basis;
 pub use explain::explain;
 pub use order::{Credit, OrderProgress, OrderRecord};
 pub use outcome::{Balance, Effect, EffectKind, Outcome, OutcomeStatus, TierStanding, balances, tier_standings};
+pub use people::Memory;
 pub use redeem::{LotTrace, Quote, RedemptionView, explain_redemption, quote_redemption};
 pub use rejected::Rejected;
 pub use revalue::explain_order;
@@ -80,6 +82,8 @@ pub struct Inputs<'a> {
     /// Every event of the member, oldest first: for a backdated event (see [`Needs::history`]), and for a return of what
     /// may have expired (see [`needs_history`]).
     pub history: Option<&'a [Recorded]>,
+    /// What is remembered of somebody who left and joins again (P3).
+    pub memory: Option<&'a Memory>,
     /// Random bytes, for voucher codes.
     pub entropy: [u8; 16],
     /// The event's data as it came: kept when the event has to wait.
@@ -264,7 +268,7 @@ pub fn needs(versions: &Versions, state: Option<&MemberState>, command: &Command
         needs.awaited = awaited(versions, state, made);
     }
     needs.history = state.is_some_and(|state| command.effective_at < state.clock)
-        && !(matches!(command.what, What::WakeUp) || command.what.is_redemption());
+        && !(matches!(command.what, What::WakeUp) || command.what.is_of_now());
     needs
 }
 
@@ -338,7 +342,10 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
     // What somebody has is spent now: a redemption is never before what the member has seen already.
     let clock = inputs.state.map_or(command.effective_at, |state| state.clock);
     let now = Command { effective_at: command.effective_at.max(clock), ..command.clone() };
-    let command = if command.what.is_redemption() { &now } else { command };
+    let command = if command.what.is_of_now() { &now } else { command };
+    if inputs.state.is_some_and(|state| state.status == Status::Left) && !command.what.may_follow_leaving() {
+        return Err(Rejected::MemberLeft);
+    }
     let mut working = Working::begin(inputs, command)?;
     if !inputs.guest {
         working.settle(command.effective_at);
@@ -358,6 +365,8 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Capture(part) => working.capture(part)?,
         What::Void { redemption } => working.void(*redemption)?,
         What::ReturnRedemption(part) => working.return_redemption(part)?,
+        What::Rename(renaming) => working.rename(renaming)?,
+        What::Leave { erase } => working.leave(*erase)?,
         What::WakeUp => {}
     }
     working.settle_after_backdating();

@@ -1,7 +1,7 @@
 use compact_str::CompactString;
 use serde::Deserialize;
 
-use super::{Birthday, FieldValues, Item, Order, Redeem, RedemptionPart};
+use super::{Birthday, FieldValues, Item, Order, Redeem, RedemptionPart, Renaming};
 use crate::program::Id;
 use crate::quantity::Amount;
 use crate::time::{Day, Instant};
@@ -44,6 +44,12 @@ pub enum What {
     },
     /// Cancels a redemption, or a part of it: the points go back to their lots (R7).
     ReturnRedemption(RedemptionPart),
+    /// A change of the names under which the member is known (P4).
+    Rename(Renaming),
+    /// The membership ends (P3). `erase`: the person is forgotten as well.
+    Leave {
+        erase: bool,
+    },
     /// Only settles what fell due (I7).
     WakeUp,
 }
@@ -65,6 +71,9 @@ impl What {
             Self::Capture(_) => "capture",
             Self::Void { .. } => "void",
             Self::ReturnRedemption(_) => "redemption-return",
+            Self::Rename(_) => "identifiers",
+            Self::Leave { erase: false } => "leave",
+            Self::Leave { erase: true } => "erase",
             Self::WakeUp => "wake-up",
         }
     }

@@ -4,6 +4,7 @@ mod birthday;
 mod command;
 mod data;
 mod order;
+mod people;
 mod read;
 mod redemption;
 
@@ -11,6 +12,7 @@ pub use birthday::{Birthday, BirthdayError};
 pub use command::{Adjustment, Command, Exchange, Imported, Profile, Return, ReturnItem, What};
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
+pub use people::{NameKey, Removal, Renaming, SecondFact};
 pub use read::{DocumentedTypes, read_event};
 pub use redemption::{Redeem, RedemptionPart};
 
@@ -21,7 +23,7 @@ pub const BUILT_IN_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend"
 pub const REDEMPTION_TYPES: [&str; 4] = ["redemption", "capture", "void", "redemption-return"];
 
 /// Names that no event type of a document has: what is in the program's own history, or will be.
-pub const RESERVED_TYPES: [&str; 16] = [
+pub const RESERVED_TYPES: [&str; 19] = [
     "adjustment",
     "expiry",
     "maturity",
@@ -36,6 +38,9 @@ pub const RESERVED_TYPES: [&str; 16] = [
     "refund",
     "claim",
     "merge",
+    "identifiers",
+    "leave",
+    "erase",
     "transfer",
     "import",
 ];

@@ -4,7 +4,7 @@ use compact_str::CompactString;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::state::{Bucketed, Counter, Fraction, Grant, MemberState};
+use super::state::{Bucketed, Counter, Fraction, Grant, MemberState, Status};
 use crate::ledger::{Hold, Wait};
 use crate::program::{Id, id_or_empty};
 use crate::quantity::{Amount, Points};
@@ -120,6 +120,12 @@ pub enum Change {
     Reserved {
         hold: Hold,
     },
+    /// The membership ended.
+    Left {
+        at: Instant,
+    },
+    /// What is personal in the state was forgotten.
+    Erased,
 }
 
 /// An event that names an order nobody has seen yet (I4).
@@ -221,6 +227,15 @@ impl Change {
             Self::Parked { event } => state.parked.push(event.clone()),
             Self::Unparked { event } => state.parked.retain(|parked| parked.event != *event),
             Self::Reserved { hold } => state.holds.push(hold.clone()),
+            Self::Left { .. } => {
+                state.status = Status::Left;
+                state.parked.clear();
+                state.grants.clear();
+            }
+            Self::Erased => {
+                (state.birthday, state.birthday_since, state.birthday_next) = (None, None, None);
+                state.gifts.clear();
+            }
         }
     }
 }

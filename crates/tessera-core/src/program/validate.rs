@@ -124,6 +124,7 @@ impl<'a> Checker<'a> {
             }
         }
         self.spending(definition);
+        self.people(definition);
         if definition.currencies.is_empty() {
             self.error(&["currencies"], "a program has at least one currency".to_owned());
         }

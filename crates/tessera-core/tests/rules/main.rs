@@ -14,6 +14,7 @@ mod lots;
 mod members;
 mod money;
 mod pending;
+mod people;
 mod redemptions;
 mod returns;
 mod rewards;

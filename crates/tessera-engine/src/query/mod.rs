@@ -1,12 +1,14 @@
 //! What the outside reads of members: always as settled to now, whatever jobs have run.
 
 mod member;
+mod people;
 mod redemption;
 mod reward;
 
 pub use member::{
-    EntryView, EventView, LotView, MemberView, Page, PageRequest, VoucherView, entries, event, events, explain,
-    find_member, lots, member, members, vouchers,
+    EntryView, EventView, LotView, MemberView, Page, PageRequest, VoucherView, entries, event, events, explain, lots,
+    member, members, vouchers,
 };
+pub use people::{Located, find_member, identifiers, locate};
 pub use redemption::{explain_redemption, quote_redemption, redemption, redemptions};
 pub use reward::{RewardView, rewards};
