@@ -406,8 +406,9 @@ fn outbox(database: &Database, now: Instant, serving: bool) -> Result<Check, Sto
         }
         (None, dead) => Check::warning(
             OUTBOX,
-            format!("{dead} were given up: an event that had waited was refused"),
-            "the log of the server says which and why; send a corrected event under an id of its own",
+            format!("{dead} were given up: an event that had waited was refused, or something between two members"),
+            "the log of the server says which and why; send a corrected event under an id of its own; `tessera verify` \
+             says whether points are between two members",
         ),
     })
 }

@@ -6,9 +6,8 @@ use std::str::FromStr;
 use tessera_core::id::MemberId;
 use tessera_core::program::Id;
 
-/// What is stored with a name: it leads to a member, is blocked for another took its place, or is the mark of somebody
+/// What is stored with a name that leads to no member: it is blocked for another took its place, or the mark of somebody
 /// who left. The numbers never change.
-pub(crate) const NAME_LEADS: i64 = 1;
 pub(crate) const NAME_REPLACED: i64 = 2;
 pub(crate) const NAME_LEFT: i64 = 3;
 

@@ -10,6 +10,7 @@ pub mod executor;
 pub mod folder;
 pub mod identifier;
 pub mod installation;
+mod member_transfer;
 mod new_file;
 pub mod people;
 pub mod profile;

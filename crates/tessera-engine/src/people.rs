@@ -7,10 +7,13 @@ use serde_json::{Value, json};
 use tessera_core::event::{Birthday, NameKey, Removal, Renaming, SecondFact, What};
 use tessera_core::id::MemberId;
 use tessera_core::time::Instant;
+use tessera_store::{Row, StoreError};
 
+use crate::executor::{Context, Executor};
 use crate::identifier::{Identifier, Subject};
 use crate::programs::ProgramHandle;
-use crate::record::Envelope;
+use crate::record::{Envelope, own_key};
+use crate::relay::WAITING;
 use crate::secret::Secrets;
 use crate::submission::Submission;
 
@@ -120,4 +123,39 @@ pub(crate) fn of_member(
         identifiers: Vec::new(),
         explain: false,
     }
+}
+
+/// Kind of the outbox rows that say when a mark's time is over.
+const FORGET: &str = "forget";
+
+/// The outbox row that ends a mark.
+pub(crate) fn end_of_mark((program, key): (i64, [u8; 16]), until: Instant) -> Row {
+    let mut row = own_key(program, &key);
+    let due = until.micros();
+    row.extend([FORGET.into(), key.as_slice().into(), due.into(), 0.into(), WAITING.into(), "{}".into(), due.into()]);
+    row
+}
+
+/// Marks of people who left go when their time is over (P3). Until then nobody is welcomed twice; after it, nothing tells
+/// that they were here.
+pub(crate) fn forget_marks(context: &Context, executor: &Executor, now: Instant) -> Result<(), StoreError> {
+    let sql = format!(
+        "SELECT bucket, program, id FROM outbox WHERE state = {WAITING} AND due_at <= $1 AND kind = '{FORGET}'"
+    );
+    let due = context.database.read(|reader| reader.query(&sql, &[now.micros().into()]))?;
+    if due.is_empty() {
+        return Ok(());
+    }
+    executor.write(move |tx| {
+        for key in &due {
+            let params: Row = key.iter().cloned().chain([now.micros().into()]).collect();
+            let found = "bucket = $1 AND program = $2";
+            tx.execute(
+                &format!("DELETE FROM member_identifier WHERE {found} AND key = $3 AND ends_at <= $4"),
+                &params,
+            )?;
+            tx.execute(&format!("DELETE FROM outbox WHERE {found} AND id = $3 AND due_at <= $4"), &params)?;
+        }
+        Ok(())
+    })
 }

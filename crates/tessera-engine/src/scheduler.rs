@@ -2,11 +2,10 @@
 //! because this ran (I7).
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tessera_core::time::Instant;
 use tessera_store::StoreError;
 
 use crate::executor::{Context, Executor};
@@ -21,13 +20,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Ends when it is dropped.
 #[derive(Debug)]
 pub struct Scheduler {
-    stop: Option<mpsc::Sender<()>>,
+    stop: Option<crossbeam_channel::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Scheduler {
     pub fn start(context: Arc<Context>, executor: Executor) -> std::io::Result<Self> {
-        let (stop, stopped) = mpsc::channel::<()>();
+        let (stop, stopped) = crossbeam_channel::bounded::<()>(0);
         let run = move || loop {
             let woken = wake_due(&context, &executor)
                 .and_then(|woken| Ok(woken + crate::relay::relay_due(&context, &executor)?));
@@ -39,9 +38,11 @@ impl Scheduler {
                     PAUSE
                 }
             };
-            match stopped.recv_timeout(pause) {
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+            // Nobody waits for a round to see what an event caused for another member.
+            crossbeam_channel::select! {
+                recv(stopped) -> _ => return,
+                recv(executor.follow_ups()) -> _ => {}
+                default(pause) => {}
             }
         };
         let thread = std::thread::Builder::new().name("scheduler".to_owned()).spawn(run)?;
@@ -63,7 +64,7 @@ impl Drop for Scheduler {
 /// Sends a wake-up for every member that is due, and waits for them. Says how many there were.
 pub fn wake_due(context: &Context, executor: &Executor) -> Result<usize, StoreError> {
     let now = context.clock.now();
-    forget_marks(context, executor, now)?;
+    crate::people::forget_marks(context, executor, now)?;
     let due = context.database.read(|reader| {
         let sql = format!(
             "SELECT program, member, wake_at FROM member WHERE wake_at <= $1 ORDER BY wake_at LIMIT {ROUND_MAX}"
@@ -90,17 +91,6 @@ pub fn wake_due(context: &Context, executor: &Executor) -> Result<usize, StoreEr
         metrics::gauge!("tessera_wake_up_lag_seconds").set(lag as f64 / 1e6);
     }
     Ok(sent)
-}
-
-/// Marks of people who left go when their time is over (P3). Until then nobody is welcomed twice; after it, nothing tells
-/// that they were here.
-fn forget_marks(context: &Context, executor: &Executor, now: Instant) -> Result<(), StoreError> {
-    let sql = "SELECT 1 FROM member_identifier WHERE ends_at <= $1 LIMIT 1";
-    if context.database.read(|reader| reader.query(sql, &[now.micros().into()]))?.is_empty() {
-        return Ok(());
-    }
-    let sql = "DELETE FROM member_identifier WHERE ends_at <= $1";
-    executor.write(move |tx| tx.execute(sql, &[now.micros().into()])).map(drop)
 }
 
 /// The program of a number, met before or not.

@@ -114,7 +114,7 @@ pub static MEMBER_IDENTIFIER: Table = Table {
         Column::int("program"),
         Column::bytes("key"),
         Column::bytes("member"),
-        Column::int("state"),
+        Column::int("state").or_null(),
         Column::int("ends_at").or_null(),
         Column::text("memory").or_null(),
     ],

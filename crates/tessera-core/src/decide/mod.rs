@@ -12,6 +12,7 @@ mod evaluate;
 mod events;
 mod expiry;
 mod explain;
+mod follow_up;
 mod give_again;
 mod holdout;
 mod order;
@@ -28,6 +29,7 @@ mod stacking;
 mod take_back;
 mod tier;
 mod trace;
+mod transfer;
 mod unlinked;
 mod working;
 
@@ -38,6 +40,7 @@ use serde::{Deserialize, Serialize};
 
 pub use basis::Basis;
 pub use explain::explain;
+pub use follow_up::FollowUp;
 pub use order::{Credit, OrderProgress, OrderRecord};
 pub use outcome::{Balance, Effect, EffectKind, Outcome, OutcomeStatus, TierStanding, balances, tier_standings};
 pub use people::Memory;
@@ -121,6 +124,8 @@ pub struct Decision {
     pub vouchers: Vec<IssuedVoucher>,
     /// Redemptions made or changed, by their event: how far each has come.
     pub redemptions: Vec<(u64, Redemption)>,
+    /// Commands about other members that these events cause, in order.
+    pub follow_ups: Vec<FollowUp>,
     pub outcome: Outcome,
     pub trace: Vec<RuleTrace>,
 }
@@ -159,6 +164,9 @@ pub struct Record {
     /// Redemptions that this event made or changed, by their event.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redemptions: Vec<(u64, Redemption)>,
+    /// What this event causes for other members.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub follow_ups: Vec<FollowUp>,
     /// Joined by this event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joined: Option<Status>,
@@ -268,7 +276,7 @@ pub fn needs(versions: &Versions, state: Option<&MemberState>, command: &Command
         needs.awaited = awaited(versions, state, made);
     }
     needs.history = state.is_some_and(|state| command.effective_at < state.clock)
-        && !(matches!(command.what, What::WakeUp) || command.what.is_of_now());
+        && !(matches!(command.what, What::WakeUp) || command.what.is_never_past());
     needs
 }
 
@@ -339,10 +347,10 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
     if command.effective_at > latest {
         return Err(Rejected::InTheFuture { effective_at: command.effective_at, recorded_at: command.recorded_at });
     }
-    // What somebody has is spent now: a redemption is never before what the member has seen already.
+    // What somebody has is spent or sent now, and what comes from others arrives now.
     let clock = inputs.state.map_or(command.effective_at, |state| state.clock);
     let now = Command { effective_at: command.effective_at.max(clock), ..command.clone() };
-    let command = if command.what.is_of_now() { &now } else { command };
+    let command = if command.what.is_never_past() { &now } else { command };
     if inputs.state.is_some_and(|state| state.status == Status::Left) && !command.what.may_follow_leaving() {
         return Err(Rejected::MemberLeft);
     }
@@ -367,8 +375,12 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::ReturnRedemption(part) => working.return_redemption(part)?,
         What::Rename(renaming) => working.rename(renaming)?,
         What::Leave { erase } => working.leave(*erase)?,
+        What::Transfer(transfer) => working.transfer(transfer)?,
+        What::Arrival(arrival) => working.arrive(arrival)?,
+        What::FollowUpRefused(refused) => working.follow_up_refused(refused)?,
         What::WakeUp => {}
     }
+    working.forfeit_after_leaving();
     working.settle_after_backdating();
     working.finish(command)
 }

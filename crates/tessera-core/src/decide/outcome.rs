@@ -58,6 +58,12 @@ pub struct Effect {
     /// What is paid back in money.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub money: Option<Amount>,
+    /// The other member, by id, where two have a part in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<CompactString>,
+    /// Why, as a stable code, where something did not come about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<CompactString>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +111,12 @@ pub enum EffectKind {
     PaidOut,
     /// Owed, and written off on leaving.
     DebtForgiven,
+    /// On the way to another member.
+    Sent,
+    /// From another member.
+    Received,
+    /// Sent, and back again: it could not arrive.
+    CameBack,
 }
 
 impl Effect {
@@ -128,6 +140,8 @@ impl Effect {
             redemption: None,
             until: None,
             money: None,
+            member: None,
+            reason: None,
         }
     }
 

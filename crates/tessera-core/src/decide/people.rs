@@ -142,6 +142,18 @@ impl Working<'_> {
         Ok(())
     }
 
+    /// What comes back to somebody who has left meanwhile is given up as the rest was.
+    pub(super) fn forfeit_after_leaving(&mut self) {
+        if self.state.status != Status::Left {
+            return;
+        }
+        for purse in self.state.purses.clone() {
+            for lot in &purse.lots {
+                self.write_off(Account::Active, &purse.currency, lot.remaining, Some(lot.key()), lot.expires_at);
+            }
+        }
+    }
+
     fn write_off(
         &mut self,
         from: Account,

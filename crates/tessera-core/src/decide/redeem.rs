@@ -212,7 +212,7 @@ fn bill(
 }
 
 /// What each lot pays of so many points, in spending order (L1). There are enough.
-fn by_l1(member: &MemberState, currency: &Id, wanted: Points) -> Vec<Lot> {
+pub(super) fn by_l1(member: &MemberState, currency: &Id, wanted: Points) -> Vec<Lot> {
     let mut due = wanted;
     let mut paying = Vec::new();
     for lot in member.purse(currency.as_str()).into_iter().flat_map(|purse| &purse.lots) {

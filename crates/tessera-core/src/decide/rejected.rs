@@ -88,6 +88,14 @@ pub enum Rejected {
     SecondFactNeeded { last_event: Instant },
     #[error("the member was heard of at {last_event}: the number may be given away from {silent_from} on")]
     NotSilent { last_event: Instant, silent_from: Instant },
+    #[error("points are sent to another member: this is the same one")]
+    TransferToOneself,
+    #[error("no points are no transfer: a number above 0 is expected")]
+    NothingToTransfer,
+    #[error("a member who owes {debt} {currency} sends none")]
+    TransferWhileOwing { currency: Id, debt: i64 },
+    #[error("{wanted} {currency} are more than the member can hold: there is room for {room}")]
+    NoRoom { currency: Id, wanted: i64, room: i64 },
 }
 
 /// Between which days, as far as they are set.
@@ -148,6 +156,10 @@ impl Rejected {
             Self::ProofNeeded { .. } => "proof-needed",
             Self::SecondFactNeeded { .. } => "second-fact-needed",
             Self::NotSilent { .. } => "member-not-silent",
+            Self::TransferToOneself => "transfer-to-oneself",
+            Self::NothingToTransfer => "nothing-to-transfer",
+            Self::TransferWhileOwing { .. } => "transfer-while-owing",
+            Self::NoRoom { .. } => "no-room",
         }
     }
 
@@ -251,6 +263,12 @@ impl Rejected {
             Self::NoExchangeRate { currency, expected } => {
                 vec![("currency", currency.as_str().into()), ("expected", expected.as_str().into())]
             }
+            Self::TransferWhileOwing { currency, debt } => {
+                vec![("currency", currency.as_str().into()), ("debt", (*debt).into())]
+            }
+            Self::NoRoom { currency, wanted, room } => {
+                vec![("currency", currency.as_str().into()), ("wanted", (*wanted).into()), ("room", (*room).into())]
+            }
             Self::TooManyParked { most } | Self::TooManyReservations { most } => vec![("most", (*most).into())],
             Self::ProofNeeded { kind } => vec![("kind", kind.as_str().into())],
             Self::SecondFactNeeded { last_event } => vec![("last_event", last_event.to_string().into())],
@@ -261,6 +279,8 @@ impl Rejected {
             | Self::ReturnWithoutOrder
             | Self::NothingToAdjust
             | Self::NothingToRedeem
+            | Self::TransferToOneself
+            | Self::NothingToTransfer
             | Self::NeedsMember
             | Self::MemberLeft => Vec::new(),
         };

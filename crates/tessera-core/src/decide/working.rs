@@ -532,6 +532,7 @@ impl<'a> Working<'a> {
         }
         self.state.wake_at = super::settle::next_wake(self.inputs.versions, &self.state);
         self.state.wake_version = self.inputs.versions.head().version;
+        let follow_ups = self.events.iter().flat_map(|event| event.record.follow_ups.iter().cloned()).collect();
         let pools = self.pools.into_iter().filter(|(_, (by, _))| *by != 0);
         Ok(Decision {
             events: self.events,
@@ -542,6 +543,7 @@ impl<'a> Working<'a> {
             pools: pools.map(|(pool, (by, most))| PoolChange { pool, by, most }).collect(),
             vouchers: self.vouchers,
             redemptions: self.redemptions,
+            follow_ups,
             outcome,
             trace: self.trace,
         })

@@ -1,7 +1,7 @@
 use compact_str::CompactString;
 use serde::Deserialize;
 
-use super::{Birthday, FieldValues, Item, Order, Redeem, RedemptionPart, Renaming};
+use super::{Arrival, Birthday, FieldValues, Item, Order, Redeem, RedemptionPart, RefusedFollowUp, Renaming, Transfer};
 use crate::program::Id;
 use crate::quantity::Amount;
 use crate::time::{Day, Instant};
@@ -50,6 +50,12 @@ pub enum What {
     Leave {
         erase: bool,
     },
+    /// Sends points to another member (P7).
+    Transfer(Transfer),
+    /// Points that another member sent.
+    Arrival(Arrival),
+    /// What this member's event caused for another was refused there.
+    FollowUpRefused(RefusedFollowUp),
     /// Only settles what fell due (I7).
     WakeUp,
 }
@@ -74,6 +80,9 @@ impl What {
             Self::Rename(_) => "identifiers",
             Self::Leave { erase: false } => "leave",
             Self::Leave { erase: true } => "erase",
+            Self::Transfer(_) => "transfer",
+            Self::Arrival(_) => "transfer-in",
+            Self::FollowUpRefused(_) => "follow-up-refused",
             Self::WakeUp => "wake-up",
         }
     }

@@ -44,14 +44,9 @@ impl Removal {
 }
 
 impl super::What {
-    /// Whether this is about the member as they are now, and never about the past.
-    pub const fn is_of_now(&self) -> bool {
-        self.is_redemption() || matches!(self, Self::Rename(_) | Self::Leave { .. })
-    }
-
     /// Whether this may happen to somebody who has left.
     pub const fn may_follow_leaving(&self) -> bool {
-        matches!(self, Self::Leave { erase: true } | Self::WakeUp)
+        matches!(self, Self::Leave { erase: true } | Self::FollowUpRefused(_) | Self::WakeUp)
     }
 }
 

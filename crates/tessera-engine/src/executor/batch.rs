@@ -59,8 +59,13 @@ impl Worker {
                 Step::Cut => break,
             }
         }
+        let wakes_relay = writes.wakes_relay;
         writes.write(&mut tx, &loaded)?;
         tx.commit()?;
+        if wakes_relay {
+            // One signal is enough: the relay takes everything that is there.
+            let _ = self.follow_ups.try_send(());
+        }
         metrics::histogram!("tessera_batch_size").record(answers.len() as f64);
         Ok(answers)
     }
@@ -113,6 +118,8 @@ impl One<'_> {
         }
         let whom = match self.whom(command) {
             Ok(whom) => whom,
+            // What another member's event caused is not tried again: it goes back, and nothing may happen here later.
+            Err(refusal) if command.what.is_follow_up() => return Ok(Step::Answer(self.refuse(command, refusal))),
             Err(refusal) => return Ok(Step::Answer(Answer::Refused(refusal))),
         };
         if let Whom::Later(topic) = whom {
@@ -204,7 +211,9 @@ impl One<'_> {
         };
         match &command.subject {
             Subject::Member(id) => match self.loaded.members.get(&(program, *id)) {
-                Some(known) if known.state.status == Status::Active => Ok(Whom::Known(*id)),
+                Some(known) if known.state.status == Status::Active || command.what.is_follow_up() => {
+                    Ok(Whom::Known(*id))
+                }
                 Some(known) if known.state.status == Status::Left => match command.what.may_follow_leaving() {
                     true => Ok(Whom::Known(*id)),
                     false => Err(member_left()),
@@ -229,7 +238,7 @@ impl One<'_> {
                 let policy = command.program.versions().at(command.effective_at).definition.unknown_member;
                 match (&command.what, policy) {
                     // What somebody does by hand is about a member there is: a slip of the pen makes none.
-                    (What::Adjust(_) | What::Rename(_) | What::Leave { .. }, _) => Err(unknown()),
+                    (What::Adjust(_) | What::Transfer(_) | What::Rename(_) | What::Leave { .. }, _) => Err(unknown()),
                     (what, _) if what.is_redemption() => Err(unknown()),
                     (What::Enrol(_), _) | (_, UnknownMember::Enrol) => Ok(Whom::New { guest: false }),
                     (_, UnknownMember::Refuse) => Err(unknown()),

@@ -13,7 +13,7 @@ use tessera_core::time::Instant;
 use tessera_store::{Dialect, Row, StoreError, tables};
 
 use super::Context;
-use crate::identifier::{NAME_LEADS, NAME_LEFT, Subject};
+use crate::identifier::{NAME_LEFT, Subject};
 use crate::programs::{member_id, refresh};
 use crate::record::{
     ENTRY_COLUMNS, EVENT_COLUMNS, Rows, StoredEvent, entry_from_row, event_from_row, member_key, number, order_record,
@@ -141,14 +141,14 @@ impl Loaded {
         }
         for row in tx.fetch_by_keys(&tables::MEMBER_IDENTIFIER, &keys)? {
             let key = key_of(&row)?;
-            match row[4].int()? {
-                NAME_LEADS => drop(self.identifiers.insert(key, member_id(row[3].bytes()?)?)),
-                NAME_LEFT => {
+            match row[4].opt_int()? {
+                None => drop(self.identifiers.insert(key, member_id(row[3].bytes()?)?)),
+                Some(NAME_LEFT) => {
                     let until = Instant::from_micros(row[5].opt_int()?.unwrap_or(0));
                     let memory = row[6].opt_text()?.and_then(|text| serde_json::from_str(text).ok());
                     self.closed.insert(key, ClosedName::Left { until, memory: memory.unwrap_or_default() });
                 }
-                _ => drop(self.closed.insert(key, ClosedName::Replaced)),
+                Some(_) => drop(self.closed.insert(key, ClosedName::Replaced)),
             }
         }
         Ok(())

@@ -54,6 +54,8 @@ impl std::fmt::Debug for Context {
 #[derive(Clone, Debug)]
 pub struct Executor {
     queue: Sender<Work>,
+    /// Gets a signal when an event has caused something for another member.
+    follow_ups: Receiver<()>,
 }
 
 /// What waits for the one writer.
@@ -73,10 +75,11 @@ impl Executor {
     pub fn start(context: Arc<Context>, entropy: Entropy) -> Result<(Self, JoinHandle<()>), StoreError> {
         let writer = context.database.writer()?;
         let (queue, waiting) = crossbeam_channel::bounded(QUEUE_MAX);
-        let mut worker = Worker { context, writer, entropy };
+        let (wake_relay, follow_ups) = crossbeam_channel::bounded(1);
+        let mut worker = Worker { context, writer, entropy, follow_ups: wake_relay };
         let thread = std::thread::Builder::new().name("executor".to_owned()).spawn(move || worker.run(&waiting));
         let thread = thread.map_err(|error| StoreError::Unavailable(format!("no thread for the executor: {error}")))?;
-        Ok((Self { queue }, thread))
+        Ok((Self { queue, follow_ups }, thread))
     }
 
     /// Hands a command over, or says that the queue is full.
@@ -113,6 +116,11 @@ impl Executor {
         answered.recv().unwrap_or_else(|_| Err(stopped()))
     }
 
+    /// Gets a signal when an event has caused something for another member: time to relay.
+    pub fn follow_ups(&self) -> &Receiver<()> {
+        &self.follow_ups
+    }
+
     pub fn waiting(&self) -> usize {
         self.queue.len()
     }
@@ -122,6 +130,7 @@ struct Worker {
     context: Arc<Context>,
     writer: Writer,
     entropy: Entropy,
+    follow_ups: Sender<()>,
 }
 
 impl Worker {

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 
 use compact_str::CompactString;
-use tessera_core::decide::Decision;
+use tessera_core::decide::{Decision, FollowUp};
 use tessera_core::id::{Bucket, EventId, MemberId};
 use tessera_core::time::Instant;
 use tessera_store::{Row, StoreError, Tx, Value, tables};
 
 use super::Context;
 use super::load::{ClosedName, Key, KnownOrder, Loaded, pool_key};
-use crate::identifier::{NAME_LEADS, NAME_LEFT, NAME_REPLACED};
+use crate::identifier::{NAME_LEFT, NAME_REPLACED};
 use crate::profile::SealedProfile;
 use crate::record::{Envelope, entry_row, event_row, member_key, member_row, own_key, redemption_key};
+use crate::relay::{Payload, follow_up_key};
 use crate::submission::{Refusal, Submission};
 
 #[derive(Debug, Default)]
@@ -25,6 +26,8 @@ pub(super) struct Writes {
     identifiers: Vec<Row>,
     /// Names that lead nowhere from now on, with whom they led to; `None` of what is kept: free for anybody.
     closed: Vec<(Key, MemberId, Option<ClosedName>)>,
+    /// When marks are forgotten.
+    marks: Vec<Row>,
     /// Marks and blocks that a member's name takes the place of.
     reopened: Vec<Key>,
     /// Members whose personal data go.
@@ -34,7 +37,10 @@ pub(super) struct Writes {
     vouchers: Vec<Row>,
     redemptions: BTreeMap<(i64, EventId), Row>,
     profiles: Vec<Row>,
-    parked: Vec<Row>,
+    /// Commands for later: what an event causes for another member, events that wait for theirs.
+    outbox: Vec<Row>,
+    /// Whether some of them may go at once.
+    pub wakes_relay: bool,
     /// Identifiers whose waiting events may go now.
     released: Vec<(i64, [u8; 16], Instant)>,
     pools: HashMap<(i64, CompactString), (i64, i64)>,
@@ -99,6 +105,9 @@ impl Writes {
             *by += change.by;
             *most = change.most;
         }
+        for follow_up in decision.follow_ups {
+            self.follow_up(context, program, command.recorded_at, follow_up);
+        }
         loaded.touched.insert((program, member));
         if let Some(known) = loaded.members.get_mut(&(program, member)) {
             known.state = decision.state;
@@ -144,7 +153,7 @@ impl Writes {
 
     pub fn identifier(&mut self, loaded: &mut Loaded, program: i64, key: [u8; 16], member: MemberId, now: Instant) {
         let mut row = own_key(program, &key);
-        row.extend([member.as_bytes().as_slice().into(), NAME_LEADS.into(), Value::Null, Value::Null]);
+        row.extend([member.as_bytes().as_slice().into(), Value::Null, Value::Null, Value::Null]);
         self.identifiers.push(row);
         if loaded.closed.remove(&(program, key)).is_some() {
             self.reopened.push((program, key));
@@ -158,6 +167,9 @@ impl Writes {
         loaded.identifiers.remove(&key);
         if let Some(kept) = &kept {
             loaded.closed.insert(key, kept.clone());
+        }
+        if let Some(ClosedName::Left { until, .. }) = &kept {
+            self.marks.push(crate::people::end_of_mark(key, *until));
         }
         self.closed.push((key, member, kept));
     }
@@ -180,8 +192,8 @@ impl Writes {
         };
         for ((program, key), member, kept) in closed {
             let mut params = own_key(program, &key);
-            params.extend([member.as_bytes().as_slice().into(), NAME_LEADS.into()]);
-            let found = "bucket = $1 AND program = $2 AND key = $3 AND member = $4 AND state = $5";
+            params.push(member.as_bytes().as_slice().into());
+            let found = "bucket = $1 AND program = $2 AND key = $3 AND member = $4 AND state IS NULL";
             let (state, owner, ends_at, memory) = match kept {
                 None => {
                     once(tx.execute(&format!("DELETE FROM member_identifier WHERE {found}"), &params)?)?;
@@ -198,15 +210,14 @@ impl Writes {
             };
             params.extend([state.into(), owner.as_bytes().as_slice().into(), ends_at.into(), memory.into()]);
             let sql = format!(
-                "UPDATE member_identifier SET state = $6, member = $7, ends_at = $8, memory = $9 WHERE {found}"
+                "UPDATE member_identifier SET state = $5, member = $6, ends_at = $7, memory = $8 WHERE {found}"
             );
             once(tx.execute(&sql, &params)?)?;
         }
         for (program, key) in reopened {
-            let mut params = own_key(*program, key);
-            params.push(NAME_LEADS.into());
-            let sql = "DELETE FROM member_identifier WHERE bucket = $1 AND program = $2 AND key = $3 AND state <> $4";
-            once(tx.execute(sql, &params)?)?;
+            let sql =
+                "DELETE FROM member_identifier WHERE bucket = $1 AND program = $2 AND key = $3 AND state IS NOT NULL";
+            once(tx.execute(sql, &own_key(*program, key))?)?;
         }
         Ok(())
     }
@@ -254,10 +265,31 @@ impl Writes {
             payload.to_string().into(),
             now.into(),
         ]);
-        self.parked.push(row);
+        self.outbox.push(row);
         let mut row = own_key(program, &key);
         row.extend([hash.as_slice().into(), Value::Null, Value::Null, Value::Null]);
         self.key(loaded, (program, key), row);
+    }
+
+    /// What an event causes for another member goes out once the event is committed.
+    fn follow_up(&mut self, context: &Context, program: i64, now: Instant, follow_up: FollowUp) {
+        let key = follow_up_key(&context.secrets, program, &follow_up);
+        let to = follow_up.to;
+        // Texts and numbers: it always has a JSON form.
+        let payload = serde_json::to_string(&Payload { follow_up: Some(follow_up) }).unwrap_or_default();
+        let mut row = own_key(program, &key);
+        let now = now.micros();
+        row.extend([
+            "command".into(),
+            to.as_bytes().as_slice().into(),
+            now.into(),
+            0.into(),
+            0.into(),
+            payload.into(),
+            now.into(),
+        ]);
+        self.outbox.push(row);
+        self.wakes_relay = true;
     }
 
     /// Writes everything, in the order in which locks are taken everywhere: keys, members, pools.
@@ -267,6 +299,7 @@ impl Writes {
         tx.insert_rows(&tables::ORDER_KEY, &self.new_orders)?;
         tx.upsert_rows(&tables::ORDER_KEY, &self.orders.into_values().collect::<Vec<_>>())?;
         Self::write_names(tx, self.closed, &self.reopened)?;
+        tx.upsert_rows(&tables::OUTBOX, &self.marks)?;
         tx.insert_rows(&tables::MEMBER_IDENTIFIER, &self.identifiers)?;
         tx.insert_rows(&tables::EVENT, &self.events)?;
         tx.insert_rows(&tables::ENTRY, &self.entries)?;
@@ -283,7 +316,7 @@ impl Writes {
         tx.upsert_rows(&tables::MEMBER, &members)?;
         tx.upsert_rows(&tables::MEMBER_PROFILE, &self.profiles)?;
         Self::forget(tx, &self.erased)?;
-        tx.insert_rows(&tables::OUTBOX, &self.parked)?;
+        tx.insert_rows(&tables::OUTBOX, &self.outbox)?;
         for (program, topic, now) in self.released {
             tx.execute(
                 "UPDATE outbox SET kind = 'command', due_at = $3 WHERE program = $1 AND kind = 'parked' AND topic = $2",

@@ -3,7 +3,7 @@ use tessera_core::member::Status;
 use tessera_store::{Reader, StoreError};
 
 use crate::executor::Context;
-use crate::identifier::{Identifier, NAME_LEADS, NAME_REPLACED, Subject};
+use crate::identifier::{Identifier, NAME_REPLACED, Subject};
 use crate::programs::{ProgramHandle, member_id};
 use crate::record::{member_key, own_key};
 use crate::report::profile_of;
@@ -61,11 +61,11 @@ fn by_identifier(
     let sql = "SELECT member, state FROM member_identifier WHERE bucket = $1 AND program = $2 AND key = $3";
     let rows = reader.query(sql, &own_key(program.number, &key))?;
     let Some(row) = rows.first() else { return Ok(Located::Nobody) };
-    Ok(match row[1].int()? {
-        NAME_LEADS => Located::Member(member_id(row[0].bytes()?)?),
-        NAME_REPLACED => Located::Replaced,
+    Ok(match row[1].opt_int()? {
+        None => Located::Member(member_id(row[0].bytes()?)?),
+        Some(NAME_REPLACED) => Located::Replaced,
         // The mark of somebody who left tells nobody that they were here.
-        _ => Located::Nobody,
+        Some(_) => Located::Nobody,
     })
 }
 

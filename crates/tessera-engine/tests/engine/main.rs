@@ -15,4 +15,5 @@ mod redemptions;
 mod replay;
 mod reports;
 mod time;
+mod transfers;
 mod verification;
