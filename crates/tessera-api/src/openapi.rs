@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::AppState;
-use crate::routes::{adjustments, document, events, health, members, people, redemptions};
+use crate::routes::{adjustments, document, events, health, members, people, progress, redemptions};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -52,6 +52,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(members::list_vouchers))
         .routes(routes!(members::list_tiers))
         .routes(routes!(members::list_entitlements))
+        .routes(routes!(progress::show_progress))
+        .routes(routes!(progress::create_participation))
         .routes(routes!(adjustments::create_adjustment))
         .routes(routes!(redemptions::create_redemption))
         .routes(routes!(redemptions::create_redemption_quote))

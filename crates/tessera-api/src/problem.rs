@@ -114,9 +114,8 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal.code.as_str() {
             "invalid-event" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
-            "unknown-member" | "unknown-order" | "unknown-redemption" | "unknown-reward" | "unknown-identifier" => {
-                StatusCode::NOT_FOUND
-            }
+            "unknown-member" | "unknown-order" | "unknown-redemption" | "unknown-challenge" | "unknown-reward"
+            | "unknown-identifier" => StatusCode::NOT_FOUND,
             "member-left" => StatusCode::GONE,
             "idempotency-key-reused"
             | "order-exists"
@@ -130,6 +129,7 @@ impl From<Refusal> for Problem {
             | "reservation-ended"
             | "redemption-closed"
             | "reward-sold-out"
+            | "challenge-already-joined"
             | "not-enough-to-take-back" => StatusCode::CONFLICT,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };

@@ -4,4 +4,5 @@ pub mod events;
 pub mod health;
 pub mod members;
 pub mod people;
+pub mod progress;
 pub mod redemptions;

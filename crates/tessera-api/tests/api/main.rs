@@ -15,5 +15,6 @@ mod openapi;
 mod operations;
 mod people;
 mod problems;
+mod progress;
 mod quotes;
 mod redemptions;

@@ -18,6 +18,8 @@ mod holdout;
 mod order;
 mod outcome;
 mod people;
+mod play;
+mod progress;
 mod redeem;
 mod refund;
 mod rejected;
@@ -44,6 +46,8 @@ pub use follow_up::FollowUp;
 pub use order::{Credit, OrderProgress, OrderRecord};
 pub use outcome::{Balance, Effect, EffectKind, Outcome, OutcomeStatus, TierStanding, balances, tier_standings};
 pub use people::Memory;
+pub use play::Playing;
+pub use progress::{BadgeView, CardView, ChallengeView, ProgressView, StreakView, progress};
 pub use redeem::{LotTrace, Quote, RedemptionView, explain_redemption, quote_redemption};
 pub use rejected::Rejected;
 pub use revalue::explain_order;
@@ -375,6 +379,7 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::ReturnRedemption(part) => working.return_redemption(part)?,
         What::Rename(renaming) => working.rename(renaming)?,
         What::Leave { erase } => working.leave(*erase)?,
+        What::JoinChallenge { challenge } => working.join_challenge(challenge)?,
         What::Transfer(transfer) => working.transfer(transfer)?,
         What::Arrival(arrival) => working.arrive(arrival)?,
         What::FollowUpRefused(refused) => working.follow_up_refused(refused)?,

@@ -50,6 +50,10 @@ pub enum What {
     Leave {
         erase: bool,
     },
+    /// The member takes part in a challenge that asks.
+    JoinChallenge {
+        challenge: Id,
+    },
     /// Sends points to another member (P7).
     Transfer(Transfer),
     /// Points that another member sent.
@@ -80,6 +84,7 @@ impl What {
             Self::Rename(_) => "identifiers",
             Self::Leave { erase: false } => "leave",
             Self::Leave { erase: true } => "erase",
+            Self::JoinChallenge { .. } => "challenge-join",
             Self::Transfer(_) => "transfer",
             Self::Arrival(_) => "transfer-in",
             Self::FollowUpRefused(_) => "follow-up-refused",

@@ -16,6 +16,7 @@ mod members;
 mod money;
 mod pending;
 mod people;
+mod play;
 mod redemptions;
 mod returns;
 mod rewards;

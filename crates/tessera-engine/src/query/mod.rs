@@ -2,6 +2,7 @@
 
 mod member;
 mod people;
+mod progress;
 mod redemption;
 mod reward;
 
@@ -10,5 +11,6 @@ pub use member::{
     member, members, vouchers,
 };
 pub use people::{Located, find_member, identifiers, locate};
+pub use progress::progress;
 pub use redemption::{explain_redemption, quote_redemption, redemption, redemptions};
 pub use reward::{RewardView, rewards};

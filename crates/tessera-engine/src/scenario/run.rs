@@ -160,6 +160,9 @@ fn answer(
             };
             Ok(Submission::adjustment(secrets, program, subject.clone(), adjustment, id, step.now))
         }
+        Action::Join { subject, challenge, id } => {
+            Ok(Submission::join_challenge(secrets, program, subject.clone(), challenge.clone(), id, step.now))
+        }
         Action::Redeem { subject, settings, id } => {
             Ok(Submission::redeem(secrets, program, subject.clone(), settings.redeem(), id, step.now))
         }

@@ -11,7 +11,7 @@ use super::expect::Expectation;
 use crate::identifier::Subject;
 
 /// Words of steps that do something and are no event types.
-pub(super) const ACTIONS: [&str; 6] = ["adjust", "publish", "redeem", "quote", "capture", "void"];
+pub(super) const ACTIONS: &[&str] = &["adjust", "publish", "redeem", "quote", "capture", "void", "join"];
 
 /// The other words of steps.
 pub(super) const SETTINGS: [&str; 6] = ["say", "at", "happened", "id", "source", "expect"];
@@ -63,6 +63,12 @@ pub(super) enum Action {
         step: crate::redemption::Step,
         id: String,
     },
+    /// Takes part in a challenge.
+    Join {
+        subject: Subject,
+        challenge: Id,
+        id: String,
+    },
     Publish {
         text: String,
     },
@@ -109,6 +115,15 @@ impl Redemption {
 pub(super) struct OfRedemption {
     pub(super) redemption: String,
     pub(super) points: Option<i64>,
+}
+
+/// A member takes part in a challenge.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Join {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    pub(super) challenge: Id,
 }
 
 /// A manual change of a balance.
