@@ -6,3 +6,4 @@ pub mod members;
 pub mod people;
 pub mod progress;
 pub mod redemptions;
+pub mod rewards;

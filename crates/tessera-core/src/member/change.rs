@@ -127,6 +127,10 @@ pub enum Change {
     },
     /// What is personal in the state was forgotten.
     Erased,
+    /// A reservation that held no points is over.
+    Closed {
+        redemption: u64,
+    },
     /// Counted towards a challenge, in the stretch of time that begins on a day.
     Progressed {
         challenge: Id,
@@ -306,6 +310,7 @@ impl Change {
                 (state.birthday, state.birthday_since, state.birthday_next) = (None, None, None);
                 state.gifts.clear();
             }
+            Self::Closed { redemption } => state.holds.retain(|hold| hold.event != *redemption),
             Self::Progressed { challenge, from, until, by, values } => {
                 state.challenge_for(challenge, *from, *until).count(*by, values);
             }
