@@ -17,3 +17,4 @@ mod problems;
 mod progress;
 mod quotes;
 mod redemptions;
+mod rewards;
