@@ -6,6 +6,10 @@ use std::str::FromStr;
 use tessera_core::id::MemberId;
 use tessera_core::program::Id;
 
+/// What is stored with a name that leads to no member: it is blocked for another took its place, or the mark of somebody
+/// who left. The numbers never change.
+pub(crate) const NAME_REPLACED: i64 = 2;
+pub(crate) const NAME_LEFT: i64 = 3;
 /// The kind of the codes of gift cards: no member has a name of this kind.
 pub const GIFT_CARD: &str = "gift-card";
 

@@ -17,6 +17,7 @@ mod lots;
 mod members;
 mod money;
 mod pending;
+mod people;
 mod play;
 mod redemptions;
 mod returns;

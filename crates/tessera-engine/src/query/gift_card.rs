@@ -9,12 +9,12 @@ use tessera_core::program::{GIFT_CARD, Program};
 use tessera_core::time::{Day, Instant};
 use tessera_store::{Reader, StoreError};
 
-use super::member::{Page, PageRequest, by_identifier, page_of, settled};
+use super::member::{Page, PageRequest, page_of, settled};
 use crate::executor::Context;
 use crate::gift_card::{replaced_gift_card, unknown_code, unknown_gift_card};
 use crate::identifier::Subject;
-use crate::programs::ProgramHandle;
-use crate::record::{ENTRY_COLUMNS, entry_from_row};
+use crate::programs::{ProgramHandle, member_id};
+use crate::record::{ENTRY_COLUMNS, entry_from_row, own_key};
 use crate::report::profile_of;
 use crate::submission::Refusal;
 
@@ -66,15 +66,15 @@ fn of_card<T>(
     card: &Subject,
     read: impl FnOnce(&mut Reader<'_>, &MemberState) -> Result<T, StoreError>,
 ) -> Found<T> {
-    let (id, code) = match card {
-        Subject::Member(id) => (Some(*id), None),
-        Subject::Identifier(identifier) => {
-            let key = context.secrets.identifier_key(program.number, &identifier.to_text());
-            (by_identifier(context, program, identifier)?, Some(key))
-        }
-        Subject::Nobody => (None, None),
-    };
     context.database.read(|reader| {
+        let (id, code) = match card {
+            Subject::Member(id) => (Some(*id), None),
+            Subject::Identifier(identifier) => {
+                let key = context.secrets.identifier_key(program.number, &identifier.to_text());
+                (by_code(reader, program, &key)?, Some(key))
+            }
+            Subject::Nobody => (None, None),
+        };
         let state = match id {
             Some(id) => settled(context, reader, program, id)?.filter(|state| state.status == Status::GiftCard),
             None => None,
@@ -90,6 +90,12 @@ fn of_card<T>(
         }
         read(reader, &state).map(Ok)
     })
+}
+
+fn by_code(reader: &mut Reader<'_>, program: &ProgramHandle, key: &[u8; 16]) -> Result<Option<MemberId>, StoreError> {
+    let sql = "SELECT member FROM member_identifier WHERE bucket = $1 AND program = $2 AND key = $3";
+    let rows = reader.query(sql, &own_key(program.number, key))?;
+    rows.first().map(|row| member_id(row[0].bytes()?)).transpose()
 }
 
 /// A gift card, settled to now.

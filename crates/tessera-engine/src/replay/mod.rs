@@ -121,7 +121,7 @@ impl Replay<'_> {
                 }
                 log::each_member(reader, self.program, bucket, &mut |reader, state| {
                     // Guests earn nothing under any document, and gift cards are no members.
-                    if state.status != Status::Active {
+                    if matches!(state.status, Status::Guest | Status::GiftCard) {
                         return Ok(());
                     }
                     let mut pools = Pools::default();
@@ -145,7 +145,7 @@ impl Replay<'_> {
         self.context.database.read(|reader| {
             for bucket in 0..i64::from(BUCKETS) {
                 log::each_member(reader, self.program, bucket, &mut |_, state| {
-                    if state.status == Status::Active {
+                    if !matches!(state.status, Status::Guest | Status::GiftCard) {
                         runs.insert(state.id, Run::new(state.id));
                     }
                     Ok(())

@@ -6,6 +6,7 @@ mod batches;
 mod codes;
 mod common;
 mod contention;
+mod gift_cards;
 mod idempotency;
 mod members;
 mod operations;
