@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::AppState;
-use crate::routes::{adjustments, document, events, health, members, redemptions};
+use crate::routes::{adjustments, document, events, health, members, redemptions, vouchers};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -21,6 +21,7 @@ use crate::routes::{adjustments, document, events, health, members, redemptions}
         (name = "events", description = "What happened: purchases, returns and whatever the program declares"),
         (name = "members", description = "What members have, and why"),
         (name = "redemptions", description = "Spending points: quote, reserve, capture or void, return"),
+        (name = "vouchers", description = "Codes: what one gives, using it, taking a use back"),
         (name = "document", description = "The program itself, versioned"),
         (name = "operations", description = "Is it well?")
     )
@@ -59,6 +60,10 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(redemptions::create_redemption_return))
         .routes(routes!(redemptions::list_redemptions))
         .routes(routes!(redemptions::list_rewards))
+        .routes(routes!(vouchers::create_voucher_validation))
+        .routes(routes!(vouchers::show_voucher))
+        .routes(routes!(vouchers::create_voucher_redemption))
+        .routes(routes!(vouchers::create_voucher_rollback))
         .routes(routes!(document::show_document, document::replace_document))
         .routes(routes!(document::plan_document))
         .routes(routes!(document::list_versions))

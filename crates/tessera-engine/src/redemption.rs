@@ -76,7 +76,7 @@ impl Submission {
     }
 }
 
-fn of_redemption(
+pub(crate) fn of_redemption(
     secrets: &Secrets,
     program: &Arc<ProgramHandle>,
     subject: Subject,

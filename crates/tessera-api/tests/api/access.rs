@@ -9,7 +9,7 @@ use tessera_testkit::app::{Reply, TestApp};
 use crate::common::{SHOP, app, call, once, sale};
 
 /// Every route of a program, with the scope it needs.
-const ROUTES: [(&str, &str, Scope); 28] = [
+const ROUTES: [(&str, &str, Scope); 32] = [
     ("POST", "events", Scope::WriteEvents),
     ("GET", "events/evt_x_1", Scope::ReadMembers),
     ("POST", "quotes", Scope::WriteEvents),
@@ -33,6 +33,10 @@ const ROUTES: [(&str, &str, Scope); 28] = [
     ("GET", "redemptions/evt_x_1", Scope::ReadMembers),
     ("GET", "members/card:1/redemptions", Scope::ReadMembers),
     ("GET", "rewards", Scope::ReadMembers),
+    ("POST", "vouchers/TET2026/validate", Scope::WriteRedemptions),
+    ("GET", "vouchers/TET2026", Scope::ReadMembers),
+    ("POST", "vouchers/TET2026/redeem", Scope::WriteRedemptions),
+    ("POST", "vouchers/TET2026/rollback", Scope::WriteRedemptions),
     ("GET", "document", Scope::ReadDocument),
     ("PUT", "document", Scope::WriteDocument),
     ("POST", "document/plan", Scope::ReadDocument),

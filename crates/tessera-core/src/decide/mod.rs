@@ -28,6 +28,7 @@ mod take_back;
 mod tier;
 mod trace;
 mod unlinked;
+mod voucher;
 mod working;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,15 +37,19 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 pub use basis::Basis;
+pub use events::priced_in;
 pub use explain::explain;
 pub use order::{Credit, OrderProgress, OrderRecord};
-pub use outcome::{Balance, Effect, EffectKind, Outcome, OutcomeStatus, TierStanding, balances, tier_standings};
+pub use outcome::{
+    Balance, Effect, EffectKind, LineDiscount, Outcome, OutcomeStatus, TierStanding, balances, tier_standings,
+};
 pub use redeem::{LotTrace, Quote, RedemptionView, explain_redemption, quote_redemption};
 pub use rejected::Rejected;
 pub use revalue::explain_order;
 pub use reward::stock_pool;
 pub use settle::{as_at, next_wake, settled_to};
 pub use trace::{Part, PartOf, Reason, RuleTrace};
+pub use voucher::{PricedVoucher, VoucherLook, price_vouchers, shared_code_pool, voucher_codes};
 
 use crate::event::{Command, What};
 use crate::id::MemberId;
@@ -52,6 +57,7 @@ use crate::ledger::{Entry, LotRef, Redemption};
 use crate::member::{Change, MemberState, Status};
 use crate::program::{Id, Versions};
 use crate::time::{Day, Instant};
+use crate::voucher::{CodeRecord, CodeUse};
 use working::Working;
 
 /// How deep derived events may cause each other (C8).
@@ -77,6 +83,8 @@ pub struct Inputs<'a> {
     pub orders: &'a [OrderRecord],
     /// The redemptions of the member that the command or those orders name (see [`redemptions`]), by event.
     pub redemptions: &'a [(u64, Redemption)],
+    /// Those that exist of the codes that the command or those orders name (see [`voucher_codes`]).
+    pub codes: &'a [CodeRecord],
     /// Every event of the member, oldest first: for a backdated event (see [`Needs::history`]), and for a return of what
     /// may have expired (see [`needs_history`]).
     pub history: Option<&'a [Recorded]>,
@@ -117,6 +125,8 @@ pub struct Decision {
     pub vouchers: Vec<IssuedVoucher>,
     /// Redemptions made or changed, by their event: how far each has come.
     pub redemptions: Vec<(u64, Redemption)>,
+    /// Codes whose uses changed.
+    pub codes: Vec<CodeRecord>,
     pub outcome: Outcome,
     pub trace: Vec<RuleTrace>,
 }
@@ -155,6 +165,9 @@ pub struct Record {
     /// Redemptions that this event made or changed, by their event.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redemptions: Vec<(u64, Redemption)>,
+    /// Codes that this event used, or gave a use of back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vouchers: Vec<CodeUse>,
     /// Joined by this event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joined: Option<Status>,
@@ -234,6 +247,10 @@ pub struct PoolChange {
 pub struct IssuedVoucher {
     pub code: CompactString,
     pub voucher: Id,
+    /// The version whose terms hold.
+    pub version: u32,
+    /// How often the code may be used.
+    pub uses: i64,
     pub event: u64,
     pub issued_at: Instant,
     pub expires_at: Option<Instant>,
@@ -265,6 +282,7 @@ pub fn needs(versions: &Versions, state: Option<&MemberState>, command: &Command
     }
     needs.history = state.is_some_and(|state| command.effective_at < state.clock)
         && !(matches!(command.what, What::WakeUp) || command.what.is_redemption());
+    needs.history |= matches!(command.what, What::RollbackVoucher(_)) && state.is_some();
     needs
 }
 
@@ -358,6 +376,8 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Capture(part) => working.capture(part)?,
         What::Void { redemption } => working.void(*redemption)?,
         What::ReturnRedemption(part) => working.return_redemption(part)?,
+        What::RedeemVoucher(redeem) => working.redeem_voucher(redeem)?,
+        What::RollbackVoucher(rollback) => working.rollback_voucher(rollback)?,
         What::WakeUp => {}
     }
     working.settle_after_backdating();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::redeem::RedemptionView;
 use super::tier::standing;
 use crate::member::MemberState;
-use crate::program::{Id, Program};
+use crate::program::{Id, Program, Texts};
 use crate::quantity::{Amount, Points};
 use crate::time::{Day, Instant};
 
@@ -58,6 +58,22 @@ pub struct Effect {
     /// What is paid back in money.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub money: Option<Amount>,
+    /// What of it falls on each line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<LineDiscount>,
+    /// What of it falls on the shipping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipping: Option<Amount>,
+    /// What was won, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prize: Option<Texts>,
+}
+
+/// What a voucher takes off one line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineDiscount {
+    pub line: CompactString,
+    pub amount: Amount,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +110,11 @@ pub enum EffectKind {
     TierUp,
     TierDown,
     VoucherIssued,
+    VoucherRedeemed,
+    /// Used, and good again: what it was used on came back.
+    VoucherRearmed,
+    /// Won with a code.
+    Prize,
     BenefitGranted,
 }
 
@@ -118,6 +139,9 @@ impl Effect {
             redemption: None,
             until: None,
             money: None,
+            lines: Vec::new(),
+            shipping: None,
+            prize: None,
         }
     }
 

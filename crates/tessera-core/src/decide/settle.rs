@@ -115,6 +115,7 @@ pub fn settled_to(versions: &Versions, member: &MemberState, at: Instant) -> Mem
         pools: &pools,
         orders: &[],
         redemptions: &[],
+        codes: &[],
         history: None,
         entropy: [0; 16],
         payload: "{}",

@@ -22,6 +22,7 @@ use crate::member::{Change, MemberState, Status};
 use crate::program::{CurrencyDefinition, Expires, Id, Pending, Program};
 use crate::quantity::{Points, apportion};
 use crate::time::{Day, Instant};
+use crate::voucher::CodeRecord;
 
 pub(super) struct Working<'a> {
     pub inputs: &'a Inputs<'a>,
@@ -39,6 +40,8 @@ pub(super) struct Working<'a> {
     vouchers: Vec<IssuedVoucher>,
     /// Redemptions made or changed, by their event.
     pub redemptions: Vec<(u64, Redemption)>,
+    /// Codes whose uses changed.
+    pub codes: Vec<CodeRecord>,
     pub trace: Vec<RuleTrace>,
     pub causes: Vec<Cause>,
 }
@@ -97,6 +100,7 @@ impl<'a> Working<'a> {
             pools: BTreeMap::new(),
             vouchers: Vec::new(),
             redemptions: Vec::new(),
+            codes: Vec::new(),
             trace: Vec::new(),
             causes: Vec::new(),
         })
@@ -110,6 +114,10 @@ impl<'a> Working<'a> {
     /// Whether the command is about a business time before the member's own clock.
     pub fn is_backdated(&self) -> bool {
         self.past.is_some()
+    }
+
+    pub fn past(&self) -> Option<&Past> {
+        self.past.as_ref()
     }
 
     /// The command's own business time.
@@ -153,13 +161,13 @@ impl<'a> Working<'a> {
     pub fn attempt<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Rejected>) -> Option<T> {
         let (state, event, past) = (self.state.clone(), self.record().clone(), self.past.clone());
         let (progress, pools, causes) = (self.progress.clone(), self.pools.clone(), self.causes.clone());
-        let redemptions = self.redemptions.clone();
+        let (redemptions, codes) = (self.redemptions.clone(), self.codes.clone());
         let (orders, vouchers, trace) = (self.orders.len(), self.vouchers.len(), self.trace.len());
         let done = work(self).ok();
         if done.is_none() {
             (self.state, self.past) = (state, past);
             (self.progress, self.pools, self.causes) = (progress, pools, causes);
-            self.redemptions = redemptions;
+            (self.redemptions, self.codes) = (redemptions, codes);
             *self.record() = event;
             self.orders.truncate(orders);
             self.vouchers.truncate(vouchers);
@@ -449,6 +457,11 @@ impl<'a> Working<'a> {
         }
     }
 
+    /// Uses or gives back of a pool that no limit of the document names.
+    pub fn use_pool(&mut self, pool: &CompactString, by: i64, most: i64) {
+        self.pools.entry(pool.clone()).or_insert((0, most)).0 += by;
+    }
+
     /// The same for an order that is worth another sum now: only in windows still open (C2).
     pub fn use_again(&mut self, limit: &CompactString, by: i64, day: Day) {
         let today = self.program.calendar.day(self.state.clock);
@@ -460,9 +473,10 @@ impl<'a> Working<'a> {
     pub fn issue_voucher(&mut self, campaign: &Id, voucher: &Id) {
         let program = self.program.clone();
         let Some(definition) = program.definition.vouchers.get(voucher) else { return };
-        let last_day = definition.valid.map(|valid| valid.after(self.day()));
+        let valid = definition.valid.map(|valid| valid.after(self.day()));
+        let last_day = valid.into_iter().chain(definition.until).min();
         let number = u32::try_from(self.vouchers.len()).unwrap_or(u32::MAX);
-        let code = super::derived::voucher_code(&self.inputs.entropy, self.state.events, number);
+        let code = super::derived::voucher_code(&self.inputs.entropy, self.state.id, self.state.events, number);
         self.effect(Effect {
             voucher: Some(voucher.clone()),
             code: Some(code.clone()),
@@ -473,6 +487,8 @@ impl<'a> Working<'a> {
         self.vouchers.push(IssuedVoucher {
             code,
             voucher: voucher.clone(),
+            version: program.version,
+            uses: definition.uses.per_code,
             event: self.state.events,
             issued_at: self.at(),
             expires_at: last_day.map(|last| program.calendar.end(last)),
@@ -542,6 +558,7 @@ impl<'a> Working<'a> {
             pools: pools.map(|(pool, (by, most))| PoolChange { pool, by, most }).collect(),
             vouchers: self.vouchers,
             redemptions: self.redemptions,
+            codes: self.codes,
             outcome,
             trace: self.trace,
         })

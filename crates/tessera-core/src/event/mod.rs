@@ -8,7 +8,9 @@ mod read;
 mod redemption;
 
 pub use birthday::{Birthday, BirthdayError};
-pub use command::{Adjustment, Command, Exchange, Imported, Profile, Return, ReturnItem, What};
+pub use command::{
+    Adjustment, Command, Exchange, Imported, Profile, RedeemVoucher, Return, ReturnItem, RollbackVoucher, What,
+};
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
 pub use read::{DocumentedTypes, read_event};
@@ -21,7 +23,7 @@ pub const BUILT_IN_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend"
 pub const REDEMPTION_TYPES: [&str; 4] = ["redemption", "capture", "void", "redemption-return"];
 
 /// Names that no event type of a document has: what is in the program's own history, or will be.
-pub const RESERVED_TYPES: [&str; 16] = [
+pub const RESERVED_TYPES: [&str; 18] = [
     "adjustment",
     "expiry",
     "maturity",
@@ -34,6 +36,8 @@ pub const RESERVED_TYPES: [&str; 16] = [
     "capture",
     "void",
     "refund",
+    "voucher-redemption",
+    "voucher-rollback",
     "claim",
     "merge",
     "transfer",

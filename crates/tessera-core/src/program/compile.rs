@@ -9,6 +9,7 @@ use super::definition::*;
 use super::limits::Limits;
 use super::rewards::Reward;
 use super::validate::{Checker, Strictness};
+use super::vouchers::Voucher;
 use super::{Id, Node, Problem, Share};
 use crate::expression::{EventFields, Expected, Expression, Fact, RootTypes};
 use crate::quantity::{Currency, Rounding};
@@ -26,6 +27,7 @@ pub struct Program {
     triggers: BTreeMap<Id, Trigger>,
     pub ladders: Vec<LadderRules>,
     rewards: BTreeMap<Id, Reward>,
+    vouchers: BTreeMap<Id, Voucher>,
 }
 
 /// The campaigns that look at one event type, and all that their expressions read.
@@ -161,6 +163,7 @@ impl Program {
         let ladders: Vec<LadderRules> =
             definition.tiers.iter().map(|(id, ladder)| compile_ladder(id, ladder)).collect();
         let rewards = checker.rewards(definition);
+        let vouchers = checker.vouchers(definition);
         if strictness == Strictness::New {
             super::inert::refuse(definition, &campaigns, &mut checker);
         }
@@ -175,7 +178,7 @@ impl Program {
         }
         let triggers = index(&campaigns);
         let definition = definition.clone();
-        (Some(Self { version, definition, calendar, money, campaigns, triggers, ladders, rewards }), findings)
+        (Some(Self { version, definition, calendar, money, campaigns, triggers, ladders, rewards, vouchers }), findings)
     }
 
     /// The campaigns of an event type; none for types no campaign looks at.
@@ -189,6 +192,10 @@ impl Program {
 
     pub fn reward(&self, id: &str) -> Option<&Reward> {
         self.rewards.get(id)
+    }
+
+    pub fn voucher(&self, id: &str) -> Option<&Voucher> {
+        self.vouchers.get(id)
     }
 
     pub fn ladder(&self, id: &str) -> Option<&LadderRules> {

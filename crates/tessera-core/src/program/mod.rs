@@ -14,6 +14,7 @@ mod scalar;
 mod spending;
 mod validate;
 mod version;
+mod vouchers;
 
 pub use compile::{Award, Campaign, Extra, LadderRules, Program, Rule, Trigger};
 pub use decode::{Mistakes, decode};
@@ -28,6 +29,7 @@ pub use scalar::{Exact, Formula, Id, IdProblem, Share, Texts};
 pub use spending::{CashRounding, Restored, SpendDefinition};
 use validate::Strictness;
 pub use version::Versions;
+pub use vouchers::{Gives, ItemChoice, OnVoucherReturn, PercentOf, Stacks, Uses, Voucher, VoucherDefinition};
 
 /// The JSON Schema of a program document, for editors and other tools.
 pub fn json_schema() -> serde_json::Value {

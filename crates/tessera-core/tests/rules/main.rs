@@ -21,3 +21,4 @@ mod stacking;
 mod stored_state;
 mod tiers;
 mod time_and_order;
+mod vouchers;

@@ -13,6 +13,7 @@ use super::load::{KnownOrder, Loaded, pool_key};
 use crate::profile::SealedProfile;
 use crate::record::{Envelope, entry_row, event_row, member_key, member_row, own_key, redemption_key};
 use crate::submission::{Refusal, Submission};
+use crate::voucher;
 
 #[derive(Debug, Default)]
 pub(super) struct Writes {
@@ -26,6 +27,9 @@ pub(super) struct Writes {
     entries: Vec<Row>,
     vouchers: Vec<Row>,
     redemptions: BTreeMap<(i64, EventId), Row>,
+    new_codes: Vec<Row>,
+    /// Codes whose uses changed.
+    codes: BTreeMap<(i64, [u8; 16]), Row>,
     profiles: Vec<Row>,
     parked: Vec<Row>,
     /// Identifiers whose waiting events may go now.
@@ -77,6 +81,12 @@ impl Writes {
                 1.into(),
             ]);
             self.vouchers.push(row);
+            self.new_codes.push(voucher::issued_row(context, program, member, &voucher));
+        }
+        for code in decision.codes {
+            let key = (program, context.secrets.code_key(program, &code.code));
+            let Some(known) = loaded.codes.get_mut(&key) else { continue };
+            self.codes.insert(key, known.now(&code));
         }
         for (seq, redemption) in decision.redemptions {
             let id = EventId { member, seq };
@@ -188,6 +198,8 @@ impl Writes {
         tx.insert_rows(&tables::EVENT, &self.events)?;
         tx.insert_rows(&tables::ENTRY, &self.entries)?;
         tx.insert_rows(&tables::VOUCHER, &self.vouchers)?;
+        tx.insert_rows(&tables::VOUCHER_CODE, &self.new_codes)?;
+        tx.upsert_rows(&tables::VOUCHER_CODE, &self.codes.into_values().collect::<Vec<_>>())?;
         tx.upsert_rows(&tables::REDEMPTION, &self.redemptions.into_values().collect::<Vec<_>>())?;
         let members: Vec<Row> = loaded
             .touched

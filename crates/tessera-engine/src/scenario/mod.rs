@@ -15,6 +15,7 @@ mod read;
 mod run;
 mod shape;
 mod step;
+mod vouchers;
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;

@@ -212,6 +212,18 @@ struct Effect {
     from: Option<Id>,
     voucher: Option<Id>,
     benefit: Option<Id>,
+    money: Option<String>,
+    lines: Option<Vec<LineDiscount>>,
+    shipping: Option<String>,
+    prize: Option<IgnoredAny>,
+}
+
+/// What a voucher took off one line.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LineDiscount {
+    line: Option<String>,
+    amount: Option<String>,
 }
 
 /// What became of one rule.

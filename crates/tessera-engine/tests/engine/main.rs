@@ -16,3 +16,4 @@ mod replay;
 mod reports;
 mod time;
 mod verification;
+mod vouchers;
