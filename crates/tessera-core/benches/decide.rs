@@ -83,6 +83,7 @@ fn decisions(criterion: &mut Criterion) {
             redemptions: &[],
             codes: &[],
             history: None,
+            memory: None,
             entropy: [7; 16],
             payload: &data,
             explain: false,

@@ -27,7 +27,9 @@ pub struct Secrets {
     wrap: [u8; 32],
     /// For look-up keys of vouchers' codes, and for the codes that are made.
     voucher: [u8; 32],
-    /// Seals codes that came from elsewhere.
+    /// Seals vouchers' codes that came from elsewhere.
+    voucher_seal: [u8; 32],
+    /// Seals codes of partners, and finds those that are known.
     code: [u8; 32],
     /// Seals whole exports.
     export: [u8; 32],
@@ -73,7 +75,8 @@ impl Secrets {
             access: derive("api key hash"),
             wrap: derive("member key wrap"),
             voucher: derive("voucher code"),
-            code: derive("voucher code seal"),
+            voucher_seal: derive("voucher code seal"),
+            code: derive("partner code seal"),
             export: derive("export seal"),
             fingerprint,
         }
@@ -151,13 +154,13 @@ impl Secrets {
         bytes
     }
 
-    /// A code that came from elsewhere, for the database.
-    pub(crate) fn seal_code(&self, code: &str, entropy: &mut Entropy) -> Vec<u8> {
-        seal(&self.code, &entropy.bytes(), code.as_bytes())
+    /// A voucher's code that came from elsewhere, for the database.
+    pub(crate) fn seal_voucher_code(&self, code: &str, entropy: &mut Entropy) -> Vec<u8> {
+        seal(&self.voucher_seal, &entropy.bytes(), code.as_bytes())
     }
 
-    pub(crate) fn open_code(&self, sealed: &[u8]) -> Result<String, SecretError> {
-        String::from_utf8(open(&self.code, sealed)?).map_err(|_| SecretError::WrongKey)
+    pub(crate) fn open_voucher_code(&self, sealed: &[u8]) -> Result<String, SecretError> {
+        String::from_utf8(open(&self.voucher_seal, sealed)?).map_err(|_| SecretError::WrongKey)
     }
 
     /// The stored form of an API key's secret.
@@ -179,6 +182,19 @@ impl Secrets {
     pub fn new_member_key(&self, entropy: &mut Entropy) -> ([u8; 32], Vec<u8>) {
         let key: [u8; 32] = entropy.bytes();
         (key, seal(&self.wrap, &entropy.bytes(), &key))
+    }
+
+    /// What a partner's code is found by.
+    pub(crate) fn code_hash(&self, program: i64, pool: &str, code: &str) -> [u8; 16] {
+        first_half(keyed(&self.code, &[&program.to_be_bytes(), pool.as_bytes(), code.as_bytes()]))
+    }
+
+    pub(crate) fn seal_code(&self, entropy: &mut Entropy, code: &str) -> Vec<u8> {
+        seal(&self.code, &entropy.bytes(), code.as_bytes())
+    }
+
+    pub(crate) fn open_code(&self, sealed: &[u8]) -> Result<String, SecretError> {
+        String::from_utf8(open(&self.code, sealed)?).map_err(|_| SecretError::WrongKey)
     }
 
     pub fn unwrap_member_key(&self, wrapped: &[u8]) -> Result<[u8; 32], SecretError> {

@@ -4,6 +4,7 @@
 //! always: settle what fell due (I7), decide the event by the version of its business time (I5), then the events that
 //! it causes (C8), at most [`DERIVED_MAX`] deep.
 
+mod adjust;
 mod award;
 mod basis;
 mod birthday;
@@ -12,10 +13,14 @@ mod evaluate;
 mod events;
 mod expiry;
 mod explain;
+mod follow_up;
 mod give_again;
 mod holdout;
 mod order;
 mod outcome;
+mod people;
+mod play;
+mod progress;
 mod redeem;
 mod refund;
 mod rejected;
@@ -27,6 +32,7 @@ mod stacking;
 mod take_back;
 mod tier;
 mod trace;
+mod transfer;
 mod unlinked;
 mod voucher;
 mod working;
@@ -36,17 +42,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
+pub use adjust::adjustment_pool;
 pub use basis::Basis;
 pub use events::priced_in;
 pub use explain::explain;
+pub use follow_up::FollowUp;
 pub use order::{Credit, OrderProgress, OrderRecord};
 pub use outcome::{
     Balance, Effect, EffectKind, LineDiscount, Outcome, OutcomeStatus, TierStanding, balances, tier_standings,
 };
+pub use people::Memory;
+pub use play::Playing;
+pub use progress::{BadgeView, CardView, ChallengeView, ProgressView, StreakView, progress};
 pub use redeem::{LotTrace, Quote, RedemptionView, explain_redemption, quote_redemption};
 pub use rejected::Rejected;
 pub use revalue::explain_order;
-pub use reward::stock_pool;
+pub use reward::{code_pool, codes_imported, donation_pools, donation_prefixes, imports_of, reward_price, stock_pool};
 pub use settle::{as_at, next_wake, settled_to};
 pub use trace::{Part, PartOf, Reason, RuleTrace};
 pub use voucher::{PricedVoucher, VoucherLook, price_vouchers, shared_code_pool, voucher_codes};
@@ -88,6 +99,8 @@ pub struct Inputs<'a> {
     /// Every event of the member, oldest first: for a backdated event (see [`Needs::history`]), and for a return of what
     /// may have expired (see [`needs_history`]).
     pub history: Option<&'a [Recorded]>,
+    /// What is remembered of somebody who left and joins again (P3).
+    pub memory: Option<&'a Memory>,
     /// Random bytes, for voucher codes.
     pub entropy: [u8; 16],
     /// The event's data as it came: kept when the event has to wait.
@@ -123,10 +136,14 @@ pub struct Decision {
     /// Changes of pools, each with the most the pool may reach.
     pub pools: Vec<PoolChange>,
     pub vouchers: Vec<IssuedVoucher>,
+    /// Codes of partners to be given, one each: from which pool, to which redemption (by its event).
+    pub codes: Vec<(Id, u64)>,
     /// Redemptions made or changed, by their event: how far each has come.
     pub redemptions: Vec<(u64, Redemption)>,
-    /// Codes whose uses changed.
-    pub codes: Vec<CodeRecord>,
+    /// Codes of vouchers whose uses changed.
+    pub voucher_codes: Vec<CodeRecord>,
+    /// Commands about other members that these events cause, in order.
+    pub follow_ups: Vec<FollowUp>,
     pub outcome: Outcome,
     pub trace: Vec<RuleTrace>,
 }
@@ -168,6 +185,9 @@ pub struct Record {
     /// Codes that this event used, or gave a use of back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vouchers: Vec<CodeUse>,
+    /// What this event causes for other members.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub follow_ups: Vec<FollowUp>,
     /// Joined by this event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joined: Option<Status>,
@@ -281,7 +301,7 @@ pub fn needs(versions: &Versions, state: Option<&MemberState>, command: &Command
         needs.awaited = awaited(versions, state, made);
     }
     needs.history = state.is_some_and(|state| command.effective_at < state.clock)
-        && !(matches!(command.what, What::WakeUp) || command.what.is_redemption());
+        && !(matches!(command.what, What::WakeUp) || command.what.is_never_past());
     needs.history |= matches!(command.what, What::RollbackVoucher(_)) && state.is_some();
     needs
 }
@@ -353,10 +373,13 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
     if command.effective_at > latest {
         return Err(Rejected::InTheFuture { effective_at: command.effective_at, recorded_at: command.recorded_at });
     }
-    // What somebody has is spent now: a redemption is never before what the member has seen already.
+    // What somebody has is spent or sent now, and what comes from others arrives now.
     let clock = inputs.state.map_or(command.effective_at, |state| state.clock);
     let now = Command { effective_at: command.effective_at.max(clock), ..command.clone() };
-    let command = if command.what.is_redemption() { &now } else { command };
+    let command = if command.what.is_never_past() { &now } else { command };
+    if inputs.state.is_some_and(|state| state.status == Status::Left) && !command.what.may_follow_leaving() {
+        return Err(Rejected::MemberLeft);
+    }
     let mut working = Working::begin(inputs, command)?;
     if !inputs.guest {
         working.settle(command.effective_at);
@@ -378,8 +401,15 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::ReturnRedemption(part) => working.return_redemption(part)?,
         What::RedeemVoucher(redeem) => working.redeem_voucher(redeem)?,
         What::RollbackVoucher(rollback) => working.rollback_voucher(rollback)?,
+        What::Rename(renaming) => working.rename(renaming)?,
+        What::Leave { erase } => working.leave(*erase)?,
+        What::JoinChallenge { challenge } => working.join_challenge(challenge)?,
+        What::Transfer(transfer) => working.transfer(transfer)?,
+        What::Arrival(arrival) => working.arrive(arrival)?,
+        What::FollowUpRefused(refused) => working.follow_up_refused(refused)?,
         What::WakeUp => {}
     }
+    working.forfeit_after_leaving();
     working.settle_after_backdating();
     working.finish(command)
 }

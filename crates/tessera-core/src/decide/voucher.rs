@@ -228,8 +228,8 @@ impl Working<'_> {
 
     /// The codes as this decision leaves them by now.
     fn known_codes(&self) -> Vec<CodeRecord> {
-        let changed = |code: &&CodeRecord| !self.codes.iter().any(|known| known.code == code.code);
-        self.codes.iter().chain(self.inputs.codes.iter().filter(changed)).cloned().collect()
+        let changed = |code: &&CodeRecord| !self.voucher_codes.iter().any(|known| known.code == code.code);
+        self.voucher_codes.iter().chain(self.inputs.codes.iter().filter(changed)).cloned().collect()
     }
 
     /// Uses codes inside the event that is open.
@@ -259,7 +259,7 @@ impl Working<'_> {
         let used = CodeUse { code: code.code.clone(), voucher: code.voucher.clone(), version, order_id, back: None };
         self.record().record.vouchers.push(used);
         match &code.pool {
-            Some(pool) => self.use_pool(pool, 1, code.most.unwrap_or(i64::MAX)),
+            Some(pool) => self.take_from_pool(pool.clone(), 1, code.most.unwrap_or(i64::MAX)),
             None => {
                 code.uses += 1;
                 code.last = Some(EventId { member: self.state.id, seq: self.state.events });
@@ -269,8 +269,8 @@ impl Working<'_> {
     }
 
     fn keep_code(&mut self, code: CodeRecord) {
-        self.codes.retain(|known| known.code != code.code);
-        self.codes.push(code);
+        self.voucher_codes.retain(|known| known.code != code.code);
+        self.voucher_codes.push(code);
     }
 
     /// The whole order has come back: what may be used again is (R9, V2).
@@ -311,7 +311,7 @@ impl Working<'_> {
         });
         self.record().record.vouchers.push(CodeUse { back: Some(event), ..used.clone() });
         match &code.pool {
-            Some(pool) => self.use_pool(pool, -1, code.most.unwrap_or(i64::MAX)),
+            Some(pool) => self.take_from_pool(pool.clone(), -1, code.most.unwrap_or(i64::MAX)),
             None => {
                 code.uses = (code.uses - 1).max(0);
                 code.last = None;

@@ -38,10 +38,12 @@ pub(super) struct Working<'a> {
     pub progress: Vec<(CompactString, OrderProgress)>,
     pools: BTreeMap<CompactString, (i64, i64)>,
     vouchers: Vec<IssuedVoucher>,
+    /// Codes of partners to be given: from which pool, to which redemption.
+    pub codes: Vec<(Id, u64)>,
     /// Redemptions made or changed, by their event.
     pub redemptions: Vec<(u64, Redemption)>,
-    /// Codes whose uses changed.
-    pub codes: Vec<CodeRecord>,
+    /// Codes of vouchers whose uses changed.
+    pub voucher_codes: Vec<CodeRecord>,
     pub trace: Vec<RuleTrace>,
     pub causes: Vec<Cause>,
 }
@@ -99,8 +101,9 @@ impl<'a> Working<'a> {
             progress: Vec::new(),
             pools: BTreeMap::new(),
             vouchers: Vec::new(),
-            redemptions: Vec::new(),
             codes: Vec::new(),
+            redemptions: Vec::new(),
+            voucher_codes: Vec::new(),
             trace: Vec::new(),
             causes: Vec::new(),
         })
@@ -161,13 +164,13 @@ impl<'a> Working<'a> {
     pub fn attempt<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Rejected>) -> Option<T> {
         let (state, event, past) = (self.state.clone(), self.record().clone(), self.past.clone());
         let (progress, pools, causes) = (self.progress.clone(), self.pools.clone(), self.causes.clone());
-        let (redemptions, codes) = (self.redemptions.clone(), self.codes.clone());
+        let (redemptions, voucher_codes) = (self.redemptions.clone(), self.voucher_codes.clone());
         let (orders, vouchers, trace) = (self.orders.len(), self.vouchers.len(), self.trace.len());
         let done = work(self).ok();
         if done.is_none() {
             (self.state, self.past) = (state, past);
             (self.progress, self.pools, self.causes) = (progress, pools, causes);
-            (self.redemptions, self.codes) = (redemptions, codes);
+            (self.redemptions, self.voucher_codes) = (redemptions, voucher_codes);
             *self.record() = event;
             self.orders.truncate(orders);
             self.vouchers.truncate(vouchers);
@@ -277,6 +280,7 @@ impl<'a> Working<'a> {
         for action in &evaluation.actions {
             self.act(action);
         }
+        self.play(evaluation);
         credits
     }
 
@@ -457,9 +461,14 @@ impl<'a> Working<'a> {
         }
     }
 
-    /// Uses or gives back of a pool that no limit of the document names.
-    pub fn use_pool(&mut self, pool: &CompactString, by: i64, most: i64) {
-        self.pools.entry(pool.clone()).or_insert((0, most)).0 += by;
+    /// What is used of a pool, this decision's own use with it.
+    pub fn used_of_pool(&self, pool: &str) -> i64 {
+        self.pool(pool)
+    }
+
+    /// Takes from a pool that holds at most so much.
+    pub fn take_from_pool(&mut self, pool: CompactString, by: i64, most: i64) {
+        self.pools.entry(pool).or_insert((0, most)).0 += by;
     }
 
     /// The same for an order that is worth another sum now: only in windows still open (C2).
@@ -470,9 +479,10 @@ impl<'a> Working<'a> {
         }
     }
 
-    pub fn issue_voucher(&mut self, campaign: &Id, voucher: &Id) {
+    /// Issues a voucher for a campaign, or with a reward; says its code.
+    pub fn issue_voucher(&mut self, campaign: Option<&Id>, voucher: &Id) -> Option<CompactString> {
         let program = self.program.clone();
-        let Some(definition) = program.definition.vouchers.get(voucher) else { return };
+        let definition = program.definition.vouchers.get(voucher)?;
         let valid = definition.valid.map(|valid| valid.after(self.day()));
         let last_day = valid.into_iter().chain(definition.until).min();
         let number = u32::try_from(self.vouchers.len()).unwrap_or(u32::MAX);
@@ -480,12 +490,12 @@ impl<'a> Working<'a> {
         self.effect(Effect {
             voucher: Some(voucher.clone()),
             code: Some(code.clone()),
-            campaign: Some(campaign.clone()),
+            campaign: campaign.cloned(),
             expires_on: last_day,
             ..Effect::of(EffectKind::VoucherIssued)
         });
         self.vouchers.push(IssuedVoucher {
-            code,
+            code: code.clone(),
             voucher: voucher.clone(),
             version: program.version,
             uses: definition.uses.per_code,
@@ -493,6 +503,7 @@ impl<'a> Working<'a> {
             issued_at: self.at(),
             expires_at: last_day.map(|last| program.calendar.end(last)),
         });
+        Some(code)
     }
 
     /// Moves the inactivity date of the currencies that this kind of event keeps alive (L4): never back.
@@ -548,6 +559,7 @@ impl<'a> Working<'a> {
         }
         self.state.wake_at = super::settle::next_wake(self.inputs.versions, &self.state);
         self.state.wake_version = self.inputs.versions.head().version;
+        let follow_ups = self.events.iter().flat_map(|event| event.record.follow_ups.iter().cloned()).collect();
         let pools = self.pools.into_iter().filter(|(_, (by, _))| *by != 0);
         Ok(Decision {
             events: self.events,
@@ -557,8 +569,10 @@ impl<'a> Working<'a> {
             progress: self.progress,
             pools: pools.map(|(pool, (by, most))| PoolChange { pool, by, most }).collect(),
             vouchers: self.vouchers,
-            redemptions: self.redemptions,
             codes: self.codes,
+            redemptions: self.redemptions,
+            voucher_codes: self.voucher_codes,
+            follow_ups,
             outcome,
             trace: self.trace,
         })

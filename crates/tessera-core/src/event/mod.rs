@@ -3,18 +3,25 @@
 mod birthday;
 mod command;
 mod data;
+mod follow_up;
 mod order;
+mod people;
 mod read;
 mod redemption;
+mod transfer;
 
 pub use birthday::{Birthday, BirthdayError};
 pub use command::{
-    Adjustment, Command, Exchange, Imported, Profile, RedeemVoucher, Return, ReturnItem, RollbackVoucher, What,
+    Adjustment, Asker, Command, Exchange, Imported, Profile, RedeemVoucher, Return, ReturnItem, RollbackVoucher,
+    Undone, What,
 };
 pub use data::{DataProblem, FieldValue, FieldValues};
+pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
+pub use people::{NameKey, Removal, Renaming, SecondFact};
 pub use read::{DocumentedTypes, read_event};
 pub use redemption::{Redeem, RedemptionPart};
+pub use transfer::{Arrival, Transfer};
 
 /// The event types that every program has.
 pub const BUILT_IN_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend", "enrol", "profile"];
@@ -23,7 +30,7 @@ pub const BUILT_IN_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend"
 pub const REDEMPTION_TYPES: [&str; 4] = ["redemption", "capture", "void", "redemption-return"];
 
 /// Names that no event type of a document has: what is in the program's own history, or will be.
-pub const RESERVED_TYPES: [&str; 18] = [
+pub const RESERVED_TYPES: &[&str] = &[
     "adjustment",
     "expiry",
     "maturity",
@@ -40,9 +47,15 @@ pub const RESERVED_TYPES: [&str; 18] = [
     "voucher-rollback",
     "claim",
     "merge",
+    "identifiers",
+    "leave",
+    "erase",
     "transfer",
     "import",
+    "transfer-in",
+    "follow-up-refused",
+    "challenge-join",
 ];
 
 /// Triggers that no event from outside has: what time or an award brings about.
-pub const DERIVED_TRIGGERS: [&str; 3] = ["birthday", "balance", "tier"];
+pub const DERIVED_TRIGGERS: [&str; 5] = ["birthday", "balance", "tier", "challenge", "streak"];

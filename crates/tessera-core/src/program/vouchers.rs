@@ -276,7 +276,7 @@ impl Checker<'_> {
                 self.error(&at("uses"), message);
             }
         }
-        self.gives(definition, id, voucher);
+        self.voucher_gives(definition, id, voucher);
         if voucher.is_claimed() {
             let about_orders = [
                 ("min_spend", voucher.min_spend.is_some()),
@@ -298,7 +298,7 @@ impl Checker<'_> {
         }
     }
 
-    fn gives(&mut self, definition: &Definition, id: &str, voucher: &VoucherDefinition) {
+    fn voucher_gives(&mut self, definition: &Definition, id: &str, voucher: &VoucherDefinition) {
         let gives = &voucher.gives;
         let at = |key: &'static str| ["vouchers", id, "gives", key];
         let path = ["vouchers", id, "gives"];

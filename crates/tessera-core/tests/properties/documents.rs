@@ -158,6 +158,7 @@ fn live(text: &str) {
             redemptions: &[],
             codes: &[],
             history: None,
+            memory: None,
             entropy: [7; 16],
             payload: data,
             explain: true,

@@ -30,6 +30,8 @@ pub(super) struct Expectation {
 pub(super) enum Said {
     Done(Box<Outcome>),
     Refused(Refusal),
+    /// What would be, with nothing written.
+    Quoted(Value),
 }
 
 impl Expectation {
@@ -76,6 +78,16 @@ impl Expectation {
             (Said::Done(outcome), Some(expected)) => {
                 let answer = format!("{}, {}", status(outcome), effects(&outcome.effects));
                 found.push(Mismatch::new(expected, "refused", words(expected), answer));
+                return found;
+            }
+            (Said::Quoted(quote), Some(expected)) => {
+                found.push(Mismatch::new(expected, "refused", words(expected), brief(quote)));
+                return found;
+            }
+            (Said::Quoted(quote), None) => {
+                if let Some(answer) = self.named("answer") {
+                    compare(answer, quote, "answer", calendar, &mut found);
+                }
                 return found;
             }
             (Said::Done(_), None) => {}
@@ -204,6 +216,24 @@ fn judge_member(
                 let standings = member.tiers.iter().map(|standing| (standing.ladder.to_string(), json!(standing)));
                 compare(expected, &Value::Object(standings.collect()), &what, calendar, found);
             }
+            "challenges" | "streaks" | "badges" => {
+                let Some(progress) = query::progress(context, program, id, "en")? else { continue };
+                let values = match key.text.as_str() {
+                    "challenges" => {
+                        let all = progress.challenges.iter();
+                        Value::Object(all.map(|row| (row.challenge.to_string(), json!(row.value))).collect())
+                    }
+                    "streaks" => {
+                        let all = progress.streaks.iter();
+                        Value::Object(all.map(|row| (row.streak.to_string(), json!(row.current))).collect())
+                    }
+                    _ => {
+                        let held = progress.badges.iter().filter(|row| row.held);
+                        Value::Array(held.map(|row| json!(row.badge)).collect())
+                    }
+                };
+                compare(expected, &values, &what, calendar, found);
+            }
             "vouchers" => {
                 let counted = vouchers(engine, program, id, expected)?;
                 compare(expected, &counted, &what, calendar, found);
@@ -236,6 +266,15 @@ fn judge_member(
                     format!("{kind} of {amount} {currency} from {from} to {to}")
                 };
                 let told: Vec<String> = values.iter().map(told).collect();
+                among(&what, expected, &values, &told.join(", "), calendar, found);
+            }
+            "redemptions" => {
+                let redemptions = query::redemptions(context, program, id, &all)?.items;
+                let values: Vec<Value> = redemptions.iter().map(|redemption| json!(redemption)).collect();
+                let told: Vec<String> = values
+                    .iter()
+                    .map(|redemption| format!("{} {}", brief(&redemption["points"]), brief(&redemption["status"])))
+                    .collect();
                 among(&what, expected, &values, &told.join(", "), calendar, found);
             }
             _ => {}

@@ -2,14 +2,16 @@
 //! [`super::read`] and its submission in [`super::run`].
 
 use serde::Deserialize;
-use tessera_core::program::{Id, Node};
+use tessera_core::event::Redeem;
+use tessera_core::program::{Exact, Id, Node};
+use tessera_core::quantity::Amount;
 use tessera_core::time::Instant;
 
 use super::expect::Expectation;
 use crate::identifier::Subject;
 
 /// Words of steps that do something and are no event types.
-pub(super) const ACTIONS: [&str; 2] = ["adjust", "publish"];
+pub(super) const ACTIONS: &[&str] = &["adjust", "publish", "redeem", "quote", "capture", "void", "join"];
 
 /// The other words of steps.
 pub(super) const SETTINGS: [&str; 6] = ["say", "at", "happened", "id", "source", "expect"];
@@ -44,9 +46,84 @@ pub(super) enum Action {
         settings: Adjust,
         id: String,
     },
+    Redeem {
+        subject: Subject,
+        settings: Redemption,
+        id: String,
+    },
+    /// Asks what a redemption would be.
+    Quote {
+        subject: Subject,
+        settings: Redemption,
+    },
+    /// Does something with what an earlier step redeemed.
+    OfRedemption {
+        /// The `id` of that step.
+        redemption: String,
+        step: crate::redemption::Step,
+        id: String,
+    },
+    /// Takes part in a challenge.
+    Join {
+        subject: Subject,
+        challenge: Id,
+        id: String,
+    },
     Publish {
         text: String,
     },
+}
+
+/// What is redeemed: a reward, or points of a currency.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Redemption {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    pub(super) reward: Option<Id>,
+    pub(super) currency: Option<Id>,
+    pub(super) points: Option<i64>,
+    pub(super) payable: Option<Exact>,
+    pub(super) tender: Option<String>,
+    pub(super) order_id: Option<String>,
+    /// Spent at once, in place of being reserved.
+    #[serde(default)]
+    pub(super) capture: bool,
+}
+
+impl Redemption {
+    pub(super) fn payable(&self) -> Option<Amount> {
+        self.payable.and_then(|payable| Amount::try_from(payable.0).ok())
+    }
+
+    pub(super) fn redeem(&self) -> Redeem {
+        Redeem {
+            reward: self.reward.clone(),
+            currency: self.currency.clone().unwrap_or_default(),
+            points: self.points,
+            payable: self.payable(),
+            tender: self.tender.as_deref().map(Into::into),
+            order_id: self.order_id.as_deref().map(Into::into),
+            capture: self.capture,
+        }
+    }
+}
+
+/// Something that an earlier step redeemed, by the `id` of that step.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OfRedemption {
+    pub(super) redemption: String,
+    pub(super) points: Option<i64>,
+}
+
+/// A member takes part in a challenge.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Join {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    pub(super) challenge: Id,
 }
 
 /// A manual change of a balance.
@@ -58,6 +135,13 @@ pub(super) struct Adjust {
     pub(super) currency: Id,
     pub(super) amount: i64,
     pub(super) reason: String,
+    /// Who asks: the name of a key, and its role.
+    pub(super) by: Option<String>,
+    pub(super) role: Option<Id>,
+    /// The second person, where one has agreed.
+    pub(super) approved_by: Option<String>,
+    /// The `id` of the step whose adjustment this one undoes.
+    pub(super) undoes: Option<String>,
 }
 
 /// A member of the story: an alias and the identifier behind it.

@@ -215,7 +215,7 @@ pub(crate) fn rows_of(
     let mut texts = Vec::new();
     for row in rows.query(sql, &params)? {
         let corrupt = |_| StoreError::corrupt("voucher_text", "text", "sealed with another key");
-        let code = context.secrets.open_code(row[1].bytes()?).map_err(corrupt)?;
+        let code = context.secrets.open_voucher_code(row[1].bytes()?).map_err(corrupt)?;
         let key = context.secrets.code_key(program, &code);
         texts.push((unsigned(row[0].int()?), CompactString::from(code), key));
     }

@@ -137,7 +137,7 @@ impl NewCode<'_> {
 /// The text of a code that cannot be made again, sealed.
 pub(crate) fn text_row(context: &Context, program: i64, (batch, place): (&[u8; 16], u64), code: &str) -> Row {
     let mut row = own_key(program, batch);
-    let sealed = context.secrets.seal_code(code, &mut crate::clock::Entropy::default());
+    let sealed = context.secrets.seal_voucher_code(code, &mut crate::clock::Entropy::default());
     row.extend([number(place).into(), sealed.into()]);
     row
 }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use tessera_core::decide::{
-    Balance, Decision, EffectKind, Inputs, OrderProgress, OrderRecord, Record, Recorded, Rejected, decide, needs,
-    needs_history, settled_to,
+    Balance, Decision, EffectKind, Inputs, Memory, OrderProgress, OrderRecord, Record, Recorded, Rejected, decide,
+    needs, needs_history, settled_to,
 };
 use tessera_core::event::{Adjustment, Command, Order, Redeem, RedemptionPart, What, read_event};
 use tessera_core::id::{EventId, MemberId};
@@ -64,6 +64,7 @@ pub struct Shop {
     current: usize,
     checked: bool,
     guest: bool,
+    memory: Option<Memory>,
 }
 
 /// One member as stored.
@@ -95,6 +96,7 @@ impl Shop {
             current: 0,
             checked: true,
             guest: false,
+            memory: None,
         }
     }
 
@@ -115,6 +117,12 @@ impl Shop {
     #[must_use]
     pub fn guest(mut self) -> Self {
         self.guest = true;
+        self
+    }
+
+    /// Whoever joins from now on was a member before, of whom this is remembered.
+    pub fn remembering(&mut self, memory: Memory) -> &mut Self {
+        self.memory = Some(memory);
         self
     }
 
@@ -164,7 +172,7 @@ impl Shop {
     /// Gives or takes points by hand.
     pub fn adjust(&mut self, time: &str, currency: &str, amount: i64) -> Result<Decision, Rejected> {
         let time = at(time);
-        let what = What::Adjust(Adjustment { currency: id(currency), amount, reason: "by hand".into() });
+        let what = What::Adjust(Adjustment::new(id(currency), amount, "by hand"));
         self.apply(Command { effective_at: time, recorded_at: time.max(self.latest()), what }, "{}")
     }
 
@@ -270,6 +278,7 @@ impl Shop {
             redemptions: &redemptions,
             codes: &codes,
             history: needs_history.then_some(member.events.as_slice()),
+            memory: self.memory.as_ref(),
             entropy: [7; 16],
             payload,
             explain: true,
@@ -279,8 +288,8 @@ impl Shop {
             let again = decide(&inputs, &command)
                 .unwrap_or_else(|rejected| panic!("the same inputs decided differently: {rejected}"));
             assert_eq!(
-                (&again.events, &again.state, &again.codes),
-                (&decision.events, &decision.state, &decision.codes),
+                (&again.events, &again.state, &again.voucher_codes),
+                (&decision.events, &decision.state, &decision.voucher_codes),
                 "the same inputs decided differently"
             );
         }
@@ -334,7 +343,7 @@ impl Shop {
             };
             assert!(self.codes.insert(code, record).is_none(), "a code was issued twice");
         }
-        for code in &decision.codes {
+        for code in &decision.voucher_codes {
             assert!(self.codes.insert(code.code.clone(), code.clone()).is_some(), "a code from nowhere");
         }
         for change in &decision.pools {
