@@ -6,6 +6,7 @@
 
 mod award;
 mod basis;
+mod benefit;
 mod birthday;
 mod derived;
 mod evaluate;
@@ -16,6 +17,7 @@ mod give_again;
 mod holdout;
 mod order;
 mod outcome;
+mod placement;
 mod redeem;
 mod refund;
 mod rejected;
@@ -36,9 +38,12 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 pub use basis::Basis;
+pub use benefit::{Entitlement, Source, SourceKind, UsesLeft, entitlements};
 pub use explain::explain;
 pub use order::{Credit, OrderProgress, OrderRecord};
-pub use outcome::{Balance, Effect, EffectKind, Outcome, OutcomeStatus, TierStanding, balances, tier_standings};
+pub use outcome::{
+    Balance, Effect, EffectKind, Outcome, OutcomeStatus, PlacementView, TierStanding, balances, tier_standings,
+};
 pub use redeem::{LotTrace, Quote, RedemptionView, explain_redemption, quote_redemption};
 pub use rejected::Rejected;
 pub use revalue::explain_order;
@@ -264,7 +269,7 @@ pub fn needs(versions: &Versions, state: Option<&MemberState>, command: &Command
         needs.awaited = awaited(versions, state, made);
     }
     needs.history = state.is_some_and(|state| command.effective_at < state.clock)
-        && !(matches!(command.what, What::WakeUp) || command.what.is_redemption());
+        && !(matches!(command.what, What::WakeUp) || command.what.is_about_now());
     needs
 }
 
@@ -338,7 +343,7 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
     // What somebody has is spent now: a redemption is never before what the member has seen already.
     let clock = inputs.state.map_or(command.effective_at, |state| state.clock);
     let now = Command { effective_at: command.effective_at.max(clock), ..command.clone() };
-    let command = if command.what.is_redemption() { &now } else { command };
+    let command = if command.what.is_about_now() { &now } else { command };
     let mut working = Working::begin(inputs, command)?;
     if !inputs.guest {
         working.settle(command.effective_at);
@@ -358,6 +363,9 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Capture(part) => working.capture(part)?,
         What::Void { redemption } => working.void(*redemption)?,
         What::ReturnRedemption(part) => working.return_redemption(part)?,
+        What::UseBenefit(wish) => working.use_benefit(wish)?,
+        What::ReturnBenefit { used } => working.return_benefit(*used)?,
+        What::PlaceTier(placement) => working.place_tier(placement)?,
         What::WakeUp => {}
     }
     working.settle_after_backdating();

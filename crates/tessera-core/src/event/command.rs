@@ -1,7 +1,7 @@
 use compact_str::CompactString;
 use serde::Deserialize;
 
-use super::{Birthday, FieldValues, Item, Order, Redeem, RedemptionPart};
+use super::{Birthday, FieldValues, Item, Order, PlaceTier, Redeem, RedemptionPart, UseBenefit};
 use crate::program::Id;
 use crate::quantity::Amount;
 use crate::time::{Day, Instant};
@@ -44,6 +44,14 @@ pub enum What {
     },
     /// Cancels a redemption, or a part of it: the points go back to their lots (R7).
     ReturnRedemption(RedemptionPart),
+    /// Uses a benefit that the member has.
+    UseBenefit(UseBenefit),
+    /// Takes back a use of a benefit, by its event.
+    ReturnBenefit {
+        used: u64,
+    },
+    /// Puts the member on a level beside what they reached, or ends that.
+    PlaceTier(PlaceTier),
     /// Only settles what fell due (I7).
     WakeUp,
 }
@@ -65,8 +73,16 @@ impl What {
             Self::Capture(_) => "capture",
             Self::Void { .. } => "void",
             Self::ReturnRedemption(_) => "redemption-return",
+            Self::UseBenefit(_) => "benefit-use",
+            Self::ReturnBenefit { .. } => "benefit-return",
+            Self::PlaceTier(placement) => placement.event_type(),
             Self::WakeUp => "wake-up",
         }
+    }
+
+    /// Whether this is done now, to a member there is: it makes nobody, and is never about the past.
+    pub const fn is_about_now(&self) -> bool {
+        self.is_redemption() || matches!(self, Self::UseBenefit(_) | Self::ReturnBenefit { .. } | Self::PlaceTier(_))
     }
 
     /// The order this makes, which must be new.

@@ -1,16 +1,20 @@
 //! What can happen to a member: the events every program has, those it declares, and the commands made of them.
 
+mod benefit;
 mod birthday;
 mod command;
 mod data;
 mod order;
+mod placement;
 mod read;
 mod redemption;
 
+pub use benefit::{Situation, UseBenefit};
 pub use birthday::{Birthday, BirthdayError};
 pub use command::{Adjustment, Command, Exchange, Imported, Profile, Return, ReturnItem, What};
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
+pub use placement::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep};
 pub use read::{DocumentedTypes, read_event};
 pub use redemption::{Redeem, RedemptionPart};
 
@@ -21,7 +25,7 @@ pub const BUILT_IN_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend"
 pub const REDEMPTION_TYPES: [&str; 4] = ["redemption", "capture", "void", "redemption-return"];
 
 /// Names that no event type of a document has: what is in the program's own history, or will be.
-pub const RESERVED_TYPES: [&str; 16] = [
+pub const RESERVED_TYPES: [&str; 26] = [
     "adjustment",
     "expiry",
     "maturity",
@@ -38,6 +42,16 @@ pub const RESERVED_TYPES: [&str; 16] = [
     "merge",
     "transfer",
     "import",
+    "benefit-use",
+    "benefit-return",
+    "tier-invite",
+    "tier-match",
+    "tier-trial",
+    "tier-lock",
+    "tier-unlock",
+    "tier-withdraw",
+    "tier-placement-end",
+    "entitlement-end",
 ];
 
 /// Triggers that no event from outside has: what time or an award brings about.

@@ -4,7 +4,9 @@ use compact_str::CompactString;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use super::standing::{BenefitUse, Placement};
 use super::state::{Bucketed, Counter, Fraction, Grant, MemberState};
+use crate::event::PlacementKind;
 use crate::ledger::{Hold, Wait};
 use crate::program::{Id, id_or_empty};
 use crate::quantity::{Amount, Points};
@@ -120,6 +122,21 @@ pub enum Change {
     Reserved {
         hold: Hold,
     },
+    /// Somebody put the member on a level.
+    Placed {
+        placement: Placement,
+    },
+    Unplaced {
+        ladder: Id,
+        kind: PlacementKind,
+    },
+    BenefitUsed {
+        used: BenefitUse,
+    },
+    /// A use, by its event, was taken back.
+    BenefitReturned {
+        used: u64,
+    },
 }
 
 /// An event that names an order nobody has seen yet (I4).
@@ -221,6 +238,10 @@ impl Change {
             Self::Parked { event } => state.parked.push(event.clone()),
             Self::Unparked { event } => state.parked.retain(|parked| parked.event != *event),
             Self::Reserved { hold } => state.holds.push(hold.clone()),
+            Self::Placed { placement } => state.place(placement),
+            Self::Unplaced { ladder, kind } => state.unplace(ladder, *kind),
+            Self::BenefitUsed { used } => state.use_benefit(used),
+            Self::BenefitReturned { used } => state.uses.retain(|known| known.event != *used),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! A member's state: one bounded row, a fold of entries and changes.
 
 mod change;
+mod standing;
 mod state;
 
 pub use change::{Change, ParkedEvent};
+pub use standing::{BenefitUse, Condition, Placement};
 pub use state::{Bucketed, Counter, Fraction, Grant, Ladder, MemberState, StateError, Statistics, Status};

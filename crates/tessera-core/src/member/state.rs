@@ -2,7 +2,7 @@ use compact_str::CompactString;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Change, ParkedEvent};
+use super::{BenefitUse, Change, ParkedEvent, Placement};
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, Hold, Lot, Purse};
 use crate::program::{Id, id_or_empty};
@@ -12,7 +12,8 @@ use crate::time::{Day, Instant, MonthDay};
 /// Everything decisions need to know about a member. Bounded: it does not grow with the number of events.
 ///
 /// What bounds it: lots by days × funders, counters by limits in open windows, tier buckets by two windows, parked
-/// events by [`MemberState::PARKED_MAX`], reservations by [`MemberState::HOLDS_MAX`].
+/// events by [`MemberState::PARKED_MAX`], reservations by [`MemberState::HOLDS_MAX`], placements by ladders × kinds, uses
+/// of benefits by [`MemberState::USES_MAX`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberState {
     pub id: MemberId,
@@ -49,6 +50,10 @@ pub struct MemberState {
     pub wake_version: u32,
     /// Reservations that are open. It and all behind it came after the first format, hence at the end and in this order.
     pub holds: Vec<Hold>,
+    /// Levels the member was put on, by ladder and kind.
+    pub placements: Vec<Placement>,
+    /// Uses of benefits that may still be taken back, oldest first.
+    pub uses: Vec<BenefitUse>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,7 +160,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[];
+const SINCE_FORMAT_2: &[u8] = &[0, 0];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -190,6 +195,8 @@ impl MemberState {
             wake_at: None,
             wake_version: 0,
             holds: Vec::new(),
+            placements: Vec::new(),
+            uses: Vec::new(),
         }
     }
 
@@ -310,6 +317,7 @@ impl MemberState {
             self.clock = effective_at;
             self.counters.retain(|counter| counter.until > day);
             self.grants.retain(|grant| grant.last_day >= day);
+            self.uses.retain(|used| used.until > day);
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use compact_str::{CompactString, format_compact};
 use rust_decimal::Decimal;
 
+use super::benefits::Benefit;
 use super::definition::*;
 use super::limits::Limits;
 use super::rewards::Reward;
@@ -26,6 +27,7 @@ pub struct Program {
     triggers: BTreeMap<Id, Trigger>,
     pub ladders: Vec<LadderRules>,
     rewards: BTreeMap<Id, Reward>,
+    pub benefits: BTreeMap<Id, Benefit>,
 }
 
 /// The campaigns that look at one event type, and all that their expressions read.
@@ -120,6 +122,16 @@ impl LadderRules {
         }
     }
 
+    /// The next level under a place that can be reached.
+    pub fn below(&self, rank: usize) -> usize {
+        (0..rank).rev().find(|rank| !self.levels[*rank].by_invitation).unwrap_or(0)
+    }
+
+    /// The next level above a place that can be reached; `None` at the top.
+    pub fn above(&self, rank: usize) -> Option<usize> {
+        (rank + 1..self.levels.len()).find(|rank| !self.levels[*rank].by_invitation)
+    }
+
     pub fn level(&self, rank: usize) -> &LevelDefinition {
         &self.levels[rank.min(self.levels.len() - 1)]
     }
@@ -161,6 +173,7 @@ impl Program {
         let ladders: Vec<LadderRules> =
             definition.tiers.iter().map(|(id, ladder)| compile_ladder(id, ladder)).collect();
         let rewards = checker.rewards(definition);
+        let benefits = checker.benefits(definition);
         if strictness == Strictness::New {
             super::inert::refuse(definition, &campaigns, &mut checker);
         }
@@ -175,7 +188,7 @@ impl Program {
         }
         let triggers = index(&campaigns);
         let definition = definition.clone();
-        (Some(Self { version, definition, calendar, money, campaigns, triggers, ladders, rewards }), findings)
+        (Some(Self { version, definition, calendar, money, campaigns, triggers, ladders, rewards, benefits }), findings)
     }
 
     /// The campaigns of an event type; none for types no campaign looks at.
@@ -189,6 +202,10 @@ impl Program {
 
     pub fn reward(&self, id: &str) -> Option<&Reward> {
         self.rewards.get(id)
+    }
+
+    pub fn benefit(&self, id: &str) -> Option<&Benefit> {
+        self.benefits.get(id)
     }
 
     pub fn ladder(&self, id: &str) -> Option<&LadderRules> {

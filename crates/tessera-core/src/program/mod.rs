@@ -1,5 +1,6 @@
 //! A loyalty program as a document: read, checked, compiled, compared.
 
+mod benefits;
 mod compile;
 mod decode;
 mod definition;
@@ -15,6 +16,8 @@ mod spending;
 mod validate;
 mod version;
 
+pub(crate) use benefits::membership_year;
+pub use benefits::{Benefit, BenefitDefinition, USE_FIELDS, UseOnReturn, UseWindow};
 pub use compile::{Award, Campaign, Extra, LadderRules, Program, Rule, Trigger};
 pub use decode::{Mistakes, decode};
 pub use definition::*;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod benefits;
 mod caps;
 mod common;
 mod corrections;
@@ -14,6 +15,7 @@ mod lots;
 mod members;
 mod money;
 mod pending;
+mod placements;
 mod redemptions;
 mod returns;
 mod rewards;

@@ -6,7 +6,6 @@ use tessera_core::decide::{
 };
 use tessera_core::event::Redeem;
 use tessera_core::ledger::{Account, Redemption, RedemptionStatus};
-use tessera_core::member::MemberState;
 use tessera_core::program::read_document;
 use tessera_core::quantity::Choices;
 use tessera_testkit::shop::{Shop, at, count_of, document, json::*, pay, reserve, spend, sum_of};
@@ -524,15 +523,6 @@ fn c7_what_is_reserved_counts_to_the_balance_limit() {
     assert_eq!(shop.balance("point"), balance(50, 50));
     shop.void("2026-03-02T09:03", id_of(&reserved)).unwrap();
     assert_eq!(shop.balance("point"), balance(100, 0));
-}
-
-#[test]
-fn a_state_from_before_there_were_reservations_is_read() {
-    let state = shop().state();
-    let mut old = state.to_bytes();
-    assert_eq!((old[0], old.pop()), (2, Some(0)), "the list of reservations comes last");
-    old[0] = 1;
-    assert_eq!(MemberState::from_bytes(&old), Ok(state));
 }
 
 #[rstest]
