@@ -18,6 +18,9 @@ const KEY_BELIEVED: Duration = Duration::from_secs(1);
 /// More keys than this are looked up each time.
 const KEYS_MAX: usize = 10_000;
 
+/// Replays at the same time: one keeps every processor busy.
+const REPLAYS_MAX: usize = 1;
+
 type KnownKeys = HashMap<String, (Instant, i64, Arc<[Scope]>)>;
 
 /// What handlers share. Cheap to clone.
@@ -27,11 +30,14 @@ pub struct AppState {
     pub executor: Executor,
     pub metrics: Option<PrometheusHandle>,
     keys: Arc<Mutex<KnownKeys>>,
+    /// Who may replay now.
+    pub(crate) replays: Arc<tokio::sync::Semaphore>,
 }
 
 impl AppState {
     pub fn new(context: Arc<Context>, executor: Executor, metrics: Option<PrometheusHandle>) -> Self {
-        Self { context, executor, metrics, keys: Arc::default() }
+        let replays = Arc::new(tokio::sync::Semaphore::new(REPLAYS_MAX));
+        Self { context, executor, metrics, keys: Arc::default(), replays }
     }
 
     /// The program of a key and what the key may do.

@@ -6,6 +6,7 @@
 
 #![deny(clippy::as_conversions, clippy::float_arithmetic)]
 
+pub mod code;
 pub mod decide;
 pub mod event;
 pub mod expression;

@@ -71,11 +71,20 @@ pub struct MonthFlow {
 /// Members by level at the window's end, and who would stand elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LadderComparison {
-    pub levels: BTreeMap<Id, Sides<u64>>,
+    /// In the order of rank: the draft's levels, then those it does not have any more.
+    pub levels: Vec<LevelComparison>,
     /// Most members first.
     pub moves: Vec<Move>,
     #[serde(skip)]
     counted: BTreeMap<(Id, Id), u64>,
+}
+
+/// How many members stand on a level.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LevelComparison {
+    pub level: Id,
+    #[serde(flatten)]
+    pub sides: Sides<u64>,
 }
 
 /// So many members stood on `from` and would stand on `to`.
@@ -168,14 +177,14 @@ impl Comparison {
     /// An empty comparison that names every currency and level of both documents.
     pub fn new(window: &Window<'_>) -> Self {
         let mut comparison = Self::default();
-        for program in [window.current, window.draft] {
+        for program in [window.draft, window.current] {
             for currency in program.definition.currencies.keys() {
                 comparison.currencies.entry(currency.clone()).or_default();
             }
             for ladder in &program.ladders {
                 let known = comparison.tiers.entry(ladder.id.clone()).or_default();
                 for level in &ladder.levels {
-                    known.levels.entry(level.id.clone()).or_default();
+                    known.of(&level.id);
                 }
             }
         }
@@ -255,10 +264,10 @@ impl Comparison {
             };
             let (from, to) = (level(window.current, before), level(window.draft, after));
             if let Some(level) = &from {
-                known.levels.entry(level.clone()).or_default().before += 1;
+                known.of(level).before += 1;
             }
             if let Some(level) = &to {
-                known.levels.entry(level.clone()).or_default().after += 1;
+                known.of(level).after += 1;
             }
             if let (Some(from), Some(to)) = (from, to)
                 && from != to
@@ -310,10 +319,10 @@ impl Comparison {
         }
         for (ladder, theirs) in other.tiers {
             let known = self.tiers.entry(ladder).or_default();
-            for (level, sides) in theirs.levels {
-                let level = known.levels.entry(level).or_default();
-                level.before += sides.before;
-                level.after += sides.after;
+            for LevelComparison { level, sides } in theirs.levels {
+                let known = known.of(&level);
+                known.before += sides.before;
+                known.after += sides.after;
             }
             for (step, members) in theirs.counted {
                 *known.counted.entry(step).or_default() += members;
@@ -389,6 +398,16 @@ fn shorten(list: &mut Vec<MemberComparison>) {
 impl<T> Sides<T> {
     fn of(&mut self, is_after: bool) -> &mut T {
         if is_after { &mut self.after } else { &mut self.before }
+    }
+}
+
+impl LadderComparison {
+    fn of(&mut self, level: &Id) -> &mut Sides<u64> {
+        let place = self.levels.iter().position(|known| known.level == *level).unwrap_or_else(|| {
+            self.levels.push(LevelComparison { level: level.clone(), sides: Sides::default() });
+            self.levels.len() - 1
+        });
+        &mut self.levels[place].sides
     }
 }
 

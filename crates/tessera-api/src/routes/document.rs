@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -5,8 +7,11 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tessera_core::program;
+use tessera_core::time::Instant;
 use tessera_engine::engine::publish;
-use tessera_engine::programs::{self, ProgramError, Publication};
+use tessera_engine::executor::Context;
+use tessera_engine::programs::{self, ProgramError, ProgramHandle, Publication};
+use tessera_engine::replay::{Span, replay};
 
 use crate::extract::{Body, Caller, Parameters, ReadDocument, WriteDocument};
 use crate::{AppState, Problem};
@@ -89,27 +94,80 @@ pub async fn replace_document(
     Ok((headers, Json(json!({ "version": version, "changed": changed }))))
 }
 
-/// Says in words what publishing a document would change.
+#[derive(Debug, Deserialize)]
+pub struct WhatIf {
+    #[serde(default)]
+    replay: bool,
+    from: Option<Instant>,
+    to: Option<Instant>,
+}
+
+/// Says in words what publishing a document would change, and with `replay` what it would have made of the events so far.
 ///
-/// Needs `document:read`.
+/// A replay decides every recorded event again under the draft, in memory, and compares: points, cost and liability,
+/// tiers, campaigns, months, and who gains or loses most. It writes nothing and takes seconds per million events; one
+/// runs at a time. Needs `document:read`.
 #[utoipa::path(post, path = "/v1/programs/{program}/document/plan", tag = "document", security(("key" = [])),
-    params(("program" = String, Path, example = "copper-cup")),
+    params(("program" = String, Path, example = "copper-cup"),
+        ("replay" = Option<bool>, Query, description = "Whether to replay the recorded events under the draft"),
+        ("from" = Option<String>, Query, description = "From when the draft is in force in the replay, as if it had been published then; from the first event when left out"),
+        ("to" = Option<String>, Query, description = "The end of the business looked at, exclusive; now when left out")),
     request_body(content = Object, description = "The whole document"),
-    responses((status = 200, description = "The differences and the warnings", body = Object),
-        (status = 422, body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, description = "The differences and the warnings; with `replay` the comparison as `what_if`", body = Object),
+        (status = 422, body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Another replay is running", body = Problem, content_type = "application/problem+json")))]
 pub async fn plan_document(
     State(app): State<AppState>,
     caller: Caller<ReadDocument>,
+    Parameters(wanted): Parameters<WhatIf>,
     Body(body): Body,
 ) -> Result<Json<Value>, Problem> {
     let text = String::from_utf8(body.to_vec()).map_err(|_| Problem::invalid("the document is not UTF-8"))?;
-    let context = app.context.clone();
-    let (document, plan) = app.blocking(move || Ok(programs::plan(&context.database, &text)?)).await?;
-    if document.definition.program != caller.program.key {
-        let (expected, found) = (caller.program.key.to_string(), document.definition.program.to_string());
-        return Err(ProgramError::OtherProgram { expected, found }.into());
+    let span = Span { from: wanted.from, to: wanted.to.unwrap_or_else(|| app.context.clock.now()) };
+    if span.from.is_some_and(|from| from >= span.to) {
+        return Err(Problem::invalid("from: a time before `to` is expected"));
     }
-    Ok(Json(json!({ "base": plan.base, "differences": plan.differences, "findings": plan.findings })))
+    // One replay keeps every processor busy; a second would only make both late.
+    let turn = if wanted.replay {
+        let turn = app.replays.clone().try_acquire_owned();
+        Some(turn.map_err(|_| {
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "replay-running",
+                "another replay is running: ask again when it is done",
+            )
+        })?)
+    } else {
+        None
+    };
+    let context = app.context.clone();
+    app.blocking(move || {
+        let _turn = turn;
+        let (document, plan) = programs::plan(&context.database, &text)?;
+        if document.definition.program != caller.program.key {
+            let (expected, found) = (caller.program.key.to_string(), document.definition.program.to_string());
+            return Err(ProgramError::OtherProgram { expected, found }.into());
+        }
+        let mut answer = json!({ "base": plan.base, "differences": plan.differences, "findings": plan.findings });
+        if wanted.replay {
+            answer["what_if"] = what_if(&context, &caller.program, &text, span)?;
+        }
+        Ok(Json(answer))
+    })
+    .await
+}
+
+fn what_if(context: &Context, program: &Arc<ProgramHandle>, text: &str, span: Span) -> Result<Value, Problem> {
+    let versions = program.versions();
+    let draft = program::load_program(text, versions.head().version + 1)
+        .map_err(|findings| Problem::from(ProgramError::Invalid(findings)))?;
+    let found = replay(context, program, Arc::new(draft), span, &|_| {})?;
+    let mut answer = json!({ "version": versions.at(span.to).version, "from": span.from, "to": span.to });
+    let Ok(Value::Object(found)) = serde_json::to_value(found) else { return Err(Problem::broken()) };
+    if let Value::Object(answer) = &mut answer {
+        answer.extend(found);
+    }
+    Ok(answer)
 }
 
 /// The versions, newest first.

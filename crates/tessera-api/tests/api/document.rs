@@ -105,6 +105,28 @@ fn a_plan_says_the_difference_in_words_and_changes_nothing() {
 }
 
 #[test]
+fn a_plan_replays_what_happened_under_the_draft() {
+    let app = app();
+    app.post("events", &sale("r-1", "card:1", 5_000)).ok();
+    app.post("events", &sale("r-2", "card:2", 2_500)).ok();
+    app.set_clock("2026-03-03T10:00");
+    let plan = call(&app, "POST", "document/plan?replay=true").send(changed()).ok();
+    let found = &plan["what_if"];
+    assert_eq!((&found["version"], &found["events"], &found["members"]), (&json!(1), &json!(2), &json!(2)));
+    let point = &found["currencies"]["point"];
+    // A point per 1,000 before, per 500 after; both got 10 for joining.
+    assert_eq!((&point["before"]["issued"], &point["after"]["issued"]), (&json!(27), &json!(35)));
+    assert_eq!((&found["gain"]["more"], &found["gain"]["less"]), (&json!(2), &json!(0)));
+    // Nothing was written, and nobody's plan says so unasked.
+    assert_eq!(app.get("document").header("etag"), Some("\"1\""));
+    assert_eq!(call(&app, "POST", "document/plan").send(changed()).ok().get("what_if"), None);
+    let same = call(&app, "POST", "document/plan?replay=true").send(document(SHOP)).ok();
+    assert_eq!(same["what_if"]["gain"]["same"], 2);
+    let backwards = "document/plan?replay=true&from=2026-03-02T00:00:00Z&to=2026-03-01T00:00:00Z";
+    call(&app, "POST", backwards).send(changed()).problem(400, "invalid-request");
+}
+
+#[test]
 fn a_plan_shows_the_warnings() {
     let app = app();
     let text = document(&SHOP.replace(

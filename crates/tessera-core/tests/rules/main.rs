@@ -4,6 +4,7 @@
 
 mod benefits;
 mod caps;
+mod codes;
 mod common;
 mod corrections;
 mod derived;

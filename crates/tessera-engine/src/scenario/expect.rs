@@ -30,6 +30,8 @@ pub(super) struct Expectation {
 pub(super) enum Said {
     Done(Box<Outcome>),
     Refused(Refusal),
+    /// What would be, with nothing written.
+    Quoted(Value),
 }
 
 impl Expectation {
@@ -76,6 +78,16 @@ impl Expectation {
             (Said::Done(outcome), Some(expected)) => {
                 let answer = format!("{}, {}", status(outcome), effects(&outcome.effects));
                 found.push(Mismatch::new(expected, "refused", words(expected), answer));
+                return found;
+            }
+            (Said::Quoted(quote), Some(expected)) => {
+                found.push(Mismatch::new(expected, "refused", words(expected), brief(quote)));
+                return found;
+            }
+            (Said::Quoted(quote), None) => {
+                if let Some(answer) = self.named("answer") {
+                    compare(answer, quote, "answer", calendar, &mut found);
+                }
                 return found;
             }
             (Said::Done(_), None) => {}
@@ -236,6 +248,15 @@ fn judge_member(
                     format!("{kind} of {amount} {currency} from {from} to {to}")
                 };
                 let told: Vec<String> = values.iter().map(told).collect();
+                among(&what, expected, &values, &told.join(", "), calendar, found);
+            }
+            "redemptions" => {
+                let redemptions = query::redemptions(context, program, id, &all)?.items;
+                let values: Vec<Value> = redemptions.iter().map(|redemption| json!(redemption)).collect();
+                let told: Vec<String> = values
+                    .iter()
+                    .map(|redemption| format!("{} {}", brief(&redemption["points"]), brief(&redemption["status"])))
+                    .collect();
                 among(&what, expected, &values, &told.join(", "), calendar, found);
             }
             _ => {}

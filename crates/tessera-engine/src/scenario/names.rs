@@ -17,6 +17,7 @@ pub(super) struct Names {
     campaigns: BTreeSet<String>,
     vouchers: BTreeSet<String>,
     benefits: BTreeSet<String>,
+    rewards: BTreeSet<String>,
 }
 
 impl Names {
@@ -32,6 +33,7 @@ impl Names {
             names.campaigns.extend(definition.campaigns.keys().map(ToString::to_string));
             names.vouchers.extend(definition.vouchers.keys().map(ToString::to_string));
             names.benefits.extend(definition.benefits.keys().map(ToString::to_string));
+            names.rewards.extend(definition.rewards.keys().map(ToString::to_string));
         }
         names
     }
@@ -80,6 +82,7 @@ impl Names {
             }
         }
         self.check_list(seen.get("entries"), problems);
+        self.check_list(seen.get("redemptions"), problems);
     }
 
     fn check_list(&self, list: Option<&Node>, problems: &mut Vec<Problem>) {
@@ -90,6 +93,7 @@ impl Names {
             ("chosen", &self.campaigns, "campaign"),
             ("voucher", &self.vouchers, "voucher"),
             ("benefit", &self.benefits, "benefit"),
+            ("reward", &self.rewards, "reward"),
             ("ladder", &self.ladders, "ladder"),
             ("level", &self.levels, "level"),
         ];

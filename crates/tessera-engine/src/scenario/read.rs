@@ -12,8 +12,9 @@ use super::STEPS_MAX;
 use super::expect::Expectation;
 use super::names::Names;
 use super::shape::{self, EVENT, EXPECT_KEYS, SEEN, SEEN_KEYS};
-use super::step::{ACTIONS, Action, EVENT_TYPES, Person, Published, SETTINGS, Step};
+use super::step::{ACTIONS, Action, EVENT_TYPES, OfRedemption, Person, Published, SETTINGS, Step};
 use crate::identifier::Subject;
+use crate::redemption;
 
 /// A scenario that can run.
 #[derive(Debug)]
@@ -75,7 +76,7 @@ impl Scenario {
         let Some((document, first)) = documents.first() else { return Err(Problems::new()) };
         let calendar = Calendar::new(&first.timezone, first.day_starts)
             .map_err(|error| vec![FileProblem::whole(file, error.to_string())])?;
-        let mut reader = Reader { problems: Vec::new(), people: Vec::new(), calendar: &calendar };
+        let mut reader = Reader { problems: Vec::new(), people: Vec::new(), redeemed: Vec::new(), calendar: &calendar };
         reader.people(tree.get("members"));
         let steps = reader.steps(&tree, &written.steps, documents.iter().skip(1).map(|(document, _)| document));
         let mut problems = reader.problems;
@@ -187,7 +188,10 @@ fn single_out_events(tree: &mut Node, names: &Names) {
     let Some(Kind::List(steps)) = steps else { return };
     for step in steps {
         let Kind::Map(entries) = &mut step.kind else { continue };
-        if let Some((key, value)) = entries.iter_mut().find(|(key, _)| names.is_event(&key.text)) {
+        // A redemption comes back as an order does; it is a command, not an event.
+        let is_command = |key: &Key, value: &Node| key.text == "return" && value.get("redemption").is_some();
+        let mut events = entries.iter_mut().filter(|(key, value)| names.is_event(&key.text) && !is_command(key, value));
+        if let Some((key, value)) = events.next() {
             // The type stays with its data, for whoever makes the event of it.
             let kind = Node { at: key.at, kind: Kind::Text(key.text.clone()) };
             let data = std::mem::replace(value, Node { at: key.at, kind: Kind::Null });
@@ -231,6 +235,8 @@ fn without_marks(problem: Problem) -> Problem {
 struct Reader<'a> {
     problems: Vec<Problem>,
     people: Vec<Person>,
+    /// Steps that redeem, by their ids, with the member they name.
+    redeemed: Vec<(String, Node)>,
     calendar: &'a Calendar,
 }
 
@@ -358,7 +364,10 @@ impl Reader<'_> {
 
     /// The node that names the member a step is about.
     fn named(&self, node: &Node) -> Option<Node> {
-        let action = ACTIONS.into_iter().find_map(|word| node.get(word));
+        let action = ACTIONS.into_iter().chain(["return"]).find_map(|word| node.get(word));
+        if let Some(Node { kind: Kind::Text(redemption), .. }) = action.and_then(|action| action.get("redemption")) {
+            return self.redeemed.iter().find(|(id, _)| id == redemption).map(|(_, member)| member.clone());
+        }
         let data = match node.get(EVENT).map(|event| &event.kind) {
             Some(Kind::List(parts)) => parts.get(1),
             _ => action,
@@ -380,8 +389,8 @@ impl Reader<'_> {
         };
         let id = written.id.clone().unwrap_or_else(|| format!("step-{}", place + 1));
         let publication = node.get("publish").and_then(|_| published.next());
-        let things = [node.get(EVENT).is_some(), written.adjust.is_some(), node.get("publish").is_some()];
-        if things.into_iter().filter(|does| *does).count() > 1 {
+        let things = [EVENT, "return"].into_iter().chain(ACTIONS).map(|word| node.get(word).is_some());
+        if things.filter(|does| *does).count() > 1 {
             self.wrong(node.at, "a step does one thing: give the other a step of its own");
         }
         if let Some(Kind::List(parts)) = node.get(EVENT).map(|event| &event.kind)
@@ -412,10 +421,56 @@ impl Reader<'_> {
         if let Some(settings) = written.adjust.clone() {
             return (Action::Adjust { subject, settings, id }, format!("adjustment{whose}"));
         }
+        for redemption in [&written.quote, &written.redeem].into_iter().flatten() {
+            if redemption.payable.is_some() && redemption.payable().is_none() {
+                self.wrong(node.at, "`payable` has at most 6 decimals");
+            }
+        }
+        if let Some(settings) = written.quote.clone() {
+            return (Action::Quote { subject, settings }, format!("quote{whose}"));
+        }
+        if let Some(settings) = written.redeem.clone() {
+            let member = self.named(node).unwrap_or_else(|| node.clone());
+            self.redeemed.push((id.clone(), member));
+            return (Action::Redeem { subject, settings, id }, format!("redemption{whose}"));
+        }
+        if let Some(settings) = &written.capture {
+            let step = redemption::Step::Capture { points: settings.points };
+            return self.of_redemption(node, "capture", settings, step, id);
+        }
+        if let Some(settings) = &written.void {
+            return self.of_redemption(node, "void", settings, redemption::Step::Void, id);
+        }
+        if let Some(settings) = &written.give_back {
+            let step = redemption::Step::Return { points: settings.points };
+            return self.of_redemption(node, "return", settings, step, id);
+        }
         match publication {
             Some(publication) => (Action::Publish { text: publication.text.clone() }, "a new version".to_owned()),
             None => (Action::Wait, "time passes".to_owned()),
         }
+    }
+
+    fn of_redemption(
+        &mut self,
+        node: &Node,
+        word: &str,
+        settings: &OfRedemption,
+        step: redemption::Step,
+        id: String,
+    ) -> (Action, String) {
+        let redemption = settings.redemption.clone();
+        if !self.redeemed.iter().any(|(known, _)| *known == redemption) {
+            let near = nearest(&redemption, self.redeemed.iter().map(|(known, _)| known.as_str()));
+            let advice = match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "give the step that redeems an `id`, and name it here".to_owned(),
+            };
+            let at = node.get(word).and_then(|settings| settings.get("redemption")).map_or(node.at, |named| named.at);
+            self.wrong(at, format!("no step before this one redeemed `{redemption}`: {advice}"));
+        }
+        let words = format!("{word} of {redemption}");
+        (Action::OfRedemption { redemption, step, id }, words)
     }
 
     /// What is expected, and of whom: the member of the step, or the only one there is.
@@ -450,10 +505,13 @@ impl Reader<'_> {
                 }
             }
         }
-        if node.get(EVENT).is_none() && node.get("adjust").is_none() {
-            let publishes = node.get("publish").is_some();
+        let has = |word: &str| node.get(word).is_some();
+        let sends = ["adjust", "redeem", "capture", "void", "return", EVENT].into_iter().any(has);
+        if !sends {
+            let (publishes, asks) = (has("publish"), has("quote"));
             let answered = ["status", "refused", "effects", "without", "because", "answer", "version"];
-            for key in answered.into_iter().filter(|key| !(publishes && *key == "refused")) {
+            let is_meant = |key: &str| (key == "refused" && (publishes || asks)) || (key == "answer" && asks);
+            for key in answered.into_iter().filter(|key| !is_meant(key)) {
                 if let Some(value) = expect.get(key) {
                     self.wrong(value.at, format!("`{key}` is about an answer, and nothing is sent in this step"));
                 }

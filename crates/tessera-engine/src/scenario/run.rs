@@ -1,10 +1,11 @@
 //! Runs a scenario: step by step through the engine's own door, and the ledger verified in the end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
 use tessera_core::decide::RuleTrace;
-use tessera_core::event::Adjustment;
+use tessera_core::event::{Adjustment, Redeem};
 
 use super::Failure;
 use super::compare::Mismatch;
@@ -13,7 +14,10 @@ use super::installation::Installation;
 use super::read::Scenario;
 use super::step::{Action, Step};
 use crate::EngineError;
+use crate::engine::Engine;
+use crate::identifier::Subject;
 use crate::programs::{ProgramError, ProgramHandle, Publication};
+use crate::query;
 use crate::submission::{Answer, CloudEvent, Refusal, Submission};
 use crate::verify::verify;
 
@@ -22,8 +26,9 @@ pub(super) fn run(scenario: &Scenario) -> Result<Vec<Failure>, EngineError> {
     let Some(first) = scenario.steps.first() else { return Ok(Vec::new()) };
     let installation = Installation::new(first.now, scenario.chance)?;
     let program = publish(&installation, &scenario.document.text, None)?;
+    let mut redeemed = Redeemed::new();
     for (place, step) in scenario.steps.iter().enumerate() {
-        let (mismatches, trace) = run_step(scenario, step, &installation, &program)?;
+        let (mismatches, trace) = run_step(scenario, step, &installation, &program, &mut redeemed)?;
         if !mismatches.is_empty() {
             let why = trace.iter().map(|rule| told(&json!(rule))).collect();
             return Ok(vec![Failure { step: Some(place + 1), title: step.title.clone(), mismatches, why }]);
@@ -37,25 +42,34 @@ fn run_step(
     step: &Step,
     installation: &Installation,
     program: &Arc<ProgramHandle>,
+    redeemed: &mut Redeemed,
 ) -> Result<(Vec<Mismatch>, Vec<RuleTrace>), EngineError> {
     let calendar = &scenario.calendar;
     installation.clock.set(step.now);
     if scenario.wake_ups {
         installation.let_time_work()?;
     }
-    let mut trace = Vec::new();
-    let mut mismatches = match answer(step, installation, program)? {
-        None => step.expectation.judge_silence(),
-        Some(Answer::Unavailable) => {
-            return Err(crate::StoreError::Unavailable("a step was not taken".to_owned()).into());
+    let said = match &step.action {
+        Action::Quote { subject, settings } => {
+            quoted(&installation.engine, program, subject, &settings.redeem())?.map(|said| (said, Vec::new()))
         }
-        Some(Answer::Refused(refusal)) => {
-            step.expectation.judge_answer(&Said::Refused(refusal), &trace, step.line, calendar)
-        }
-        Some(Answer::Done { outcome, trace: told }) => {
-            trace = told;
-            step.expectation.judge_answer(&Said::Done(outcome), &trace, step.line, calendar)
-        }
+        _ => match answer(step, installation, program, redeemed)? {
+            None => None,
+            Some(Answer::Unavailable) => {
+                return Err(crate::StoreError::Unavailable("a step was not taken".to_owned()).into());
+            }
+            Some(Answer::Refused(refusal)) => Some((Said::Refused(refusal), Vec::new())),
+            Some(Answer::Done { outcome, trace }) => {
+                if let (Action::Redeem { id, .. }, Some(redemption)) = (&step.action, &outcome.redemption) {
+                    redeemed.insert(id.clone(), redemption.id.to_string());
+                }
+                Some((Said::Done(outcome), trace))
+            }
+        },
+    };
+    let (mut mismatches, trace) = match said {
+        None => (step.expectation.judge_silence(), Vec::new()),
+        Some((said, trace)) => (step.expectation.judge_answer(&said, &trace, step.line, calendar), trace),
     };
     if scenario.wake_ups {
         installation.let_time_work()?;
@@ -64,16 +78,52 @@ fn run_step(
     Ok((mismatches, trace))
 }
 
+/// Redemptions by the id of the step that made each.
+type Redeemed = BTreeMap<String, String>;
+
+/// What a redemption would be.
+fn quoted(
+    engine: &Engine,
+    program: &Arc<ProgramHandle>,
+    subject: &Subject,
+    redeem: &Redeem,
+) -> Result<Option<Said>, EngineError> {
+    let context = &engine.context;
+    let quote = match query::find_member(context, program, subject)? {
+        Some(member) => query::quote_redemption(context, program, member, redeem)?,
+        None => None,
+    };
+    Ok(Some(match quote {
+        Some(Ok(quote)) => Said::Quoted(json!(quote)),
+        Some(Err(refusal)) => Said::Refused(refusal),
+        None => Said::Refused(Refusal::new("unknown-member", "nobody is known under this name")),
+    }))
+}
+
+/// Puts the redemptions that pay for an order in place of the names that the story has for them.
+fn with_redemptions(data: &serde_json::Value, redeemed: &Redeemed) -> serde_json::Value {
+    let mut data = data.clone();
+    let payments = data.get_mut("payments").and_then(|payments| payments.as_array_mut());
+    for payment in payments.into_iter().flatten() {
+        let known = payment["redemption"].as_str().and_then(|name| redeemed.get(name)).cloned();
+        if let Some(id) = known {
+            payment["redemption"] = id.into();
+        }
+    }
+    data
+}
+
 /// Does what a step does, and says what the engine answered; nothing where nothing is asked.
 fn answer(
     step: &Step,
     installation: &Installation,
     program: &Arc<ProgramHandle>,
+    redeemed: &Redeemed,
 ) -> Result<Option<Answer>, EngineError> {
     let engine = &installation.engine;
     let secrets = &engine.context.secrets;
     let submission = match &step.action {
-        Action::Wait => return Ok(None),
+        Action::Wait | Action::Quote { .. } => return Ok(None),
         Action::Publish { text } => {
             return match publish(installation, text, Some(program)) {
                 Ok(_) => Ok(None),
@@ -88,7 +138,7 @@ fn answer(
             };
         }
         Action::Event { kind, subject, data, happened, id, source } => {
-            let data = serde_json::value::to_raw_value(data)
+            let data = serde_json::value::to_raw_value(&with_redemptions(data, redeemed))
                 .map_err(|error| crate::StoreError::Database(format!("a step's data have no JSON form: {error}")))?;
             let event = CloudEvent {
                 specversion: Some("1.0".into()),
@@ -108,6 +158,15 @@ fn answer(
                 reason: settings.reason.as_str().into(),
             };
             Ok(Submission::adjustment(secrets, program, subject.clone(), adjustment, id, step.now))
+        }
+        Action::Redeem { subject, settings, id } => {
+            Ok(Submission::redeem(secrets, program, subject.clone(), settings.redeem(), id, step.now))
+        }
+        Action::OfRedemption { redemption, step: what, id } => {
+            let known = redeemed.get(redemption).and_then(|known| known.parse().ok());
+            known
+                .map(|known| Submission::redemption_step(secrets, program, known, *what, id, step.now))
+                .ok_or_else(|| Refusal::new("unknown-redemption", format!("`{redemption}` was refused")))
         }
     };
     let answer = match submission {

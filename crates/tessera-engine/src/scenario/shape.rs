@@ -11,7 +11,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use tessera_core::decide::{EffectKind, EventStatus};
-use tessera_core::ledger::{Account, EntryKind};
+use tessera_core::ledger::{Account, EntryKind, RedemptionStatus};
 use tessera_core::program::{Exact, Id};
 use tessera_core::time::Day;
 
@@ -61,6 +61,13 @@ pub(super) struct Step {
     pub(super) event: Option<IgnoredAny>,
     pub(super) adjust: Option<super::step::Adjust>,
     pub(super) publish: Option<WordOr<String, Publish>>,
+    pub(super) redeem: Option<super::step::Redemption>,
+    pub(super) quote: Option<super::step::Redemption>,
+    pub(super) capture: Option<super::step::OfRedemption>,
+    pub(super) void: Option<super::step::OfRedemption>,
+    /// Of a redemption; that of an order is an event.
+    #[serde(rename = "return")]
+    pub(super) give_back: Option<super::step::OfRedemption>,
     pub(super) expect: Option<Expect>,
 }
 
@@ -104,11 +111,73 @@ struct Answer {
     first_status: Option<Status>,
     balances: Option<BTreeMap<Id, WordOr<Whole, Balance>>>,
     tiers: Option<BTreeMap<Id, Id>>,
+    redemption: Option<Redemption>,
+    // Of a quote.
+    currency: Option<Id>,
+    points: Option<i64>,
+    lots: Option<Vec<LotTrace>>,
+    bill: Option<Bill>,
+    choices: Option<Choices>,
+    balance: Option<Balance>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Redemption {
+    status: Option<RedemptionStatus>,
+    currency: Option<Id>,
+    points: Option<i64>,
+    captured: Option<i64>,
+    returned: Option<i64>,
+    at: Option<Moment>,
+    ends_at: Option<Moment>,
+    order_id: Option<String>,
+    bill: Option<Bill>,
+    reward: Option<Id>,
+    lots: Option<Vec<LotTrace>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LotTrace {
+    amount: Option<i64>,
+    last_day: Option<Day>,
+    funder: Option<Id>,
+    words: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bill {
+    payable: Option<Exact>,
+    covered: Option<Exact>,
+    remainder: Option<Exact>,
+    tender: Option<String>,
+    asked: Option<Exact>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Choices {
+    min: Option<i64>,
+    max: Option<i64>,
+    step: Option<i64>,
 }
 
 /// Keys of an expectation that are about a member, as they see themselves at the end of the step.
-pub(super) const SEEN_KEYS: [&str; 10] =
-    ["balances", "tiers", "standing", "lots", "vouchers", "grants", "history", "entries", "purchases", "spend"];
+pub(super) const SEEN_KEYS: [&str; 11] = [
+    "balances",
+    "tiers",
+    "standing",
+    "lots",
+    "vouchers",
+    "grants",
+    "history",
+    "entries",
+    "redemptions",
+    "purchases",
+    "spend",
+];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -121,6 +190,7 @@ struct Seen {
     grants: Option<BTreeMap<Id, Day>>,
     history: Option<Vec<Event>>,
     entries: Option<Vec<Entry>>,
+    redemptions: Option<Vec<Redemption>>,
     purchases: Option<u32>,
     spend: Option<Exact>,
 }
@@ -212,6 +282,8 @@ struct Effect {
     from: Option<Id>,
     voucher: Option<Id>,
     benefit: Option<Id>,
+    until: Option<Moment>,
+    money: Option<Exact>,
 }
 
 /// What became of one rule.

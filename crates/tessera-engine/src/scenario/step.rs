@@ -2,14 +2,16 @@
 //! [`super::read`] and its submission in [`super::run`].
 
 use serde::Deserialize;
-use tessera_core::program::{Id, Node};
+use tessera_core::event::Redeem;
+use tessera_core::program::{Exact, Id, Node};
+use tessera_core::quantity::Amount;
 use tessera_core::time::Instant;
 
 use super::expect::Expectation;
 use crate::identifier::Subject;
 
 /// Words of steps that do something and are no event types.
-pub(super) const ACTIONS: [&str; 2] = ["adjust", "publish"];
+pub(super) const ACTIONS: [&str; 6] = ["adjust", "publish", "redeem", "quote", "capture", "void"];
 
 /// The other words of steps.
 pub(super) const SETTINGS: [&str; 6] = ["say", "at", "happened", "id", "source", "expect"];
@@ -44,9 +46,69 @@ pub(super) enum Action {
         settings: Adjust,
         id: String,
     },
+    Redeem {
+        subject: Subject,
+        settings: Redemption,
+        id: String,
+    },
+    /// Asks what a redemption would be.
+    Quote {
+        subject: Subject,
+        settings: Redemption,
+    },
+    /// Does something with what an earlier step redeemed.
+    OfRedemption {
+        /// The `id` of that step.
+        redemption: String,
+        step: crate::redemption::Step,
+        id: String,
+    },
     Publish {
         text: String,
     },
+}
+
+/// What is redeemed: a reward, or points of a currency.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Redemption {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    pub(super) reward: Option<Id>,
+    pub(super) currency: Option<Id>,
+    pub(super) points: Option<i64>,
+    pub(super) payable: Option<Exact>,
+    pub(super) tender: Option<String>,
+    pub(super) order_id: Option<String>,
+    /// Spent at once, in place of being reserved.
+    #[serde(default)]
+    pub(super) capture: bool,
+}
+
+impl Redemption {
+    pub(super) fn payable(&self) -> Option<Amount> {
+        self.payable.and_then(|payable| Amount::try_from(payable.0).ok())
+    }
+
+    pub(super) fn redeem(&self) -> Redeem {
+        Redeem {
+            reward: self.reward.clone(),
+            currency: self.currency.clone().unwrap_or_default(),
+            points: self.points,
+            payable: self.payable(),
+            tender: self.tender.as_deref().map(Into::into),
+            order_id: self.order_id.as_deref().map(Into::into),
+            capture: self.capture,
+        }
+    }
+}
+
+/// Something that an earlier step redeemed, by the `id` of that step.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OfRedemption {
+    pub(super) redemption: String,
+    pub(super) points: Option<i64>,
 }
 
 /// A manual change of a balance.

@@ -128,7 +128,7 @@ fn tiers(page: &mut String, found: &Comparison) {
         let rows = tiers
             .levels
             .iter()
-            .map(|(level, sides)| vec![level.to_string(), grouped(sides.before), grouped(sides.after)]);
+            .map(|known| vec![known.level.to_string(), grouped(known.sides.before), grouped(known.sides.after)]);
         section(page, &format!("Members by {ladder}"), &["Level", "Before", "After"], 1, rows);
         for step in &tiers.moves {
             let (from, to) = (escaped(step.from.as_str()), escaped(step.to.as_str()));

@@ -168,7 +168,7 @@ fn print(what_if: &WhatIf) {
         let rows = tiers
             .levels
             .iter()
-            .map(|(level, sides)| vec![level.to_string(), grouped(sides.before), grouped(sides.after)]);
+            .map(|known| vec![known.level.to_string(), grouped(known.sides.before), grouped(known.sides.after)]);
         say!("{}", table(&[ladder.as_str(), "before", "after"], &[1, 2], rows));
         for step in &tiers.moves {
             say!("  {} from {} to {}", counted(step.members, "member", "members"), step.from, step.to);
