@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::AppState;
-use crate::routes::{adjustments, document, events, health, members, redemptions};
+use crate::routes::{adjustments, benefits, document, events, health, members, redemptions, tiers};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -21,6 +21,7 @@ use crate::routes::{adjustments, document, events, health, members, redemptions}
         (name = "events", description = "What happened: purchases, returns and whatever the program declares"),
         (name = "members", description = "What members have, and why"),
         (name = "redemptions", description = "Spending points: quote, reserve, capture or void, return"),
+        (name = "benefits", description = "What members have besides points, and its use"),
         (name = "document", description = "The program itself, versioned"),
         (name = "operations", description = "Is it well?")
     )
@@ -49,7 +50,11 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(members::list_events))
         .routes(routes!(members::list_vouchers))
         .routes(routes!(members::list_tiers))
-        .routes(routes!(members::list_entitlements))
+        .routes(routes!(tiers::create_placement))
+        .routes(routes!(benefits::list_entitlements))
+        .routes(routes!(benefits::create_benefit_use))
+        .routes(routes!(benefits::create_benefit_return))
+        .routes(routes!(benefits::list_benefits))
         .routes(routes!(adjustments::create_adjustment))
         .routes(routes!(redemptions::create_redemption))
         .routes(routes!(redemptions::create_redemption_quote))

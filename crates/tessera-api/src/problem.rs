@@ -106,7 +106,13 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal.code.as_str() {
             "invalid-event" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
-            "unknown-member" | "unknown-order" | "unknown-redemption" | "unknown-reward" => StatusCode::NOT_FOUND,
+            "unknown-member"
+            | "unknown-order"
+            | "unknown-redemption"
+            | "unknown-reward"
+            | "unknown-benefit"
+            | "unknown-benefit-use"
+            | "unknown-ladder" => StatusCode::NOT_FOUND,
             "idempotency-key-reused"
             | "order-exists"
             | "order-of-another-member"
@@ -117,6 +123,10 @@ impl From<Refusal> for Problem {
             | "reservation-ended"
             | "redemption-closed"
             | "reward-sold-out"
+            | "benefit-not-held"
+            | "benefit-used-up"
+            | "benefit-not-open-yet"
+            | "not-placed"
             | "not-enough-to-take-back" => StatusCode::CONFLICT,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };

@@ -1,6 +1,8 @@
 pub mod adjustments;
+pub mod benefits;
 pub mod document;
 pub mod events;
 pub mod health;
 pub mod members;
 pub mod redemptions;
+pub mod tiers;

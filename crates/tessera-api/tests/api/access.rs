@@ -9,7 +9,7 @@ use tessera_testkit::app::{Reply, TestApp};
 use crate::common::{SHOP, app, call, once, sale};
 
 /// Every route of a program, with the scope it needs.
-const ROUTES: [(&str, &str, Scope); 28] = [
+const ROUTES: [(&str, &str, Scope); 32] = [
     ("POST", "events", Scope::WriteEvents),
     ("GET", "events/evt_x_1", Scope::ReadMembers),
     ("POST", "quotes", Scope::WriteEvents),
@@ -24,6 +24,10 @@ const ROUTES: [(&str, &str, Scope); 28] = [
     ("GET", "members/card:1/vouchers", Scope::ReadMembers),
     ("GET", "members/card:1/tiers", Scope::ReadMembers),
     ("GET", "members/card:1/entitlements", Scope::ReadMembers),
+    ("POST", "members/card:1/entitlements/lounge/use", Scope::WriteBenefits),
+    ("POST", "members/card:1/entitlements/lounge/return", Scope::WriteBenefits),
+    ("POST", "members/card:1/tiers/club", Scope::WriteTiers),
+    ("GET", "benefits", Scope::ReadDocument),
     ("POST", "adjustments", Scope::WriteAdjustments),
     ("POST", "redemptions", Scope::WriteRedemptions),
     ("POST", "redemptions/quote", Scope::WriteRedemptions),

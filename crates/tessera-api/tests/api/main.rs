@@ -4,6 +4,7 @@
 
 mod access;
 mod adjustments;
+mod benefits;
 mod common;
 mod document;
 mod events;
@@ -16,3 +17,4 @@ mod operations;
 mod problems;
 mod quotes;
 mod redemptions;
+mod tiers;

@@ -137,7 +137,7 @@ pub fn find_member(
     }
 }
 
-fn by_identifier(
+pub(super) fn by_identifier(
     context: &Context,
     program: &ProgramHandle,
     identifier: &Identifier,

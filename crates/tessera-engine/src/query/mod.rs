@@ -1,9 +1,11 @@
 //! What the outside reads of members: always as settled to now, whatever jobs have run.
 
+mod entitlement;
 mod member;
 mod redemption;
 mod reward;
 
+pub use entitlement::{BenefitView, EntitlementView, LevelOf, benefits, entitlements};
 pub use member::{
     EntryView, EventView, LotView, MemberView, Page, PageRequest, VoucherView, entries, event, events, explain,
     find_member, lots, member, members, vouchers,
