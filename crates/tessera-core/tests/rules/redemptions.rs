@@ -6,6 +6,7 @@ use tessera_core::decide::{
 };
 use tessera_core::event::Redeem;
 use tessera_core::ledger::{Account, Redemption, RedemptionStatus};
+use tessera_core::member::MemberState;
 use tessera_core::program::read_document;
 use tessera_core::quantity::Choices;
 use tessera_testkit::shop::{Shop, at, count_of, document, json::*, pay, reserve, spend, sum_of};
