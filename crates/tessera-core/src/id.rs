@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
 /// How many buckets members are spread over; a power of two that never changes.
@@ -92,6 +92,31 @@ impl FromStr for EventId {
         let bytes = from_base32(digits).ok_or(wrong)?;
         let member = MemberId::from_slice(&bytes).ok_or(wrong)?;
         Ok(Self { member, seq: seq.parse().map_err(|_| wrong)? })
+    }
+}
+
+impl Serialize for EventId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for EventId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// A member's id as text, for data that callers may see: `#[serde(with = "member_text")]`.
+pub mod member_text {
+    use super::{Deserialize, Deserializer, MemberId, Serializer, de};
+
+    pub fn serialize<S: Serializer>(member: &MemberId, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(member)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MemberId, D::Error> {
+        std::borrow::Cow::<str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

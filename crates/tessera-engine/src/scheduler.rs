@@ -2,7 +2,7 @@
 //! because this ran (I7).
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -20,16 +20,17 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Ends when it is dropped.
 #[derive(Debug)]
 pub struct Scheduler {
-    stop: Option<mpsc::Sender<()>>,
+    stop: Option<crossbeam_channel::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Scheduler {
     pub fn start(context: Arc<Context>, executor: Executor) -> std::io::Result<Self> {
-        let (stop, stopped) = mpsc::channel::<()>();
+        let (stop, stopped) = crossbeam_channel::bounded::<()>(0);
         let run = move || loop {
             let woken = wake_due(&context, &executor)
-                .and_then(|woken| Ok(woken + crate::relay::relay_due(&context, &executor)?));
+                .and_then(|woken| Ok(woken + crate::relay::relay_due(&context, &executor)?))
+                .and_then(|done| Ok(done + crate::adjustment::finish_approved(&context, &executor)?));
             let pause = match woken {
                 Ok(0) => PAUSE,
                 Ok(_) => Duration::ZERO,
@@ -38,9 +39,11 @@ impl Scheduler {
                     PAUSE
                 }
             };
-            match stopped.recv_timeout(pause) {
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+            // Nobody waits for a round to see what an event caused for another member.
+            crossbeam_channel::select! {
+                recv(stopped) -> _ => return,
+                recv(executor.follow_ups()) -> _ => {}
+                default(pause) => {}
             }
         };
         let thread = std::thread::Builder::new().name("scheduler".to_owned()).spawn(run)?;
@@ -62,6 +65,7 @@ impl Drop for Scheduler {
 /// Sends a wake-up for every member that is due, and waits for them. Says how many there were.
 pub fn wake_due(context: &Context, executor: &Executor) -> Result<usize, StoreError> {
     let now = context.clock.now();
+    crate::people::forget_marks(context, executor, now)?;
     let due = context.database.read(|reader| {
         let sql = format!(
             "SELECT program, member, wake_at FROM member WHERE wake_at <= $1 ORDER BY wake_at LIMIT {ROUND_MAX}"

@@ -49,8 +49,15 @@ pub struct TestApp {
 }
 
 impl TestApp {
-    /// On the embedded database. The document's head may be left out, see [`shop::document`].
+    /// On the embedded database, or on PostgreSQL with `TESSERA_TEST_DATABASE=postgres`. The document's head may be left
+    /// out, see [`shop::document`].
+    ///
+    /// # Panics
+    /// If the document has mistakes, or PostgreSQL is asked for and not installed.
     pub fn new(document: &str) -> Self {
+        if postgres::asked_for() {
+            return Self::on_postgres(document).expect("PostgreSQL is asked for and installed");
+        }
         Self::open(document, None)
     }
 
@@ -227,6 +234,12 @@ impl TestApp {
     pub fn redemption_step(&self, redemption: &str, step: Step, key: &str) -> Submission {
         let redemption = redemption.parse().expect("the test's redemption is the id of one");
         Submission::redemption_step(&self.engine().context.secrets, &self.program, redemption, step, key, self.now())
+    }
+
+    /// Sends what events caused for other members, as the relay does right after a commit. Says how much there was.
+    pub fn relay(&self) -> usize {
+        let (context, executor) = (&self.engine().context, self.engine().executor());
+        relay::relay_all(context, executor).expect("follow-ups can be sent")
     }
 
     /// Wakes members and releases follow-ups until nothing is due, as the scheduler does. Says how much there was.

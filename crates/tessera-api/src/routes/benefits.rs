@@ -120,12 +120,15 @@ pub async fn list_entitlements(
     Parameters(checkout): Parameters<Checkout>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    let (member, situation, language) = (subject(&member)?, checkout.read()?, language(&headers));
-    let context = app.context.clone();
-    let found = app
-        .blocking(move || Ok(query::entitlements(&context, &caller.program, &member, &situation, &language)?))
-        .await?;
-    Ok(Json(json!({ "items": found.ok_or_else(Problem::unknown_member)?, "next": null })))
+    let (asked, situation, language) = (subject(&member)?, checkout.read()?, language(&headers));
+    let (context, program) = (app.context.clone(), caller.program.clone());
+    let found =
+        app.blocking(move || Ok(query::entitlements(&context, &program, &asked, &situation, &language)?)).await?;
+    match found {
+        Some(items) => Ok(Json(json!({ "items": items, "next": null }))),
+        // It knows why there is nobody.
+        None => Err(named(&app, &caller.program, &member).await.err().unwrap_or_else(Problem::unknown_member)),
+    }
 }
 
 /// Uses a benefit.

@@ -4,6 +4,7 @@
 //! always: settle what fell due (I7), decide the event by the version of its business time (I5), then the events that
 //! it causes (C8), at most [`DERIVED_MAX`] deep.
 
+mod adjust;
 mod award;
 mod basis;
 mod benefit;
@@ -13,11 +14,15 @@ mod evaluate;
 mod events;
 mod expiry;
 mod explain;
+mod follow_up;
 mod give_again;
 mod holdout;
 mod order;
 mod outcome;
+mod people;
 mod placement;
+mod play;
+mod progress;
 mod redeem;
 mod refund;
 mod rejected;
@@ -29,6 +34,7 @@ mod stacking;
 mod take_back;
 mod tier;
 mod trace;
+mod transfer;
 mod unlinked;
 mod working;
 
@@ -37,17 +43,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
+pub use adjust::adjustment_pool;
 pub use basis::Basis;
 pub use benefit::{Entitlement, Source, SourceKind, UsesLeft, entitlements};
 pub use explain::explain;
+pub use follow_up::FollowUp;
 pub use order::{Credit, OrderProgress, OrderRecord};
 pub use outcome::{
     Balance, Effect, EffectKind, Outcome, OutcomeStatus, PlacementView, TierStanding, balances, tier_standings,
 };
+pub use people::Memory;
+pub use play::Playing;
+pub use progress::{BadgeView, CardView, ChallengeView, ProgressView, StreakView, progress};
 pub use redeem::{LotTrace, Quote, RedemptionView, explain_redemption, quote_redemption};
 pub use rejected::Rejected;
 pub use revalue::explain_order;
-pub use reward::stock_pool;
+pub use reward::{code_pool, codes_imported, donation_pools, donation_prefixes, imports_of, reward_price, stock_pool};
 pub use settle::{as_at, next_wake, settled_to};
 pub use trace::{Part, PartOf, Reason, RuleTrace};
 
@@ -85,6 +96,8 @@ pub struct Inputs<'a> {
     /// Every event of the member, oldest first: for a backdated event (see [`Needs::history`]), and for a return of what
     /// may have expired (see [`needs_history`]).
     pub history: Option<&'a [Recorded]>,
+    /// What is remembered of somebody who left and joins again (P3).
+    pub memory: Option<&'a Memory>,
     /// Random bytes, for voucher codes.
     pub entropy: [u8; 16],
     /// The event's data as it came: kept when the event has to wait.
@@ -120,8 +133,12 @@ pub struct Decision {
     /// Changes of pools, each with the most the pool may reach.
     pub pools: Vec<PoolChange>,
     pub vouchers: Vec<IssuedVoucher>,
+    /// Codes of partners to be given, one each: from which pool, to which redemption (by its event).
+    pub codes: Vec<(Id, u64)>,
     /// Redemptions made or changed, by their event: how far each has come.
     pub redemptions: Vec<(u64, Redemption)>,
+    /// Commands about other members that these events cause, in order.
+    pub follow_ups: Vec<FollowUp>,
     pub outcome: Outcome,
     pub trace: Vec<RuleTrace>,
 }
@@ -160,6 +177,9 @@ pub struct Record {
     /// Redemptions that this event made or changed, by their event.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redemptions: Vec<(u64, Redemption)>,
+    /// What this event causes for other members.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub follow_ups: Vec<FollowUp>,
     /// Joined by this event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joined: Option<Status>,
@@ -269,7 +289,7 @@ pub fn needs(versions: &Versions, state: Option<&MemberState>, command: &Command
         needs.awaited = awaited(versions, state, made);
     }
     needs.history = state.is_some_and(|state| command.effective_at < state.clock)
-        && !(matches!(command.what, What::WakeUp) || command.what.is_about_now());
+        && !(matches!(command.what, What::WakeUp) || command.what.is_never_past());
     needs
 }
 
@@ -340,10 +360,13 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
     if command.effective_at > latest {
         return Err(Rejected::InTheFuture { effective_at: command.effective_at, recorded_at: command.recorded_at });
     }
-    // What somebody has is spent now: a redemption is never before what the member has seen already.
+    // What somebody has is spent or sent now, and what comes from others arrives now.
     let clock = inputs.state.map_or(command.effective_at, |state| state.clock);
     let now = Command { effective_at: command.effective_at.max(clock), ..command.clone() };
-    let command = if command.what.is_about_now() { &now } else { command };
+    let command = if command.what.is_never_past() { &now } else { command };
+    if inputs.state.is_some_and(|state| state.status == Status::Left) && !command.what.may_follow_leaving() {
+        return Err(Rejected::MemberLeft);
+    }
     let mut working = Working::begin(inputs, command)?;
     if !inputs.guest {
         working.settle(command.effective_at);
@@ -363,11 +386,18 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Capture(part) => working.capture(part)?,
         What::Void { redemption } => working.void(*redemption)?,
         What::ReturnRedemption(part) => working.return_redemption(part)?,
+        What::Rename(renaming) => working.rename(renaming)?,
+        What::Leave { erase } => working.leave(*erase)?,
+        What::JoinChallenge { challenge } => working.join_challenge(challenge)?,
+        What::Transfer(transfer) => working.transfer(transfer)?,
+        What::Arrival(arrival) => working.arrive(arrival)?,
+        What::FollowUpRefused(refused) => working.follow_up_refused(refused)?,
         What::UseBenefit(wish) => working.use_benefit(wish)?,
         What::ReturnBenefit { used } => working.return_benefit(*used)?,
         What::PlaceTier(placement) => working.place_tier(placement)?,
         What::WakeUp => {}
     }
+    working.forfeit_after_leaving();
     working.settle_after_backdating();
     working.finish(command)
 }

@@ -56,9 +56,27 @@ pub struct Effect {
     /// Until when points are reserved (exclusive).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Instant>,
-    /// What is paid back in money.
+    /// What is paid back in money, or donated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub money: Option<Amount>,
+    /// What was given to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<CompactString>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<Id>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streak: Option<Id>,
+    /// The step of a challenge, from 1; the length of a streak.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub badge: Option<Id>,
+    /// The other member, by id, where two have a part in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<CompactString>,
+    /// Why, as a stable code, where something did not come about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<CompactString>,
     /// How many uses of the benefit are left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<i64>,
@@ -71,6 +89,8 @@ pub struct Effect {
 #[serde(rename_all = "snake_case")]
 pub enum EffectKind {
     Joined,
+    /// Joined after having left: what is given once is not given again.
+    Rejoined,
     Accrual,
     /// Earned, and waiting.
     Pending,
@@ -102,6 +122,33 @@ pub enum EffectKind {
     TierDown,
     VoucherIssued,
     BenefitGranted,
+    /// The membership ended.
+    Left,
+    /// Given up by leaving.
+    Forfeited,
+    /// Spendable, and paid out in money on leaving.
+    PaidOut,
+    /// Owed, and written off on leaving.
+    DebtForgiven,
+    /// Went to a cause.
+    Donated,
+    /// A partner's code was given; the redemption has it.
+    CodeGiven,
+    ChallengeJoined,
+    /// A step of a challenge was done.
+    ChallengeStep,
+    /// A return undid it.
+    StepTaken,
+    StreakMilestone,
+    MilestoneTaken,
+    BadgeGiven,
+    BadgeTaken,
+    /// On the way to another member.
+    Sent,
+    /// From another member.
+    Received,
+    /// Sent, and back again: it could not arrive.
+    CameBack,
     BenefitUsed,
     /// A use is there again.
     BenefitReturned,
@@ -131,6 +178,13 @@ impl Effect {
             redemption: None,
             until: None,
             money: None,
+            cause: None,
+            challenge: None,
+            streak: None,
+            step: None,
+            badge: None,
+            member: None,
+            reason: None,
             left: None,
             words: None,
         }

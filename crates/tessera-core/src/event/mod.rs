@@ -4,19 +4,25 @@ mod benefit;
 mod birthday;
 mod command;
 mod data;
+mod follow_up;
 mod order;
+mod people;
 mod placement;
 mod read;
 mod redemption;
+mod transfer;
 
 pub use benefit::{Situation, UseBenefit};
 pub use birthday::{Birthday, BirthdayError};
-pub use command::{Adjustment, Command, Exchange, Imported, Profile, Return, ReturnItem, What};
+pub use command::{Adjustment, Asker, Command, Exchange, Imported, Profile, Return, ReturnItem, Undone, What};
 pub use data::{DataProblem, FieldValue, FieldValues};
+pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
+pub use people::{NameKey, Removal, Renaming, SecondFact};
 pub use placement::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep};
 pub use read::{DocumentedTypes, read_event};
 pub use redemption::{Redeem, RedemptionPart};
+pub use transfer::{Arrival, Transfer};
 
 /// The event types that every program has.
 pub const BUILT_IN_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend", "enrol", "profile"];
@@ -25,7 +31,7 @@ pub const BUILT_IN_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend"
 pub const REDEMPTION_TYPES: [&str; 4] = ["redemption", "capture", "void", "redemption-return"];
 
 /// Names that no event type of a document has: what is in the program's own history, or will be.
-pub const RESERVED_TYPES: [&str; 26] = [
+pub const RESERVED_TYPES: &[&str] = &[
     "adjustment",
     "expiry",
     "maturity",
@@ -40,8 +46,14 @@ pub const RESERVED_TYPES: [&str; 26] = [
     "refund",
     "claim",
     "merge",
+    "identifiers",
+    "leave",
+    "erase",
     "transfer",
     "import",
+    "transfer-in",
+    "follow-up-refused",
+    "challenge-join",
     "benefit-use",
     "benefit-return",
     "tier-invite",
@@ -55,4 +67,4 @@ pub const RESERVED_TYPES: [&str; 26] = [
 ];
 
 /// Triggers that no event from outside has: what time or an award brings about.
-pub const DERIVED_TRIGGERS: [&str; 3] = ["birthday", "balance", "tier"];
+pub const DERIVED_TRIGGERS: [&str; 5] = ["birthday", "balance", "tier", "challenge", "streak"];

@@ -30,10 +30,12 @@ pub enum EntryKind {
     Refund,
     /// Brought in from another system (L9).
     Import,
+    /// On the way from one member to another, or arrived (P7).
+    Transfer,
 }
 
 impl EntryKind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Accrual,
         Self::Maturity,
         Self::TakeBack,
@@ -46,6 +48,7 @@ impl EntryKind {
         Self::Release,
         Self::Refund,
         Self::Import,
+        Self::Transfer,
     ];
 
     /// The number stored for it; never changes.
@@ -63,6 +66,7 @@ impl EntryKind {
             Self::Release => 10,
             Self::Refund => 11,
             Self::Import => 12,
+            Self::Transfer => 13,
         }
     }
 

@@ -6,9 +6,11 @@ use compact_str::{CompactString, format_compact};
 use rust_decimal::Decimal;
 
 use super::benefits::Benefit;
+use super::challenges::Challenge;
 use super::definition::*;
 use super::limits::Limits;
 use super::rewards::Reward;
+use super::streaks::StreakRules;
 use super::validate::{Checker, Strictness};
 use super::{Id, Node, Problem, Share};
 use crate::expression::{EventFields, Expected, Expression, Fact, RootTypes};
@@ -27,6 +29,8 @@ pub struct Program {
     triggers: BTreeMap<Id, Trigger>,
     pub ladders: Vec<LadderRules>,
     rewards: BTreeMap<Id, Reward>,
+    pub challenges: Vec<Challenge>,
+    pub streaks: Vec<StreakRules>,
     pub benefits: BTreeMap<Id, Benefit>,
 }
 
@@ -34,6 +38,8 @@ pub struct Program {
 #[derive(Debug, Default)]
 pub struct Trigger {
     pub campaigns: Vec<usize>,
+    pub challenges: Vec<usize>,
+    pub streaks: Vec<usize>,
     pub facts: BTreeSet<Fact>,
     pub fields: EventFields,
 }
@@ -67,6 +73,7 @@ pub struct Rule {
     pub spend: Option<SpendAction>,
     pub issue: Option<Id>,
     pub grant: Option<GrantAction>,
+    pub badge: Option<Id>,
     pub limits: Limits,
 }
 
@@ -102,6 +109,13 @@ pub struct LadderRules {
     pub return_undoes: ReturnUndoes,
     /// Lowest first.
     pub levels: Vec<LevelDefinition>,
+}
+
+impl Trigger {
+    fn reads(&mut self, expression: &Expression) {
+        self.facts.extend(expression.facts.iter().cloned());
+        self.fields.merge(&expression.fields);
+    }
 }
 
 impl LadderRules {
@@ -145,7 +159,7 @@ impl Program {
         version: u32,
         strictness: Strictness,
     ) -> (Option<Self>, Vec<Problem>) {
-        let mut checker = Checker::new(tree, strictness);
+        let mut checker = Checker::new(tree, strictness, &definition.made);
         if strictness == Strictness::New {
             checker.definition(definition);
         }
@@ -173,6 +187,8 @@ impl Program {
         let ladders: Vec<LadderRules> =
             definition.tiers.iter().map(|(id, ladder)| compile_ladder(id, ladder)).collect();
         let rewards = checker.rewards(definition);
+        let challenges = checker.challenges(definition);
+        let streaks = checker.streaks(definition);
         let benefits = checker.benefits(definition);
         if strictness == Strictness::New {
             super::inert::refuse(definition, &campaigns, &mut checker);
@@ -186,9 +202,22 @@ impl Program {
         if findings.iter().any(Problem::is_error) {
             return (None, findings);
         }
-        let triggers = index(&campaigns);
+        let triggers = index(&campaigns, &challenges, &streaks);
         let definition = definition.clone();
-        (Some(Self { version, definition, calendar, money, campaigns, triggers, ladders, rewards, benefits }), findings)
+        let program = Self {
+            version,
+            definition,
+            calendar,
+            money,
+            campaigns,
+            triggers,
+            ladders,
+            rewards,
+            challenges,
+            streaks,
+            benefits,
+        };
+        (Some(program), findings)
     }
 
     /// The campaigns of an event type; none for types no campaign looks at.
@@ -204,6 +233,14 @@ impl Program {
         self.rewards.get(id)
     }
 
+    pub fn challenge(&self, id: &str) -> Option<&Challenge> {
+        self.challenges.iter().find(|challenge| challenge.id == *id)
+    }
+
+    pub fn streak(&self, id: &str) -> Option<&StreakRules> {
+        self.streaks.iter().find(|streak| streak.id == *id)
+    }
+
     pub fn benefit(&self, id: &str) -> Option<&Benefit> {
         self.benefits.get(id)
     }
@@ -217,7 +254,7 @@ impl Program {
     }
 }
 
-fn index(campaigns: &[Campaign]) -> BTreeMap<Id, Trigger> {
+fn index(campaigns: &[Campaign], challenges: &[Challenge], streaks: &[StreakRules]) -> BTreeMap<Id, Trigger> {
     let mut triggers: BTreeMap<Id, Trigger> = BTreeMap::new();
     for (place, campaign) in campaigns.iter().enumerate() {
         let trigger = triggers.entry(campaign.trigger.clone()).or_default();
@@ -225,11 +262,19 @@ fn index(campaigns: &[Campaign]) -> BTreeMap<Id, Trigger> {
         let expressions = campaign.audience.iter().chain(
             campaign.rules.iter().flat_map(|rule| rule.when.iter().chain(rule.award.iter().map(|award| &award.amount))),
         );
-        for expression in expressions {
-            trigger.facts.extend(expression.facts.iter().cloned());
-            trigger.fields.merge(&expression.fields);
-        }
+        expressions.for_each(|expression| trigger.reads(expression));
         trigger.fields.items |= campaign.rules.iter().any(|rule| rule.each);
+    }
+    for (place, challenge) in challenges.iter().enumerate() {
+        let trigger = triggers.entry(challenge.counts.clone()).or_default();
+        trigger.challenges.push(place);
+        challenge.expressions().for_each(|expression| trigger.reads(expression));
+        trigger.fields.items |= challenge.each;
+    }
+    for (place, streak) in streaks.iter().enumerate() {
+        let trigger = triggers.entry(streak.counts.clone()).or_default();
+        trigger.streaks.push(place);
+        streak.when.iter().for_each(|expression| trigger.reads(expression));
     }
     triggers
 }
@@ -338,6 +383,7 @@ fn compile_rule(
         spend: rule.spend.clone(),
         issue: rule.issue.as_ref().map(|issue| issue.voucher.clone()),
         grant: rule.grant.clone(),
+        badge: rule.badge.clone(),
         limits: Limits::default(),
     };
     compiled.limits = Limits::compile(rule.limit.as_ref(), compiled.is_fixed());

@@ -1,34 +1,50 @@
 //! A loyalty program as a document: read, checked, compiled, compared.
 
+mod adjustments;
 mod benefits;
+mod cards;
+mod challenges;
 mod compile;
 mod decode;
 mod definition;
 mod diff;
+mod gives;
 mod inert;
 mod limits;
 mod lint;
+mod made;
 mod node;
+mod people;
 mod problem;
 mod rewards;
 mod scalar;
 mod spending;
+mod streaks;
 mod validate;
 mod version;
 
+pub use adjustments::{AdjustmentsDefinition, ReasonDefinition, RoleLimit, Sign};
 pub(crate) use benefits::membership_year;
 pub use benefits::{Benefit, BenefitDefinition, USE_FIELDS, UseOnReturn, UseWindow};
+pub use cards::{CardDefinition, Gift, STAMPS_MAX};
+pub use challenges::{
+    BadgeDefinition, CHALLENGES_MAX, Challenge, ChallengeDefinition, Join, STEPS_MAX, StepDefinition, VALUE_BYTES_MAX,
+    VALUES_MAX, Within,
+};
 pub use compile::{Award, Campaign, Extra, LadderRules, Program, Rule, Trigger};
 pub use decode::{Mistakes, decode};
 pub use definition::*;
 pub use diff::{Difference, difference};
+pub use gives::{Donation, GivenBenefit, RewardGives};
 pub use limits::{CapRule, Limits};
 pub use node::{DOCUMENT_BYTES_MAX, Key, Kind, Node, Position, read as read_tree};
+pub use people::{IdentityDefinition, LeavingDefinition, LeavingPoints};
 pub use problem::{Problem, Severity, nearest};
-pub use rewards::{Donation, Reward, RewardDefinition, RewardGives};
+pub use rewards::{CauseDefinition, CodePoolDefinition, Early, Reward, RewardDefinition};
 pub(crate) use scalar::id_or_empty;
 pub use scalar::{Exact, Formula, Id, IdProblem, Share, Texts};
 pub use spending::{CashRounding, Restored, SpendDefinition};
+pub use streaks::{Every, MilestoneDefinition, StreakDefinition, StreakRules};
 use validate::Strictness;
 pub use version::Versions;
 
@@ -56,17 +72,19 @@ pub fn read_document(text: &str) -> Result<Document, Vec<Problem>> {
 
 /// Checks a document that stands inside another text; what is wrong with it is told by the lines there.
 pub fn check_document(tree: Node) -> Result<Document, Vec<Problem>> {
-    let definition: Definition = match decode::decode(&tree, explain_unknown) {
+    let mut definition: Definition = match decode::decode(&tree, explain_unknown) {
         Ok(definition) => definition,
         Err(mistakes) => {
             let mut problems = mistakes.problems;
-            if let Some(definition) = mistakes.without_unknown_keys {
+            if let Some(mut definition) = mistakes.without_unknown_keys {
+                definition.complete();
                 problems.extend(Program::compile(&definition, &tree, 0, Strictness::New).1);
             }
             problems.sort_by(|left, right| left.at.cmp(&right.at).then(left.message.cmp(&right.message)));
             return Err(problems);
         }
     };
+    definition.complete();
     let (_, mut findings) = Program::compile(&definition, &tree, 0, Strictness::New);
     findings.sort_by(|left, right| left.at.cmp(&right.at).then(left.message.cmp(&right.message)));
     findings.dedup();
@@ -89,10 +107,11 @@ pub fn load_program(text: &str, version: u32) -> Result<Program, Vec<Problem>> {
 /// Reads a text that is published already, for comparing: as [`load_program`], without findings.
 pub fn load_document(text: &str) -> Result<Document, Vec<Problem>> {
     let tree = node::read(text).map_err(|problem| vec![problem])?;
-    let definition: Definition = match decode::decode(&tree, explain_unknown) {
+    let mut definition: Definition = match decode::decode(&tree, explain_unknown) {
         Ok(definition) => definition,
         Err(mistakes) => mistakes.without_unknown_keys.ok_or(mistakes.problems)?,
     };
+    definition.complete();
     Ok(Document { tree, definition, findings: Vec::new() })
 }
 

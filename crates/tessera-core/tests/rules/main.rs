@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod adjustments;
 mod benefits;
 mod caps;
 mod codes;
@@ -16,9 +17,12 @@ mod lots;
 mod members;
 mod money;
 mod pending;
+mod people;
 mod placements;
+mod play;
 mod redemptions;
 mod returns;
+mod reward_kinds;
 mod rewards;
 mod stacking;
 mod stored_state;

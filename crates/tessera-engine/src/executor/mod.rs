@@ -8,7 +8,7 @@ mod load;
 mod write;
 
 pub use batch::quote;
-pub(crate) use load::events_between;
+pub(crate) use load::{events_between, pool_key};
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -54,6 +54,8 @@ impl std::fmt::Debug for Context {
 #[derive(Clone, Debug)]
 pub struct Executor {
     queue: Sender<Work>,
+    /// Gets a signal when an event has caused something for another member.
+    follow_ups: Receiver<()>,
 }
 
 /// What waits for the one writer.
@@ -73,10 +75,11 @@ impl Executor {
     pub fn start(context: Arc<Context>, entropy: Entropy) -> Result<(Self, JoinHandle<()>), StoreError> {
         let writer = context.database.writer()?;
         let (queue, waiting) = crossbeam_channel::bounded(QUEUE_MAX);
-        let mut worker = Worker { context, writer, entropy };
+        let (wake_relay, follow_ups) = crossbeam_channel::bounded(1);
+        let mut worker = Worker { context, writer, entropy, follow_ups: wake_relay };
         let thread = std::thread::Builder::new().name("executor".to_owned()).spawn(move || worker.run(&waiting));
         let thread = thread.map_err(|error| StoreError::Unavailable(format!("no thread for the executor: {error}")))?;
-        Ok((Self { queue }, thread))
+        Ok((Self { queue, follow_ups }, thread))
     }
 
     /// Hands a command over, or says that the queue is full.
@@ -113,6 +116,11 @@ impl Executor {
         answered.recv().unwrap_or_else(|_| Err(stopped()))
     }
 
+    /// Gets a signal when an event has caused something for another member: time to relay.
+    pub fn follow_ups(&self) -> &Receiver<()> {
+        &self.follow_ups
+    }
+
     pub fn waiting(&self) -> usize {
         self.queue.len()
     }
@@ -122,6 +130,7 @@ struct Worker {
     context: Arc<Context>,
     writer: Writer,
     entropy: Entropy,
+    follow_ups: Sender<()>,
 }
 
 impl Worker {
@@ -151,8 +160,9 @@ impl Worker {
         let (mut commands, mut replies): (Vec<Submission>, std::collections::VecDeque<Reply>) =
             batch.into_iter().unzip();
         let mut attempts = 0;
+        let mut apart = false;
         while !commands.is_empty() {
-            let together = attempts < ATTEMPTS_TOGETHER;
+            let together = attempts < ATTEMPTS_TOGETHER && !apart;
             let size = if together { commands.len() } else { 1 };
             let attempt = std::panic::catch_unwind(AssertUnwindSafe(|| self.attempt(&commands[..size])));
             let answers = match attempt {
@@ -165,6 +175,12 @@ impl Worker {
                     let retry = matches!(error, StoreError::Conflict { .. } | StoreError::PoolExhausted { .. })
                         || error.is_transient();
                     if retry && attempts < ATTEMPTS_ALONE {
+                        continue;
+                    }
+                    // A row that cannot be read or written costs the command about it, not those beside it.
+                    if size > 1 && !error.is_transient() {
+                        apart = true;
+                        attempts = 0;
                         continue;
                     }
                     tracing::error!(%error, commands = size, "a batch could not be written");

@@ -3,11 +3,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use tessera_core::decide::{self, Entitlement};
 use tessera_core::event::Situation;
+use tessera_core::member::Status;
 use tessera_core::program::{Id, Program, UseOnReturn, UseWindow};
 use tessera_core::time::Period;
 use tessera_store::StoreError;
 
-use super::member::{by_identifier, settled};
+use super::member::settled;
+use super::people::find_member;
 use crate::executor::Context;
 use crate::identifier::Subject;
 use crate::programs::ProgramHandle;
@@ -37,11 +39,11 @@ pub fn entitlements(
 ) -> Result<Option<Vec<EntitlementView>>, StoreError> {
     let id = match subject {
         Subject::Member(id) => Some(*id),
-        Subject::Identifier(identifier) => by_identifier(context, program, identifier)?,
-        Subject::Nobody => None,
+        subject => find_member(context, program, subject)?,
     };
     let Some(id) = id else { return Ok(None) };
-    let Some(state) = context.database.read(|reader| settled(context, reader, program, id))? else { return Ok(None) };
+    let state = context.database.read(|reader| settled(context, reader, program, id))?;
+    let Some(state) = state.filter(|state| state.status == Status::Active) else { return Ok(None) };
     let now = context.clock.now();
     let rules = program.versions().at(now).clone();
     let view = |entitlement: Entitlement| {

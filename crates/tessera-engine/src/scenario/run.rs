@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tessera_core::decide::RuleTrace;
-use tessera_core::event::{Adjustment, Redeem};
+use tessera_core::event::Redeem;
 use tessera_core::time::Calendar;
 
 use super::Failure;
@@ -23,9 +23,9 @@ use crate::submission::{Answer, CloudEvent, Refusal, Submission};
 use crate::verify::verify;
 
 /// Runs the steps until one is not as expected. An error is none of the scenario's: the installation could not be used.
-pub(super) fn run(scenario: &Scenario) -> Result<Vec<Failure>, EngineError> {
+pub(super) fn run(scenario: &Scenario, database_url: Option<&str>) -> Result<Vec<Failure>, EngineError> {
     let Some(first) = scenario.steps.first() else { return Ok(Vec::new()) };
-    let installation = Installation::new(first.now, scenario.chance)?;
+    let installation = Installation::new(first.now, scenario.chance, database_url)?;
     let program = publish(&installation, &scenario.document.text, None)?;
     let mut redeemed = Redeemed::new();
     for (place, step) in scenario.steps.iter().enumerate() {
@@ -75,6 +75,7 @@ fn run_step(
         None => (step.expectation.judge_silence(), Vec::new()),
         Some((said, trace)) => (step.expectation.judge_answer(&said, &trace, step.line, calendar), trace),
     };
+    installation.relay()?;
     if scenario.wake_ups {
         installation.let_time_work()?;
     }
@@ -157,12 +158,10 @@ fn answer(
             Submission::from_event(secrets, program, &event, step.now)
         }
         Action::Adjust { subject, settings, id } => {
-            let adjustment = Adjustment {
-                currency: settings.currency.clone(),
-                amount: settings.amount,
-                reason: settings.reason.as_str().into(),
-            };
-            Ok(Submission::adjustment(secrets, program, subject.clone(), adjustment, id, step.now))
+            Ok(super::adjusting::submission(engine, program, subject, settings, id, step.now)?)
+        }
+        Action::Join { subject, challenge, id } => {
+            Ok(Submission::join_challenge(secrets, program, subject.clone(), challenge.clone(), id, step.now))
         }
         Action::Redeem { subject, settings, id } => {
             Ok(Submission::redeem(secrets, program, subject.clone(), settings.redeem(), id, step.now))

@@ -69,6 +69,7 @@ pub(super) struct Step {
     /// Of a redemption; that of an order is an event.
     #[serde(rename = "return")]
     pub(super) give_back: Option<super::step::OfRedemption>,
+    pub(super) join: Option<super::step::Join>,
     #[serde(rename = "use")]
     pub(super) uses: Option<super::step::Use>,
     #[serde(rename = "use-back")]
@@ -171,7 +172,7 @@ struct Choices {
 }
 
 /// Keys of an expectation that are about a member, as they see themselves at the end of the step.
-pub(super) const SEEN_KEYS: [&str; 12] = [
+pub(super) const SEEN_KEYS: &[&str] = &[
     "balances",
     "tiers",
     "standing",
@@ -183,6 +184,9 @@ pub(super) const SEEN_KEYS: [&str; 12] = [
     "redemptions",
     "purchases",
     "spend",
+    "challenges",
+    "streaks",
+    "badges",
     "entitlements",
 ];
 
@@ -202,6 +206,9 @@ struct Seen {
     redemptions: Option<Vec<Redemption>>,
     purchases: Option<u32>,
     spend: Option<Exact>,
+    challenges: Option<BTreeMap<Id, Exact>>,
+    streaks: Option<BTreeMap<Id, u32>>,
+    badges: Option<Vec<Id>>,
 }
 
 #[derive(Deserialize)]
@@ -338,6 +345,10 @@ struct Effect {
     from: Option<Id>,
     voucher: Option<Id>,
     benefit: Option<Id>,
+    challenge: Option<Id>,
+    streak: Option<Id>,
+    step: Option<u32>,
+    badge: Option<Id>,
     left: Option<i64>,
     words: Option<String>,
     until: Option<Moment>,
@@ -366,6 +377,8 @@ struct Because {
     limit: Option<String>,
     chosen: Option<Id>,
     condition: Option<String>,
+    challenge: Option<Id>,
+    streak: Option<Id>,
 }
 
 /// A value that is one word, or a map or list of settings.

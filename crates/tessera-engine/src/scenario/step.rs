@@ -14,8 +14,8 @@ use super::moment::Moment;
 use crate::identifier::Subject;
 
 /// Words of steps that do something and are no event types.
-pub(super) const ACTIONS: [&str; 9] =
-    ["adjust", "publish", "redeem", "quote", "capture", "void", "use", "use-back", "tier"];
+pub(super) const ACTIONS: &[&str] =
+    &["adjust", "publish", "redeem", "quote", "capture", "void", "join", "use", "use-back", "tier"];
 
 /// The other words of steps.
 pub(super) const SETTINGS: [&str; 6] = ["say", "at", "happened", "id", "source", "expect"];
@@ -65,6 +65,12 @@ pub(super) enum Action {
         /// The `id` of that step.
         redemption: String,
         step: crate::redemption::Step,
+        id: String,
+    },
+    /// Takes part in a challenge.
+    Join {
+        subject: Subject,
+        challenge: Id,
         id: String,
     },
     Use {
@@ -128,6 +134,15 @@ impl Redemption {
 pub(super) struct OfRedemption {
     pub(super) redemption: String,
     pub(super) points: Option<i64>,
+}
+
+/// A member takes part in a challenge.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Join {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    pub(super) challenge: Id,
 }
 
 /// A benefit that is used, and what is known of the moment.
@@ -239,6 +254,13 @@ pub(super) struct Adjust {
     pub(super) currency: Id,
     pub(super) amount: i64,
     pub(super) reason: String,
+    /// Who asks: the name of a key, and its role.
+    pub(super) by: Option<String>,
+    pub(super) role: Option<Id>,
+    /// The second person, where one has agreed.
+    pub(super) approved_by: Option<String>,
+    /// The `id` of the step whose adjustment this one undoes.
+    pub(super) undoes: Option<String>,
 }
 
 /// A member of the story: an alias and the identifier behind it.

@@ -135,6 +135,10 @@ impl Import<'_> {
         }
         drop(fates);
         tally.take_to_the_end(&decided)?;
+        // No scheduler runs beside an import.
+        if let Err(error) = crate::relay::relay_all(&self.engine.context, self.engine.executor()) {
+            tracing::warn!(%error, "what events caused for other members waits for the server");
+        }
         tally.finish(progress, started.elapsed())
     }
 

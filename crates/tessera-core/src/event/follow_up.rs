@@ -1,0 +1,49 @@
+//! What the event of one member causes for another: commands of our own, which nobody sends from outside.
+
+use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
+
+use super::{DataProblem, What};
+use crate::id::{EventId, MemberId, member_text};
+
+/// Event types that only the event of another member causes.
+pub const FOLLOW_UP_TYPES: &[&str] = &["transfer-in", "follow-up-refused"];
+
+/// What an event of this member caused for another member was refused there: its value comes back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedFollowUp {
+    /// This member's event that caused it.
+    pub cause: EventId,
+    /// Who refused it.
+    #[serde(with = "member_text")]
+    pub by: MemberId,
+    pub kind: CompactString,
+    /// The data of what was refused, as JSON.
+    pub data: String,
+    /// Why: the refusal's code.
+    pub code: CompactString,
+}
+
+/// Reads a follow-up's data, which we wrote ourselves.
+pub fn read_follow_up(kind: &str, data: &str) -> Result<What, DataProblem> {
+    let read = match kind {
+        "transfer-in" => serde_json::from_str(data).map(What::Arrival),
+        "follow-up-refused" => serde_json::from_str(data).map(What::FollowUpRefused),
+        _ => return Err(DataProblem::new("type", format!("no event causes a `{kind}` for another member"))),
+    };
+    read.map_err(|error| DataProblem::new("data", error.to_string()))
+}
+
+impl What {
+    /// Whether another member's event caused this. It reaches whoever it names, whatever has become of them.
+    pub const fn is_follow_up(&self) -> bool {
+        matches!(self, Self::Arrival(_) | Self::FollowUpRefused(_))
+    }
+
+    /// Whether this is about what a member has now. Such a command is never before what they have seen already.
+    pub const fn is_never_past(&self) -> bool {
+        self.is_about_now()
+            || self.is_follow_up()
+            || matches!(self, Self::Transfer(_) | Self::Rename(_) | Self::Leave { .. })
+    }
+}
