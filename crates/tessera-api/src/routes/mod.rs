@@ -4,3 +4,4 @@ pub mod events;
 pub mod health;
 pub mod members;
 pub mod redemptions;
+pub mod transfers;

@@ -16,3 +16,4 @@ mod operations;
 mod problems;
 mod quotes;
 mod redemptions;
+mod transfers;

@@ -103,6 +103,8 @@ pub enum EffectKind {
     BenefitGranted,
     /// On the way to another member.
     Sent,
+    /// Paid for sending.
+    Fee,
     /// From another member.
     Received,
     /// Sent, and back again: it could not arrive.

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::rewards::RewardDefinition;
 use super::scalar::{Exact, Formula, Id, Share, Texts, word_or_map};
 use super::spending::{CashRounding, SpendDefinition};
+use super::transfers::TransferDefinition;
 use crate::quantity::Rounding;
 use crate::time::{Day, Period, RoundTo, TimeOfDay, Weekday, Window};
 
@@ -68,6 +69,9 @@ pub struct Definition {
     /// What points can be spent on.
     #[serde(default)]
     pub rewards: BTreeMap<Id, RewardDefinition>,
+    /// Which points members may send to each other, by currency; what is not listed cannot be sent.
+    #[serde(default)]
+    pub transfers: BTreeMap<Id, TransferDefinition>,
     #[serde(default)]
     pub stacking: Stacking,
     /// Limits over all campaigns together, by currency (C7).

@@ -12,6 +12,7 @@ mod problem;
 mod rewards;
 mod scalar;
 mod spending;
+mod transfers;
 mod validate;
 mod version;
 
@@ -26,6 +27,7 @@ pub use rewards::{Donation, Reward, RewardDefinition, RewardGives};
 pub(crate) use scalar::id_or_empty;
 pub use scalar::{Exact, Formula, Id, IdProblem, Share, Texts};
 pub use spending::{CashRounding, Restored, SpendDefinition};
+pub use transfers::{TransferDefinition, TransferTo};
 use validate::Strictness;
 pub use version::Versions;
 

@@ -526,15 +526,6 @@ fn c7_what_is_reserved_counts_to_the_balance_limit() {
     assert_eq!(shop.balance("point"), balance(100, 0));
 }
 
-#[test]
-fn a_state_from_before_there_were_reservations_is_read() {
-    let state = shop().state();
-    let mut old = state.to_bytes();
-    assert_eq!((old[0], old.pop()), (2, Some(0)), "the list of reservations comes last");
-    old[0] = 1;
-    assert_eq!(MemberState::from_bytes(&old), Ok(state));
-}
-
 #[rstest]
 #[case::no_step("step: 0", "`currencies.point.spend.step`", "a number above 0")]
 #[case::negative("min: -1", "`currencies.point.spend.min`", "0 or more")]

@@ -434,6 +434,11 @@ impl Reader<'_> {
             self.redeemed.push((id.clone(), member));
             return (Action::Redeem { subject, settings, id }, format!("redemption{whose}"));
         }
+        if let Some(settings) = written.transfer.clone() {
+            let to = node.get("transfer").and_then(|settings| settings.get("to")).cloned();
+            let to = to.map_or(Subject::Nobody, |to| self.subject(&to));
+            return (Action::Transfer { subject, to, settings, id }, format!("transfer{whose}"));
+        }
         if let Some(settings) = &written.capture {
             let step = redemption::Step::Capture { points: settings.points };
             return self.of_redemption(node, "capture", settings, step, id);
@@ -506,7 +511,7 @@ impl Reader<'_> {
             }
         }
         let has = |word: &str| node.get(word).is_some();
-        let sends = ["adjust", "redeem", "capture", "void", "return", EVENT].into_iter().any(has);
+        let sends = ["adjust", "redeem", "capture", "void", "return", "transfer", EVENT].into_iter().any(has);
         if !sends {
             let (publishes, asks) = (has("publish"), has("quote"));
             let answered = ["status", "refused", "effects", "without", "because", "answer", "version"];

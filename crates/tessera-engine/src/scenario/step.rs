@@ -11,7 +11,7 @@ use super::expect::Expectation;
 use crate::identifier::Subject;
 
 /// Words of steps that do something and are no event types.
-pub(super) const ACTIONS: [&str; 6] = ["adjust", "publish", "redeem", "quote", "capture", "void"];
+pub(super) const ACTIONS: [&str; 7] = ["adjust", "publish", "redeem", "quote", "capture", "void", "transfer"];
 
 /// The other words of steps.
 pub(super) const SETTINGS: [&str; 6] = ["say", "at", "happened", "id", "source", "expect"];
@@ -63,9 +63,28 @@ pub(super) enum Action {
         step: crate::redemption::Step,
         id: String,
     },
+    /// Sends points to another member.
+    Transfer {
+        subject: Subject,
+        to: Subject,
+        settings: Sending,
+        id: String,
+    },
     Publish {
         text: String,
     },
+}
+
+/// Points sent to another member.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sending {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    #[serde(rename = "to")]
+    pub(super) _to: String,
+    pub(super) currency: Id,
+    pub(super) amount: i64,
 }
 
 /// What is redeemed: a reward, or points of a currency.
