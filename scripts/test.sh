@@ -31,6 +31,10 @@ tests() {
   export PROPTEST_RNG_SEED="${PROPTEST_RNG_SEED:-1}"
   if cargo nextest --version > /dev/null 2>&1; then
     cargo nextest run --workspace --no-fail-fast --status-level fail --final-status-level fail
+    if [ -n "${TESSERA_REQUIRE_POSTGRES:-}" ]; then
+      echo "the API once more, on PostgreSQL"
+      TESSERA_TEST_DATABASE=postgres cargo nextest run -p tessera-api --test api --no-fail-fast --test-threads 4 --status-level fail --final-status-level fail
+    fi
     cargo test --workspace --doc --quiet
   else
     cargo test --workspace --no-fail-fast --quiet

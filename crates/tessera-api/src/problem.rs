@@ -106,7 +106,9 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal.code.as_str() {
             "invalid-event" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
-            "unknown-member" | "unknown-order" | "unknown-redemption" | "unknown-reward" => StatusCode::NOT_FOUND,
+            "unknown-member" | "unknown-order" | "unknown-redemption" | "unknown-challenge" | "unknown-reward" => {
+                StatusCode::NOT_FOUND
+            }
             "idempotency-key-reused"
             | "order-exists"
             | "order-of-another-member"
@@ -117,6 +119,7 @@ impl From<Refusal> for Problem {
             | "reservation-ended"
             | "redemption-closed"
             | "reward-sold-out"
+            | "challenge-already-joined"
             | "not-enough-to-take-back" => StatusCode::CONFLICT,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };

@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod backup;
+pub mod challenge;
 pub mod clock;
 pub mod doctor;
 pub mod engine;

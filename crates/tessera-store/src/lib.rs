@@ -27,6 +27,7 @@ pub mod tables;
 mod value;
 
 pub use db::reader::{READERS_MAX, Reader};
+pub use db::scratch::ScratchSchema;
 pub use db::{Database, Dialect, Writer};
 pub use error::StoreError;
 pub use hot::Tx;

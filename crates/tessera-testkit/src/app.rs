@@ -49,8 +49,15 @@ pub struct TestApp {
 }
 
 impl TestApp {
-    /// On the embedded database. The document's head may be left out, see [`shop::document`].
+    /// On the embedded database, or on PostgreSQL with `TESSERA_TEST_DATABASE=postgres`. The document's head may be left
+    /// out, see [`shop::document`].
+    ///
+    /// # Panics
+    /// If the document has mistakes, or PostgreSQL is asked for and not installed.
     pub fn new(document: &str) -> Self {
+        if postgres::asked_for() {
+            return Self::on_postgres(document).expect("PostgreSQL is asked for and installed");
+        }
         Self::open(document, None)
     }
 

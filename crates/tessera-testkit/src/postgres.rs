@@ -1,7 +1,7 @@
 //! A PostgreSQL of the tests' own.
 //!
 //! [`database`] gives each test a fresh, empty database in a throw-away cluster that nobody else uses: made with
-//! `initdb` in a temporary folder, reachable only through a socket in it, with `fsync` on. Under `cargo nextest`, where
+//! `initdb` in a temporary folder, reachable only through a socket in it, with `fsync` on unless [`asked_for`]. Under `cargo nextest`, where
 //! each test is a process, one cluster serves the run; under `cargo test`, one serves each test binary.
 //!
 //! A small shell loop watches the process that owns the cluster (nextest, or this very process). When that is gone,
@@ -35,6 +35,11 @@ kill -KILL "$2" 2>/dev/null
 rm -rf "$3" "$3.lock"
 "#;
 
+/// Whether tests that usually take the embedded database shall take PostgreSQL: `TESSERA_TEST_DATABASE=postgres`.
+pub fn asked_for() -> bool {
+    std::env::var_os("TESSERA_TEST_DATABASE").is_some_and(|wanted| wanted == "postgres")
+}
+
 /// A fresh, empty database; dropped with this value.
 pub struct TestDatabase {
     cluster: &'static Cluster,
@@ -66,6 +71,18 @@ impl TestDatabase {
     pub fn url(&self) -> String {
         let socket = self.cluster.folder.to_string_lossy().replace('%', "%25").replace('/', "%2F");
         format!("postgres://postgres@{socket}/{}", self.name)
+    }
+
+    /// What a query for one number says.
+    ///
+    /// # Panics
+    /// If it says something else.
+    #[allow(dead_code, reason = "not every test that includes this file asks")]
+    pub fn count(&self, sql: &str) -> i64 {
+        let mut psql = self.cluster.command(&self.cluster.programs.psql, None);
+        psql.args(["-X", "-q", "-A", "-t", "-U", "postgres", "-d", &self.name, "-c", sql, "-h"]);
+        let answer = psql.arg(&self.cluster.folder).output().expect("psql runs");
+        String::from_utf8_lossy(&answer.stdout).trim().parse().expect("a number")
     }
 }
 
@@ -145,7 +162,9 @@ impl Cluster {
         let log = File::create(self.folder.join("log"))?;
         let mut postgres = self.command(&self.programs.bin.join("postgres"), user.as_ref());
         postgres.arg("-D").arg(&data).arg("-k").arg(&self.folder);
-        for setting in ["listen_addresses=", "fsync=on", "max_connections=200", "shared_buffers=64MB"] {
+        // Whoever only wants the other database's answers does not wait for its disk.
+        let durable = if asked_for() { "fsync=off" } else { "fsync=on" };
+        for setting in ["listen_addresses=", durable, "max_connections=200", "shared_buffers=64MB"] {
             postgres.args(["-c", setting]);
         }
         // A group of its own: a Ctrl-C for the tests must not reach it before the watcher does.

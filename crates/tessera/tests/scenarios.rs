@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "../../tessera-testkit/src/postgres.rs"]
+mod postgres;
 mod support;
 
 use std::collections::BTreeSet;
@@ -46,6 +48,17 @@ fn every_scenario_of_the_repository_comes_out_as_expected() {
     let said = tessera.run(&["scenario", "run", folder.to_str().unwrap()]);
     said.expect(0);
     assert!(said.out.contains(" 0 failed, 0 unusable"), "{}", said.out);
+}
+
+#[test]
+fn every_scenario_comes_out_the_same_on_postgresql_and_leaves_no_schema() {
+    let Some(database) = postgres::database() else { return };
+    let tessera = Tessera::new();
+    let (folder, url) = (repository().join("scenarios"), database.url());
+    let said = tessera.run(&["--database-url", &url, "scenario", "run", folder.to_str().unwrap()]);
+    said.expect(0);
+    assert!(said.out.contains(" 0 failed, 0 unusable"), "{}", said.out);
+    assert_eq!(database.count("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'tessera%'"), 0);
 }
 
 #[test]

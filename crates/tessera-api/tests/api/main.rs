@@ -14,6 +14,7 @@ mod members;
 mod openapi;
 mod operations;
 mod problems;
+mod progress;
 mod quotes;
 mod redemptions;
 mod transfers;

@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::holdout;
+use super::play::{self, Playing};
 use super::tier::standing;
 use crate::expression::{Fact, FactValue, Facts};
 use crate::member::MemberState;
@@ -40,6 +41,9 @@ pub struct Basis {
     /// Program money for one of the order's currency, where they differ (M5).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange_rate: Option<CompactString>,
+    /// Challenges that the event counted for, as far as it met their conditions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub playing: Vec<Playing>,
 }
 
 /// A limit with its window, as keys of counters, pools and rooms.
@@ -219,6 +223,8 @@ pub(super) fn basis(
             }
         }
     }
+    // It posts to the member as they are: what is over for them is over.
+    basis.playing = play::playing(program, trigger, now, day);
     basis
 }
 
@@ -254,6 +260,15 @@ pub(super) fn fact_value(program: &Program, member: &MemberState, fact: &Fact, d
             let count = member.counts.iter().find(|(known, _)| known == kind).map_or(0, |(_, count)| *count);
             FactValue::Number(Decimal::from(count))
         }
+        Fact::Challenge(id) => {
+            let standing = program.challenge(id.as_str()).and_then(|rules| play::standing(rules, member, day));
+            FactValue::Number(standing.map_or(Decimal::ZERO, |row| row.value.to_decimal()))
+        }
+        Fact::Streak(id) => {
+            let current = member.streak(id.as_str()).map_or(0, |row| row.current(row.every.period(day)));
+            FactValue::Number(Decimal::from(current))
+        }
+        Fact::Badge(id) => FactValue::Truth(member.badges.iter().any(|held| held.badge == *id)),
         Fact::Purchases => FactValue::Number(Decimal::from(member.statistics.purchases)),
         Fact::Spend => FactValue::Number(member.statistics.spend.to_decimal()),
         Fact::Returns => FactValue::Number(Decimal::from(member.statistics.returns)),

@@ -2,21 +2,38 @@
 
 use compact_str::CompactString;
 
-use super::DERIVED_MAX;
-use super::evaluate::Action;
+use super::evaluate::{Action, Evaluation};
 use super::outcome::{Effect, EffectKind, points};
 use super::working::{Posting, Working};
+use super::{Credit, DERIVED_MAX};
 use crate::event::{FieldValue, FieldValues};
 use crate::ledger::{Account, EntryKind};
 use crate::member::Change;
 use crate::program::Id;
-use crate::time::Instant;
+use crate::time::{Day, Instant};
 
 /// What an event caused, to be decided after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
-    Balance { currency: Id },
-    Level { ladder: Id, level: Id, from: Id },
+    Balance {
+        currency: Id,
+    },
+    Level {
+        ladder: Id,
+        level: Id,
+        from: Id,
+    },
+    /// A step of a challenge, in the stretch of time that begins on a day.
+    Step {
+        challenge: Id,
+        from: Day,
+        place: u32,
+    },
+    /// A streak became so long.
+    Milestone {
+        streak: Id,
+        length: u32,
+    },
 }
 
 impl Working<'_> {
@@ -50,6 +67,14 @@ impl Working<'_> {
                     Cause::Level { ladder, level, from } => {
                         ("tier", vec![text("ladder", ladder), text("level", level), text("from", from)])
                     }
+                    Cause::Step { challenge, from, place } => {
+                        self.give_step(challenge, *from, *place);
+                        continue;
+                    }
+                    Cause::Milestone { streak, length } => {
+                        self.give_milestone(streak, *length);
+                        continue;
+                    }
                 };
                 self.run_trigger(kind, &data, self.at(), None);
             }
@@ -57,24 +82,33 @@ impl Working<'_> {
         self.causes.clear();
     }
 
-    /// Runs the campaigns of a trigger inside the event that is open, and gives what they give.
-    pub(super) fn run_trigger(&mut self, kind: &str, data: &FieldValues, at: Instant, only: Option<&Id>) {
-        if self.program.trigger(kind).is_none() {
-            return;
-        }
+    /// Runs the campaigns of a trigger inside the event that is open, gives what they give and says what that was.
+    pub(super) fn run_trigger(
+        &mut self,
+        kind: &str,
+        data: &FieldValues,
+        at: Instant,
+        only: Option<&Id>,
+    ) -> Option<(Evaluation, Vec<Credit>)> {
+        self.program.trigger(kind)?;
         let standings = self.standings();
         let basis = self.basis_now(kind, at);
         let evaluation = self.evaluate(kind, None, data, &basis, only);
-        self.give(&evaluation, None);
+        let credits = self.give(&evaluation, None);
         self.judge_tiers(&standings);
         if self.record().record.basis.is_none() {
             self.record().record.basis = Some(basis);
         }
+        Some((evaluation, credits))
     }
 
     pub(super) fn act(&mut self, action: &Action) {
         match action {
-            Action::Spend { campaign, currency, amount } => self.spend(campaign, currency, *amount),
+            Action::Spend { campaign, currency, amount, everything } => {
+                let there = self.state.purse(currency.as_str()).map_or(0, |purse| purse.active().get());
+                self.spend(campaign, currency, if *everything { there.max(*amount) } else { *amount });
+            }
+            Action::Badge { campaign, badge } => self.give_badge(campaign, badge),
             Action::Issue { campaign, voucher } => self.issue_voucher(campaign, voucher),
             Action::Grant { campaign, benefit, period } => {
                 let last_day = period.after(self.day());

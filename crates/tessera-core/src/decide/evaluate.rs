@@ -11,6 +11,7 @@ use rust_decimal::Decimal;
 use super::Basis;
 use super::award::{self, Worth};
 use super::basis::key;
+use super::play::{self, Mark, Move};
 use super::trace::{Reason, RuleTrace};
 use super::{holdout, stacking};
 use crate::event::{FieldValues, Order};
@@ -43,6 +44,9 @@ pub(super) struct Evaluation {
     pub carried: Vec<(CompactString, Decimal)>,
     /// Offers from which some are held out that this event qualified for.
     pub exposures: Vec<Exposure>,
+    /// What counts towards challenges, and the periods of streaks that it falls in.
+    pub moves: Vec<Move>,
+    pub marks: Vec<Mark>,
     pub trace: Vec<RuleTrace>,
 }
 
@@ -68,9 +72,10 @@ pub(super) struct AwardLine {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    Spend { campaign: Id, currency: Id, amount: i64 },
+    Spend { campaign: Id, currency: Id, amount: i64, everything: bool },
     Issue { campaign: Id, voucher: Id },
     Grant { campaign: Id, benefit: Id, period: crate::time::Period },
+    Badge { campaign: Id, badge: Id },
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -172,6 +177,10 @@ pub(super) fn evaluate(look: &Look<'_>) -> Evaluation {
     }
     award::extras(look, &mut applied);
     give(look, &applied, &mut result);
+    if look.only.is_none() {
+        set_net(look, &look.program.definition.base, &scope);
+        play::count(look, trigger, &mut scope, &mut result);
+    }
     result
 }
 
@@ -201,14 +210,8 @@ fn explain(look: &Look<'_>, result: &mut Evaluation, campaign: &Campaign, place:
         let facts =
             facts.filter_map(|fact| look.basis.facts.get(fact).map(|value| (fact.clone(), value.clone()))).collect();
         let words = reason.words();
-        result.trace.push(RuleTrace {
-            campaign: Some(campaign.id.clone()),
-            rule: Some(place),
-            applied,
-            reason,
-            words,
-            facts,
-        });
+        let campaign = Some(campaign.id.clone());
+        result.trace.push(RuleTrace { campaign, rule: Some(place), applied, words, facts, ..RuleTrace::of(reason) });
     }
 }
 
@@ -313,7 +316,10 @@ fn give(look: &Look<'_>, applied: &[Applied<'_>], result: &mut Evaluation) {
 
 fn give_one(look: &Look<'_>, found: &Applied<'_>, caps: &mut Caps<'_>, result: &mut Evaluation) {
     let parts: Vec<(&Id, i64)> = found.worth().collect();
-    let acts = found.rule.spend.is_some() || found.rule.issue.is_some() || found.rule.grant.is_some();
+    let acts = found.rule.spend.is_some()
+        || found.rule.issue.is_some()
+        || found.rule.grant.is_some()
+        || found.rule.badge.is_some();
     let wanted: i64 = parts.iter().map(|(_, amount)| *amount).sum();
     if wanted == 0 && !acts {
         explain(look, result, found.campaign, found.place, nothing(found));
@@ -353,6 +359,7 @@ fn give_one(look: &Look<'_>, found: &Applied<'_>, caps: &mut Caps<'_>, result: &
             campaign: campaign.clone(),
             currency: spend.currency.clone(),
             amount: spend.amount,
+            everything: spend.everything,
         });
         let issue = found
             .rule
@@ -364,7 +371,9 @@ fn give_one(look: &Look<'_>, found: &Applied<'_>, caps: &mut Caps<'_>, result: &
             benefit: grant.benefit.clone(),
             period: grant.period,
         });
-        result.actions.extend(spend.chain(issue).chain(grant));
+        let badge =
+            found.rule.badge.iter().map(|badge| Action::Badge { campaign: campaign.clone(), badge: badge.clone() });
+        result.actions.extend(spend.chain(issue).chain(grant).chain(badge));
         if found.rule.award.is_none() && found.rule.extra.is_none() {
             explain(look, result, found.campaign, found.place, Reason::Acted);
         }

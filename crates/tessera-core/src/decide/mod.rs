@@ -17,6 +17,8 @@ mod give_again;
 mod holdout;
 mod order;
 mod outcome;
+mod play;
+mod progress;
 mod redeem;
 mod refund;
 mod rejected;
@@ -42,6 +44,8 @@ pub use explain::explain;
 pub use follow_up::FollowUp;
 pub use order::{Credit, OrderProgress, OrderRecord};
 pub use outcome::{Balance, Effect, EffectKind, Outcome, OutcomeStatus, TierStanding, balances, tier_standings};
+pub use play::Playing;
+pub use progress::{BadgeView, CardView, ChallengeView, ProgressView, StreakView, progress};
 pub use redeem::{LotTrace, Quote, RedemptionView, explain_redemption, quote_redemption};
 pub use rejected::Rejected;
 pub use revalue::explain_order;
@@ -366,6 +370,7 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Capture(part) => working.capture(part)?,
         What::Void { redemption } => working.void(*redemption)?,
         What::ReturnRedemption(part) => working.return_redemption(part)?,
+        What::JoinChallenge { challenge } => working.join_challenge(challenge)?,
         What::Transfer(transfer) => working.transfer(transfer)?,
         What::Arrival(arrival) => working.arrive(arrival)?,
         What::FollowUpRefused(refused) => working.follow_up_refused(refused)?,

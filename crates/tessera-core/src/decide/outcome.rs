@@ -58,6 +58,15 @@ pub struct Effect {
     /// What is paid back in money.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub money: Option<Amount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<Id>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streak: Option<Id>,
+    /// The step of a challenge, from 1; the length of a streak.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub badge: Option<Id>,
     /// The other member, by id, where two have a part in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<CompactString>,
@@ -101,6 +110,15 @@ pub enum EffectKind {
     TierDown,
     VoucherIssued,
     BenefitGranted,
+    ChallengeJoined,
+    /// A step of a challenge was done.
+    ChallengeStep,
+    /// A return undid it.
+    StepTaken,
+    StreakMilestone,
+    MilestoneTaken,
+    BadgeGiven,
+    BadgeTaken,
     /// On the way to another member.
     Sent,
     /// Paid for sending.
@@ -132,6 +150,10 @@ impl Effect {
             redemption: None,
             until: None,
             money: None,
+            challenge: None,
+            streak: None,
+            step: None,
+            badge: None,
             member: None,
             reason: None,
         }

@@ -73,6 +73,14 @@ pub enum Rejected {
     NoExchangeRate { currency: CompactString, expected: String },
     #[error("{most} events of this member already wait for orders that never came")]
     TooManyParked { most: usize },
+    #[error("the program has no challenge {challenge}")]
+    UnknownChallenge { challenge: Id },
+    #[error("everybody takes part in the challenge {challenge}: it asks nobody")]
+    NeedsNoJoining { challenge: Id },
+    #[error("the member takes part in the challenge {challenge} already")]
+    AlreadyTakesPart { challenge: Id },
+    #[error("the challenge {challenge} does not run today")]
+    ChallengeNotNow { challenge: Id },
     #[error("an amount of 0 changes nothing")]
     NothingToAdjust,
     #[error("this event needs a member")]
@@ -150,6 +158,10 @@ impl Rejected {
             Self::UnknownCurrency { .. } => "unknown-currency",
             Self::NoExchangeRate { .. } => "no-exchange-rate",
             Self::TooManyParked { .. } => "too-many-parked",
+            Self::UnknownChallenge { .. } => "unknown-challenge",
+            Self::NeedsNoJoining { .. } => "challenge-needs-no-joining",
+            Self::AlreadyTakesPart { .. } => "challenge-already-joined",
+            Self::ChallengeNotNow { .. } => "challenge-not-now",
             Self::NothingToAdjust => "nothing-to-adjust",
             Self::NeedsMember => "needs-member",
             Self::TransferToOneself => "transfer-to-oneself",
@@ -283,6 +295,10 @@ impl Rejected {
                 vec![("currency", currency.as_str().into()), ("wanted", (*wanted).into()), ("room", (*room).into())]
             }
             Self::TooManyParked { most } | Self::TooManyReservations { most } => vec![("most", (*most).into())],
+            Self::UnknownChallenge { challenge }
+            | Self::NeedsNoJoining { challenge }
+            | Self::AlreadyTakesPart { challenge }
+            | Self::ChallengeNotNow { challenge } => vec![("challenge", challenge.as_str().into())],
             Self::AlreadyEnrolled
             | Self::ReturnWithoutOrder
             | Self::NothingToAdjust

@@ -73,6 +73,14 @@ impl Working<'_> {
             }
             self.move_usage(&before, &next, record);
             self.move_carried(&before, &next);
+            let trigger = rules.trigger("purchase");
+            if !record.basis.playing.is_empty() || trigger.is_some_and(|trigger| !trigger.streaks.is_empty()) {
+                let until_now = match before.returned.everything {
+                    true => Evaluation::default(),
+                    false => by_basis(&rules, record, &old.without(&before.returned), &before.rooms),
+                };
+                self.play_again(&rules, &until_now, &left)?;
+            }
             self.expire_dead_on_arrival();
         }
         self.note_progress(&record.order_id, &next);

@@ -7,6 +7,7 @@ use super::outcome::{Effect, EffectKind};
 use crate::expression::Facts;
 use crate::ledger::LotRef;
 use crate::program::Id;
+use crate::quantity::Amount;
 
 /// One rule of one campaign, and what became of it for one event.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -17,6 +18,11 @@ pub struct RuleTrace {
     /// The rule's place in the campaign, from 0; none where the campaign as a whole is meant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<usize>,
+    /// The challenge or streak it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<Id>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streak: Option<Id>,
     pub applied: bool,
     #[serde(flatten)]
     pub reason: Reason,
@@ -115,6 +121,22 @@ pub enum Reason {
     },
     CannotBeWorkedOut {
         error: String,
+    },
+    /// Counts towards a challenge or streak.
+    Counted {
+        by: Amount,
+    },
+    /// A return takes out of a challenge or streak what had counted.
+    Uncounted {
+        by: Amount,
+    },
+    /// The challenge asks who takes part, and the member has not said so.
+    NotTakingPart,
+    /// The challenge is not running on that day, or is over.
+    NotRunning,
+    /// The period of a streak is too far back to change.
+    PeriodClosed {
+        open: u32,
     },
 }
 
@@ -215,7 +237,8 @@ impl RuleTrace {
     /// A line about no campaign.
     pub(super) fn of(reason: Reason) -> Self {
         let words = reason.words();
-        Self { campaign: None, rule: None, applied: true, reason, words, facts: Facts::new() }
+        let facts = Facts::new();
+        Self { campaign: None, rule: None, challenge: None, streak: None, applied: true, reason, words, facts }
     }
 }
 
@@ -257,6 +280,11 @@ impl Reason {
                 format!("{wanted} {currency} are needed, {available} can be spent")
             }
             Self::CannotBeWorkedOut { error } => error.clone(),
+            Self::Counted { by } => format!("it counts {by}"),
+            Self::Uncounted { by } => format!("{by} no longer counts"),
+            Self::NotTakingPart => "the member does not take part in the challenge".to_owned(),
+            Self::NotRunning => "the challenge does not run on that day, or is over".to_owned(),
+            Self::PeriodClosed { open } => format!("only the last {open} periods of a streak can still change"),
         }
     }
 }

@@ -269,6 +269,7 @@ impl<'a> Working<'a> {
         for action in &evaluation.actions {
             self.act(action);
         }
+        self.play(evaluation);
         credits
     }
 

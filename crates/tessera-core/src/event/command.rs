@@ -44,6 +44,10 @@ pub enum What {
     },
     /// Cancels a redemption, or a part of it: the points go back to their lots (R7).
     ReturnRedemption(RedemptionPart),
+    /// The member takes part in a challenge that asks.
+    JoinChallenge {
+        challenge: Id,
+    },
     /// Sends points to another member (P7).
     Transfer(Transfer),
     /// Points that another member sent.
@@ -71,6 +75,7 @@ impl What {
             Self::Capture(_) => "capture",
             Self::Void { .. } => "void",
             Self::ReturnRedemption(_) => "redemption-return",
+            Self::JoinChallenge { .. } => "challenge-join",
             Self::Transfer(_) => "transfer",
             Self::Arrival(_) => "transfer-in",
             Self::FollowUpRefused(_) => "follow-up-refused",

@@ -25,7 +25,7 @@ pub const BUILT_IN_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend"
 pub const REDEMPTION_TYPES: [&str; 4] = ["redemption", "capture", "void", "redemption-return"];
 
 /// Names that no event type of a document has: what is in the program's own history, or will be.
-pub const RESERVED_TYPES: [&str; 18] = [
+pub const RESERVED_TYPES: &[&str] = &[
     "adjustment",
     "expiry",
     "maturity",
@@ -44,7 +44,8 @@ pub const RESERVED_TYPES: [&str; 18] = [
     "import",
     "transfer-in",
     "follow-up-refused",
+    "challenge-join",
 ];
 
 /// Triggers that no event from outside has: what time or an award brings about.
-pub const DERIVED_TRIGGERS: [&str; 3] = ["birthday", "balance", "tier"];
+pub const DERIVED_TRIGGERS: [&str; 5] = ["birthday", "balance", "tier", "challenge", "streak"];

@@ -17,6 +17,7 @@ use crate::program::nearest;
 pub enum Expected {
     Number,
     Truth,
+    Text,
 }
 
 /// One thing wrong with a source.
@@ -83,6 +84,7 @@ pub(super) fn check(source: &str, types: &RootTypes, expected: Expected) -> Resu
         let wanted = match expected {
             Expected::Number => "a number",
             Expected::Truth => "true or false",
+            Expected::Text => "a text",
         };
         findings.push(Finding::new(0, format!("this must give {wanted}; it gives {}", analysis.return_type)));
     }
@@ -133,6 +135,14 @@ fn yields(found: &VariableType, expected: Expected) -> bool {
             _ => false,
         },
         Expected::Truth => matches!(found, VariableType::Bool),
+        // A text that is missing is no value of its own; the event then does not count.
+        Expected::Text => match found {
+            VariableType::String | VariableType::Const(_) | VariableType::Enum(..) => true,
+            VariableType::Nullable(inner) => {
+                matches!(**inner, VariableType::String | VariableType::Const(_) | VariableType::Enum(..))
+            }
+            _ => false,
+        },
     }
 }
 
@@ -178,7 +188,7 @@ fn is_of_element(source: &str, offset: u32) -> bool {
 }
 
 fn is_group(name: &str) -> bool {
-    matches!(name, "balance" | "pending" | "debt" | "issued" | "tier" | "count")
+    matches!(name, "balance" | "pending" | "debt" | "issued" | "tier" | "count" | "challenge" | "streak" | "badge")
 }
 
 fn sentence(message: &str) -> String {

@@ -24,6 +24,12 @@ pub enum Fact {
     Tier(Id),
     /// `count.<event type>`: events of that type so far.
     Count(Id),
+    /// `challenge.<id>`: what counts in the current stretch of time, over all rounds.
+    Challenge(Id),
+    /// `streak.<id>`: periods in a row, 0 where the run has ended.
+    Streak(Id),
+    /// `badge.<id>`: whether the member holds it.
+    Badge(Id),
     /// `purchases`: purchases so far, gross of returns.
     Purchases,
     /// `spend`: money spent so far, gross of returns.
@@ -45,6 +51,9 @@ impl fmt::Display for Fact {
             Self::Issued(id) => write!(f, "issued.{id}"),
             Self::Tier(id) => write!(f, "tier.{id}"),
             Self::Count(id) => write!(f, "count.{id}"),
+            Self::Challenge(id) => write!(f, "challenge.{id}"),
+            Self::Streak(id) => write!(f, "streak.{id}"),
+            Self::Badge(id) => write!(f, "badge.{id}"),
             Self::Purchases => f.write_str("purchases"),
             Self::Spend => f.write_str("spend"),
             Self::Returns => f.write_str("returns"),
@@ -84,6 +93,9 @@ impl FromStr for Fact {
             "issued" => Ok(Self::Issued(id)),
             "tier" => Ok(Self::Tier(id)),
             "count" => Ok(Self::Count(id)),
+            "challenge" => Ok(Self::Challenge(id)),
+            "streak" => Ok(Self::Streak(id)),
+            "badge" => Ok(Self::Badge(id)),
             _ => Err(unknown()),
         }
     }
@@ -105,14 +117,16 @@ impl<'de> Deserialize<'de> for Fact {
 pub enum FactValue {
     Number(Decimal),
     Text(Id),
+    Truth(bool),
 }
 
 impl Serialize for FactValue {
-    /// Numbers as `{"n": "12.5"}`'s inner text, names as `"=gold"`, so that both read back without guessing.
+    /// Numbers and names as they are; `=true` is no name, so that everything reads back without guessing.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Number(number) => serializer.collect_str(&number.normalize()),
             Self::Text(text) => serializer.collect_str(text),
+            Self::Truth(truth) => serializer.collect_str(&format_args!("={truth}")),
         }
     }
 }
@@ -120,6 +134,9 @@ impl Serialize for FactValue {
 impl<'de> Deserialize<'de> for FactValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        if let Some(truth) = text.strip_prefix('=') {
+            return truth.parse().map(Self::Truth).map_err(de::Error::custom);
+        }
         match Decimal::from_str_exact(&text) {
             Ok(number) => Ok(Self::Number(number)),
             // Names begin with a letter, so no name is a number.

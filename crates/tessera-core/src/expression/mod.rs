@@ -109,6 +109,18 @@ impl Expression {
         }
     }
 
+    /// The text for one event; `None` where it is missing.
+    pub fn text(&self, scope: &Scope) -> Result<Option<String>, EvaluationError> {
+        match &self.code {
+            Code::Number(_) | Code::Truth(_) => Err(self.failed()),
+            Code::Compiled(bytecode) => match self.run(bytecode, scope)? {
+                Variable::String(text) => Ok(Some(text.to_string())),
+                Variable::Null => Ok(None),
+                _ => Err(self.failed()),
+            },
+        }
+    }
+
     fn run(&self, bytecode: &Bytecode<Standard>, scope: &Scope) -> Result<Variable, EvaluationError> {
         bytecode.evaluate_with_scope(scope, &mut VM::new()).map_err(|_| self.failed())
     }

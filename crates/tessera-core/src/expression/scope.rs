@@ -163,6 +163,7 @@ fn member(facts: &Facts) -> Variable {
         let value = match value {
             FactValue::Number(number) => Variable::Number(*number),
             FactValue::Text(text) => string(text.as_str()),
+            FactValue::Truth(truth) => Variable::Bool(*truth),
         };
         let (group, id) = match fact {
             Fact::Balance(id) => ("balance", id),
@@ -171,6 +172,9 @@ fn member(facts: &Facts) -> Variable {
             Fact::Issued(id) => ("issued", id),
             Fact::Tier(id) => ("tier", id),
             Fact::Count(id) => ("count", id),
+            Fact::Challenge(id) => ("challenge", id),
+            Fact::Streak(id) => ("streak", id),
+            Fact::Badge(id) => ("badge", id),
             single => {
                 member.insert_str(&single.to_string(), value);
                 continue;

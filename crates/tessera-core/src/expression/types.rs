@@ -81,6 +81,10 @@ fn member(definition: &Definition) -> VariableType {
         fields.insert(number.to_owned(), VariableType::Number);
     }
     fields.insert("count".to_owned(), numbers(definition.events.keys()));
+    fields.insert("challenge".to_owned(), numbers(definition.challenges.keys()));
+    fields.insert("streak".to_owned(), numbers(definition.streaks.keys()));
+    let badges = definition.badges.keys().map(|name| (name.to_string(), VariableType::Bool));
+    fields.insert("badge".to_owned(), object(badges.collect()));
     let ladders = definition.tiers.iter().map(|(name, ladder)| {
         let levels = ladder.levels.iter().map(|level| Rc::from(level.id.as_str())).collect();
         (name.to_string(), VariableType::Enum(None, levels))
@@ -122,6 +126,15 @@ fn event(definition: &Definition, trigger: &str) -> (VariableType, Option<Variab
             for name in ["ladder", "level", "from"] {
                 fields.insert(name.to_owned(), VariableType::String);
             }
+        }
+        "challenge" => {
+            fields.insert("challenge".to_owned(), VariableType::String);
+            fields.insert("step".to_owned(), VariableType::Number);
+            fields.insert("round".to_owned(), VariableType::Number);
+        }
+        "streak" => {
+            fields.insert("streak".to_owned(), VariableType::String);
+            fields.insert("length".to_owned(), VariableType::Number);
         }
         _ => {}
     }

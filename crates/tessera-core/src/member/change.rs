@@ -4,9 +4,10 @@ use compact_str::CompactString;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use super::play::{Badge, REWARDS_MAX, Ranked, Reward, Streak};
 use super::state::{Bucketed, Counter, Fraction, Grant, MemberState};
 use crate::ledger::{Hold, Wait};
-use crate::program::{Id, id_or_empty};
+use crate::program::{Every, Id, id_or_empty};
 use crate::quantity::{Amount, Points};
 use crate::time::{Day, Instant, MonthDay};
 
@@ -120,6 +121,75 @@ pub enum Change {
     Reserved {
         hold: Hold,
     },
+    /// Counted towards a challenge, in the stretch of time that begins on a day.
+    Progressed {
+        challenge: Id,
+        from: Day,
+        until: Day,
+        by: Amount,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        values: Vec<(CompactString, i64)>,
+    },
+    /// Takes part in a challenge that asks.
+    TakesPart {
+        challenge: Id,
+        from: Day,
+        until: Day,
+        on: Day,
+    },
+    /// A step of a challenge was given; so many are by now.
+    Stepped {
+        challenge: Id,
+        from: Day,
+        given: u32,
+        /// A stretch that lasts for ever from now on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Day>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reward: Option<Reward>,
+    },
+    /// The last step was taken back; so many are given by now.
+    StepTaken {
+        challenge: Id,
+        from: Day,
+        given: u32,
+    },
+    /// A period of a streak counts an event more, or fewer.
+    Marked {
+        streak: Id,
+        every: Every,
+        grace: u32,
+        period: i32,
+        by: i32,
+    },
+    Milestone {
+        streak: Id,
+        reward: Reward,
+    },
+    MilestoneTaken {
+        streak: Id,
+        place: u32,
+    },
+    /// A badge was given on a day, or without one taken away.
+    Badge {
+        badge: Id,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on: Option<Day>,
+    },
+    /// A benefit that was given until this day is taken back.
+    Ungranted {
+        benefit: Id,
+        last_day: Day,
+    },
+    /// A challenge or streak that is no longer kept.
+    Gone {
+        id: Id,
+    },
+    /// Where the member stands among all; nowhere where there is nothing to compare.
+    Ranked {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ranked: Option<Ranked>,
+    },
 }
 
 /// An event that names an order nobody has seen yet (I4).
@@ -221,8 +291,64 @@ impl Change {
             Self::Parked { event } => state.parked.push(event.clone()),
             Self::Unparked { event } => state.parked.retain(|parked| parked.event != *event),
             Self::Reserved { hold } => state.holds.push(hold.clone()),
+            Self::Progressed { challenge, from, until, by, values } => {
+                state.challenge_for(challenge, *from, *until).count(*by, values);
+            }
+            Self::TakesPart { challenge, from, until, on } => {
+                state.challenge_for(challenge, *from, *until).joined = Some(*on);
+            }
+            Self::Stepped { challenge, from, given, until, reward } => {
+                let row = state.challenge_for(challenge, *from, until.unwrap_or(*from));
+                row.given = *given;
+                row.until = until.unwrap_or(row.until);
+                row.rewards.extend(reward.clone());
+                let surplus = row.rewards.len().saturating_sub(REWARDS_MAX);
+                row.rewards.drain(..surplus);
+            }
+            Self::StepTaken { challenge, from, given } => {
+                let row = state.challenge_for(challenge, *from, *from);
+                row.given = *given;
+                row.rewards.retain(|reward| reward.place < *given);
+            }
+            Self::Marked { streak, every, grace, period, by } => {
+                let row = streak_for(state, streak, *every);
+                row.grace = *grace;
+                row.mark(*period, *by);
+            }
+            Self::Milestone { streak, reward } => {
+                if let Some(row) = state.streaks.iter_mut().find(|row| row.streak == *streak) {
+                    row.rewards.retain(|known| known.place != reward.place);
+                    row.rewards.push(reward.clone());
+                }
+            }
+            Self::MilestoneTaken { streak, place } => {
+                if let Some(row) = state.streaks.iter_mut().find(|row| row.streak == *streak) {
+                    row.rewards.retain(|known| known.place != *place);
+                }
+            }
+            Self::Badge { badge, on } => {
+                state.badges.retain(|known| known.badge != *badge);
+                state.badges.extend(on.map(|on| Badge { badge: badge.clone(), on }));
+            }
+            Self::Ungranted { benefit, last_day } => {
+                state.grants.retain(|grant| grant.benefit != *benefit || grant.last_day != *last_day);
+            }
+            Self::Gone { id } => {
+                state.challenges.retain(|row| row.challenge != *id);
+                state.streaks.retain(|row| row.streak != *id);
+            }
+            Self::Ranked { ranked } => state.ranked = *ranked,
         }
     }
+}
+
+fn streak_for<'a>(state: &'a mut MemberState, streak: &Id, every: Every) -> &'a mut Streak {
+    let known = state.streaks.iter().position(|row| row.streak == *streak);
+    let place = known.unwrap_or_else(|| {
+        state.streaks.push(Streak::new(streak, every, 0));
+        state.streaks.len() - 1
+    });
+    &mut state.streaks[place]
 }
 
 fn measured(state: &mut MemberState, ladder: &Id, measure: &Id, on: Day, by: Amount) {

@@ -2,7 +2,7 @@ use compact_str::CompactString;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Change, ParkedEvent};
+use super::{Badge, Change, ParkedEvent, Progress, Ranked, Streak};
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, Hold, Lot, Purse};
 use crate::program::{Id, id_or_empty};
@@ -12,7 +12,8 @@ use crate::time::{Day, Instant, MonthDay};
 /// Everything decisions need to know about a member. Bounded: it does not grow with the number of events.
 ///
 /// What bounds it: lots by days × funders, counters by limits in open windows, tier buckets by two windows, parked
-/// events by [`MemberState::PARKED_MAX`], reservations by [`MemberState::HOLDS_MAX`].
+/// events by [`MemberState::PARKED_MAX`], reservations by [`MemberState::HOLDS_MAX`], challenges and streaks by what a
+/// document may have of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberState {
     pub id: MemberId,
@@ -49,6 +50,11 @@ pub struct MemberState {
     pub wake_version: u32,
     /// Reservations that are open. It and all behind it came after the first format, hence at the end and in this order.
     pub holds: Vec<Hold>,
+    /// The member's way through challenges; what is over is forgotten with the next event.
+    pub challenges: Vec<Progress>,
+    pub streaks: Vec<Streak>,
+    pub badges: Vec<Badge>,
+    pub ranked: Option<Ranked>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,7 +161,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[];
+const SINCE_FORMAT_2: &[u8] = &[0, 0, 0, 0];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -190,6 +196,10 @@ impl MemberState {
             wake_at: None,
             wake_version: 0,
             holds: Vec::new(),
+            challenges: Vec::new(),
+            streaks: Vec::new(),
+            badges: Vec::new(),
+            ranked: None,
         }
     }
 
@@ -255,6 +265,24 @@ impl MemberState {
         self.purse(currency).map_or(Points::ZERO, |purse| purse.totals.issued)
     }
 
+    /// The way through a challenge in the stretch that begins on a day.
+    pub fn challenge(&self, challenge: &str, from: Day) -> Option<&Progress> {
+        self.challenges.iter().find(|row| row.challenge == *challenge && row.from == from)
+    }
+
+    pub(super) fn challenge_for(&mut self, challenge: &Id, from: Day, until: Day) -> &mut Progress {
+        let known = self.challenges.iter().position(|row| row.challenge == *challenge && row.from == from);
+        let place = known.unwrap_or_else(|| {
+            self.challenges.push(Progress::new(challenge, from, until));
+            self.challenges.len() - 1
+        });
+        &mut self.challenges[place]
+    }
+
+    pub fn streak(&self, streak: &str) -> Option<&Streak> {
+        self.streaks.iter().find(|known| known.streak == *streak)
+    }
+
     /// Points of a currency that are reserved.
     pub fn held(&self, currency: &str) -> Points {
         self.holds.iter().filter(|hold| hold.terms.currency == *currency).map(Hold::held).sum()
@@ -310,6 +338,7 @@ impl MemberState {
             self.clock = effective_at;
             self.counters.retain(|counter| counter.until > day);
             self.grants.retain(|grant| grant.last_day >= day);
+            self.challenges.retain(|progress| progress.until > day);
         }
     }
 

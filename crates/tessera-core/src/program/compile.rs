@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use compact_str::{CompactString, format_compact};
 use rust_decimal::Decimal;
 
+use super::challenges::Challenge;
 use super::definition::*;
 use super::limits::Limits;
 use super::rewards::Reward;
+use super::streaks::StreakRules;
 use super::validate::{Checker, Strictness};
 use super::{Id, Node, Problem, Share};
 use crate::expression::{EventFields, Expected, Expression, Fact, RootTypes};
@@ -26,12 +28,16 @@ pub struct Program {
     triggers: BTreeMap<Id, Trigger>,
     pub ladders: Vec<LadderRules>,
     rewards: BTreeMap<Id, Reward>,
+    pub challenges: Vec<Challenge>,
+    pub streaks: Vec<StreakRules>,
 }
 
 /// The campaigns that look at one event type, and all that their expressions read.
 #[derive(Debug, Default)]
 pub struct Trigger {
     pub campaigns: Vec<usize>,
+    pub challenges: Vec<usize>,
+    pub streaks: Vec<usize>,
     pub facts: BTreeSet<Fact>,
     pub fields: EventFields,
 }
@@ -65,6 +71,7 @@ pub struct Rule {
     pub spend: Option<SpendAction>,
     pub issue: Option<Id>,
     pub grant: Option<GrantAction>,
+    pub badge: Option<Id>,
     pub limits: Limits,
 }
 
@@ -102,6 +109,13 @@ pub struct LadderRules {
     pub levels: Vec<LevelDefinition>,
 }
 
+impl Trigger {
+    fn reads(&mut self, expression: &Expression) {
+        self.facts.extend(expression.facts.iter().cloned());
+        self.fields.merge(&expression.fields);
+    }
+}
+
 impl LadderRules {
     /// A level's place, the base being 0; a level that the version does not know is base.
     pub fn rank(&self, level: &Id) -> usize {
@@ -133,7 +147,7 @@ impl Program {
         version: u32,
         strictness: Strictness,
     ) -> (Option<Self>, Vec<Problem>) {
-        let mut checker = Checker::new(tree, strictness);
+        let mut checker = Checker::new(tree, strictness, &definition.made);
         if strictness == Strictness::New {
             checker.definition(definition);
         }
@@ -162,6 +176,8 @@ impl Program {
             definition.tiers.iter().map(|(id, ladder)| compile_ladder(id, ladder)).collect();
         let rewards = checker.rewards(definition);
         checker.transfers(definition);
+        let challenges = checker.challenges(definition);
+        let streaks = checker.streaks(definition);
         if strictness == Strictness::New {
             super::inert::refuse(definition, &campaigns, &mut checker);
         }
@@ -174,9 +190,11 @@ impl Program {
         if findings.iter().any(Problem::is_error) {
             return (None, findings);
         }
-        let triggers = index(&campaigns);
+        let triggers = index(&campaigns, &challenges, &streaks);
         let definition = definition.clone();
-        (Some(Self { version, definition, calendar, money, campaigns, triggers, ladders, rewards }), findings)
+        let program =
+            Self { version, definition, calendar, money, campaigns, triggers, ladders, rewards, challenges, streaks };
+        (Some(program), findings)
     }
 
     /// The campaigns of an event type; none for types no campaign looks at.
@@ -192,6 +210,14 @@ impl Program {
         self.rewards.get(id)
     }
 
+    pub fn challenge(&self, id: &str) -> Option<&Challenge> {
+        self.challenges.iter().find(|challenge| challenge.id == *id)
+    }
+
+    pub fn streak(&self, id: &str) -> Option<&StreakRules> {
+        self.streaks.iter().find(|streak| streak.id == *id)
+    }
+
     pub fn ladder(&self, id: &str) -> Option<&LadderRules> {
         self.ladders.iter().find(|ladder| ladder.id == *id)
     }
@@ -201,7 +227,7 @@ impl Program {
     }
 }
 
-fn index(campaigns: &[Campaign]) -> BTreeMap<Id, Trigger> {
+fn index(campaigns: &[Campaign], challenges: &[Challenge], streaks: &[StreakRules]) -> BTreeMap<Id, Trigger> {
     let mut triggers: BTreeMap<Id, Trigger> = BTreeMap::new();
     for (place, campaign) in campaigns.iter().enumerate() {
         let trigger = triggers.entry(campaign.trigger.clone()).or_default();
@@ -209,11 +235,19 @@ fn index(campaigns: &[Campaign]) -> BTreeMap<Id, Trigger> {
         let expressions = campaign.audience.iter().chain(
             campaign.rules.iter().flat_map(|rule| rule.when.iter().chain(rule.award.iter().map(|award| &award.amount))),
         );
-        for expression in expressions {
-            trigger.facts.extend(expression.facts.iter().cloned());
-            trigger.fields.merge(&expression.fields);
-        }
+        expressions.for_each(|expression| trigger.reads(expression));
         trigger.fields.items |= campaign.rules.iter().any(|rule| rule.each);
+    }
+    for (place, challenge) in challenges.iter().enumerate() {
+        let trigger = triggers.entry(challenge.counts.clone()).or_default();
+        trigger.challenges.push(place);
+        challenge.expressions().for_each(|expression| trigger.reads(expression));
+        trigger.fields.items |= challenge.each;
+    }
+    for (place, streak) in streaks.iter().enumerate() {
+        let trigger = triggers.entry(streak.counts.clone()).or_default();
+        trigger.streaks.push(place);
+        streak.when.iter().for_each(|expression| trigger.reads(expression));
     }
     triggers
 }
@@ -322,6 +356,7 @@ fn compile_rule(
         spend: rule.spend.clone(),
         issue: rule.issue.as_ref().map(|issue| issue.voucher.clone()),
         grant: rule.grant.clone(),
+        badge: rule.badge.clone(),
         limits: Limits::default(),
     };
     compiled.limits = Limits::compile(rule.limit.as_ref(), compiled.is_fixed());

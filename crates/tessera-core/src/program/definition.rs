@@ -8,9 +8,13 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::cards::CardDefinition;
+use super::challenges::{BadgeDefinition, ChallengeDefinition};
+use super::made::Made;
 use super::rewards::RewardDefinition;
 use super::scalar::{Exact, Formula, Id, Share, Texts, word_or_map};
 use super::spending::{CashRounding, SpendDefinition};
+use super::streaks::StreakDefinition;
 use super::transfers::TransferDefinition;
 use crate::quantity::Rounding;
 use crate::time::{Day, Period, RoundTo, TimeOfDay, Weekday, Window};
@@ -80,6 +84,21 @@ pub struct Definition {
     /// The share of members who see no targeted offer at all (C9).
     #[serde(default)]
     pub control_group: Option<Share>,
+    /// Stamp cards.
+    #[serde(default)]
+    pub cards: BTreeMap<Id, CardDefinition>,
+    /// Goals over events, with steps that give something.
+    #[serde(default)]
+    pub challenges: BTreeMap<Id, ChallengeDefinition>,
+    /// Days, weeks or months in a row.
+    #[serde(default)]
+    pub streaks: BTreeMap<Id, StreakDefinition>,
+    /// What challenges, streaks and rules give to be shown.
+    #[serde(default)]
+    pub badges: BTreeMap<Id, BadgeDefinition>,
+    /// What cards, challenges and streaks stand for.
+    #[serde(skip)]
+    pub made: Made,
 }
 
 fn backdate_max() -> Period {
@@ -230,6 +249,23 @@ pub struct CurrencyDefinition {
     /// Whether a return takes it back (R2).
     #[serde(default)]
     pub on_return: OnReturn,
+}
+
+impl CurrencyDefinition {
+    /// One with every setting as it is when left out.
+    pub(super) fn plain(expires: Expires) -> Self {
+        Self {
+            name: Texts::default(),
+            expires,
+            pending: Pending::default(),
+            overdraft: Overdraft::default(),
+            value: None,
+            spend: SpendDefinition::default(),
+            scale: 0,
+            max_balance: None,
+            on_return: OnReturn::default(),
+        }
+    }
 }
 
 /// When what was earned dies (L3, L4). Of several that compete the longest holds.
@@ -671,7 +707,8 @@ word_or_map!(
 pub struct CampaignDefinition {
     #[serde(default)]
     pub name: Texts,
-    /// An event type; or `birthday`, `balance` (an award moved a balance), `tier` (a level was entered).
+    /// An event type; or `birthday`, `balance` (an award moved a balance), `tier` (a level was entered), `challenge` (a
+    /// step was done), `streak` (a milestone was reached).
     pub trigger: Id,
     /// Base earning has the tier's rate and counts to tiers. Left out: a purchase campaign without schedule,
     /// audience, budget and holdout is base, every other is a bonus.
@@ -703,6 +740,27 @@ pub struct CampaignDefinition {
     pub rules: Vec<RuleDefinition>,
 }
 
+impl CampaignDefinition {
+    /// One without rules, with every setting as it is when left out.
+    pub(super) fn on(trigger: Id) -> Self {
+        Self {
+            name: Texts::default(),
+            trigger,
+            earning: None,
+            active: true,
+            schedule: None,
+            audience: None,
+            holdout: None,
+            budget: BTreeMap::new(),
+            limit: None,
+            funded_by: BTreeMap::new(),
+            priority: 0,
+            days_before: 0,
+            rules: Vec::new(),
+        }
+    }
+}
+
 fn yes() -> bool {
     true
 }
@@ -726,7 +784,7 @@ pub struct Schedule {
     pub hours: Option<(TimeOfDay, TimeOfDay)>,
 }
 
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RuleDefinition {
     /// `event.items`: the rule runs for every line; `item` is the line.
@@ -744,6 +802,9 @@ pub struct RuleDefinition {
     pub issue: Option<IssueAction>,
     #[serde(default)]
     pub grant: Option<GrantAction>,
+    /// A badge of the document.
+    #[serde(default)]
+    pub badge: Option<Id>,
     #[serde(default)]
     pub limit: Option<Limit>,
 }
@@ -764,6 +825,19 @@ pub struct AwardDefinition {
     pub fraction: Fraction,
     #[serde(default)]
     pub base: Option<Base>,
+}
+
+impl AwardDefinition {
+    pub(super) fn of(currency: &Id, amount: &str) -> Self {
+        Self {
+            currency: currency.clone(),
+            amount: Formula(amount.to_owned()),
+            rounding: Rounding::default(),
+            per: RoundPer::default(),
+            fraction: Fraction::default(),
+            base: None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -801,6 +875,9 @@ pub struct ExtraDefinition {
 pub struct SpendAction {
     pub currency: Id,
     pub amount: i64,
+    /// Takes what is there beyond the amount too: a card whose surplus is lost.
+    #[serde(skip)]
+    pub everything: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]

@@ -1,5 +1,7 @@
 //! A loyalty program as a document: read, checked, compiled, compared.
 
+mod cards;
+mod challenges;
 mod compile;
 mod decode;
 mod definition;
@@ -7,15 +9,22 @@ mod diff;
 mod inert;
 mod limits;
 mod lint;
+mod made;
 mod node;
 mod problem;
 mod rewards;
 mod scalar;
 mod spending;
+mod streaks;
 mod transfers;
 mod validate;
 mod version;
 
+pub use cards::{CardDefinition, Gift, STAMPS_MAX};
+pub use challenges::{
+    BadgeDefinition, CHALLENGES_MAX, Challenge, ChallengeDefinition, Join, STEPS_MAX, StepDefinition, VALUE_BYTES_MAX,
+    VALUES_MAX, Within,
+};
 pub use compile::{Award, Campaign, Extra, LadderRules, Program, Rule, Trigger};
 pub use decode::{Mistakes, decode};
 pub use definition::*;
@@ -27,6 +36,7 @@ pub use rewards::{Donation, Reward, RewardDefinition, RewardGives};
 pub(crate) use scalar::id_or_empty;
 pub use scalar::{Exact, Formula, Id, IdProblem, Share, Texts};
 pub use spending::{CashRounding, Restored, SpendDefinition};
+pub use streaks::{Every, MilestoneDefinition, StreakDefinition, StreakRules};
 pub use transfers::{TransferDefinition, TransferTo};
 use validate::Strictness;
 pub use version::Versions;
@@ -55,17 +65,19 @@ pub fn read_document(text: &str) -> Result<Document, Vec<Problem>> {
 
 /// Checks a document that stands inside another text; what is wrong with it is told by the lines there.
 pub fn check_document(tree: Node) -> Result<Document, Vec<Problem>> {
-    let definition: Definition = match decode::decode(&tree, explain_unknown) {
+    let mut definition: Definition = match decode::decode(&tree, explain_unknown) {
         Ok(definition) => definition,
         Err(mistakes) => {
             let mut problems = mistakes.problems;
-            if let Some(definition) = mistakes.without_unknown_keys {
+            if let Some(mut definition) = mistakes.without_unknown_keys {
+                definition.complete();
                 problems.extend(Program::compile(&definition, &tree, 0, Strictness::New).1);
             }
             problems.sort_by(|left, right| left.at.cmp(&right.at).then(left.message.cmp(&right.message)));
             return Err(problems);
         }
     };
+    definition.complete();
     let (_, mut findings) = Program::compile(&definition, &tree, 0, Strictness::New);
     findings.sort_by(|left, right| left.at.cmp(&right.at).then(left.message.cmp(&right.message)));
     findings.dedup();
@@ -88,10 +100,11 @@ pub fn load_program(text: &str, version: u32) -> Result<Program, Vec<Problem>> {
 /// Reads a text that is published already, for comparing: as [`load_program`], without findings.
 pub fn load_document(text: &str) -> Result<Document, Vec<Problem>> {
     let tree = node::read(text).map_err(|problem| vec![problem])?;
-    let definition: Definition = match decode::decode(&tree, explain_unknown) {
+    let mut definition: Definition = match decode::decode(&tree, explain_unknown) {
         Ok(definition) => definition,
         Err(mistakes) => mistakes.without_unknown_keys.ok_or(mistakes.problems)?,
     };
+    definition.complete();
     Ok(Document { tree, definition, findings: Vec::new() })
 }
 

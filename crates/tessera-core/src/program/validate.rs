@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use rust_decimal::Decimal;
 
 use super::definition::*;
+use super::made::Made;
 use super::{Formula, Id, Node, Problem, nearest};
 use crate::event::{BUILT_IN_TYPES, DERIVED_TRIGGERS};
 use crate::expression::{Expected, Expression, RootTypes};
@@ -13,6 +14,7 @@ use crate::expression::{Expected, Expression, RootTypes};
 pub(super) struct Checker<'a> {
     tree: &'a Node,
     strictness: Strictness,
+    made: &'a Made,
     findings: Vec<Problem>,
 }
 
@@ -25,8 +27,8 @@ pub(super) enum Strictness {
 }
 
 impl<'a> Checker<'a> {
-    pub fn new(tree: &'a Node, strictness: Strictness) -> Self {
-        Self { tree, strictness, findings: Vec::new() }
+    pub fn new(tree: &'a Node, strictness: Strictness, made: &'a Made) -> Self {
+        Self { tree, strictness, made, findings: Vec::new() }
     }
 
     pub fn has_errors(&self) -> bool {
@@ -38,17 +40,17 @@ impl<'a> Checker<'a> {
     }
 
     pub fn error(&mut self, path: &[&str], message: String) {
-        let path = owned(path);
+        let path = self.made.place(&owned(path));
         self.findings.push(Problem::error(self.tree.nearest(&path).at, &path, message));
     }
 
     pub fn warning(&mut self, path: &[&str], message: String, suggestion: &str) {
-        let path = owned(path);
+        let path = self.made.place(&owned(path));
         self.findings.push(Problem::warning(self.tree.nearest(&path).at, &path, message).suggest(suggestion));
     }
 
     pub fn suggest(&mut self, path: &[&str], message: String, suggestion: &str) {
-        let path = owned(path);
+        let path = self.made.place(&owned(path));
         self.findings.push(Problem::error(self.tree.nearest(&path).at, &path, message).suggest(suggestion));
     }
 
@@ -100,6 +102,7 @@ impl<'a> Checker<'a> {
                 if let Some(expression) = published.then(|| Expression::unchecked(&formula.0)).flatten() {
                     return Some(expression);
                 }
+                let path = &self.made.place(path);
                 for finding in findings {
                     let mut at = self.tree.nearest(path).at;
                     at.column += finding.offset;
@@ -124,6 +127,11 @@ impl<'a> Checker<'a> {
             }
         }
         self.spending(definition);
+        for (path, message) in &definition.made.clashes {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            self.error(&path, message.clone());
+        }
+        self.cards(definition);
         if definition.currencies.is_empty() {
             self.error(&["currencies"], "a program has at least one currency".to_owned());
         }
@@ -358,9 +366,14 @@ impl<'a> Checker<'a> {
             || rule.extra.is_some()
             || rule.spend.is_some()
             || rule.issue.is_some()
-            || rule.grant.is_some();
+            || rule.grant.is_some()
+            || rule.badge.is_some();
         if !acts {
-            self.suggest(&base, "this rule does nothing".to_owned(), "give it award, extra, issue, grant or spend");
+            self.suggest(
+                &base,
+                "this rule does nothing".to_owned(),
+                "give it award, extra, issue, grant, badge or spend",
+            );
         }
         if let Some(each) = &rule.each
             && (each.0.trim() != "event.items" || trigger != "purchase")
@@ -382,6 +395,9 @@ impl<'a> Checker<'a> {
         }
         if let Some(issue) = &rule.issue {
             self.known(&at("issue"), "voucher", issue.voucher.as_str(), names(&definition.vouchers));
+        }
+        if let Some(badge) = &rule.badge {
+            self.known(&at("badge"), "badge", badge.as_str(), names(&definition.badges));
         }
         if let Some(grant) = &rule.grant {
             self.known(&at("grant"), "benefit", grant.benefit.as_str(), names(&definition.benefits));

@@ -157,7 +157,7 @@ limits: { per_member: { pt: { day: -1 } } }
         "25:16 campaigns.more.rules[1].issue: there is no voucher `cake` / the document has no voucher",
         "26:16 campaigns.more.rules[2].extra: 1 times adds nothing: a number above 1 is expected",
         "26:16 campaigns.more.rules[2].extra: there is no campaign `bas` / did you mean `base`?",
-        "27:9 campaigns.more.rules[3]: this rule does nothing / give it award, extra, issue, grant or spend",
+        "27:9 campaigns.more.rules[3]: this rule does nothing / give it award, extra, issue, grant, badge or spend",
         "28:35 stacking.order[0].exclusive: there is no campaign `bse` / did you mean `base`?",
         "29:29 limits.per_member.pt: there is no currency `pt` / there are: point",
         "29:36 limits.per_member.pt.day: -1 leaves nothing: a number above 0 is expected",

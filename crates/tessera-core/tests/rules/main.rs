@@ -15,6 +15,7 @@ mod lots;
 mod members;
 mod money;
 mod pending;
+mod play;
 mod redemptions;
 mod returns;
 mod rewards;

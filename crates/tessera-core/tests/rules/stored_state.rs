@@ -26,7 +26,10 @@ campaigns:
   base: { trigger: purchase, rules: [ { award: { currency: point, amount: event.net / 1500, fraction: carry } }, { award: { currency: star, amount: event.net / 1000 }, limit: { per_member: { month: { points: 500 } } } } ] }
   funded: { trigger: purchase, earning: bonus, holdout: 0.5, funded_by: { brand: 0.5 }, rules: [ { award: { currency: star, amount: 9 } } ] }
   hello: { trigger: visit, rules: [ { grant: { benefit: lounge, for: P1Y } } ] }
-  cake: { trigger: birthday, rules: [ { award: { currency: star, amount: 3 } } ] }",
+  cake: { trigger: birthday, rules: [ { award: { currency: star, amount: 3 } } ] }
+challenges: { tour: { counts: purchase, each: event.items, distinct: item.category, steps: [ { at: 1, badge: tourist } ] } }
+streaks: { months: { counts: purchase, every: month } }
+badges: { tourist: { name: Tourist } }",
     );
     shop.send("2026-01-05T09:00", "enrol", r#"{"birthday": "02-10"}"#);
     shop.send("2026-02-20T09:00", "visit", "{}");
@@ -52,6 +55,7 @@ fn the_fixture_has_something_in_every_part() {
     assert!(!state.counters.is_empty() && !state.fractions.is_empty() && !state.counts.is_empty());
     assert!(state.birthday.is_some() && state.birthday_since.is_some() && state.birthday_next.is_some());
     assert!(!state.gifts.is_empty() && !state.exposures.is_empty() && !state.grants.is_empty());
+    assert!(!state.challenges.is_empty() && !state.streaks.is_empty() && !state.badges.is_empty());
     assert!(!state.parked.is_empty() && state.wake_at.is_some() && !state.holds.is_empty());
 }
 

@@ -219,7 +219,7 @@ impl One<'_> {
                 let policy = command.program.versions().at(command.effective_at).definition.unknown_member;
                 match (&command.what, policy) {
                     // What somebody does by hand is about a member there is: a slip of the pen makes none.
-                    (What::Adjust(_) | What::Transfer(_), _) => Err(unknown()),
+                    (What::Adjust(_) | What::Transfer(_) | What::JoinChallenge { .. }, _) => Err(unknown()),
                     (what, _) if what.is_redemption() => Err(unknown()),
                     (What::Enrol(_), _) | (_, UnknownMember::Enrol) => Ok(Whom::New { guest: false }),
                     (_, UnknownMember::Refuse) => Err(unknown()),

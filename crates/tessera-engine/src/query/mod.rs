@@ -1,6 +1,7 @@
 //! What the outside reads of members: always as settled to now, whatever jobs have run.
 
 mod member;
+mod progress;
 mod redemption;
 mod reward;
 
@@ -8,5 +9,6 @@ pub use member::{
     EntryView, EventView, LotView, MemberView, Page, PageRequest, VoucherView, entries, event, events, explain,
     find_member, lots, member, members, vouchers,
 };
+pub use progress::progress;
 pub use redemption::{explain_redemption, quote_redemption, redemption, redemptions};
 pub use reward::{RewardView, rewards};

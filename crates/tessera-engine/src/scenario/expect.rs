@@ -216,6 +216,24 @@ fn judge_member(
                 let standings = member.tiers.iter().map(|standing| (standing.ladder.to_string(), json!(standing)));
                 compare(expected, &Value::Object(standings.collect()), &what, calendar, found);
             }
+            "challenges" | "streaks" | "badges" => {
+                let Some(progress) = query::progress(context, program, id, "en")? else { continue };
+                let values = match key.text.as_str() {
+                    "challenges" => {
+                        let all = progress.challenges.iter();
+                        Value::Object(all.map(|row| (row.challenge.to_string(), json!(row.value))).collect())
+                    }
+                    "streaks" => {
+                        let all = progress.streaks.iter();
+                        Value::Object(all.map(|row| (row.streak.to_string(), json!(row.current))).collect())
+                    }
+                    _ => {
+                        let held = progress.badges.iter().filter(|row| row.held);
+                        Value::Array(held.map(|row| json!(row.badge)).collect())
+                    }
+                };
+                compare(expected, &values, &what, calendar, found);
+            }
             "vouchers" => {
                 let counted = vouchers(engine, program, id, expected)?;
                 compare(expected, &counted, &what, calendar, found);

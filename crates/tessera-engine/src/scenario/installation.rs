@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tessera_core::time::Instant;
+use tessera_store::ScratchSchema;
 
 use crate::clock::{Entropy, FixedClock};
 use crate::engine::{Engine, EngineError, Location};
@@ -13,25 +14,28 @@ use crate::{relay, scheduler};
 const ROUNDS_MAX: usize = 10_000;
 
 pub(super) struct Installation {
-    // Closed before its folder goes.
+    // Closed before its schema and its folder go.
     pub(super) engine: Engine,
     pub(super) clock: Arc<FixedClock>,
+    _schema: Option<Schema>,
     _folder: Folder,
 }
 
 impl Installation {
-    /// A new one; `chance` decides what is random.
-    pub(super) fn new(now: Instant, chance: u64) -> Result<Self, EngineError> {
+    /// A new one; `chance` decides what is random. In a schema of its own where there is a `database_url`.
+    pub(super) fn new(now: Instant, chance: u64, database_url: Option<&str>) -> Result<Self, EngineError> {
         let folder = Folder::new()?;
+        let name = format!("tessera_scenario_{}", crate::secret::hex(&Entropy::default().bytes::<8>()));
+        let schema = database_url.map(|url| ScratchSchema::new(url, &name)).transpose()?.map(Schema);
         let clock = Arc::new(FixedClock::at(now));
         let location = Location {
             folder: folder.0.clone(),
-            database_url: None,
+            database_url: schema.as_ref().map(|schema| schema.0.url().to_owned()),
             // Nothing in it outlives the scenario.
             master_key: Some("0".repeat(64)),
         };
         let engine = Engine::open_on(&location, clock.clone(), Entropy::repeatable(chance))?;
-        Ok(Self { engine, clock, _folder: folder })
+        Ok(Self { engine, clock, _schema: schema, _folder: folder })
     }
 
     /// Sends what events caused for other members.
@@ -49,6 +53,17 @@ impl Installation {
             }
         }
         Ok(())
+    }
+}
+
+/// A schema that goes when it is dropped.
+struct Schema(ScratchSchema);
+
+impl Drop for Schema {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.remove() {
+            tracing::warn!(%error, "a scenario's schema could not be removed");
+        }
     }
 }
 

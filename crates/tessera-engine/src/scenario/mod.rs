@@ -1,7 +1,7 @@
 //! Scenarios: what is given, what happens and what is expected, in a file that reads like a story.
 //!
-//! A scenario runs on an installation of its own, through the same door as everything else: the same executor, the
-//! embedded database, the same scheduler. Only the clock stands where the file puts it, and randomness is repeatable.
+//! A scenario runs on an installation of its own, through the same door as everything else: the same executor, either
+//! database, the same scheduler. Only the clock stands where the file puts it, and randomness is repeatable.
 //! When its steps are done, the ledger is verified.
 //!
 //! Bounded by [`FILES_MAX`] files in a run and [`STEPS_MAX`] steps in a file. A failure ends its scenario at the step.
@@ -92,8 +92,8 @@ impl Report {
     }
 }
 
-/// Runs one file.
-pub fn run_file(file: &Path) -> Report {
+/// Runs one file: on the embedded database, or in a schema of its own on PostgreSQL.
+pub fn run_file(file: &Path, database_url: Option<&str>) -> Report {
     let empty = Report {
         file: file.to_owned(),
         scenario: String::new(),
@@ -104,7 +104,7 @@ pub fn run_file(file: &Path) -> Report {
     match Scenario::read(file) {
         Err(problems) => Report { verdict: Verdict::Unusable { problems }, ..empty },
         Ok(scenario) => {
-            let verdict = match run::run(&scenario) {
+            let verdict = match run::run(&scenario, database_url) {
                 Ok(failures) if failures.is_empty() => Verdict::Passed,
                 Ok(failures) => Verdict::Failed { failures },
                 Err(error) => Verdict::Unusable { problems: vec![FileProblem::whole(file, error.to_string())] },
@@ -116,7 +116,12 @@ pub fn run_file(file: &Path) -> Report {
 }
 
 /// Runs files on so many threads, and tells of each as it is done. The reports stand in the order of the files.
-pub fn run_files(files: &[PathBuf], threads: usize, done: &(dyn Fn(&Report) + Sync)) -> Vec<Report> {
+pub fn run_files(
+    files: &[PathBuf],
+    database_url: Option<&str>,
+    threads: usize,
+    done: &(dyn Fn(&Report) + Sync),
+) -> Vec<Report> {
     let next = AtomicUsize::new(0);
     let reports: Mutex<Vec<(usize, Report)>> = Mutex::new(Vec::with_capacity(files.len()));
     std::thread::scope(|scope| {
@@ -125,7 +130,7 @@ pub fn run_files(files: &[PathBuf], threads: usize, done: &(dyn Fn(&Report) + Sy
                 loop {
                     let place = next.fetch_add(1, Ordering::Relaxed);
                     let Some(file) = files.get(place) else { return };
-                    let report = run_file(file);
+                    let report = run_file(file, database_url);
                     done(&report);
                     reports.lock().unwrap_or_else(PoisonError::into_inner).push((place, report));
                 }

@@ -217,8 +217,8 @@ fn explain_unknown(path: &[String], key: &str, names: &Names) -> Option<String> 
         ["steps", _] if names.is_event(key) => {
             return Some(format!("a step does one thing: give `{key}` a step of its own"));
         }
-        ["steps", _] => SETTINGS.into_iter().chain(ACTIONS).chain(names.events()).collect(),
-        ["steps", _, "expect"] => EXPECT_KEYS.into_iter().chain(SEEN_KEYS).collect(),
+        ["steps", _] => SETTINGS.into_iter().chain(ACTIONS.iter().copied()).chain(names.events()).collect(),
+        ["steps", _, "expect"] => EXPECT_KEYS.into_iter().chain(SEEN_KEYS.iter().copied()).collect(),
         _ => return None,
     };
     Some(match nearest(key, known.iter().copied()) {
@@ -364,7 +364,7 @@ impl Reader<'_> {
 
     /// The node that names the member a step is about.
     fn named(&self, node: &Node) -> Option<Node> {
-        let action = ACTIONS.into_iter().chain(["return"]).find_map(|word| node.get(word));
+        let action = ACTIONS.iter().copied().chain(["return"]).find_map(|word| node.get(word));
         if let Some(Node { kind: Kind::Text(redemption), .. }) = action.and_then(|action| action.get("redemption")) {
             return self.redeemed.iter().find(|(id, _)| id == redemption).map(|(_, member)| member.clone());
         }
@@ -389,7 +389,7 @@ impl Reader<'_> {
         };
         let id = written.id.clone().unwrap_or_else(|| format!("step-{}", place + 1));
         let publication = node.get("publish").and_then(|_| published.next());
-        let things = [EVENT, "return"].into_iter().chain(ACTIONS).map(|word| node.get(word).is_some());
+        let things = [EVENT, "return"].into_iter().chain(ACTIONS.iter().copied()).map(|word| node.get(word).is_some());
         if things.filter(|does| *does).count() > 1 {
             self.wrong(node.at, "a step does one thing: give the other a step of its own");
         }
@@ -449,6 +449,9 @@ impl Reader<'_> {
         if let Some(settings) = &written.give_back {
             let step = redemption::Step::Return { points: settings.points };
             return self.of_redemption(node, "return", settings, step, id);
+        }
+        if let Some(settings) = &written.join {
+            return (Action::Join { subject, challenge: settings.challenge.clone(), id }, format!("joining{whose}"));
         }
         match publication {
             Some(publication) => (Action::Publish { text: publication.text.clone() }, "a new version".to_owned()),
@@ -511,7 +514,7 @@ impl Reader<'_> {
             }
         }
         let has = |word: &str| node.get(word).is_some();
-        let sends = ["adjust", "redeem", "capture", "void", "return", "transfer", EVENT].into_iter().any(has);
+        let sends = ["adjust", "redeem", "capture", "void", "return", "join", "transfer", EVENT].into_iter().any(has);
         if !sends {
             let (publishes, asks) = (has("publish"), has("quote"));
             let answered = ["status", "refused", "effects", "without", "because", "answer", "version"];

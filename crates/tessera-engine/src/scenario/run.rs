@@ -22,9 +22,9 @@ use crate::submission::{Answer, CloudEvent, Refusal, Submission};
 use crate::verify::verify;
 
 /// Runs the steps until one is not as expected. An error is none of the scenario's: the installation could not be used.
-pub(super) fn run(scenario: &Scenario) -> Result<Vec<Failure>, EngineError> {
+pub(super) fn run(scenario: &Scenario, database_url: Option<&str>) -> Result<Vec<Failure>, EngineError> {
     let Some(first) = scenario.steps.first() else { return Ok(Vec::new()) };
-    let installation = Installation::new(first.now, scenario.chance)?;
+    let installation = Installation::new(first.now, scenario.chance, database_url)?;
     let program = publish(&installation, &scenario.document.text, None)?;
     let mut redeemed = Redeemed::new();
     for (place, step) in scenario.steps.iter().enumerate() {
@@ -159,6 +159,9 @@ fn answer(
                 reason: settings.reason.as_str().into(),
             };
             Ok(Submission::adjustment(secrets, program, subject.clone(), adjustment, id, step.now))
+        }
+        Action::Join { subject, challenge, id } => {
+            Ok(Submission::join_challenge(secrets, program, subject.clone(), challenge.clone(), id, step.now))
         }
         Action::Redeem { subject, settings, id } => {
             Ok(Submission::redeem(secrets, program, subject.clone(), settings.redeem(), id, step.now))

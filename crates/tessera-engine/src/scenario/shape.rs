@@ -69,6 +69,7 @@ pub(super) struct Step {
     /// Of a redemption; that of an order is an event.
     #[serde(rename = "return")]
     pub(super) give_back: Option<super::step::OfRedemption>,
+    pub(super) join: Option<super::step::Join>,
     pub(super) expect: Option<Expect>,
 }
 
@@ -166,7 +167,7 @@ struct Choices {
 }
 
 /// Keys of an expectation that are about a member, as they see themselves at the end of the step.
-pub(super) const SEEN_KEYS: [&str; 11] = [
+pub(super) const SEEN_KEYS: &[&str] = &[
     "balances",
     "tiers",
     "standing",
@@ -178,6 +179,9 @@ pub(super) const SEEN_KEYS: [&str; 11] = [
     "redemptions",
     "purchases",
     "spend",
+    "challenges",
+    "streaks",
+    "badges",
 ];
 
 #[derive(Deserialize)]
@@ -194,6 +198,9 @@ struct Seen {
     redemptions: Option<Vec<Redemption>>,
     purchases: Option<u32>,
     spend: Option<Exact>,
+    challenges: Option<BTreeMap<Id, Exact>>,
+    streaks: Option<BTreeMap<Id, u32>>,
+    badges: Option<Vec<Id>>,
 }
 
 #[derive(Deserialize)]
@@ -283,6 +290,10 @@ struct Effect {
     from: Option<Id>,
     voucher: Option<Id>,
     benefit: Option<Id>,
+    challenge: Option<Id>,
+    streak: Option<Id>,
+    step: Option<u32>,
+    badge: Option<Id>,
     until: Option<Moment>,
     money: Option<Exact>,
 }
@@ -309,6 +320,8 @@ struct Because {
     limit: Option<String>,
     chosen: Option<Id>,
     condition: Option<String>,
+    challenge: Option<Id>,
+    streak: Option<Id>,
 }
 
 /// A value that is one word, or a map or list of settings.

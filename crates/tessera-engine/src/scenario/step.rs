@@ -11,7 +11,7 @@ use super::expect::Expectation;
 use crate::identifier::Subject;
 
 /// Words of steps that do something and are no event types.
-pub(super) const ACTIONS: [&str; 7] = ["adjust", "publish", "redeem", "quote", "capture", "void", "transfer"];
+pub(super) const ACTIONS: &[&str] = &["adjust", "publish", "redeem", "quote", "capture", "void", "join", "transfer"];
 
 /// The other words of steps.
 pub(super) const SETTINGS: [&str; 6] = ["say", "at", "happened", "id", "source", "expect"];
@@ -68,6 +68,12 @@ pub(super) enum Action {
         subject: Subject,
         to: Subject,
         settings: Sending,
+        id: String,
+    },
+    /// Takes part in a challenge.
+    Join {
+        subject: Subject,
+        challenge: Id,
         id: String,
     },
     Publish {
@@ -128,6 +134,15 @@ impl Redemption {
 pub(super) struct OfRedemption {
     pub(super) redemption: String,
     pub(super) points: Option<i64>,
+}
+
+/// A member takes part in a challenge.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Join {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    pub(super) challenge: Id,
 }
 
 /// A manual change of a balance.

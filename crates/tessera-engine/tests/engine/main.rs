@@ -14,6 +14,7 @@ mod programs;
 mod redemptions;
 mod replay;
 mod reports;
+mod simulation;
 mod time;
 mod transfers;
 mod verification;

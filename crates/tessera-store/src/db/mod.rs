@@ -5,6 +5,7 @@ mod copy;
 mod pool;
 pub(crate) mod postgres;
 pub(crate) mod reader;
+pub(crate) mod scratch;
 pub(crate) mod sqlite;
 
 use std::path::{Path, PathBuf};

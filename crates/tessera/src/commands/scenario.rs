@@ -13,7 +13,7 @@ use crate::output::{Failure, REFUSED, USAGE, json, say};
 pub enum Command {
     /// Run the scenarios of files and folders
     #[command(
-        after_help = "Examples:\n  tessera scenario run scenarios\n  tessera scenario run my-program.yaml --filter birthday\n\nEach runs through the engine itself, on an installation of its own. Exit code 0: all as expected; 1: something is not; 2: a file cannot be used. docs/scenarios.md describes the files."
+        after_help = "Examples:\n  tessera scenario run scenarios\n  tessera scenario run my-program.yaml --filter birthday\n  tessera --database-url postgres://localhost/test scenario run scenarios\n\nEach runs through the engine itself, on an installation of its own (with --database-url in a schema of its own, which goes again). Exit code 0: all as expected; 1: something is not; 2: a file cannot be used. docs/scenarios.md describes the files."
     )]
     Run(Run),
 }
@@ -35,7 +35,7 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     let started = Instant::now();
     // A file's lines stand together, whoever else is done at the same time.
     let printing = Mutex::new(());
-    let reports = scenario::run_files(&files, threads, &|report| {
+    let reports = scenario::run_files(&files, context.settings.database_url.as_deref(), threads, &|report| {
         if !context.json {
             let _alone = printing.lock();
             print(report);
