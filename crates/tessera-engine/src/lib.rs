@@ -2,9 +2,11 @@
 //! their versions, keys and personal data, import, reports, verification, wake-ups.
 
 pub mod access;
+pub mod adjustment;
 pub mod backup;
 pub mod challenge;
 pub mod clock;
+pub mod codes;
 pub mod doctor;
 pub mod engine;
 pub mod executor;
@@ -13,6 +15,7 @@ pub mod identifier;
 pub mod installation;
 mod member_transfer;
 mod new_file;
+pub mod people;
 pub mod profile;
 pub mod programs;
 pub mod query;

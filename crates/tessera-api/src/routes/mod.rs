@@ -3,6 +3,8 @@ pub mod document;
 pub mod events;
 pub mod health;
 pub mod members;
+pub mod people;
 pub mod progress;
 pub mod redemptions;
+pub mod rewards;
 pub mod transfers;

@@ -1,7 +1,8 @@
 use compact_str::CompactString;
 use serde::Deserialize;
 
-use super::{Arrival, Birthday, FieldValues, Item, Order, Redeem, RedemptionPart, RefusedFollowUp, Transfer};
+use super::{Arrival, Birthday, FieldValues, Item, Order, Redeem, RedemptionPart, RefusedFollowUp, Renaming, Transfer};
+use crate::ledger::Entry;
 use crate::program::Id;
 use crate::quantity::Amount;
 use crate::time::{Day, Instant};
@@ -44,6 +45,12 @@ pub enum What {
     },
     /// Cancels a redemption, or a part of it: the points go back to their lots (R7).
     ReturnRedemption(RedemptionPart),
+    /// A change of the names under which the member is known (P4).
+    Rename(Renaming),
+    /// The membership ends (P3). `erase`: the person is forgotten as well.
+    Leave {
+        erase: bool,
+    },
     /// The member takes part in a challenge that asks.
     JoinChallenge {
         challenge: Id,
@@ -75,6 +82,9 @@ impl What {
             Self::Capture(_) => "capture",
             Self::Void { .. } => "void",
             Self::ReturnRedemption(_) => "redemption-return",
+            Self::Rename(_) => "identifiers",
+            Self::Leave { erase: false } => "leave",
+            Self::Leave { erase: true } => "erase",
             Self::JoinChallenge { .. } => "challenge-join",
             Self::Transfer(_) => "transfer",
             Self::Arrival(_) => "transfer-in",
@@ -141,7 +151,38 @@ pub struct Adjustment {
     pub currency: Id,
     /// Units given; taken when negative.
     pub amount: i64,
+    /// A code of the document's reasons; any text where it has none.
     pub reason: CompactString,
+    /// Who asks. `None` for what was allowed before, such as in a replay: nobody is asked again.
+    pub by: Option<Asker>,
+    /// The adjustment that this one undoes.
+    pub undoes: Option<Undone>,
+}
+
+impl Adjustment {
+    /// One that asks for nobody's leave.
+    pub fn new(currency: Id, amount: i64, reason: &str) -> Self {
+        Self { currency, amount, reason: reason.into(), by: None, undoes: None }
+    }
+}
+
+/// Who asks for an adjustment, as the document's limits look at them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asker {
+    /// The id of the key.
+    pub key: CompactString,
+    pub role: Option<Id>,
+    /// Who used the key, where several do.
+    pub staff: Option<CompactString>,
+    /// A second person has agreed.
+    pub approved: bool,
+}
+
+/// An adjustment that is undone: its event and what it moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undone {
+    pub event: u64,
+    pub entries: Vec<Entry>,
 }
 
 /// A lot that a member had in another system. Business time is when it was earned.

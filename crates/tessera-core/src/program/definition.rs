@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::adjustments::AdjustmentsDefinition;
 use super::cards::CardDefinition;
 use super::challenges::{BadgeDefinition, ChallengeDefinition};
 use super::made::Made;
-use super::rewards::RewardDefinition;
+use super::people::{IdentityDefinition, LeavingDefinition};
+use super::rewards::{CauseDefinition, CodePoolDefinition, RewardDefinition};
 use super::scalar::{Exact, Formula, Id, Share, Texts, word_or_map};
 use super::spending::{CashRounding, SpendDefinition};
 use super::streaks::StreakDefinition;
@@ -76,14 +78,29 @@ pub struct Definition {
     /// Which points members may send to each other, by currency; what is not listed cannot be sent.
     #[serde(default)]
     pub transfers: BTreeMap<Id, TransferDefinition>,
+    /// Codes of partners that rewards give.
+    #[serde(default)]
+    pub code_pools: BTreeMap<Id, CodePoolDefinition>,
+    /// What rewards donate to.
+    #[serde(default)]
+    pub causes: BTreeMap<String, CauseDefinition>,
     #[serde(default)]
     pub stacking: Stacking,
     /// Limits over all campaigns together, by currency (C7).
     #[serde(default)]
     pub limits: ProgramLimits,
+    /// Which proof a change of a member's names needs (P4).
+    #[serde(default)]
+    pub identity: IdentityDefinition,
+    /// What becomes of the points of somebody who leaves (P3).
+    #[serde(default)]
+    pub leaving: LeavingDefinition,
     /// The share of members who see no targeted offer at all (C9).
     #[serde(default)]
     pub control_group: Option<Share>,
+    /// Why balances may be changed by hand, how much by whom, and from where on two people decide (A2).
+    #[serde(default)]
+    pub adjustments: Option<AdjustmentsDefinition>,
     /// Stamp cards.
     #[serde(default)]
     pub cards: BTreeMap<Id, CardDefinition>,

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod adjustments;
 mod caps;
 mod codes;
 mod common;
@@ -15,9 +16,11 @@ mod lots;
 mod members;
 mod money;
 mod pending;
+mod people;
 mod play;
 mod redemptions;
 mod returns;
+mod reward_kinds;
 mod rewards;
 mod stacking;
 mod stored_state;

@@ -127,6 +127,7 @@ impl Run {
             orders: &orders,
             redemptions: &redemptions,
             history: (needs.history || late).then_some(self.history.as_slice()),
+            memory: None,
             entropy: entropy(self.id, event.seq),
             payload: &event.data,
             explain: false,
@@ -209,6 +210,7 @@ pub(super) fn settled(versions: &Versions, state: &MemberState, to: Instant) -> 
         orders: &[],
         redemptions: &[],
         history: None,
+        memory: None,
         entropy: entropy(state.id, 0),
         payload: "{}",
         explain: false,
@@ -276,7 +278,7 @@ impl Run {
         Ok(match event.kind.as_str() {
             "adjustment" => {
                 let Adjusted { currency, amount, reason } = parsed(event)?;
-                What::Adjust(Adjustment { currency, amount, reason })
+                What::Adjust(Adjustment::new(currency, amount, &reason))
             }
             "redemption" => {
                 let Redeemed { reward, currency, capture, points, payable, tender, order_id } = parsed(event)?;
@@ -305,6 +307,10 @@ impl Run {
             kind if FOLLOW_UP_TYPES.contains(&kind) => {
                 read_follow_up(kind, &event.data).map_err(|_| "invalid-event".to_owned())?
             }
+            "leave" => What::Leave { erase: false },
+            "erase" => What::Leave { erase: true },
+            // Names move no points.
+            "identifiers" => What::WakeUp,
             kind => match read_event(definition, kind, &event.data) {
                 Ok(What::Purchase(order)) => What::Purchase(self.paid_now(order)),
                 Ok(What::Amend(order)) => What::Amend(self.paid_now(order)),

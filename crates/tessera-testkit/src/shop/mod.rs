@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use tessera_core::decide::{
-    Balance, Decision, EffectKind, FollowUp, Inputs, OrderProgress, OrderRecord, Record, Recorded, Rejected, decide,
-    needs, needs_history, settled_to,
+    Balance, Decision, EffectKind, FollowUp, Inputs, Memory, OrderProgress, OrderRecord, Record, Recorded, Rejected,
+    decide, needs, needs_history, settled_to,
 };
 use tessera_core::event::{Adjustment, Command, Order, Redeem, RedemptionPart, What, read_event};
 use tessera_core::id::{EventId, MemberId};
@@ -64,6 +64,7 @@ pub struct Shop {
     current: usize,
     checked: bool,
     guest: bool,
+    memory: Option<Memory>,
 }
 
 /// One member as stored.
@@ -95,6 +96,7 @@ impl Shop {
             current: 0,
             checked: true,
             guest: false,
+            memory: None,
         }
     }
 
@@ -115,6 +117,12 @@ impl Shop {
     #[must_use]
     pub fn guest(mut self) -> Self {
         self.guest = true;
+        self
+    }
+
+    /// Whoever joins from now on was a member before, of whom this is remembered.
+    pub fn remembering(&mut self, memory: Memory) -> &mut Self {
+        self.memory = Some(memory);
         self
     }
 
@@ -164,7 +172,7 @@ impl Shop {
     /// Gives or takes points by hand.
     pub fn adjust(&mut self, time: &str, currency: &str, amount: i64) -> Result<Decision, Rejected> {
         let time = at(time);
-        let what = What::Adjust(Adjustment { currency: id(currency), amount, reason: "by hand".into() });
+        let what = What::Adjust(Adjustment::new(id(currency), amount, "by hand"));
         self.apply(Command { effective_at: time, recorded_at: time.max(self.latest()), what }, "{}")
     }
 
@@ -240,6 +248,7 @@ impl Shop {
             orders: &orders,
             redemptions: &redemptions,
             history: needs_history.then_some(member.events.as_slice()),
+            memory: self.memory.as_ref(),
             entropy: [7; 16],
             payload,
             explain: true,
