@@ -7,7 +7,7 @@ use utoipa_axum::routes;
 
 use crate::AppState;
 use crate::routes::{
-    adjustments, benefits, document, events, health, members, people, progress, redemptions, rewards, tiers,
+    adjustments, benefits, document, events, health, members, people, progress, redemptions, rewards, tiers, transfers,
 };
 
 #[derive(OpenApi)]
@@ -23,7 +23,7 @@ use crate::routes::{
         (name = "events", description = "What happened: purchases, returns and whatever the program declares"),
         (name = "members", description = "What members have, and why"),
         (name = "adjustments", description = "Balances changed by hand: asked for, approved, rejected, undone"),
-        (name = "redemptions", description = "Spending points: quote, reserve, capture or void, return"),
+        (name = "redemptions", description = "Spending points: quote, reserve, capture or void, return; sending them to another member"),
         (name = "benefits", description = "What members have besides points, and its use"),
         (name = "document", description = "The program itself, versioned"),
         (name = "operations", description = "Is it well?")
@@ -74,6 +74,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(redemptions::create_void))
         .routes(routes!(redemptions::create_redemption_return))
         .routes(routes!(redemptions::list_redemptions))
+        .routes(routes!(transfers::create_transfer))
         .routes(routes!(rewards::list_rewards))
         .routes(routes!(rewards::list_code_pools))
         .routes(routes!(rewards::create_codes))

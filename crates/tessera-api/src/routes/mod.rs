@@ -9,3 +9,4 @@ pub mod progress;
 pub mod redemptions;
 pub mod rewards;
 pub mod tiers;
+pub mod transfers;

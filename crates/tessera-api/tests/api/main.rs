@@ -21,3 +21,4 @@ mod quotes;
 mod redemptions;
 mod rewards;
 mod tiers;
+mod transfers;

@@ -145,6 +145,8 @@ pub enum EffectKind {
     BadgeTaken,
     /// On the way to another member.
     Sent,
+    /// Paid for sending.
+    Fee,
     /// From another member.
     Received,
     /// Sent, and back again: it could not arrive.

@@ -115,6 +115,12 @@ pub enum Rejected {
     TransferToOneself,
     #[error("no points are no transfer: a number above 0 is expected")]
     NothingToTransfer,
+    #[error("the document lets nobody send {currency}: it is not among its `transfers`")]
+    TransferNotAllowed { currency: Id },
+    #[error("{wanted} {currency} are not sent at once: at least {min} are{}", at_most(*max))]
+    TransferSize { currency: Id, wanted: i64, min: i64, max: Option<i64> },
+    #[error("a member may send {most} {currency} ({window}); {sent} are sent, and {wanted} would be too many")]
+    TransferLimit { currency: Id, window: &'static str, most: i64, sent: i64, wanted: i64 },
     #[error("a member who owes {debt} {currency} sends none")]
     TransferWhileOwing { currency: Id, debt: i64 },
     #[error("{wanted} {currency} are more than the member can hold: there is room for {room}")]
@@ -154,6 +160,11 @@ fn days(from: Option<Day>, until: Option<Day>) -> String {
     let from = from.map(|day| format!(" from {day}")).unwrap_or_default();
     let until = until.map(|day| format!(" until {day}")).unwrap_or_default();
     if from.is_empty() && until.is_empty() { String::new() } else { format!(": only{from}{until}") }
+}
+
+/// The most that may be, where there is one.
+fn at_most(max: Option<i64>) -> String {
+    max.map(|max| format!(", and at most {max}")).unwrap_or_default()
 }
 
 /// When a benefit can be used again.
@@ -225,6 +236,9 @@ impl Rejected {
             Self::AdjustedEnoughToday { .. } => "adjusted-enough-today",
             Self::TransferToOneself => "transfer-to-oneself",
             Self::NothingToTransfer => "nothing-to-transfer",
+            Self::TransferNotAllowed { .. } => "transfer-not-allowed",
+            Self::TransferSize { .. } => "transfer-size",
+            Self::TransferLimit { .. } => "transfer-limit",
             Self::TransferWhileOwing { .. } => "transfer-while-owing",
             Self::NoRoom { .. } => "no-room",
             Self::UnknownBenefit { .. } => "unknown-benefit",
@@ -349,6 +363,20 @@ impl Rejected {
             Self::NoExchangeRate { currency, expected } => {
                 vec![("currency", currency.as_str().into()), ("expected", expected.as_str().into())]
             }
+            Self::TransferNotAllowed { currency } => vec![("currency", currency.as_str().into())],
+            Self::TransferSize { currency, wanted, min, max } => vec![
+                ("currency", currency.as_str().into()),
+                ("wanted", (*wanted).into()),
+                ("min", (*min).into()),
+                ("max", (*max).into()),
+            ],
+            Self::TransferLimit { currency, window, most, sent, wanted } => vec![
+                ("currency", currency.as_str().into()),
+                ("window", (*window).into()),
+                ("most", (*most).into()),
+                ("sent", (*sent).into()),
+                ("wanted", (*wanted).into()),
+            ],
             Self::TransferWhileOwing { currency, debt } => {
                 vec![("currency", currency.as_str().into()), ("debt", (*debt).into())]
             }

@@ -187,6 +187,7 @@ impl Program {
         let ladders: Vec<LadderRules> =
             definition.tiers.iter().map(|(id, ladder)| compile_ladder(id, ladder)).collect();
         let rewards = checker.rewards(definition);
+        checker.transfers(definition);
         let challenges = checker.challenges(definition);
         let streaks = checker.streaks(definition);
         let benefits = checker.benefits(definition);

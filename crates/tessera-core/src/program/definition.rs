@@ -18,6 +18,7 @@ use super::rewards::{CauseDefinition, CodePoolDefinition, RewardDefinition};
 use super::scalar::{Exact, Formula, Id, Share, Texts, word_or_map};
 use super::spending::{CashRounding, SpendDefinition};
 use super::streaks::StreakDefinition;
+use super::transfers::TransferDefinition;
 use crate::quantity::Rounding;
 use crate::time::{Day, Period, RoundTo, TimeOfDay, Weekday, Window};
 
@@ -75,6 +76,9 @@ pub struct Definition {
     /// What points can be spent on.
     #[serde(default)]
     pub rewards: BTreeMap<Id, RewardDefinition>,
+    /// Which points members may send to each other, by currency; what is not listed cannot be sent.
+    #[serde(default)]
+    pub transfers: BTreeMap<Id, TransferDefinition>,
     /// Codes of partners that rewards give.
     #[serde(default)]
     pub code_pools: BTreeMap<Id, CodePoolDefinition>,

@@ -20,6 +20,7 @@ mod rewards;
 mod scalar;
 mod spending;
 mod streaks;
+mod transfers;
 mod validate;
 mod version;
 
@@ -45,6 +46,7 @@ pub(crate) use scalar::id_or_empty;
 pub use scalar::{Exact, Formula, Id, IdProblem, Share, Texts};
 pub use spending::{CashRounding, Restored, SpendDefinition};
 pub use streaks::{Every, MilestoneDefinition, StreakDefinition, StreakRules};
+pub use transfers::{TransferDefinition, TransferTo};
 use validate::Strictness;
 pub use version::Versions;
 

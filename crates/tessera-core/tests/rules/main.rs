@@ -28,3 +28,4 @@ mod stacking;
 mod stored_state;
 mod tiers;
 mod time_and_order;
+mod transfers;

@@ -435,6 +435,11 @@ impl Reader<'_> {
             self.redeemed.push((id.clone(), member));
             return (Action::Redeem { subject, settings, id }, format!("redemption{whose}"));
         }
+        if let Some(settings) = written.transfer.clone() {
+            let to = node.get("transfer").and_then(|settings| settings.get("to")).cloned();
+            let to = to.map_or(Subject::Nobody, |to| self.subject(&to));
+            return (Action::Transfer { subject, to, settings, id }, format!("transfer{whose}"));
+        }
         if let Some(settings) = written.uses.clone() {
             let member = self.named(node).unwrap_or_else(|| node.clone());
             self.redeemed.push((id.clone(), member));
@@ -526,7 +531,8 @@ impl Reader<'_> {
             }
         }
         let has = |word: &str| node.get(word).is_some();
-        let sends = ["adjust", "redeem", "capture", "void", "return", "join", "use", "use-back", "tier", EVENT];
+        let sends =
+            ["adjust", "redeem", "capture", "void", "return", "join", "transfer", "use", "use-back", "tier", EVENT];
         let sends = sends.into_iter().any(has);
         if !sends {
             let (publishes, asks) = (has("publish"), has("quote"));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tessera_core::decide::RuleTrace;
-use tessera_core::event::Redeem;
+use tessera_core::event::{Redeem, Transfer};
 use tessera_core::time::Calendar;
 
 use super::Failure;
@@ -165,6 +165,15 @@ fn answer(
         }
         Action::Redeem { subject, settings, id } => {
             Ok(Submission::redeem(secrets, program, subject.clone(), settings.redeem(), id, step.now))
+        }
+        Action::Transfer { subject, to, settings, id } => {
+            let found = crate::query::find_member(&engine.context, program, to)?;
+            let unknown = || Refusal::new("unknown-member", "nobody is known under this name");
+            found.ok_or_else(unknown).map(|to| {
+                let (currency, amount) = (settings.currency.clone(), settings.amount);
+                let transfer = Transfer { to, currency, amount, message: None };
+                Submission::transfer(secrets, program, subject.clone(), transfer, id, step.now)
+            })
         }
         Action::Use { subject, settings, id } => {
             let wish = settings.wish(calendar);

@@ -66,6 +66,7 @@ pub(super) struct Step {
     pub(super) quote: Option<super::step::Redemption>,
     pub(super) capture: Option<super::step::OfRedemption>,
     pub(super) void: Option<super::step::OfRedemption>,
+    pub(super) transfer: Option<super::step::Sending>,
     /// Of a redemption; that of an order is an event.
     #[serde(rename = "return")]
     pub(super) give_back: Option<super::step::OfRedemption>,

@@ -15,7 +15,7 @@ use crate::identifier::Subject;
 
 /// Words of steps that do something and are no event types.
 pub(super) const ACTIONS: &[&str] =
-    &["adjust", "publish", "redeem", "quote", "capture", "void", "join", "use", "use-back", "tier"];
+    &["adjust", "publish", "redeem", "quote", "capture", "void", "join", "transfer", "use", "use-back", "tier"];
 
 /// The other words of steps.
 pub(super) const SETTINGS: [&str; 6] = ["say", "at", "happened", "id", "source", "expect"];
@@ -67,6 +67,13 @@ pub(super) enum Action {
         step: crate::redemption::Step,
         id: String,
     },
+    /// Sends points to another member.
+    Transfer {
+        subject: Subject,
+        to: Subject,
+        settings: Sending,
+        id: String,
+    },
     /// Takes part in a challenge.
     Join {
         subject: Subject,
@@ -91,6 +98,18 @@ pub(super) enum Action {
     Publish {
         text: String,
     },
+}
+
+/// Points sent to another member.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sending {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    #[serde(rename = "to")]
+    pub(super) _to: String,
+    pub(super) currency: Id,
+    pub(super) amount: i64,
 }
 
 /// What is redeemed: a reward, or points of a currency.
