@@ -2,6 +2,7 @@
 
 mod batch;
 mod donation;
+mod entitlement;
 mod member;
 mod people;
 mod progress;
@@ -11,6 +12,7 @@ mod voucher;
 
 pub use batch::{BatchCode, BatchView, batch, batch_codes, batches};
 pub use donation::{CauseView, Settlement, causes, settlements};
+pub use entitlement::{BenefitView, EntitlementView, LevelOf, benefits, entitlements};
 pub use member::{
     EntryView, EventView, LotView, MemberView, Page, PageRequest, entries, event, events, explain, lots, member,
     members,

@@ -8,7 +8,7 @@ use tessera_core::time::Instant;
 
 use crate::identifier::Subject;
 use crate::programs::ProgramHandle;
-use crate::redemption::of_redemption;
+use crate::redemption::by_key;
 use crate::secret::Secrets;
 use crate::submission::{Refusal, Submission};
 
@@ -36,7 +36,7 @@ impl Submission {
         }
         let order_id = order_id.or_else(|| cart.as_ref().map(|cart| cart.order_id.clone()).filter(|id| id != "cart"));
         let what = What::RedeemVoucher(RedeemVoucher { code, order_id, order: cart });
-        Ok(of_redemption(secrets, program, member, what, &data, key, now))
+        Ok(by_key(secrets, program, member, what, &data, key, now))
     }
 
     /// Takes a use of a code back. `key`: the caller's idempotency key.
@@ -53,7 +53,7 @@ impl Submission {
             data["order_id"] = order_id.as_str().into();
         }
         let what = What::RollbackVoucher(RollbackVoucher { code, order_id });
-        of_redemption(secrets, program, member, what, &data, key, now)
+        by_key(secrets, program, member, what, &data, key, now)
     }
 }
 

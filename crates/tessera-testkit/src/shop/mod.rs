@@ -5,14 +5,15 @@
 
 mod books;
 pub mod json;
+mod links;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use compact_str::CompactString;
 use tessera_core::decide::{
-    Balance, Decision, EffectKind, Inputs, Memory, OrderProgress, OrderRecord, Record, Recorded, Rejected, decide,
-    needs, needs_history, settled_to,
+    Balance, Decision, EffectKind, FollowUp, Inputs, Memory, OrderProgress, OrderRecord, Record, Recorded, Rejected,
+    decide, needs, needs_history, settled_to,
 };
 use tessera_core::event::{Adjustment, Command, Order, Redeem, RedemptionPart, What, read_event};
 use tessera_core::id::{EventId, MemberId};
@@ -61,6 +62,8 @@ pub struct Shop {
     redemptions: BTreeMap<(usize, u64), String>,
     /// Codes of vouchers, as they are looked up.
     codes: BTreeMap<CompactString, CodeRecord>,
+    /// What decisions caused for other members, not yet brought to them.
+    waiting: Vec<FollowUp>,
     current: usize,
     checked: bool,
     guest: bool,
@@ -93,6 +96,7 @@ impl Shop {
             orders: BTreeMap::new(),
             redemptions: BTreeMap::new(),
             codes: BTreeMap::new(),
+            waiting: Vec::new(),
             current: 0,
             checked: true,
             guest: false,
@@ -346,6 +350,7 @@ impl Shop {
         for code in &decision.voucher_codes {
             assert!(self.codes.insert(code.code.clone(), code.clone()).is_some(), "a code from nowhere");
         }
+        self.waiting.extend(decision.follow_ups.iter().map(through_json));
         for change in &decision.pools {
             let used = self.pools.entry(change.pool.clone()).or_insert(0);
             *used += change.by;
