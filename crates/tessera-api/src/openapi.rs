@@ -7,7 +7,8 @@ use utoipa_axum::routes;
 
 use crate::AppState;
 use crate::routes::{
-    adjustments, document, events, gift_cards, health, members, people, progress, redemptions, rewards,
+    adjustments, benefits, document, events, gift_cards, health, members, people, progress, redemptions, rewards,
+    tiers, transfers, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -23,7 +24,9 @@ use crate::routes::{
         (name = "events", description = "What happened: purchases, returns and whatever the program declares"),
         (name = "members", description = "What members have, and why"),
         (name = "adjustments", description = "Balances changed by hand: asked for, approved, rejected, undone"),
-        (name = "redemptions", description = "Spending points: quote, reserve, capture or void, return"),
+        (name = "redemptions", description = "Spending points: quote, reserve, capture or void, return; sending them to another member"),
+        (name = "benefits", description = "What members have besides points, and its use"),
+        (name = "vouchers", description = "Codes: what one gives, using it, taking a use back"),
         (name = "gift-cards", description = "Money on cards: made, loaded, spent in parts, blocked, replaced"),
         (name = "document", description = "The program itself, versioned"),
         (name = "operations", description = "Is it well?")
@@ -55,7 +58,11 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(members::list_events))
         .routes(routes!(members::list_vouchers))
         .routes(routes!(members::list_tiers))
-        .routes(routes!(members::list_entitlements))
+        .routes(routes!(tiers::create_placement))
+        .routes(routes!(benefits::list_entitlements))
+        .routes(routes!(benefits::create_benefit_use))
+        .routes(routes!(benefits::create_benefit_return))
+        .routes(routes!(benefits::list_benefits))
         .routes(routes!(adjustments::list_adjustments, adjustments::create_adjustment))
         .routes(routes!(adjustments::show_adjustment))
         .routes(routes!(adjustments::create_approval))
@@ -70,12 +77,17 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(redemptions::create_void))
         .routes(routes!(redemptions::create_redemption_return))
         .routes(routes!(redemptions::list_redemptions))
+        .routes(routes!(transfers::create_transfer))
         .routes(routes!(rewards::list_rewards))
         .routes(routes!(rewards::list_code_pools))
         .routes(routes!(rewards::create_codes))
         .routes(routes!(rewards::list_causes))
         .routes(routes!(rewards::show_cause))
         .routes(routes!(rewards::list_donations))
+        .routes(routes!(vouchers::create_voucher_validation))
+        .routes(routes!(vouchers::show_voucher))
+        .routes(routes!(vouchers::create_voucher_redemption))
+        .routes(routes!(vouchers::create_voucher_rollback))
         .routes(routes!(gift_cards::create_gift_card))
         .routes(routes!(gift_cards::create_gift_cards))
         .routes(routes!(gift_cards::show_gift_card))

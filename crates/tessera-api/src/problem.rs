@@ -115,8 +115,18 @@ impl From<Refusal> for Problem {
         let status = match refusal.code.as_str() {
             "same-person" | "approval-above-limit" => StatusCode::FORBIDDEN,
             "invalid-event" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
-            "unknown-adjustment" | "unknown-challenge" | "unknown-member" | "unknown-order" | "unknown-redemption"
-            | "unknown-identifier" | "unknown-reward" | "unknown-gift-card" => StatusCode::NOT_FOUND,
+            "unknown-adjustment"
+            | "unknown-challenge"
+            | "unknown-member"
+            | "unknown-order"
+            | "unknown-redemption"
+            | "unknown-identifier"
+            | "unknown-reward"
+            | "unknown-voucher"
+            | "unknown-benefit"
+            | "unknown-benefit-use"
+            | "unknown-gift-card"
+            | "unknown-ladder" => StatusCode::NOT_FOUND,
             "member-left" => StatusCode::GONE,
             "idempotency-key-reused"
             | "order-exists"
@@ -134,10 +144,19 @@ impl From<Refusal> for Problem {
             | "reservation-ended"
             | "redemption-closed"
             | "reward-sold-out"
+            | "voucher-cancelled"
+            | "voucher-not-used"
+            | "voucher-of-another-member"
+            | "voucher-order-stands"
+            | "voucher-used-up"
             | "adjusted-enough-today"
             | "adjustment-decided"
             | "adjustment-is-an-undo"
             | "challenge-already-joined"
+            | "benefit-not-held"
+            | "benefit-used-up"
+            | "benefit-not-open-yet"
+            | "not-placed"
             | "not-enough-to-take-back" => StatusCode::CONFLICT,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };

@@ -21,6 +21,10 @@ pub enum Scope {
     WriteAdjustments,
     #[serde(rename = "redemptions:write")]
     WriteRedemptions,
+    #[serde(rename = "benefits:write")]
+    WriteBenefits,
+    #[serde(rename = "tiers:write")]
+    WriteTiers,
     #[serde(rename = "gift-cards:write")]
     WriteGiftCards,
     #[serde(rename = "document:read")]
@@ -30,12 +34,14 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::WriteEvents,
         Self::ReadMembers,
         Self::WriteMembers,
         Self::WriteAdjustments,
         Self::WriteRedemptions,
+        Self::WriteBenefits,
+        Self::WriteTiers,
         Self::WriteGiftCards,
         Self::ReadDocument,
         Self::WriteDocument,
@@ -48,6 +54,8 @@ impl Scope {
             Self::WriteMembers => "members:write",
             Self::WriteAdjustments => "adjustments:write",
             Self::WriteRedemptions => "redemptions:write",
+            Self::WriteBenefits => "benefits:write",
+            Self::WriteTiers => "tiers:write",
             Self::WriteGiftCards => "gift-cards:write",
             Self::ReadDocument => "document:read",
             Self::WriteDocument => "document:write",

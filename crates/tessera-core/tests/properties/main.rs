@@ -10,3 +10,5 @@ mod programs;
 mod redemptions;
 mod reference;
 mod returns;
+mod transfers;
+mod vouchers;
