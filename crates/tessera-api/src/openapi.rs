@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::AppState;
-use crate::routes::{adjustments, document, events, health, members, progress, redemptions};
+use crate::routes::{adjustments, document, draws, events, health, members, progress, redemptions};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -50,6 +50,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(members::list_vouchers))
         .routes(routes!(members::list_tiers))
         .routes(routes!(members::list_entitlements))
+        .routes(routes!(draws::list_draws))
         .routes(routes!(progress::show_progress))
         .routes(routes!(progress::create_participation))
         .routes(routes!(adjustments::create_adjustment))

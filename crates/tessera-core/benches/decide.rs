@@ -83,6 +83,7 @@ fn decisions(criterion: &mut Criterion) {
             redemptions: &[],
             history: None,
             entropy: [7; 16],
+            draws: tessera_core::decide::Draws::Fresh,
             payload: &data,
             explain: false,
         };

@@ -254,8 +254,47 @@ pub static INSTALLATION: Table = Table {
     locked: false,
 };
 
+/// What rules with a chance drew, won or not.
+pub static DRAW: Table = Table {
+    name: "draw",
+    columns: &[
+        Column::int("program"),
+        Column::text("campaign"),
+        Column::int("at"),
+        Column::bytes("member"),
+        Column::int("seq"),
+        Column::int("number"),
+        Column::int("rule"),
+        Column::text("chance"),
+        Column::int("drawn"),
+        Column::int("won"),
+    ],
+    key: 6,
+    guard: None,
+    steady: None,
+    locked: false,
+};
+
+/// Where members stand on a leaderboard in a period, as last worked out.
+pub static PLACE: Table = Table {
+    name: "place",
+    columns: &[
+        Column::int("program"),
+        Column::text("board"),
+        Column::text("period"),
+        Column::int("place"),
+        Column::bytes("member"),
+        Column::text("score"),
+        Column::int("reached_at"),
+    ],
+    key: 4,
+    guard: None,
+    steady: None,
+    locked: false,
+};
+
 /// All tables of programs.
-pub static ALL: [&Table; 14] = [
+pub static ALL: [&Table; 16] = [
     &MEMBER,
     &EVENT,
     &ENTRY,
@@ -270,6 +309,8 @@ pub static ALL: [&Table; 14] = [
     &PROGRAM,
     &PROGRAM_VERSION,
     &API_KEY,
+    &DRAW,
+    &PLACE,
 ];
 
 /// Every table there is, those of programs and the one beside them: what an installation consists of.

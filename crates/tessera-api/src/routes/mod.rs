@@ -1,5 +1,6 @@
 pub mod adjustments;
 pub mod document;
+pub mod draws;
 pub mod events;
 pub mod health;
 pub mod members;

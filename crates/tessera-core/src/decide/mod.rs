@@ -8,6 +8,7 @@ mod award;
 mod basis;
 mod birthday;
 mod derived;
+mod draw;
 mod evaluate;
 mod events;
 mod expiry;
@@ -40,6 +41,7 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 pub use basis::Basis;
+pub use draw::{Draw, Draws, NUMBERS};
 pub use explain::explain;
 pub use follow_up::FollowUp;
 pub use order::{Credit, OrderProgress, OrderRecord};
@@ -89,6 +91,8 @@ pub struct Inputs<'a> {
     pub history: Option<&'a [Recorded]>,
     /// Random bytes, for voucher codes.
     pub entropy: [u8; 16],
+    /// Where the numbers of draws come from.
+    pub draws: Draws<'a>,
     /// The event's data as it came: kept when the event has to wait.
     pub payload: &'a str,
     /// Whether to say for every rule why it did or did not apply.
@@ -167,6 +171,9 @@ pub struct Record {
     /// What this event causes for other members.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub follow_ups: Vec<FollowUp>,
+    /// What was drawn, won or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub draws: Vec<Draw>,
     /// Joined by this event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joined: Option<Status>,

@@ -158,6 +158,7 @@ fn live(text: &str) {
             redemptions: &[],
             history: None,
             entropy: [7; 16],
+            draws: tessera_core::decide::Draws::Fresh,
             payload: data,
             explain: true,
         };

@@ -21,5 +21,6 @@ mod returns;
 mod rewards;
 mod stacking;
 mod stored_state;
+mod surprise;
 mod tiers;
 mod time_and_order;

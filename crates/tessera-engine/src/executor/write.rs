@@ -27,6 +27,7 @@ pub(super) struct Writes {
     entries: Vec<Row>,
     vouchers: Vec<Row>,
     redemptions: BTreeMap<(i64, EventId), Row>,
+    draws: Vec<Row>,
     profiles: Vec<Row>,
     /// Commands for later: what an event causes for another member, events that wait for theirs.
     outbox: Vec<Row>,
@@ -49,6 +50,7 @@ impl Writes {
                 None => "{\"data\":{}}".to_owned(),
             };
             self.events.push(event_row(member, program, event, command.recorded_at, payload));
+            self.draws.extend(crate::record::draw_rows(member, program, event));
             self.entries.extend(event.entries.iter().map(|entry| entry_row(member, program, entry)));
         }
         if let (Some((key, hash)), Some(main)) = (command.key, decision.events.get(decision.main)) {
@@ -216,6 +218,7 @@ impl Writes {
         tx.insert_rows(&tables::EVENT, &self.events)?;
         tx.insert_rows(&tables::ENTRY, &self.entries)?;
         tx.insert_rows(&tables::VOUCHER, &self.vouchers)?;
+        tx.insert_rows(&tables::DRAW, &self.draws)?;
         tx.upsert_rows(&tables::REDEMPTION, &self.redemptions.into_values().collect::<Vec<_>>())?;
         let members: Vec<Row> = loaded
             .touched

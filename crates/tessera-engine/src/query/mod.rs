@@ -1,10 +1,12 @@
 //! What the outside reads of members: always as settled to now, whatever jobs have run.
 
+mod draw;
 mod member;
 mod progress;
 mod redemption;
 mod reward;
 
+pub use draw::{DrawPlace, DrawView, draws};
 pub use member::{
     EntryView, EventView, LotView, MemberView, Page, PageRequest, VoucherView, entries, event, events, explain,
     find_member, lots, member, members, vouchers,

@@ -1,6 +1,10 @@
-//! The recorded events as a replay reads them: what came from outside, without what it was decided to.
+//! The recorded events as a replay reads them: what came from outside, without what it was decided to; but what was drawn
+//! by chance stays drawn.
 
-use tessera_core::decide::EventStatus;
+use std::collections::BTreeMap;
+
+use compact_str::CompactString;
+use tessera_core::decide::{EventStatus, Record};
 use tessera_core::id::MemberId;
 use tessera_core::ledger::Entry;
 use tessera_core::member::MemberState;
@@ -13,7 +17,9 @@ use crate::record::{ENTRY_COLUMNS, Envelope, entry_from_row, member_key, number,
 /// Members read in one query.
 const PAGE: i64 = 500;
 
-const COLUMNS: &str = "seq, type, effective_at, recorded_at, payload";
+/// Records are read where something was drawn, which is seldom.
+const COLUMNS: &str = "seq, type, effective_at, recorded_at, payload, \
+                       CASE WHEN record LIKE '%\"draws\":%' THEN record ELSE '' END";
 
 /// One event that somebody sent.
 #[derive(Debug)]
@@ -25,6 +31,8 @@ pub(super) struct Logged {
     pub recorded_at: Instant,
     /// The event's data, as JSON.
     pub data: String,
+    /// The numbers that its rules drew.
+    pub draws: BTreeMap<CompactString, u32>,
 }
 
 /// Where an event stands among all that were recorded.
@@ -129,5 +137,20 @@ fn logged(row: &[Value]) -> Result<Logged, StoreError> {
         effective_at: Instant::from_micros(row[2].int()?),
         recorded_at: Instant::from_micros(row[3].int()?),
         data: envelope.data.get().to_owned(),
+        draws: drawn(row[5].text()?)?,
     })
+}
+
+/// The numbers that an event's rules drew, by its record; of a rule that drew more than once the first.
+fn drawn(record: &str) -> Result<BTreeMap<CompactString, u32>, StoreError> {
+    if record.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let record: Record =
+        serde_json::from_str(record).map_err(|error| StoreError::corrupt("event", "record", error.to_string()))?;
+    let mut numbers = record.basis.map(|basis| basis.draws).unwrap_or_default();
+    for draw in record.draws {
+        numbers.entry(draw.key()).or_insert(draw.drawn);
+    }
+    Ok(numbers)
 }

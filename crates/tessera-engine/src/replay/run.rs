@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use compact_str::CompactString;
 use serde::Deserialize;
-use tessera_core::decide::{self, Decision, Inputs, OrderProgress, OrderRecord, Recorded, Rejected};
+use tessera_core::decide::{self, Decision, Draws, Inputs, OrderProgress, OrderRecord, Recorded, Rejected};
 use tessera_core::event::{Adjustment, Command, Order, Redeem, RedemptionPart, What, read_event};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Entry, Redemption};
@@ -126,6 +126,7 @@ impl Run {
             redemptions: &redemptions,
             history: (needs.history || late).then_some(self.history.as_slice()),
             entropy: entropy(self.id, event.seq),
+            draws: Draws::Stored(&event.draws),
             payload: &event.data,
             explain: false,
         };
@@ -208,6 +209,7 @@ pub(super) fn settled(versions: &Versions, state: &MemberState, to: Instant) -> 
         redemptions: &[],
         history: None,
         entropy: entropy(state.id, 0),
+        draws: Draws::Fresh,
         payload: "{}",
         explain: false,
     };
@@ -313,7 +315,8 @@ impl Run {
     }
 }
 
-/// The same bytes for the same event, whenever it is replayed: voucher codes are drawn from them.
+/// The same bytes for the same event, whenever it is replayed: voucher codes are drawn from them, and what a rule draws
+/// that drew nothing then.
 fn entropy(member: MemberId, seq: u64) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(member.as_bytes());

@@ -111,7 +111,7 @@ on_both! {
                  AND NOT x.indisprimary AND NOT x.indisunique ORDER BY i.relname"
             }
         };
-        let expected = ["api_key_hash", "member_wake_at", "outbox_due", "outbox_topic"];
+        let expected = ["api_key_hash", "member_wake_at", "outbox_due", "outbox_topic", "place_member"];
         assert_eq!(texts(ask(db, sql, &[])), expected);
     }
 

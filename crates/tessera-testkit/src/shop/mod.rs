@@ -237,6 +237,7 @@ impl Shop {
             redemptions: &redemptions,
             history: needs_history.then_some(member.events.as_slice()),
             entropy: [7; 16],
+            draws: tessera_core::decide::Draws::Fresh,
             payload,
             explain: true,
         };
