@@ -27,7 +27,7 @@ macro_rules! source {
     };
 }
 
-static SOURCES: [Source; 2] = [source!("V1__foundation"), source!("V2__redemptions")];
+static SOURCES: &[Source] = &[source!("V1__foundation"), source!("V2__redemptions"), source!("V8__play")];
 
 /// Any number, as long as it is always the same: whoever migrates a database holds this lock.
 const MIGRATION_LOCK: i64 = 0x7e55_e2a0;

@@ -6,6 +6,7 @@ mod access;
 mod adjustments;
 mod common;
 mod document;
+mod draws;
 mod events;
 mod explain;
 mod lists;
