@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Long runs: kill loops and property tests with many cases. MINUTES says for how long.
+# Long runs: kill loops, simulated years and property tests with many cases. MINUTES says for how long.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 end=$((SECONDS + ${MINUTES:-60} * 60))
@@ -11,5 +11,6 @@ while [ $SECONDS -lt $end ]; do
   echo "── round $round"
   PROPTEST_RNG_SEED=$round PROPTEST_CASES=5000 cargo test --release --quiet -p tessera-core -- properties
   TESSERA_SEED=$round cargo test --release --quiet -p tessera --test kill
+  TESSERA_SEED=$round cargo test --release --quiet -p tessera-engine --test engine simulation
 done
 echo "$round rounds without a difference"

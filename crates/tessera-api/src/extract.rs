@@ -12,7 +12,7 @@ use axum::http::request::Parts;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tessera_engine::access::Scope;
+use tessera_engine::access::{KnownKey, Scope};
 use tessera_engine::programs::ProgramHandle;
 use tessera_engine::query::PageRequest;
 use utoipa::IntoParams;
@@ -40,6 +40,8 @@ rights!(WriteEvents => WriteEvents, ReadMembers => ReadMembers, WriteMembers => 
 #[derive(Clone, Debug)]
 pub struct Caller<R> {
     pub program: Arc<ProgramHandle>,
+    /// The key that was shown.
+    pub key: Arc<KnownKey>,
     right: PhantomData<R>,
 }
 
@@ -49,21 +51,21 @@ impl<R: Right> FromRequestParts<AppState> for Caller<R> {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
         let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let key = header.and_then(bearer).ok_or_else(Problem::unauthorized)?;
-        let (number, scopes) = state.authenticate(key.trim()).await?;
+        let key = state.authenticate(key.trim()).await?;
         let Path(path): Path<std::collections::HashMap<String, String>> = Path::from_request_parts(parts, state)
             .await
             .map_err(|_| Problem::invalid("the address is not understood"))?;
         let name = path.get("program").cloned().unwrap_or_default();
         // A key of another program learns no more than a key of none, nor which programs there are.
         let program = match state.program(&name).await {
-            Ok(program) if program.number == number => program,
+            Ok(program) if program.number == key.program => program,
             Err(problem) if problem.status != StatusCode::NOT_FOUND => return Err(problem),
             _ => return Err(Problem::unauthorized()),
         };
-        if !scopes.contains(&R::SCOPE) {
+        if !key.scopes.contains(&R::SCOPE) {
             return Err(Problem::forbidden(R::SCOPE.name()));
         }
-        Ok(Self { program, right: PhantomData })
+        Ok(Self { program, key, right: PhantomData })
     }
 }
 

@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::AppState;
-use crate::routes::{adjustments, document, draws, events, health, members, progress, redemptions};
+use crate::routes::{adjustments, document, draws, events, health, members, progress, redemptions, rewards};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -20,6 +20,7 @@ use crate::routes::{adjustments, document, draws, events, health, members, progr
     tags(
         (name = "events", description = "What happened: purchases, returns and whatever the program declares"),
         (name = "members", description = "What members have, and why"),
+        (name = "adjustments", description = "Balances changed by hand: asked for, approved, rejected, undone"),
         (name = "redemptions", description = "Spending points: quote, reserve, capture or void, return"),
         (name = "document", description = "The program itself, versioned"),
         (name = "operations", description = "Is it well?")
@@ -51,9 +52,13 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(members::list_tiers))
         .routes(routes!(members::list_entitlements))
         .routes(routes!(draws::list_draws))
+        .routes(routes!(adjustments::list_adjustments, adjustments::create_adjustment))
+        .routes(routes!(adjustments::show_adjustment))
+        .routes(routes!(adjustments::create_approval))
+        .routes(routes!(adjustments::create_rejection))
+        .routes(routes!(adjustments::create_undo))
         .routes(routes!(progress::show_progress))
         .routes(routes!(progress::create_participation))
-        .routes(routes!(adjustments::create_adjustment))
         .routes(routes!(redemptions::create_redemption))
         .routes(routes!(redemptions::create_redemption_quote))
         .routes(routes!(redemptions::show_redemption))
@@ -61,7 +66,12 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(redemptions::create_void))
         .routes(routes!(redemptions::create_redemption_return))
         .routes(routes!(redemptions::list_redemptions))
-        .routes(routes!(redemptions::list_rewards))
+        .routes(routes!(rewards::list_rewards))
+        .routes(routes!(rewards::list_code_pools))
+        .routes(routes!(rewards::create_codes))
+        .routes(routes!(rewards::list_causes))
+        .routes(routes!(rewards::show_cause))
+        .routes(routes!(rewards::list_donations))
         .routes(routes!(document::show_document, document::replace_document))
         .routes(routes!(document::plan_document))
         .routes(routes!(document::list_versions))

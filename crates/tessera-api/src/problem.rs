@@ -105,10 +105,10 @@ impl Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal.code.as_str() {
+            "same-person" | "approval-above-limit" => StatusCode::FORBIDDEN,
             "invalid-event" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
-            "unknown-member" | "unknown-order" | "unknown-redemption" | "unknown-challenge" | "unknown-reward" => {
-                StatusCode::NOT_FOUND
-            }
+            "unknown-adjustment" | "unknown-challenge" | "unknown-member" | "unknown-order" | "unknown-redemption"
+            | "unknown-reward" => StatusCode::NOT_FOUND,
             "idempotency-key-reused"
             | "order-exists"
             | "order-of-another-member"
@@ -119,6 +119,9 @@ impl From<Refusal> for Problem {
             | "reservation-ended"
             | "redemption-closed"
             | "reward-sold-out"
+            | "adjusted-enough-today"
+            | "adjustment-decided"
+            | "adjustment-is-an-undo"
             | "challenge-already-joined"
             | "not-enough-to-take-back" => StatusCode::CONFLICT,
             _ => StatusCode::UNPROCESSABLE_ENTITY,

@@ -6,7 +6,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tessera_engine::access::{self, Scope};
+use tessera_engine::access::{self, KnownKey};
 use tessera_engine::executor::{Context, Executor};
 use tessera_engine::programs::{self, ProgramError, ProgramHandle};
 use tessera_engine::submission::{Answer, Submission};
@@ -21,7 +21,7 @@ const KEYS_MAX: usize = 10_000;
 /// Replays at the same time: one keeps every processor busy.
 const REPLAYS_MAX: usize = 1;
 
-type KnownKeys = HashMap<String, (Instant, i64, Arc<[Scope]>)>;
+type KnownKeys = HashMap<String, (Instant, Arc<KnownKey>)>;
 
 /// What handlers share. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -40,26 +40,25 @@ impl AppState {
         Self { context, executor, metrics, keys: Arc::default(), replays }
     }
 
-    /// The program of a key and what the key may do.
-    pub(crate) async fn authenticate(&self, key: &str) -> Result<(i64, Arc<[Scope]>), Problem> {
+    /// What a key opens.
+    pub(crate) async fn authenticate(&self, key: &str) -> Result<Arc<KnownKey>, Problem> {
         {
             let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((seen, program, scopes)) = keys.get(key)
+            if let Some((seen, known)) = keys.get(key)
                 && seen.elapsed() < KEY_BELIEVED
             {
-                return Ok((*program, scopes.clone()));
+                return Ok(known.clone());
             }
         }
         let (context, text) = (self.context.clone(), key.to_owned());
         let found = self.blocking(move || access::authenticate(&context, &text).map_err(Problem::from)).await?;
-        let (program, scopes) = found.ok_or_else(Problem::unauthorized)?;
-        let scopes: Arc<[Scope]> = scopes.into();
+        let known = Arc::new(found.ok_or_else(Problem::unauthorized)?);
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         if keys.len() >= KEYS_MAX {
             keys.clear();
         }
-        keys.insert(key.to_owned(), (Instant::now(), program, scopes.clone()));
-        Ok((program, scopes))
+        keys.insert(key.to_owned(), (Instant::now(), known.clone()));
+        Ok(known)
     }
 
     /// A program that exists, by its key.

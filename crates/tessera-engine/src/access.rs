@@ -1,6 +1,7 @@
 //! API keys: made once, shown once, kept as a hash.
 
 use serde::Serialize;
+use tessera_core::program::Id;
 use tessera_core::time::Instant;
 use tessera_store::{Database, StoreError, Value};
 
@@ -73,17 +74,32 @@ pub struct KeyInfo {
     pub id: String,
     pub name: String,
     pub scopes: Vec<Scope>,
+    /// The role that the document's limits of adjustments know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
     pub created_at: Instant,
     pub revoked_at: Option<Instant>,
 }
 
-/// Makes a key: 160 random bits.
+/// Makes a key without a role: 160 random bits.
 pub fn create(
     context: &Context,
     executor: &Executor,
     program: i64,
     name: &str,
     scopes: &[Scope],
+) -> Result<NewKey, StoreError> {
+    create_with_role(context, executor, program, name, scopes, None)
+}
+
+/// Makes a key with a role, as the document's limits of adjustments know it.
+pub fn create_with_role(
+    context: &Context,
+    executor: &Executor,
+    program: i64,
+    name: &str,
+    scopes: &[Scope],
+    role: Option<&Id>,
 ) -> Result<NewKey, StoreError> {
     let mut entropy = Entropy::default();
     let id = format!("key_{}", tessera_core::id::base32(&entropy.bytes::<10>()));
@@ -97,8 +113,9 @@ pub fn create(
         hash.as_slice().into(),
         scopes.join(" ").into(),
         context.clock.now().micros().into(),
+        role.map(ToString::to_string).into(),
     ];
-    let insert = "INSERT INTO api_key (program, id, name, hash, scopes, created_at, revoked_at) VALUES ($1, $2, $3, $4, $5, $6, NULL)";
+    let insert = "INSERT INTO api_key (program, id, name, hash, scopes, created_at, revoked_at, role) VALUES ($1, $2, $3, $4, $5, $6, NULL, $7)";
     executor.write(move |tx| tx.execute(insert, &params))?;
     Ok(NewKey { id, key })
 }
@@ -107,7 +124,7 @@ pub fn create(
 pub fn list(database: &Database, program: i64) -> Result<Vec<KeyInfo>, StoreError> {
     let rows = database.read(|reader| {
         reader.query(
-            "SELECT id, name, scopes, created_at, revoked_at FROM api_key WHERE program = $1 ORDER BY created_at DESC, id",
+            "SELECT id, name, scopes, created_at, revoked_at, role FROM api_key WHERE program = $1 ORDER BY created_at DESC, id",
             &[program.into()],
         )
     })?;
@@ -118,6 +135,7 @@ pub fn list(database: &Database, program: i64) -> Result<Vec<KeyInfo>, StoreErro
             scopes: row[2].text()?.split(' ').filter_map(Scope::parse).collect(),
             created_at: Instant::from_micros(row[3].int()?),
             revoked_at: row[4].opt_int()?.map(Instant::from_micros),
+            role: row[5].opt_text()?.map(str::to_owned),
         })
     };
     rows.into_iter().map(info).collect()
@@ -130,15 +148,31 @@ pub fn revoke(context: &Context, executor: &Executor, program: i64, id: &str) ->
     Ok(executor.write(move |tx| tx.execute(update, &params))? > 0)
 }
 
-/// The program and scopes of a key's text; `None` for a key that is unknown or revoked.
-pub fn authenticate(context: &Context, key: &str) -> Result<Option<(i64, Vec<Scope>)>, StoreError> {
+/// A key that was recognised.
+#[derive(Clone, Debug)]
+pub struct KnownKey {
+    pub program: i64,
+    pub scopes: Vec<Scope>,
+    pub id: String,
+    pub name: String,
+    pub role: Option<Id>,
+}
+
+/// What a key's text opens; `None` for a key that is unknown or revoked.
+pub fn authenticate(context: &Context, key: &str) -> Result<Option<KnownKey>, StoreError> {
     let hash = context.secrets.access_hash(key);
     let rows = context.database.read(|reader| {
         reader.query(
-            "SELECT program, scopes FROM api_key WHERE hash = $1 AND revoked_at IS NULL",
+            "SELECT program, scopes, id, name, role FROM api_key WHERE hash = $1 AND revoked_at IS NULL",
             &[hash.as_slice().into()],
         )
     })?;
     let Some(row) = rows.first() else { return Ok(None) };
-    Ok(Some((row[0].int()?, row[1].text()?.split(' ').filter_map(Scope::parse).collect())))
+    Ok(Some(KnownKey {
+        program: row[0].int()?,
+        scopes: row[1].text()?.split(' ').filter_map(Scope::parse).collect(),
+        id: row[2].text()?.to_owned(),
+        name: row[3].text()?.to_owned(),
+        role: row[4].opt_text()?.and_then(|role| role.parse().ok()),
+    }))
 }

@@ -2,9 +2,11 @@
 //! their versions, keys and personal data, import, reports, verification, wake-ups.
 
 pub mod access;
+pub mod adjustment;
 pub mod backup;
 pub mod challenge;
 pub mod clock;
+pub mod codes;
 pub mod doctor;
 pub mod engine;
 pub mod executor;

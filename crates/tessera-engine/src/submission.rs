@@ -10,6 +10,7 @@ use tessera_core::decide::{Outcome, Rejected, RuleTrace};
 use tessera_core::event::{Adjustment, DataProblem, What, read_event};
 use tessera_core::time::Instant;
 
+use crate::adjustment::{By, Wanted};
 use crate::identifier::{Identifier, Subject};
 use crate::profile::take_personal;
 use crate::programs::ProgramHandle;
@@ -178,7 +179,7 @@ impl Submission {
         })
     }
 
-    /// A manual change of a balance. `key`: the caller's idempotency key.
+    /// A manual change of a balance, asked for by nobody in particular. `key`: the caller's idempotency key.
     pub fn adjustment(
         secrets: &Secrets,
         program: &Arc<ProgramHandle>,
@@ -187,21 +188,59 @@ impl Submission {
         key: &str,
         now: Instant,
     ) -> Self {
-        let data = serde_json::json!({
-            "currency": adjustment.currency.as_str(),
-            "amount": adjustment.amount,
-            "reason": adjustment.reason.as_str(),
+        let wanted = Wanted {
+            member,
+            currency: adjustment.currency.clone(),
+            amount: adjustment.amount,
+            reason: adjustment.reason.to_string(),
+            note: None,
+            undoes: None,
+            by: By::default(),
+            key: key.to_owned(),
+        };
+        Self::adjusting(secrets, program, &wanted, adjustment, None, now)
+    }
+
+    /// A manual change of a balance as it was asked for, and by whom it was approved.
+    pub(crate) fn adjusting(
+        secrets: &Secrets,
+        program: &Arc<ProgramHandle>,
+        wanted: &Wanted,
+        adjustment: Adjustment,
+        approved_by: Option<&str>,
+        now: Instant,
+    ) -> Self {
+        let optional = [("undoes", wanted.undoes.map(|event| event.to_string()))];
+        let told = [
+            ("staff", wanted.by.staff.clone()),
+            ("by", Some(wanted.by.name.clone()).filter(|name| !name.is_empty())),
+            ("role", wanted.by.role.as_ref().map(ToString::to_string)),
+            ("approved_by", approved_by.map(str::to_owned)),
+        ];
+        let mut data = serde_json::json!({
+            "currency": wanted.currency.as_str(),
+            "amount": wanted.amount,
+            "reason": wanted.reason,
         });
-        let data = data.to_string();
-        let subject = member.to_text().unwrap_or_default();
-        let hash = secrets.command_hash(&[b"adjustment", subject.as_bytes(), data.as_bytes()]);
-        let envelope = Envelope::text(Some("api"), Some(key), &data);
+        let mut add = |name: &str, value: Option<String>| {
+            if let Some(value) = value {
+                data[name] = value.into();
+            }
+            data.to_string()
+        };
+        let body = optional.into_iter().fold(String::new(), |_, (name, value)| add(name, value));
+        let data = told.into_iter().fold(String::new(), |_, (name, value)| add(name, value));
+        let subject = wanted.member.to_text().unwrap_or_default();
+        // Who asks and who approves changes nothing about what is asked for: a retry is the same command.
+        let hash = secrets.command_hash(&[b"adjustment", subject.as_bytes(), body.as_bytes()]);
+        let source = if approved_by.is_some() { "tessera:adjustments:approved" } else { "tessera:adjustments" };
+        let envelope = Envelope::text(Some("api"), Some(&wanted.key), &data);
         let end = envelope.len() - 1;
         Self {
             program: program.clone(),
             what: What::Adjust(adjustment),
-            subject: member,
-            key: Some((secrets.event_key(program.number, "tessera:adjustments", key), hash)),
+            subject: wanted.member.clone(),
+            key: Some((secrets.event_key(program.number, source, &wanted.key), hash)),
             data: end - data.len()..end,
             envelope,
             effective_at: now,

@@ -27,7 +27,13 @@ macro_rules! source {
     };
 }
 
-static SOURCES: &[Source] = &[source!("V1__foundation"), source!("V2__redemptions"), source!("V8__play")];
+static SOURCES: &[Source] = &[
+    source!("V1__foundation"),
+    source!("V2__redemptions"),
+    source!("V5__rewards"),
+    source!("V7__adjustments"),
+    source!("V8__play"),
+];
 
 /// Any number, as long as it is always the same: whoever migrates a database holds this lock.
 const MIGRATION_LOCK: i64 = 0x7e55_e2a0;

@@ -237,8 +237,129 @@ pub static API_KEY: Table = Table {
         Column::text("scopes"),
         Column::int("created_at"),
         Column::int("revoked_at").or_null(),
+        Column::text("role").or_null(),
     ],
     key: 2,
+    guard: None,
+    steady: None,
+    locked: false,
+};
+
+/// Adjustments that wait for a second person, and those that came with a note.
+pub static ADJUSTMENT: Table = Table {
+    name: "adjustment",
+    columns: &[
+        Column::int("program"),
+        Column::text("id"),
+        Column::bytes("hash"),
+        Column::bytes("member"),
+        Column::int("state"),
+        Column::text("currency"),
+        Column::int("amount"),
+        Column::text("reason"),
+        Column::text("note").or_null(),
+        Column::int("undoes").or_null(),
+        Column::text("asked_by"),
+        Column::text("asked_name"),
+        Column::text("asked_role").or_null(),
+        Column::text("staff").or_null(),
+        Column::int("asked_at"),
+        Column::int("ends_at").or_null(),
+        Column::text("decided_by").or_null(),
+        Column::text("decided_name").or_null(),
+        Column::int("decided_at").or_null(),
+        Column::int("event_seq").or_null(),
+        Column::text("refusal").or_null(),
+    ],
+    key: 2,
+    guard: None,
+    steady: None,
+    locked: false,
+};
+
+/// How many codes of each partner's pool were ever brought in.
+pub static CODE_POOL: Table = Table {
+    name: "code_pool",
+    columns: &[Column::int("bucket"), Column::int("program"), Column::text("pool"), Column::int("imported")],
+    key: 3,
+    guard: None,
+    steady: None,
+    locked: true,
+};
+
+/// Codes of partners, sealed: each is given once.
+pub static POOL_CODE: Table = Table {
+    name: "pool_code",
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::text("pool"),
+        Column::int("number"),
+        Column::bytes("hash"),
+        Column::bytes("sealed"),
+        Column::bytes("member").or_null(),
+        Column::int("seq").or_null(),
+        Column::int("given_at").or_null(),
+    ],
+    key: 4,
+    guard: None,
+    steady: None,
+    locked: false,
+};
+
+/// Redemptions that a person has to do something for, by state.
+pub static FULFILMENT: Table = Table {
+    name: "fulfilment",
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::bytes("member"),
+        Column::int("seq"),
+        Column::text("reward"),
+        Column::int("state"),
+        Column::int("since"),
+    ],
+    key: 4,
+    guard: None,
+    steady: None,
+    locked: false,
+};
+
+/// Who waits for a reward that is sold out, in the order in which they came.
+pub static WAITLIST: Table = Table {
+    name: "waitlist",
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::text("reward"),
+        Column::int("place"),
+        Column::bytes("member"),
+        Column::int("state"),
+        Column::int("since"),
+    ],
+    key: 4,
+    guard: None,
+    steady: None,
+    locked: false,
+};
+
+/// What partners are to deliver, and what became of it.
+pub static PARTNER_ORDER: Table = Table {
+    name: "partner_order",
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::bytes("member"),
+        Column::int("seq"),
+        Column::text("partner"),
+        Column::text("product"),
+        Column::int("state"),
+        Column::text("reference").or_null(),
+        Column::bytes("sealed").or_null(),
+        Column::int("ordered_at"),
+        Column::int("changed_at"),
+    ],
+    key: 4,
     guard: None,
     steady: None,
     locked: false,
@@ -294,7 +415,7 @@ pub static PLACE: Table = Table {
 };
 
 /// All tables of programs.
-pub static ALL: [&Table; 16] = [
+pub static ALL: [&Table; 22] = [
     &MEMBER,
     &EVENT,
     &ENTRY,
@@ -311,6 +432,12 @@ pub static ALL: [&Table; 16] = [
     &API_KEY,
     &DRAW,
     &PLACE,
+    &CODE_POOL,
+    &POOL_CODE,
+    &FULFILMENT,
+    &WAITLIST,
+    &PARTNER_ORDER,
+    &ADJUSTMENT,
 ];
 
 /// Every table there is, those of programs and the one beside them: what an installation consists of.

@@ -6,3 +6,4 @@ pub mod health;
 pub mod members;
 pub mod progress;
 pub mod redemptions;
+pub mod rewards;

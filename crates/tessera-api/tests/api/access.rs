@@ -9,7 +9,7 @@ use tessera_testkit::app::{Reply, TestApp};
 use crate::common::{SHOP, app, call, once, sale};
 
 /// Every route of a program, with the scope it needs.
-const ROUTES: [(&str, &str, Scope); 28] = [
+const ROUTES: [(&str, &str, Scope); 37] = [
     ("POST", "events", Scope::WriteEvents),
     ("GET", "events/evt_x_1", Scope::ReadMembers),
     ("POST", "quotes", Scope::WriteEvents),
@@ -25,6 +25,11 @@ const ROUTES: [(&str, &str, Scope); 28] = [
     ("GET", "members/card:1/tiers", Scope::ReadMembers),
     ("GET", "members/card:1/entitlements", Scope::ReadMembers),
     ("POST", "adjustments", Scope::WriteAdjustments),
+    ("GET", "adjustments", Scope::WriteAdjustments),
+    ("GET", "adjustments/adj_x", Scope::WriteAdjustments),
+    ("POST", "adjustments/adj_x/approve", Scope::WriteAdjustments),
+    ("POST", "adjustments/adj_x/reject", Scope::WriteAdjustments),
+    ("POST", "adjustments/evt_x_1/undo", Scope::WriteAdjustments),
     ("POST", "redemptions", Scope::WriteRedemptions),
     ("POST", "redemptions/quote", Scope::WriteRedemptions),
     ("POST", "redemptions/evt_x_1/capture", Scope::WriteRedemptions),
@@ -33,6 +38,10 @@ const ROUTES: [(&str, &str, Scope); 28] = [
     ("GET", "redemptions/evt_x_1", Scope::ReadMembers),
     ("GET", "members/card:1/redemptions", Scope::ReadMembers),
     ("GET", "rewards", Scope::ReadMembers),
+    ("GET", "code-pools", Scope::ReadDocument),
+    ("POST", "code-pools/cinema/codes", Scope::WriteDocument),
+    ("GET", "causes", Scope::ReadMembers),
+    ("GET", "donations", Scope::ReadMembers),
     ("GET", "document", Scope::ReadDocument),
     ("PUT", "document", Scope::WriteDocument),
     ("POST", "document/plan", Scope::ReadDocument),

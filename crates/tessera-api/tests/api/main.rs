@@ -18,3 +18,4 @@ mod problems;
 mod progress;
 mod quotes;
 mod redemptions;
+mod rewards;

@@ -5,10 +5,10 @@ use compact_str::CompactString;
 use super::outcome::{Effect, EffectKind, points};
 use super::working::{Posting, Working};
 use super::{Basis, EventStatus, OrderProgress, OrderRecord, Rejected};
-use crate::event::{Adjustment, Command, FieldValues, Imported, Order, Profile, What};
+use crate::event::{Command, FieldValues, Imported, Order, Profile, What};
 use crate::ledger::{Account, EntryKind, Purse, Wait};
 use crate::member::{Change, MemberState, ParkedEvent, Status};
-use crate::program::{CountsFrom, Id, Overdraft, Program};
+use crate::program::{CountsFrom, Id, Program};
 use crate::time::Instant;
 
 impl Working<'_> {
@@ -257,29 +257,6 @@ impl Working<'_> {
         progress
     }
 
-    pub(super) fn adjust(&mut self, adjustment: &Adjustment) -> Result<(), Rejected> {
-        let program = self.inputs.versions.at(self.at_effective()).clone();
-        let currency = &adjustment.currency;
-        let Some(definition) = program.currency(currency.as_str()) else {
-            return Err(Rejected::UnknownCurrency { currency: currency.clone() });
-        };
-        if adjustment.amount == 0 {
-            return Err(Rejected::NothingToAdjust);
-        }
-        self.program = program.clone();
-        self.open_main("adjustment", EventStatus::Applied);
-        if adjustment.amount > 0 {
-            self.adjust_up(definition, currency, adjustment.amount);
-        } else {
-            self.adjust_down(definition, currency, -adjustment.amount)?;
-        }
-        self.effect(Effect::points(EffectKind::Adjusted, currency, adjustment.amount));
-        self.expire_dead_on_arrival();
-        self.moved(currency);
-        self.follow_causes();
-        Ok(())
-    }
-
     /// L9: a lot as it was elsewhere. It was earned there, so it counts to no tier and moves no campaign here.
     pub(super) fn import(&mut self, imported: &Imported) -> Result<(), Rejected> {
         let program = self.inputs.versions.at(self.at_effective()).clone();
@@ -306,49 +283,6 @@ impl Working<'_> {
         self.effect(effect);
         self.expire_dead_on_arrival();
         Ok(())
-    }
-
-    fn adjust_up(&mut self, definition: &crate::program::CurrencyDefinition, currency: &Id, amount: i64) {
-        let owed = self.state.purse(currency.as_str()).map(|purse| purse.debt).unwrap_or_default();
-        let (repaid, rest) = points(amount).split(owed);
-        let posting = Posting { currency, amount: repaid, lot: None, expires_at: None, campaign: None };
-        self.post(EntryKind::Adjustment, Account::Adjusted, Account::Debt, posting);
-        let (last_day, expires_at) = super::expiry::last_day(&self.program, &definition.expires, self.day()).unzip();
-        let lot = crate::ledger::LotRef { last_day, funder: None, order: None };
-        let rest = rest.min(self.room(currency));
-        let posting = Posting { currency, amount: rest, lot: Some(lot), expires_at, campaign: None };
-        self.post(EntryKind::Adjustment, Account::Adjusted, Account::Active, posting);
-        self.date_idle(currency, &definition.expires);
-    }
-
-    fn adjust_down(
-        &mut self,
-        definition: &crate::program::CurrencyDefinition,
-        currency: &Id,
-        amount: i64,
-    ) -> Result<(), Rejected> {
-        let taken = self.take_from_lots(EntryKind::Adjustment, Account::Adjusted, currency, points(amount));
-        let rest = points(amount).less(taken);
-        if rest.is_zero() {
-            return Ok(());
-        }
-        match definition.overdraft {
-            Overdraft::Debt => {
-                let posting = Posting { currency, amount: rest, lot: None, expires_at: None, campaign: None };
-                self.post(EntryKind::Adjustment, Account::Debt, Account::Adjusted, posting);
-                self.effect(Effect::points(EffectKind::Debt, currency, rest.get()));
-                Ok(())
-            }
-            Overdraft::Clamp => {
-                self.effect(Effect::points(EffectKind::Forgiven, currency, rest.get()));
-                Ok(())
-            }
-            Overdraft::Refuse => Err(Rejected::NotEnoughToTakeBack {
-                currency: currency.clone(),
-                wanted: amount,
-                available: taken.get(),
-            }),
-        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! always: settle what fell due (I7), decide the event by the version of its business time (I5), then the events that
 //! it causes (C8), at most [`DERIVED_MAX`] deep.
 
+mod adjust;
 mod award;
 mod basis;
 mod birthday;
@@ -40,6 +41,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
+pub use adjust::adjustment_pool;
 pub use basis::Basis;
 pub use draw::{Draw, Draws, NUMBERS};
 pub use explain::explain;
@@ -51,7 +53,7 @@ pub use progress::{BadgeView, CardView, ChallengeView, ProgressView, StreakView,
 pub use redeem::{LotTrace, Quote, RedemptionView, explain_redemption, quote_redemption};
 pub use rejected::Rejected;
 pub use revalue::explain_order;
-pub use reward::stock_pool;
+pub use reward::{code_pool, codes_imported, donation_pools, donation_prefixes, imports_of, reward_price, stock_pool};
 pub use settle::{as_at, next_wake, settled_to};
 pub use trace::{Part, PartOf, Reason, RuleTrace};
 
@@ -126,6 +128,8 @@ pub struct Decision {
     /// Changes of pools, each with the most the pool may reach.
     pub pools: Vec<PoolChange>,
     pub vouchers: Vec<IssuedVoucher>,
+    /// Codes of partners to be given, one each: from which pool, to which redemption (by its event).
+    pub codes: Vec<(Id, u64)>,
     /// Redemptions made or changed, by their event: how far each has come.
     pub redemptions: Vec<(u64, Redemption)>,
     /// Commands about other members that these events cause, in order.

@@ -55,9 +55,12 @@ pub struct Effect {
     /// Until when points are reserved (exclusive).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Instant>,
-    /// What is paid back in money.
+    /// What is paid back in money, or donated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub money: Option<Amount>,
+    /// What was given to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<CompactString>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub challenge: Option<Id>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,6 +113,10 @@ pub enum EffectKind {
     TierDown,
     VoucherIssued,
     BenefitGranted,
+    /// Went to a cause.
+    Donated,
+    /// A partner's code was given; the redemption has it.
+    CodeGiven,
     ChallengeJoined,
     /// A step of a challenge was done.
     ChallengeStep,
@@ -148,6 +155,7 @@ impl Effect {
             redemption: None,
             until: None,
             money: None,
+            cause: None,
             challenge: None,
             streak: None,
             step: None,

@@ -2,9 +2,9 @@ use compact_str::CompactString;
 
 use super::Balance;
 use crate::ledger::RedemptionStatus;
-use crate::program::Id;
+use crate::program::{Id, Sign};
 use crate::quantity::Amount;
-use crate::time::{Day, Instant};
+use crate::time::{Day, Instant, Period};
 
 /// Why a command was refused. The member stays as they were.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +57,8 @@ pub enum Rejected {
     UnknownReward { reward: Id },
     #[error("the reward {reward} is not to be had today{}", days(*from, *until))]
     RewardNotNow { reward: Id, from: Option<Day>, until: Option<Day> },
+    #[error("the reward {reward} is to be had from {from} on; some may have it {before} before")]
+    RewardNotYet { reward: Id, from: Day, before: Period },
     #[error("the reward {reward} is for members of whom `{condition}` holds")]
     RewardNotForMember { reward: Id, condition: String },
     #[error("the reward {reward} is sold out: there were {stock}")]
@@ -85,6 +87,18 @@ pub enum Rejected {
     NothingToAdjust,
     #[error("this event needs a member")]
     NeedsMember,
+    #[error("the program has no reason {reason} for adjustments; there are: {known}")]
+    UnknownReason { reason: CompactString, known: String },
+    #[error("the reason {reason} only {} points", sign.word())]
+    AgainstTheReason { reason: Id, sign: Sign },
+    #[error("{wanted} {currency} are more than the reason {reason} allows at a time, {most}")]
+    MoreThanTheReason { reason: Id, currency: Id, wanted: i64, most: i64 },
+    #[error("{wanted} {currency} need a second person: this key moves {most} by itself")]
+    SecondApprovalNeeded { currency: Id, wanted: i64, most: i64 },
+    #[error("{wanted} {currency} are more than anybody may approve, {most}")]
+    AdjustmentTooLarge { currency: Id, wanted: i64, most: i64 },
+    #[error("{wanted} {currency} are more than is left of today: {used} of {most} were moved")]
+    AdjustedEnoughToday { currency: Id, wanted: i64, used: i64, most: i64 },
     #[error("points are sent to another member: this is the same one")]
     TransferToOneself,
     #[error("no points are no transfer: a number above 0 is expected")]
@@ -140,6 +154,7 @@ impl Rejected {
             Self::TooManyReservations { .. } => "too-many-reservations",
             Self::UnknownReward { .. } => "unknown-reward",
             Self::RewardNotNow { .. } => "reward-not-now",
+            Self::RewardNotYet { .. } => "reward-not-yet",
             Self::RewardNotForMember { .. } => "reward-not-for-member",
             Self::RewardSoldOut { .. } => "reward-sold-out",
             Self::RewardLimit { .. } => "reward-limit",
@@ -153,6 +168,12 @@ impl Rejected {
             Self::ChallengeNotNow { .. } => "challenge-not-now",
             Self::NothingToAdjust => "nothing-to-adjust",
             Self::NeedsMember => "needs-member",
+            Self::UnknownReason { .. } => "unknown-reason",
+            Self::AgainstTheReason { .. } => "adjustment-against-its-reason",
+            Self::MoreThanTheReason { .. } => "adjustment-over-its-reason",
+            Self::SecondApprovalNeeded { .. } => "second-approval-needed",
+            Self::AdjustmentTooLarge { .. } => "adjustment-too-large",
+            Self::AdjustedEnoughToday { .. } => "adjusted-enough-today",
             Self::TransferToOneself => "transfer-to-oneself",
             Self::NothingToTransfer => "nothing-to-transfer",
             Self::TransferWhileOwing { .. } => "transfer-while-owing",
@@ -223,6 +244,11 @@ impl Rejected {
                 ("from", from.map(|day| day.to_string()).into()),
                 ("until", until.map(|day| day.to_string()).into()),
             ],
+            Self::RewardNotYet { reward, from, before } => vec![
+                ("reward", reward.as_str().into()),
+                ("from", from.to_string().into()),
+                ("early", before.to_string().into()),
+            ],
             Self::RewardNotForMember { reward, condition } => {
                 vec![("reward", reward.as_str().into()), ("condition", condition.as_str().into())]
             }
@@ -267,6 +293,28 @@ impl Rejected {
                 vec![("currency", currency.as_str().into()), ("wanted", (*wanted).into()), ("room", (*room).into())]
             }
             Self::TooManyParked { most } | Self::TooManyReservations { most } => vec![("most", (*most).into())],
+            Self::UnknownReason { reason, known } => {
+                vec![("reason", reason.as_str().into()), ("reasons", known.as_str().into())]
+            }
+            Self::AgainstTheReason { reason, sign } => {
+                vec![("reason", reason.as_str().into()), ("sign", sign.word().into())]
+            }
+            Self::MoreThanTheReason { reason, currency, wanted, most } => vec![
+                ("reason", reason.as_str().into()),
+                ("currency", currency.as_str().into()),
+                ("wanted", (*wanted).into()),
+                ("most", (*most).into()),
+            ],
+            Self::SecondApprovalNeeded { currency, wanted, most }
+            | Self::AdjustmentTooLarge { currency, wanted, most } => {
+                vec![("currency", currency.as_str().into()), ("wanted", (*wanted).into()), ("most", (*most).into())]
+            }
+            Self::AdjustedEnoughToday { currency, wanted, used, most } => vec![
+                ("currency", currency.as_str().into()),
+                ("wanted", (*wanted).into()),
+                ("used", (*used).into()),
+                ("most", (*most).into()),
+            ],
             Self::UnknownChallenge { challenge }
             | Self::NeedsNoJoining { challenge }
             | Self::AlreadyTakesPart { challenge }

@@ -146,7 +146,14 @@ impl Working<'_> {
     }
 
     /// Takes at most so much from an open lot, and says how much it was.
-    fn take_from_lot(&mut self, kind: EntryKind, to: Account, currency: &Id, lot: &LotRef, most: Points) -> Points {
+    pub(super) fn take_from_lot(
+        &mut self,
+        kind: EntryKind,
+        to: Account,
+        currency: &Id,
+        lot: &LotRef,
+        most: Points,
+    ) -> Points {
         let there = self.state.purse(currency.as_str()).and_then(|purse| purse.lot(lot));
         let Some((remaining, expires_at)) = there.map(|lot| (lot.remaining, lot.expires_at)) else {
             return Points::ZERO;

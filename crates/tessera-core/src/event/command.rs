@@ -2,6 +2,7 @@ use compact_str::CompactString;
 use serde::Deserialize;
 
 use super::{Arrival, Birthday, FieldValues, Item, Order, Redeem, RedemptionPart, RefusedFollowUp, Transfer};
+use crate::ledger::Entry;
 use crate::program::Id;
 use crate::quantity::Amount;
 use crate::time::{Day, Instant};
@@ -141,7 +142,38 @@ pub struct Adjustment {
     pub currency: Id,
     /// Units given; taken when negative.
     pub amount: i64,
+    /// A code of the document's reasons; any text where it has none.
     pub reason: CompactString,
+    /// Who asks. `None` for what was allowed before, such as in a replay: nobody is asked again.
+    pub by: Option<Asker>,
+    /// The adjustment that this one undoes.
+    pub undoes: Option<Undone>,
+}
+
+impl Adjustment {
+    /// One that asks for nobody's leave.
+    pub fn new(currency: Id, amount: i64, reason: &str) -> Self {
+        Self { currency, amount, reason: reason.into(), by: None, undoes: None }
+    }
+}
+
+/// Who asks for an adjustment, as the document's limits look at them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asker {
+    /// The id of the key.
+    pub key: CompactString,
+    pub role: Option<Id>,
+    /// Who used the key, where several do.
+    pub staff: Option<CompactString>,
+    /// A second person has agreed.
+    pub approved: bool,
+}
+
+/// An adjustment that is undone: its event and what it moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undone {
+    pub event: u64,
+    pub entries: Vec<Entry>,
 }
 
 /// A lot that a member had in another system. Business time is when it was earned.

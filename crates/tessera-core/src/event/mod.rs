@@ -10,7 +10,7 @@ mod redemption;
 mod transfer;
 
 pub use birthday::{Birthday, BirthdayError};
-pub use command::{Adjustment, Command, Exchange, Imported, Profile, Return, ReturnItem, What};
+pub use command::{Adjustment, Asker, Command, Exchange, Imported, Profile, Return, ReturnItem, Undone, What};
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};

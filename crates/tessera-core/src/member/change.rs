@@ -121,6 +121,10 @@ pub enum Change {
     Reserved {
         hold: Hold,
     },
+    /// A reservation that held no points is over.
+    Closed {
+        redemption: u64,
+    },
     /// Counted towards a challenge, in the stretch of time that begins on a day.
     Progressed {
         challenge: Id,
@@ -291,6 +295,7 @@ impl Change {
             Self::Parked { event } => state.parked.push(event.clone()),
             Self::Unparked { event } => state.parked.retain(|parked| parked.event != *event),
             Self::Reserved { hold } => state.holds.push(hold.clone()),
+            Self::Closed { redemption } => state.holds.retain(|hold| hold.event != *redemption),
             Self::Progressed { challenge, from, until, by, values } => {
                 state.challenge_for(challenge, *from, *until).count(*by, values);
             }

@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::adjustments::AdjustmentsDefinition;
 use super::cards::CardDefinition;
 use super::challenges::{BadgeDefinition, ChallengeDefinition};
 use super::made::Made;
-use super::rewards::RewardDefinition;
+use super::rewards::{CauseDefinition, CodePoolDefinition, RewardDefinition};
 use super::scalar::{Exact, Formula, Id, Share, Texts, word_or_map};
 use super::spending::{CashRounding, SpendDefinition};
 use super::streaks::StreakDefinition;
@@ -72,6 +73,12 @@ pub struct Definition {
     /// What points can be spent on.
     #[serde(default)]
     pub rewards: BTreeMap<Id, RewardDefinition>,
+    /// Codes of partners that rewards give.
+    #[serde(default)]
+    pub code_pools: BTreeMap<Id, CodePoolDefinition>,
+    /// What rewards donate to.
+    #[serde(default)]
+    pub causes: BTreeMap<String, CauseDefinition>,
     #[serde(default)]
     pub stacking: Stacking,
     /// Limits over all campaigns together, by currency (C7).
@@ -80,6 +87,9 @@ pub struct Definition {
     /// The share of members who see no targeted offer at all (C9).
     #[serde(default)]
     pub control_group: Option<Share>,
+    /// Why balances may be changed by hand, how much by whom, and from where on two people decide (A2).
+    #[serde(default)]
+    pub adjustments: Option<AdjustmentsDefinition>,
     /// Stamp cards.
     #[serde(default)]
     pub cards: BTreeMap<Id, CardDefinition>,

@@ -1,11 +1,13 @@
 //! A loyalty program as a document: read, checked, compiled, compared.
 
+mod adjustments;
 mod cards;
 mod challenges;
 mod compile;
 mod decode;
 mod definition;
 mod diff;
+mod gives;
 mod inert;
 mod limits;
 mod lint;
@@ -19,6 +21,7 @@ mod streaks;
 mod validate;
 mod version;
 
+pub use adjustments::{AdjustmentsDefinition, ReasonDefinition, RoleLimit, Sign};
 pub use cards::{CardDefinition, Gift, STAMPS_MAX};
 pub use challenges::{
     BadgeDefinition, CHALLENGES_MAX, Challenge, ChallengeDefinition, Join, STEPS_MAX, StepDefinition, VALUE_BYTES_MAX,
@@ -28,10 +31,11 @@ pub use compile::{Award, Campaign, Extra, LadderRules, Program, Rule, Trigger};
 pub use decode::{Mistakes, decode};
 pub use definition::*;
 pub use diff::{Difference, difference};
+pub use gives::{Donation, GivenBenefit, RewardGives};
 pub use limits::{CapRule, Limits};
 pub use node::{DOCUMENT_BYTES_MAX, Key, Kind, Node, Position, read as read_tree};
 pub use problem::{Problem, Severity, nearest};
-pub use rewards::{Donation, Reward, RewardDefinition, RewardGives};
+pub use rewards::{CauseDefinition, CodePoolDefinition, Early, Reward, RewardDefinition};
 pub(crate) use scalar::id_or_empty;
 pub use scalar::{Exact, Formula, Id, IdProblem, Share, Texts};
 pub use spending::{CashRounding, Restored, SpendDefinition};

@@ -262,7 +262,7 @@ fn l10_all_coming_expiries_are_there_not_only_the_first() {
 fn a_spending_of_more_than_there_is_says_so() {
     let mut shop = Shop::new(&points_with(", overdraft: refuse"));
     shop.send("2026-03-02T09:00", "purchase", &sale("o1", 10_000));
-    let what = What::Adjust(Adjustment { currency: id("point"), amount: -11, reason: "mistake".into() });
+    let what = What::Adjust(Adjustment::new(id("point"), -11, "mistake"));
     let time = at("2026-03-03T09:00");
     let refused = shop.apply(Command { effective_at: time, recorded_at: time, what }, "{}").unwrap_err();
     assert_eq!(refused.to_string(), "11 point would be taken back, 10 are there");

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod adjustments;
 mod caps;
 mod codes;
 mod common;
@@ -18,6 +19,7 @@ mod pending;
 mod play;
 mod redemptions;
 mod returns;
+mod reward_kinds;
 mod rewards;
 mod stacking;
 mod stored_state;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use compact_str::CompactString;
 use tessera_core::decide::{OrderProgress, OrderRecord, Recorded};
+use tessera_core::event::What;
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::Redemption;
 use tessera_core::member::MemberState;
@@ -208,10 +209,37 @@ impl Loaded {
                 let pools = tessera_core::decide::pools(&versions, command.effective_at);
                 names.extend(pools.into_iter().map(|pool| (program, pool)));
             }
+            if let What::Adjust(adjustment) = &command.what {
+                let pool = tessera_core::decide::adjustment_pool(rules, adjustment, command.effective_at);
+                names.extend(pool.map(|pool| (program, pool)));
+            }
         }
+        self.read_imported_codes(tx, &names)?;
         let keys: Vec<Row> = names.iter().map(|(program, pool)| pool_key(*program, pool)).collect();
         for row in tx.fetch_by_keys(&tables::POOL, &keys)? {
             self.pools.entry(row[1].int()?).or_default().insert(row[2].text()?.into(), row[3].int()?);
+        }
+        Ok(())
+    }
+
+    /// How many codes of partners there are: none where nobody brought any in.
+    fn read_imported_codes(
+        &mut self,
+        tx: &mut dyn Rows,
+        names: &HashSet<(i64, CompactString)>,
+    ) -> Result<(), StoreError> {
+        let mut keys: Vec<Row> = Vec::new();
+        for (program, name) in names {
+            if let Some(pool) = tessera_core::decide::imports_of(name) {
+                self.pools.entry(*program).or_default().insert(name.clone(), 0);
+                let bucket = i64::from(tessera_core::id::Bucket::of(pool.as_bytes()).get());
+                keys.push(vec![bucket.into(), (*program).into(), pool.into()]);
+            }
+        }
+        for row in tx.fetch_by_keys(&tables::CODE_POOL, &keys)? {
+            let Ok(pool) = row[2].text()?.parse() else { continue };
+            let name = tessera_core::decide::codes_imported(&pool);
+            self.pools.entry(row[1].int()?).or_default().insert(name, row[3].int()?);
         }
         Ok(())
     }
@@ -245,7 +273,7 @@ pub(super) fn known_orders(
     if unread.is_empty() { Ok(()) } else { loaded.read_orders_of(tx, &unread) }
 }
 
-pub(super) fn pool_key(program: i64, pool: &str) -> Row {
+pub(crate) fn pool_key(program: i64, pool: &str) -> Row {
     vec![i64::from(tessera_core::id::Bucket::of(pool.as_bytes()).get()).into(), program.into(), pool.into()]
 }
 

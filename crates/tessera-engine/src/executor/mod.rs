@@ -8,7 +8,7 @@ mod load;
 mod write;
 
 pub use batch::quote;
-pub(crate) use load::events_between;
+pub(crate) use load::{events_between, pool_key};
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -160,8 +160,9 @@ impl Worker {
         let (mut commands, mut replies): (Vec<Submission>, std::collections::VecDeque<Reply>) =
             batch.into_iter().unzip();
         let mut attempts = 0;
+        let mut apart = false;
         while !commands.is_empty() {
-            let together = attempts < ATTEMPTS_TOGETHER;
+            let together = attempts < ATTEMPTS_TOGETHER && !apart;
             let size = if together { commands.len() } else { 1 };
             let attempt = std::panic::catch_unwind(AssertUnwindSafe(|| self.attempt(&commands[..size])));
             let answers = match attempt {
@@ -174,6 +175,12 @@ impl Worker {
                     let retry = matches!(error, StoreError::Conflict { .. } | StoreError::PoolExhausted { .. })
                         || error.is_transient();
                     if retry && attempts < ATTEMPTS_ALONE {
+                        continue;
+                    }
+                    // A row that cannot be read or written costs the command about it, not those beside it.
+                    if size > 1 && !error.is_transient() {
+                        apart = true;
+                        attempts = 0;
                         continue;
                     }
                     tracing::error!(%error, commands = size, "a batch could not be written");

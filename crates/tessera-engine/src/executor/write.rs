@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use compact_str::CompactString;
 use tessera_core::decide::{Decision, FollowUp};
 use tessera_core::id::{Bucket, EventId, MemberId};
+use tessera_core::program::Id;
 use tessera_core::time::Instant;
 use tessera_store::{Row, StoreError, Tx, Value, tables};
 
@@ -28,6 +29,8 @@ pub(super) struct Writes {
     vouchers: Vec<Row>,
     redemptions: BTreeMap<(i64, EventId), Row>,
     draws: Vec<Row>,
+    /// Codes of partners to be given, each to a redemption.
+    codes: Vec<(i64, Id, EventId, Instant)>,
     profiles: Vec<Row>,
     /// Commands for later: what an event causes for another member, events that wait for theirs.
     outbox: Vec<Row>,
@@ -97,6 +100,14 @@ impl Writes {
             let (by, most) = self.pools.entry((program, change.pool)).or_insert((0, change.most));
             *by += change.by;
             *most = change.most;
+        }
+        for (pool, seq) in decision.codes {
+            let known = |name: CompactString| loaded.pools.get(&program).and_then(|pools| pools.get(&name)).copied();
+            let imported = known(tessera_core::decide::codes_imported(&pool)).unwrap_or(0);
+            let left = imported - known(tessera_core::decide::code_pool(&pool)).unwrap_or(0);
+            let labels = [("program", command.program.key.to_string()), ("pool", pool.to_string())];
+            metrics::gauge!("tessera_codes_left", &labels).set(left as f64);
+            self.codes.push((program, pool, EventId { member, seq }, command.recorded_at));
         }
         for follow_up in decision.follow_ups {
             self.follow_up(context, program, command.recorded_at, follow_up);
@@ -239,6 +250,10 @@ impl Writes {
         }
         let pools: Vec<(Row, i64, i64)> =
             self.pools.into_iter().map(|((program, pool), (by, most))| (pool_key(program, &pool), by, most)).collect();
-        tx.take_from_pools(&pools)
+        tx.take_from_pools(&pools)?;
+        for (program, pool, redemption, now) in self.codes {
+            crate::codes::give(tx, program, &pool, redemption, now)?;
+        }
+        Ok(())
     }
 }

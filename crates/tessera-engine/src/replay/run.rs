@@ -268,7 +268,7 @@ impl Run {
         Ok(match event.kind.as_str() {
             "adjustment" => {
                 let Adjusted { currency, amount, reason } = parsed(event)?;
-                What::Adjust(Adjustment { currency, amount, reason })
+                What::Adjust(Adjustment::new(currency, amount, &reason))
             }
             "redemption" => {
                 let Redeemed { reward, currency, capture, points, payable, tender, order_id } = parsed(event)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tessera_core::decide::RuleTrace;
-use tessera_core::event::{Adjustment, Redeem};
+use tessera_core::event::Redeem;
 
 use super::Failure;
 use super::compare::Mismatch;
@@ -153,12 +153,7 @@ fn answer(
             Submission::from_event(secrets, program, &event, step.now)
         }
         Action::Adjust { subject, settings, id } => {
-            let adjustment = Adjustment {
-                currency: settings.currency.clone(),
-                amount: settings.amount,
-                reason: settings.reason.as_str().into(),
-            };
-            Ok(Submission::adjustment(secrets, program, subject.clone(), adjustment, id, step.now))
+            Ok(super::adjusting::submission(engine, program, subject, settings, id, step.now)?)
         }
         Action::Join { subject, challenge, id } => {
             Ok(Submission::join_challenge(secrets, program, subject.clone(), challenge.clone(), id, step.now))

@@ -135,6 +135,13 @@ pub(super) struct Adjust {
     pub(super) currency: Id,
     pub(super) amount: i64,
     pub(super) reason: String,
+    /// Who asks: the name of a key, and its role.
+    pub(super) by: Option<String>,
+    pub(super) role: Option<Id>,
+    /// The second person, where one has agreed.
+    pub(super) approved_by: Option<String>,
+    /// The `id` of the step whose adjustment this one undoes.
+    pub(super) undoes: Option<String>,
 }
 
 /// A member of the story: an alias and the identifier behind it.

@@ -17,6 +17,7 @@ on_both_databases!(POINTS =>
     i4_a_return_that_comes_before_its_purchase_is_parked_and_settled_with_it,
     r3_returns_of_one_order_in_one_batch_take_back_no_more_than_it_earned,
     a_refused_command_does_not_sink_its_batch,
+    a_member_who_cannot_be_read_does_not_sink_the_batch,
 );
 
 fn i1_duplicates_in_one_batch_have_one_effect(app: &mut TestApp) {
@@ -70,6 +71,25 @@ fn a_refused_command_does_not_sink_its_batch(app: &mut TestApp) {
     let answers = app.send_together(&[sale("r-1", "card:1", 50_000), late, sale("r-3", "card:1", 7_000)]);
     assert!(matches!(answers[..], [Answer::Done { .. }, Answer::Refused(_), Answer::Done { .. }]), "{answers:?}");
     assert_eq!(app.available("card:1", "point"), 67);
+}
+
+/// Once a damaged row answered everybody who happened to stand in the same batch with 503.
+fn a_member_who_cannot_be_read_does_not_sink_the_batch(app: &mut TestApp) {
+    let damaged = app.send(&sale("r-1", "card:1", 50_000)).member.unwrap();
+    app.send(&sale("r-2", "card:2", 50_000));
+    let id: tessera_core::id::MemberId = damaged.parse().unwrap();
+    let break_it = move |tx: &mut tessera_store::Tx<'_>| {
+        tx.execute(
+            "UPDATE member SET state = $1 WHERE member = $2",
+            &[vec![99_u8].into(), id.as_bytes().as_slice().into()],
+        )
+    };
+    assert_eq!(app.engine().executor().write(break_it).unwrap(), 1);
+    let events = [sale("r-3", "card:2", 1_000), sale("r-4", "card:1", 1_000), sale("r-5", "card:3", 1_000)];
+    let answers = app.send_together(&events);
+    assert!(matches!(answers[..], [Answer::Done { .. }, Answer::Unavailable, Answer::Done { .. }]), "{answers:?}");
+    assert_eq!((app.available("card:2", "point"), app.available("card:3", "point")), (61, 11));
+    app.skip_verification();
 }
 
 /// A program with something of everything that members, orders and pools carry from one command to the next.

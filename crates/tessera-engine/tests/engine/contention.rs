@@ -133,7 +133,7 @@ fn c5_budgets_are_not_overspent_by_one_batch(app: &mut TestApp) {
 fn i2_of_many_spends_of_the_last_points_one_succeeds(app: &mut TestApp) {
     app.send(&sale("r-1", "card:1", 9_000));
     let answers = at_once(|number| {
-        let adjustment = Adjustment { currency: "star".parse().unwrap(), amount: -9, reason: "a mug".into() };
+        let adjustment = Adjustment::new("star".parse().unwrap(), -9, "a mug");
         let (secrets, subject) = (&app.engine().context.secrets, "card:1".parse().unwrap());
         let key = format!("a-{number}");
         let submission = Submission::adjustment(secrets, &app.program, subject, adjustment, &key, app.now());

@@ -168,7 +168,7 @@ fn i1_an_adjustment_is_made_once_under_its_key() {
     let app = TestApp::new(POINTS);
     app.send(&sale("r-1", "card:1", 50_000));
     let adjust = |amount: i64| {
-        let adjustment = Adjustment { currency: "point".parse().unwrap(), amount, reason: "cold coffee".into() };
+        let adjustment = Adjustment::new("point".parse().unwrap(), amount, "cold coffee");
         let subject: Subject = "card:1".parse().unwrap();
         let secrets = &app.engine().context.secrets;
         let submission = Submission::adjustment(secrets, &app.program, subject, adjustment, "a-1", app.now());

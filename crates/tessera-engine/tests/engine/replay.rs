@@ -90,7 +90,7 @@ fn spring(app: &mut TestApp) {
     // Told late (I5).
     app.send(&event_at("2026-03-10T09:00", "purchase", "o-4", "card:2", &data::sale("o-4", 77_000)));
     app.send(&event("return", "b-2", "card:1", r#"{ "items": [ { "sku": "A", "quantity": 1, "amount": 50000 } ] }"#));
-    let adjustment = Adjustment { currency: id("star"), amount: 7, reason: "sorry".into() };
+    let adjustment = Adjustment::new(id("star"), 7, "sorry");
     let subject: Subject = "card:1".parse().unwrap();
     let secrets = &app.engine().context.secrets;
     let by_hand = Submission::adjustment(secrets, &app.program, subject, adjustment, "adj-1", app.now());

@@ -160,7 +160,7 @@ impl Shop {
     /// Gives or takes points by hand.
     pub fn adjust(&mut self, time: &str, currency: &str, amount: i64) -> Result<Decision, Rejected> {
         let time = at(time);
-        let what = What::Adjust(Adjustment { currency: id(currency), amount, reason: "by hand".into() });
+        let what = What::Adjust(Adjustment::new(id(currency), amount, "by hand"));
         self.apply(Command { effective_at: time, recorded_at: time.max(self.latest()), what }, "{}")
     }
 

@@ -1,6 +1,7 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use tessera_core::program::{Id, IdProblem};
 use tessera_engine::access::{self, Scope};
 
 use super::task::Task;
@@ -14,7 +15,7 @@ pub enum Command {
     /// Make a key; its text is shown this once
     #[command(
         after_help = format!(
-            "Examples:\n  tessera key create --program copper-cup --name console\n  tessera key create --program copper-cup --scope events:write --json\n\nThe scopes are {}.",
+            "Examples:\n  tessera key create --program copper-cup --name console\n  tessera key create --program copper-cup --scope events:write --json\n  tessera key create --program copper-cup --name counter --scope adjustments:write --role agent\n\nThe scopes are {}.",
             Scope::ALL.map(Scope::name).join(", ")
         )
     )]
@@ -28,6 +29,9 @@ pub enum Command {
         /// What it may do; may be given several times, and everything when left out
         #[arg(long = "scope", value_parser = scope, value_name = "SCOPE")]
         scopes: Vec<Scope>,
+        /// Whose adjustments it makes, as the document's `adjustments.limits` name roles
+        #[arg(long, value_parser = role, value_name = "ROLE")]
+        role: Option<Id>,
     },
     /// List the keys of a program
     #[command(after_help = "Example:\n  tessera key list --program copper-cup")]
@@ -51,13 +55,18 @@ fn scope(text: &str) -> Result<Scope, String> {
     Scope::parse(text).ok_or_else(|| format!("the scopes are {}", Scope::ALL.map(Scope::name).join(", ")))
 }
 
+fn role(text: &str) -> Result<Id, String> {
+    text.parse().map_err(|error: IdProblem| error.to_string())
+}
+
 pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Create { program, name, scopes } => {
+        Command::Create { program, name, scopes, role } => {
             let engine = context.writer(&Task::of_command("key create", ONLY_HERE))?;
             let handle = known(&engine.context, &program)?;
             let scopes = if scopes.is_empty() { Scope::ALL.to_vec() } else { scopes };
-            let made = access::create(&engine.context, engine.executor(), handle.number, &name, &scopes)?;
+            let (shared, executor) = (&engine.context, engine.executor());
+            let made = access::create_with_role(shared, executor, handle.number, &name, &scopes, role.as_ref())?;
             engine.close();
             if context.json {
                 json(&made)?;
@@ -80,9 +89,9 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
                     _ => key.scopes.iter().map(|scope| scope.name()).collect(),
                 };
                 let state = key.revoked_at.map_or_else(|| "valid".to_owned(), |at| format!("revoked {}", moment(at)));
-                vec![key.id, key.name, scopes.join(" "), moment(key.created_at), state]
+                vec![key.id, key.name, scopes.join(" "), key.role.unwrap_or_default(), moment(key.created_at), state]
             });
-            say!("{}", table(&["id", "name", "scopes", "made", "state"], &[], rows));
+            say!("{}", table(&["id", "name", "scopes", "role", "made", "state"], &[], rows));
         }
         Command::Revoke { program, id } => {
             let engine = context.writer(&Task::of_command("key revoke", ONLY_HERE))?;
