@@ -82,6 +82,7 @@ fn decisions(criterion: &mut Criterion) {
             orders: &[],
             redemptions: &[],
             history: None,
+            memory: None,
             entropy: [7; 16],
             draws: tessera_core::decide::Draws::Fresh,
             payload: &data,

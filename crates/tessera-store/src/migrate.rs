@@ -31,6 +31,7 @@ static SOURCES: &[Source] = &[
     source!("V1__foundation"),
     source!("V2__redemptions"),
     source!("V5__rewards"),
+    source!("V6__people"),
     source!("V7__adjustments"),
     source!("V8__play"),
 ];

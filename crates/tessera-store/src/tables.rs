@@ -105,10 +105,19 @@ pub static ORDER_KEY: Table = Table {
     locked: false,
 };
 
-/// Which member an identifier (a keyed hash of a phone number, a card …) belongs to.
+/// Which member an identifier (a keyed hash of a phone number, a card …) belongs to; or that it leads to nobody any
+/// more: its `state`, until when that is remembered, and what of whoever had it.
 pub static MEMBER_IDENTIFIER: Table = Table {
     name: "member_identifier",
-    columns: &[Column::int("bucket"), Column::int("program"), Column::bytes("key"), Column::bytes("member")],
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::bytes("key"),
+        Column::bytes("member"),
+        Column::int("state").or_null(),
+        Column::int("ends_at").or_null(),
+        Column::text("memory").or_null(),
+    ],
     key: 3,
     guard: None,
     steady: None,
@@ -396,26 +405,8 @@ pub static DRAW: Table = Table {
     locked: false,
 };
 
-/// Where members stand on a leaderboard in a period, as last worked out.
-pub static PLACE: Table = Table {
-    name: "place",
-    columns: &[
-        Column::int("program"),
-        Column::text("board"),
-        Column::text("period"),
-        Column::int("place"),
-        Column::bytes("member"),
-        Column::text("score"),
-        Column::int("reached_at"),
-    ],
-    key: 4,
-    guard: None,
-    steady: None,
-    locked: false,
-};
-
 /// All tables of programs.
-pub static ALL: [&Table; 22] = [
+pub static ALL: [&Table; 21] = [
     &MEMBER,
     &EVENT,
     &ENTRY,
@@ -431,7 +422,6 @@ pub static ALL: [&Table; 22] = [
     &PROGRAM_VERSION,
     &API_KEY,
     &DRAW,
-    &PLACE,
     &CODE_POOL,
     &POOL_CODE,
     &FULFILMENT,

@@ -157,6 +157,7 @@ fn live(text: &str) {
             orders: &orders,
             redemptions: &[],
             history: None,
+            memory: None,
             entropy: [7; 16],
             draws: tessera_core::decide::Draws::Fresh,
             payload: data,

@@ -57,6 +57,7 @@ fn g1_the_same_event_with_its_stored_draws_is_decided_the_same_whatever_is_drawn
             orders: &[],
             redemptions: &[],
             history: None,
+            memory: None,
             entropy,
             draws,
             payload: &data,
