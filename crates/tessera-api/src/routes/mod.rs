@@ -1,4 +1,5 @@
 pub mod adjustments;
+pub mod benefits;
 pub mod document;
 pub mod draws;
 pub mod events;
@@ -8,3 +9,5 @@ pub mod people;
 pub mod progress;
 pub mod redemptions;
 pub mod rewards;
+pub mod tiers;
+pub mod transfers;

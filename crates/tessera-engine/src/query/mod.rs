@@ -2,6 +2,7 @@
 
 mod donation;
 mod draw;
+mod entitlement;
 mod member;
 mod people;
 mod progress;
@@ -10,6 +11,7 @@ mod reward;
 
 pub use donation::{CauseView, Settlement, causes, settlements};
 pub use draw::{DrawPlace, DrawView, draws};
+pub use entitlement::{BenefitView, EntitlementView, LevelOf, benefits, entitlements};
 pub use member::{
     EntryView, EventView, LotView, MemberView, Page, PageRequest, VoucherView, entries, event, events, explain, lots,
     member, members, vouchers,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use compact_str::CompactString;
 use tessera_core::decide::{EventStatus, Record};
+use tessera_core::event::FOLLOW_UP_TYPES;
 use tessera_core::id::MemberId;
 use tessera_core::ledger::Entry;
 use tessera_core::member::MemberState;
@@ -20,6 +21,12 @@ const PAGE: i64 = 500;
 /// Records are read where something was drawn, which is seldom.
 const COLUMNS: &str = "seq, type, effective_at, recorded_at, payload, \
                        CASE WHEN record LIKE '%\"draws\":%' THEN record ELSE '' END";
+
+/// What time and the member's own events brought about is decided again; what other members caused comes as it came.
+fn from_outside() -> String {
+    let kinds: Vec<String> = FOLLOW_UP_TYPES.iter().map(|kind| format!("'{kind}'")).collect();
+    format!("(status <> {} OR type IN ({}))", EventStatus::Derived.code(), kinds.join(", "))
+}
 
 /// One event that somebody sent.
 #[derive(Debug)]
@@ -72,9 +79,9 @@ pub(super) fn events(
     to: Instant,
 ) -> Result<Vec<Logged>, StoreError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND status <> {} \
+        "SELECT {COLUMNS} FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND {} \
          AND effective_at < $4 ORDER BY seq",
-        EventStatus::Derived.code()
+        from_outside()
     );
     let mut params = member_key(program, member);
     params.push(to.micros().into());
@@ -101,8 +108,8 @@ pub(super) fn event(
 /// The places of all events of business before `to`, oldest first: 40 bytes of memory each.
 pub(super) fn in_order(reader: &mut Reader<'_>, program: i64, to: Instant) -> Result<Vec<Place>, StoreError> {
     let sql = format!(
-        "SELECT recorded_at, member, seq FROM event WHERE program = $1 AND status <> {} AND effective_at < $2",
-        EventStatus::Derived.code()
+        "SELECT recorded_at, member, seq FROM event WHERE program = $1 AND {} AND effective_at < $2",
+        from_outside()
     );
     let mut places = Vec::new();
     reader.query_each(&sql, &[program.into(), to.micros().into()], &mut |row| {
