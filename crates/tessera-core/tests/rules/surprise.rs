@@ -56,6 +56,7 @@ fn g1_the_same_event_with_its_stored_draws_is_decided_the_same_whatever_is_drawn
             pools: &shop.pools,
             orders: &[],
             redemptions: &[],
+            codes: &[],
             history: None,
             memory: None,
             entropy,
