@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::AppState;
-use crate::routes::{adjustments, document, events, health, members, progress, redemptions, rewards};
+use crate::routes::{adjustments, document, events, fulfilment, health, members, progress, redemptions, rewards};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -65,6 +65,9 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(redemptions::create_void))
         .routes(routes!(redemptions::create_redemption_return))
         .routes(routes!(redemptions::list_redemptions))
+        .routes(routes!(fulfilment::create_fulfilment))
+        .routes(routes!(fulfilment::list_fulfilments))
+        .routes(routes!(fulfilment::create_place, fulfilment::list_places))
         .routes(routes!(rewards::list_rewards))
         .routes(routes!(rewards::list_code_pools))
         .routes(routes!(rewards::create_codes))

@@ -21,6 +21,8 @@ pub enum Scope {
     WriteAdjustments,
     #[serde(rename = "redemptions:write")]
     WriteRedemptions,
+    #[serde(rename = "fulfilment:write")]
+    WriteFulfilment,
     #[serde(rename = "document:read")]
     ReadDocument,
     #[serde(rename = "document:write")]
@@ -28,12 +30,13 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::WriteEvents,
         Self::ReadMembers,
         Self::WriteMembers,
         Self::WriteAdjustments,
         Self::WriteRedemptions,
+        Self::WriteFulfilment,
         Self::ReadDocument,
         Self::WriteDocument,
     ];
@@ -45,6 +48,7 @@ impl Scope {
             Self::WriteMembers => "members:write",
             Self::WriteAdjustments => "adjustments:write",
             Self::WriteRedemptions => "redemptions:write",
+            Self::WriteFulfilment => "fulfilment:write",
             Self::ReadDocument => "document:read",
             Self::WriteDocument => "document:write",
         }

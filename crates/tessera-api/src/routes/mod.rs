@@ -1,6 +1,7 @@
 pub mod adjustments;
 pub mod document;
 pub mod events;
+pub mod fulfilment;
 pub mod health;
 pub mod members;
 pub mod progress;

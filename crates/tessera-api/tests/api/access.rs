@@ -9,7 +9,7 @@ use tessera_testkit::app::{Reply, TestApp};
 use crate::common::{SHOP, app, call, once, sale};
 
 /// Every route of a program, with the scope it needs.
-const ROUTES: [(&str, &str, Scope); 37] = [
+const ROUTES: [(&str, &str, Scope); 41] = [
     ("POST", "events", Scope::WriteEvents),
     ("GET", "events/evt_x_1", Scope::ReadMembers),
     ("POST", "quotes", Scope::WriteEvents),
@@ -38,6 +38,10 @@ const ROUTES: [(&str, &str, Scope); 37] = [
     ("GET", "redemptions/evt_x_1", Scope::ReadMembers),
     ("GET", "members/card:1/redemptions", Scope::ReadMembers),
     ("GET", "rewards", Scope::ReadMembers),
+    ("POST", "redemptions/evt_x_1/fulfilment", Scope::WriteFulfilment),
+    ("GET", "fulfilments?state=sent", Scope::ReadMembers),
+    ("POST", "rewards/mug/waitlist", Scope::WriteRedemptions),
+    ("GET", "rewards/mug/waitlist", Scope::ReadMembers),
     ("GET", "code-pools", Scope::ReadDocument),
     ("POST", "code-pools/cinema/codes", Scope::WriteDocument),
     ("GET", "causes", Scope::ReadMembers),

@@ -1,7 +1,9 @@
 use compact_str::CompactString;
 use serde::Deserialize;
 
-use super::{Arrival, Birthday, FieldValues, Item, Order, Redeem, RedemptionPart, RefusedFollowUp, Transfer};
+use super::{
+    Arrival, Birthday, FieldValues, FulfilmentStep, Item, Order, Redeem, RedemptionPart, RefusedFollowUp, Transfer,
+};
 use crate::ledger::Entry;
 use crate::program::Id;
 use crate::quantity::Amount;
@@ -45,6 +47,20 @@ pub enum What {
     },
     /// Cancels a redemption, or a part of it: the points go back to their lots (R7).
     ReturnRedemption(RedemptionPart),
+    /// Somebody did something for a redemption.
+    Fulfil(FulfilmentStep),
+    /// Waits for a reward that is sold out.
+    WaitFor {
+        reward: Id,
+    },
+    LeaveWaitlist {
+        reward: Id,
+    },
+    /// Sets a reward that came free aside for the member whose turn it is.
+    Offer {
+        reward: Id,
+        place: i64,
+    },
     /// The member takes part in a challenge that asks.
     JoinChallenge {
         challenge: Id,
@@ -76,6 +92,10 @@ impl What {
             Self::Capture(_) => "capture",
             Self::Void { .. } => "void",
             Self::ReturnRedemption(_) => "redemption-return",
+            Self::Fulfil(_) => "fulfilment",
+            Self::WaitFor { .. } => "waitlist",
+            Self::LeaveWaitlist { .. } => "waitlist-leave",
+            Self::Offer { .. } => "seat-offer",
             Self::JoinChallenge { .. } => "challenge-join",
             Self::Transfer(_) => "transfer",
             Self::Arrival(_) => "transfer-in",

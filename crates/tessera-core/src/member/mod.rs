@@ -3,7 +3,9 @@
 mod change;
 mod play;
 mod state;
+mod waiting;
 
 pub use change::{Change, ParkedEvent};
 pub use play::{Badge, Progress, Ranked, Reward, Run, Streak};
 pub use state::{Bucketed, Counter, Fraction, Grant, Ladder, MemberState, StateError, Statistics, Status};
+pub use waiting::{WaitState, Waiting};

@@ -12,5 +12,7 @@ pub use member::{
     find_member, lots, member, members, vouchers,
 };
 pub use progress::progress;
-pub use redemption::{code_of, explain_redemption, quote_redemption, redemption, redemptions};
+pub use redemption::{
+    FulfilmentView, code_of, explain_redemption, fulfilments, quote_redemption, redemption, redemptions,
+};
 pub use reward::{RewardPage, RewardQuery, RewardSort, RewardView, rewards};

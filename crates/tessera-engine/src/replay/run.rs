@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use compact_str::CompactString;
 use serde::Deserialize;
 use tessera_core::decide::{self, Decision, Inputs, OrderProgress, OrderRecord, Recorded, Rejected};
-use tessera_core::event::{Adjustment, Command, Order, Redeem, RedemptionPart, What, read_event};
+use tessera_core::event::{Adjustment, Command, FulfilmentStep, Order, Redeem, RedemptionPart, What, read_event};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Entry, Redemption};
 use tessera_core::member::MemberState;
@@ -255,6 +255,14 @@ struct Done {
     points: Option<i64>,
 }
 
+/// The data of what somebody did for a redemption, as it is recorded.
+#[derive(Deserialize)]
+struct Fulfilled {
+    redemption: CompactString,
+    state: tessera_core::ledger::FulfilmentState,
+    by: CompactString,
+}
+
 fn parsed<'a, T: Deserialize<'a>>(event: &'a Logged) -> Result<T, String> {
     serde_json::from_str(&event.data).map_err(|_| "invalid-event".to_owned())
 }
@@ -287,6 +295,14 @@ impl Run {
                     _ => What::ReturnRedemption(part),
                 }
             }
+            "fulfilment" => {
+                let Fulfilled { redemption, state, by } = parsed(event)?;
+                let known = redemption.parse::<EventId>().ok().and_then(|id| self.renumbered.get(&id.seq).copied());
+                let redemption = known.ok_or_else(|| "unknown-redemption".to_owned())?;
+                What::Fulfil(FulfilmentStep { redemption, to: state, by })
+            }
+            // Who waited for what is no matter of points.
+            "waitlist" | "waitlist-leave" | "seat-offer" => What::WakeUp,
             kind => match read_event(definition, kind, &event.data) {
                 Ok(What::Purchase(order)) => What::Purchase(self.paid_now(order)),
                 Ok(What::Amend(order)) => What::Amend(self.paid_now(order)),

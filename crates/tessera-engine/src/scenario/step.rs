@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 use tessera_core::event::Redeem;
+use tessera_core::ledger::FulfilmentState;
 use tessera_core::program::{Exact, Id, Node};
 use tessera_core::quantity::Amount;
 use tessera_core::time::Instant;
@@ -11,7 +12,8 @@ use super::expect::Expectation;
 use crate::identifier::Subject;
 
 /// Words of steps that do something and are no event types.
-pub(super) const ACTIONS: &[&str] = &["adjust", "publish", "redeem", "quote", "capture", "void", "join"];
+pub(super) const ACTIONS: &[&str] =
+    &["adjust", "publish", "redeem", "quote", "capture", "void", "join", "fulfil", "waitlist"];
 
 /// The other words of steps.
 pub(super) const SETTINGS: [&str; 6] = ["say", "at", "happened", "id", "source", "expect"];
@@ -60,7 +62,7 @@ pub(super) enum Action {
     OfRedemption {
         /// The `id` of that step.
         redemption: String,
-        step: crate::redemption::Step,
+        doing: Doing,
         id: String,
     },
     /// Takes part in a challenge.
@@ -69,9 +71,40 @@ pub(super) enum Action {
         challenge: Id,
         id: String,
     },
+    Waitlist {
+        subject: Subject,
+        settings: Waitlist,
+        id: String,
+    },
     Publish {
         text: String,
     },
+}
+
+/// What is done with a redemption.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Doing {
+    Step(crate::redemption::Step),
+    Fulfil(FulfilmentState),
+}
+
+/// What somebody did for what an earlier step redeemed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Fulfil {
+    pub(super) redemption: String,
+    pub(super) to: FulfilmentState,
+}
+
+/// Who waits for a reward, or no longer.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Waitlist {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    pub(super) reward: Id,
+    #[serde(default)]
+    pub(super) leave: bool,
 }
 
 /// What is redeemed: a reward, or points of a currency.
