@@ -4,6 +4,7 @@ pub mod events;
 pub mod fulfilment;
 pub mod health;
 pub mod members;
+pub mod people;
 pub mod progress;
 pub mod redemptions;
 pub mod rewards;

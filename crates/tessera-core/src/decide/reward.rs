@@ -247,7 +247,7 @@ impl Working<'_> {
         let reward = found.terms.reward.as_ref().and_then(|reward| rules.as_ref()?.reward(reward.as_str()));
         if let Some(experience) = reward.and_then(|reward| reward.definition.gives.experience.as_ref()) {
             let last = experience.cancel_until.map_or(experience.day, |before| before.before(experience.day));
-            if self.program.calendar.day(self.state.clock) > last {
+            if self.program.calendar.day(self.at_effective()) > last {
                 return Err(Rejected::TooLateToCancel { redemption: id(), last_day: last });
             }
         }

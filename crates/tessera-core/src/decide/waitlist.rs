@@ -8,7 +8,7 @@ use super::outcome::{Effect, EffectKind};
 use super::reward::{self, stock_pool};
 use super::working::Working;
 use super::{EventStatus, Rejected, WaitlistChange};
-use crate::member::{Change, MemberState, Status, WaitState};
+use crate::member::{Change, MemberState, Status, WaitState, Waiting};
 use crate::program::{Id, Program};
 use crate::time::Instant;
 
@@ -91,11 +91,23 @@ impl Working<'_> {
             return Err(Rejected::NotWaiting { reward: id.clone() });
         };
         self.open_main("waitlist-leave", EventStatus::Applied);
+        self.leave_place(&wait);
+        Ok(())
+    }
+
+    fn leave_place(&mut self, wait: &Waiting) {
+        let id = &wait.reward;
         let pool = if wait.offered_until.is_some() { stock_pool(id) } else { waiting_pool(id) };
         self.take_from_pool(pool, -1, i64::MAX);
         self.change(Change::WaitOver { reward: id.clone() });
         self.waitlist.push(WaitlistChange { reward: id.clone(), place: wait.place, state: WaitState::Left });
-        Ok(())
+    }
+
+    /// Whoever leaves the program keeps nobody waiting.
+    pub(super) fn stop_waiting(&mut self) {
+        for wait in self.state.waiting.clone() {
+            self.leave_place(&wait);
+        }
     }
 
     /// Sets what came free aside for whoever is next. Only the engine asks for this.

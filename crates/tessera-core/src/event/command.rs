@@ -2,7 +2,8 @@ use compact_str::CompactString;
 use serde::Deserialize;
 
 use super::{
-    Arrival, Birthday, FieldValues, FulfilmentStep, Item, Order, Redeem, RedemptionPart, RefusedFollowUp, Transfer,
+    Arrival, Birthday, FieldValues, FulfilmentStep, Item, Order, Redeem, RedemptionPart, RefusedFollowUp, Renaming,
+    Transfer,
 };
 use crate::ledger::Entry;
 use crate::program::Id;
@@ -61,6 +62,12 @@ pub enum What {
         reward: Id,
         place: i64,
     },
+    /// A change of the names under which the member is known (P4).
+    Rename(Renaming),
+    /// The membership ends (P3). `erase`: the person is forgotten as well.
+    Leave {
+        erase: bool,
+    },
     /// The member takes part in a challenge that asks.
     JoinChallenge {
         challenge: Id,
@@ -96,6 +103,9 @@ impl What {
             Self::WaitFor { .. } => "waitlist",
             Self::LeaveWaitlist { .. } => "waitlist-leave",
             Self::Offer { .. } => "seat-offer",
+            Self::Rename(_) => "identifiers",
+            Self::Leave { erase: false } => "leave",
+            Self::Leave { erase: true } => "erase",
             Self::JoinChallenge { .. } => "challenge-join",
             Self::Transfer(_) => "transfer",
             Self::Arrival(_) => "transfer-in",

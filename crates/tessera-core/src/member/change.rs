@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Waiting;
 use super::play::{Badge, REWARDS_MAX, Ranked, Reward, Streak};
-use super::state::{Bucketed, Counter, Fraction, Grant, MemberState};
+use super::state::{Bucketed, Counter, Fraction, Grant, MemberState, Status};
 use crate::ledger::{Hold, Wait};
 use crate::program::{Every, Id, id_or_empty};
 use crate::quantity::{Amount, Points};
@@ -136,6 +136,12 @@ pub enum Change {
     WaitOver {
         reward: Id,
     },
+    /// The membership ended.
+    Left {
+        at: Instant,
+    },
+    /// What is personal in the state was forgotten.
+    Erased,
     /// A reservation that held no points is over.
     Closed {
         redemption: u64,
@@ -318,6 +324,15 @@ impl Change {
                 wait.into_iter().for_each(|wait| wait.offered_until = Some(*until));
             }
             Self::WaitOver { reward } => state.waiting.retain(|wait| wait.reward != *reward),
+            Self::Left { .. } => {
+                state.status = Status::Left;
+                state.parked.clear();
+                state.grants.clear();
+            }
+            Self::Erased => {
+                (state.birthday, state.birthday_since, state.birthday_next) = (None, None, None);
+                state.gifts.clear();
+            }
             Self::Closed { redemption } => state.holds.retain(|hold| hold.event != *redemption),
             Self::Progressed { challenge, from, until, by, values } => {
                 state.challenge_for(challenge, *from, *until).count(*by, values);
