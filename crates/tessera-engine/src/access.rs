@@ -23,6 +23,10 @@ pub enum Scope {
     WriteRedemptions,
     #[serde(rename = "fulfilment:write")]
     WriteFulfilment,
+    #[serde(rename = "benefits:write")]
+    WriteBenefits,
+    #[serde(rename = "tiers:write")]
+    WriteTiers,
     #[serde(rename = "document:read")]
     ReadDocument,
     #[serde(rename = "document:write")]
@@ -30,13 +34,15 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::WriteEvents,
         Self::ReadMembers,
         Self::WriteMembers,
         Self::WriteAdjustments,
         Self::WriteRedemptions,
         Self::WriteFulfilment,
+        Self::WriteBenefits,
+        Self::WriteTiers,
         Self::ReadDocument,
         Self::WriteDocument,
     ];
@@ -49,6 +55,8 @@ impl Scope {
             Self::WriteAdjustments => "adjustments:write",
             Self::WriteRedemptions => "redemptions:write",
             Self::WriteFulfilment => "fulfilment:write",
+            Self::WriteBenefits => "benefits:write",
+            Self::WriteTiers => "tiers:write",
             Self::ReadDocument => "document:read",
             Self::WriteDocument => "document:write",
         }

@@ -27,9 +27,11 @@ pub mod report;
 pub mod scenario;
 pub mod scheduler;
 pub mod secret;
+pub mod standing;
 pub mod submission;
 pub mod transfer;
 pub mod verify;
+pub mod voucher;
 pub mod waitlist;
 
 pub use engine::{Engine, EngineError};

@@ -52,7 +52,7 @@ impl Submission {
                 data[name] = value;
             }
         }
-        of_redemption(secrets, program, member, What::Redeem(redeem), &data, key, now)
+        by_key(secrets, program, member, What::Redeem(redeem), &data, key, now)
     }
 
     /// Does something with a redemption. `key`: the caller's idempotency key, of its own for each kind of step.
@@ -74,7 +74,7 @@ impl Submission {
         if let Some(points) = points {
             data["points"] = points.into();
         }
-        of_redemption(secrets, program, Subject::Member(redemption.member), what, &data, key, now)
+        by_key(secrets, program, Subject::Member(redemption.member), what, &data, key, now)
     }
 }
 
@@ -99,7 +99,7 @@ impl Submission {
     ) -> Self {
         let what = What::Fulfil(FulfilmentStep { redemption: redemption.seq, to, by: by.into() });
         let data = json!({ "redemption": redemption.to_string(), "state": to.word(), "by": by });
-        of_redemption(secrets, program, Subject::Member(redemption.member), what, &data, key, now)
+        by_key(secrets, program, Subject::Member(redemption.member), what, &data, key, now)
     }
 
     /// A member waits for a reward, or no longer. `key`: the caller's idempotency key.
@@ -117,11 +117,12 @@ impl Submission {
             Waiting::Leave => What::LeaveWaitlist { reward },
             Waiting::Offer(place) => What::Offer { reward, place },
         };
-        of_redemption(secrets, program, member, what, &data, key, now)
+        by_key(secrets, program, member, what, &data, key, now)
     }
 }
 
-fn of_redemption(
+/// A command without a natural id, under its caller's key.
+pub(crate) fn by_key(
     secrets: &Secrets,
     program: &Arc<ProgramHandle>,
     subject: Subject,

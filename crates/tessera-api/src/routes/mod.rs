@@ -1,4 +1,5 @@
 pub mod adjustments;
+pub mod benefits;
 pub mod document;
 pub mod events;
 pub mod fulfilment;
@@ -8,3 +9,6 @@ pub mod people;
 pub mod progress;
 pub mod redemptions;
 pub mod rewards;
+pub mod tiers;
+pub mod transfers;
+pub mod vouchers;

@@ -6,7 +6,7 @@ use super::outcome::{Effect, EffectKind};
 use super::tier::standing;
 use super::working::{Posting, Working};
 use super::{Credit, EventStatus, Inputs, Recorded, birthday};
-use crate::event::{Command, What};
+use crate::event::{Command, PlacementKind, What};
 use crate::id::MemberId;
 use crate::ledger::{Account, EntryKind, Lot, LotRef, Purse, Wait};
 use crate::member::MemberState;
@@ -31,6 +31,11 @@ enum Due {
     /// What was set aside for whoever waited for it goes to the next.
     Offer {
         reward: Id,
+    },
+    /// A level that somebody put the member on ends.
+    Placement {
+        ladder: Id,
+        kind: PlacementKind,
     },
     Review {
         ladder: Id,
@@ -71,6 +76,11 @@ fn next_due(versions: &Versions, member: &MemberState, until: Instant) -> Option
     for wait in &member.waiting {
         if let Some(at) = wait.offered_until {
             offer(at, Due::Offer { reward: wait.reward.clone() });
+        }
+    }
+    for placement in &member.placements {
+        if let Some(at) = placement.until {
+            offer(at, Due::Placement { ladder: placement.ladder.clone(), kind: placement.kind });
         }
     }
     reviews(versions, member, until, &mut offer);
@@ -124,6 +134,7 @@ pub fn settled_to(versions: &Versions, member: &MemberState, at: Instant) -> Mem
         pools: &pools,
         orders: &[],
         redemptions: &[],
+        codes: &[],
         history: None,
         memory: None,
         entropy: [0; 16],
@@ -183,6 +194,7 @@ impl Working<'_> {
                 Due::End { redemption } => self.end_reservation(redemption, at),
                 Due::Expiry { currency } => self.expire(&currency, at),
                 Due::Offer { reward } => self.end_offer(&reward, at),
+                Due::Placement { ladder, kind } => self.placement_ends(&ladder, kind, at),
                 Due::Review { ladder } => {
                     self.open("tier-review", EventStatus::Derived, at, None);
                     let program = self.program.clone();

@@ -53,7 +53,7 @@ impl What {
         }
     }
 
-    /// Whether points are spent, reserved or released by this. Such a command is never about the past.
+    /// Whether points or vouchers are spent, reserved or released by this. Such a command is never about the past.
     pub const fn is_redemption(&self) -> bool {
         matches!(
             self,
@@ -65,6 +65,8 @@ impl What {
                 | Self::WaitFor { .. }
                 | Self::LeaveWaitlist { .. }
                 | Self::Offer { .. }
+                | Self::RedeemVoucher(_)
+                | Self::RollbackVoucher(_)
         )
     }
 

@@ -2,7 +2,7 @@ use compact_str::CompactString;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Badge, Change, ParkedEvent, Progress, Ranked, Streak, Waiting};
+use super::{Badge, BenefitUse, Change, ParkedEvent, Placement, Progress, Ranked, Streak, Waiting};
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, Hold, Lot, Purse};
 use crate::program::{Id, id_or_empty};
@@ -13,7 +13,7 @@ use crate::time::{Day, Instant, MonthDay};
 ///
 /// What bounds it: lots by days × funders, counters by limits in open windows, tier buckets by two windows, parked
 /// events by [`MemberState::PARKED_MAX`], reservations by [`MemberState::HOLDS_MAX`], challenges and streaks by what a
-/// document may have of them.
+/// document may have of them, placements by ladders × kinds, uses of benefits by [`MemberState::USES_MAX`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberState {
     pub id: MemberId,
@@ -57,6 +57,10 @@ pub struct MemberState {
     pub ranked: Option<Ranked>,
     /// Rewards that are waited for, or set aside for the member.
     pub waiting: Vec<Waiting>,
+    /// Levels the member was put on, by ladder and kind.
+    pub placements: Vec<Placement>,
+    /// Uses of benefits that may still be taken back, oldest first.
+    pub uses: Vec<BenefitUse>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,7 +178,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[0, 0, 0, 0, 0];
+const SINCE_FORMAT_2: &[u8] = &[0, 0, 0, 0, 0, 0, 0];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -217,6 +221,8 @@ impl MemberState {
             badges: Vec::new(),
             ranked: None,
             waiting: Vec::new(),
+            placements: Vec::new(),
+            uses: Vec::new(),
         }
     }
 
@@ -361,6 +367,7 @@ impl MemberState {
             self.counters.retain(|counter| counter.until > day);
             self.grants.retain(|grant| grant.last_day >= day);
             self.challenges.retain(|progress| progress.until > day);
+            self.uses.retain(|used| used.until > day);
         }
     }
 

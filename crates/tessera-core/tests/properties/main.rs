@@ -9,3 +9,5 @@ mod programs;
 mod redemptions;
 mod reference;
 mod returns;
+mod transfers;
+mod vouchers;
