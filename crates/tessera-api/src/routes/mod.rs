@@ -3,6 +3,7 @@ pub mod benefits;
 pub mod document;
 pub mod draws;
 pub mod events;
+pub mod fulfilment;
 pub mod health;
 pub mod members;
 pub mod people;
