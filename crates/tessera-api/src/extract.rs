@@ -34,7 +34,7 @@ macro_rules! rights {
     )*};
 }
 rights!(WriteEvents => WriteEvents, ReadMembers => ReadMembers, WriteMembers => WriteMembers,
-    WriteAdjustments => WriteAdjustments, WriteRedemptions => WriteRedemptions, WriteBenefits => WriteBenefits,
+    WriteAdjustments => WriteAdjustments, WriteRedemptions => WriteRedemptions, WriteFulfilment => WriteFulfilment, WriteBenefits => WriteBenefits,
     WriteTiers => WriteTiers, WriteGiftCards => WriteGiftCards, ReadDocument => ReadDocument,
     WriteDocument => WriteDocument);
 

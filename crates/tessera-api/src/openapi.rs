@@ -7,8 +7,8 @@ use utoipa_axum::routes;
 
 use crate::AppState;
 use crate::routes::{
-    adjustments, benefits, document, events, gift_cards, health, members, people, progress, redemptions, rewards,
-    tiers, transfers, vouchers,
+    adjustments, benefits, document, draws, events, fulfilment, gift_cards, health, members, people, progress,
+    redemptions, rewards, tiers, transfers, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -58,6 +58,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(members::list_events))
         .routes(routes!(members::list_vouchers))
         .routes(routes!(members::list_tiers))
+        .routes(routes!(draws::list_draws))
         .routes(routes!(tiers::create_placement))
         .routes(routes!(benefits::list_entitlements))
         .routes(routes!(benefits::create_benefit_use))
@@ -77,6 +78,9 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(redemptions::create_void))
         .routes(routes!(redemptions::create_redemption_return))
         .routes(routes!(redemptions::list_redemptions))
+        .routes(routes!(fulfilment::create_fulfilment))
+        .routes(routes!(fulfilment::list_fulfilments))
+        .routes(routes!(fulfilment::create_place, fulfilment::list_places))
         .routes(routes!(transfers::create_transfer))
         .routes(routes!(rewards::list_rewards))
         .routes(routes!(rewards::list_code_pools))

@@ -1,7 +1,9 @@
 pub mod adjustments;
 pub mod benefits;
 pub mod document;
+pub mod draws;
 pub mod events;
+pub mod fulfilment;
 pub mod gift_cards;
 pub mod health;
 pub mod members;

@@ -10,11 +10,13 @@ mod basis;
 mod benefit;
 mod birthday;
 mod derived;
+mod draw;
 mod evaluate;
 mod events;
 mod expiry;
 mod explain;
 mod follow_up;
+mod fulfilment;
 mod gift_card;
 mod give_again;
 mod holdout;
@@ -38,6 +40,7 @@ mod trace;
 mod transfer;
 mod unlinked;
 mod voucher;
+mod waitlist;
 mod working;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,6 +51,7 @@ use serde::{Deserialize, Serialize};
 pub use adjust::adjustment_pool;
 pub use basis::Basis;
 pub use benefit::{Entitlement, Source, SourceKind, UsesLeft, entitlements};
+pub use draw::{Draw, Draws, NUMBERS};
 pub use events::priced_in;
 pub use explain::explain;
 pub use follow_up::FollowUp;
@@ -66,11 +70,12 @@ pub use reward::{code_pool, codes_imported, donation_pools, donation_prefixes, i
 pub use settle::{as_at, next_wake, settled_to};
 pub use trace::{Part, PartOf, Reason, RuleTrace};
 pub use voucher::{PricedVoucher, VoucherLook, price_vouchers, shared_code_pool, voucher_codes};
+pub use waitlist::{places_pool, waiting_pool};
 
 use crate::event::{Command, What};
 use crate::id::MemberId;
 use crate::ledger::{Entry, LotRef, Redemption};
-use crate::member::{Change, MemberState, Status};
+use crate::member::{Change, MemberState, Status, WaitState};
 use crate::program::{Id, Versions};
 use crate::time::{Day, Instant};
 use crate::voucher::{CodeRecord, CodeUse};
@@ -108,6 +113,8 @@ pub struct Inputs<'a> {
     pub memory: Option<&'a Memory>,
     /// Random bytes, for voucher codes.
     pub entropy: [u8; 16],
+    /// Where the numbers of draws come from.
+    pub draws: Draws<'a>,
     /// The event's data as it came: kept when the event has to wait.
     pub payload: &'a str,
     /// Whether to say for every rule why it did or did not apply.
@@ -141,6 +148,8 @@ pub struct Decision {
     /// Changes of pools, each with the most the pool may reach.
     pub pools: Vec<PoolChange>,
     pub vouchers: Vec<IssuedVoucher>,
+    /// Places in waiting lists that are new or have come to something else.
+    pub waitlist: Vec<WaitlistChange>,
     /// Codes of partners to be given, one each: from which pool, to which redemption (by its event).
     pub codes: Vec<(Id, u64)>,
     /// Redemptions made or changed, by their event: how far each has come.
@@ -193,6 +202,9 @@ pub struct Record {
     /// What this event causes for other members.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub follow_ups: Vec<FollowUp>,
+    /// What was drawn, won or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub draws: Vec<Draw>,
     /// Joined by this event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joined: Option<Status>,
@@ -266,6 +278,14 @@ pub struct PoolChange {
     pub pool: CompactString,
     pub by: i64,
     pub most: i64,
+}
+
+/// What became of a member's place in the list of those who wait for a reward.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitlistChange {
+    pub reward: Id,
+    pub place: i64,
+    pub state: WaitState,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -408,6 +428,10 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Capture(part) => working.capture(part)?,
         What::Void { redemption } => working.void(*redemption)?,
         What::ReturnRedemption(part) => working.return_redemption(part)?,
+        What::Fulfil(step) => working.fulfil(step)?,
+        What::WaitFor { reward } => working.wait_for(reward)?,
+        What::LeaveWaitlist { reward } => working.leave_waitlist(reward)?,
+        What::Offer { reward, place } => working.offer(reward, *place)?,
         What::RedeemVoucher(redeem) => working.redeem_voucher(redeem)?,
         What::RollbackVoucher(rollback) => working.rollback_voucher(rollback)?,
         What::Rename(renaming) => working.rename(renaming)?,

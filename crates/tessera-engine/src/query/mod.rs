@@ -2,6 +2,7 @@
 
 mod batch;
 mod donation;
+mod draw;
 mod entitlement;
 mod gift_card;
 mod member;
@@ -13,6 +14,7 @@ mod voucher;
 
 pub use batch::{BatchCode, BatchView, batch, batch_codes, batches};
 pub use donation::{CauseView, Settlement, causes, settlements};
+pub use draw::{DrawPlace, DrawView, draws};
 pub use entitlement::{BenefitView, EntitlementView, LevelOf, benefits, entitlements};
 pub use gift_card::{GiftCardView, MovementView, gift_card, gift_card_movements, quote_gift_card};
 pub use member::{
@@ -21,7 +23,9 @@ pub use member::{
 };
 pub use people::{Located, find_member, identifiers, locate};
 pub use progress::progress;
-pub use redemption::{code_of, explain_redemption, quote_redemption, redemption, redemptions};
+pub use redemption::{
+    FulfilmentView, code_of, explain_redemption, fulfilments, quote_redemption, redemption, redemptions,
+};
 pub use reward::{RewardPage, RewardQuery, RewardSort, RewardView, rewards};
 pub use voucher::{
     ClaimView, CodeView, DiscountView, VoucherPlace, VoucherState, VoucherView, code, last_user, validate, vouchers,

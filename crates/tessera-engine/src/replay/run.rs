@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use compact_str::CompactString;
 use serde::Deserialize;
-use tessera_core::decide::{self, Decision, Inputs, OrderProgress, OrderRecord, Recorded, Rejected};
+use tessera_core::decide::{self, Decision, Draws, Inputs, OrderProgress, OrderRecord, Recorded, Rejected};
 use tessera_core::event::{
-    Adjustment, Command, FOLLOW_UP_TYPES, Order, Redeem, RedeemVoucher, RedemptionPart, Transfer, What, read_event,
-    read_follow_up,
+    Adjustment, Command, FOLLOW_UP_TYPES, FulfilmentStep, Order, Redeem, RedeemVoucher, RedemptionPart, Transfer, What,
+    read_event, read_follow_up,
 };
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Entry, Redemption};
@@ -135,6 +135,7 @@ impl Run {
             history: (needs.history || late).then_some(self.history.as_slice()),
             memory: None,
             entropy: entropy(self.id, event.seq),
+            draws: Draws::Stored(&event.draws),
             payload: &event.data,
             explain: false,
         };
@@ -220,6 +221,7 @@ pub(super) fn settled(versions: &Versions, state: &MemberState, to: Instant) -> 
         history: None,
         memory: None,
         entropy: entropy(state.id, 0),
+        draws: Draws::Fresh,
         payload: "{}",
         explain: false,
     };
@@ -248,6 +250,12 @@ struct Adjusted {
     reason: CompactString,
 }
 
+/// The data of joining a challenge, as it is recorded.
+#[derive(Deserialize)]
+struct Joined {
+    challenge: Id,
+}
+
 /// The data of a redemption, as it is recorded.
 #[derive(Deserialize)]
 struct Redeemed {
@@ -274,6 +282,14 @@ struct Done {
     points: Option<i64>,
 }
 
+/// The data of what somebody did for a redemption, as it is recorded.
+#[derive(Deserialize)]
+struct Fulfilled {
+    redemption: CompactString,
+    state: tessera_core::ledger::FulfilmentState,
+    by: CompactString,
+}
+
 /// The data of a transfer.
 #[derive(Deserialize)]
 struct Sent {
@@ -295,6 +311,10 @@ impl Run {
                 let Adjusted { currency, amount, reason } = parsed(event)?;
                 What::Adjust(Adjustment::new(currency, amount, &reason))
             }
+            "challenge-join" => {
+                let Joined { challenge } = parsed(event)?;
+                What::JoinChallenge { challenge }
+            }
             "redemption" => {
                 let Redeemed { reward, currency, capture, points, payable, tender, order_id } = parsed(event)?;
                 let payable = payable.map(|payable| payable.parse::<Amount>()).transpose();
@@ -314,6 +334,14 @@ impl Run {
                     _ => What::ReturnRedemption(part),
                 }
             }
+            "fulfilment" => {
+                let Fulfilled { redemption, state, by } = parsed(event)?;
+                let known = redemption.parse::<EventId>().ok().and_then(|id| self.renumbered.get(&id.seq).copied());
+                let redemption = known.ok_or_else(|| "unknown-redemption".to_owned())?;
+                What::Fulfil(FulfilmentStep { redemption, to: state, by })
+            }
+            // Who waited for what is no matter of points.
+            "waitlist" | "waitlist-leave" | "seat-offer" => What::WakeUp,
             "voucher-redemption" => {
                 let UsedCode { code, order_id } = parsed(event)?;
                 let code = normalise(&code).map_err(|_| "invalid-event".to_owned())?;
@@ -362,7 +390,8 @@ impl Run {
     }
 }
 
-/// The same bytes for the same event, whenever it is replayed: voucher codes are drawn from them.
+/// The same bytes for the same event, whenever it is replayed: voucher codes are drawn from them, and what a rule draws
+/// that drew nothing then.
 fn entropy(member: MemberId, seq: u64) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(member.as_bytes());
