@@ -25,16 +25,19 @@ use crate::output::{
 pub enum Command {
     /// Make codes, a line each in a CSV file
     #[command(
+        override_usage = "tessera voucher issue [OPTIONS] --program <PROGRAM> --voucher <NAME>\n         --count <COUNT> --key <KEY> --to <FILE>",
         after_help = "Examples:\n  tessera voucher issue --program copper-cup --voucher weekend --count 100000 --key autumn --to codes.csv\n  tessera voucher issue --program copper-cup --voucher bottle-cap --count 500000 --length 10 --key caps-1 --to caps.csv\n\nThe same key gives the same codes: a run that was stopped goes on when it is started again. Fewer than 16 characters are for vouchers that are claimed, and never so many codes that a guess hits one more often than once in a million."
     )]
     Issue(Issue),
     /// Make one code that many use
     #[command(
+        override_usage = "tessera voucher share [OPTIONS] --program <PROGRAM> --voucher <NAME>\n         --code <CODE>",
         after_help = "Example:\n  tessera voucher share --program copper-cup --voucher weekend --code TET2026 --total 5000"
     )]
     Share(Share),
     /// Take in codes from elsewhere, a line each
     #[command(
+        override_usage = "tessera voucher import [OPTIONS] --program <PROGRAM> --voucher <NAME>\n         --key <KEY> <FILE>",
         after_help = "Example:\n  tessera voucher import partner.txt --program copper-cup --voucher weekend --key partner-1\n\nDuplicates are told with their line. The same file under the same key may be imported again."
     )]
     Import(Import),
