@@ -7,8 +7,8 @@ use utoipa_axum::routes;
 
 use crate::AppState;
 use crate::routes::{
-    adjustments, benefits, document, draws, events, fulfilment, gift_cards, health, members, people, progress,
-    redemptions, rewards, tiers, transfers, vouchers,
+    adjustments, benefits, document, draws, events, fulfilment, gift_cards, health, leaderboards, members, people,
+    progress, redemptions, rewards, tiers, transfers, voucher_codes, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -59,6 +59,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(members::list_vouchers))
         .routes(routes!(members::list_tiers))
         .routes(routes!(draws::list_draws))
+        .routes(routes!(leaderboards::show_leaderboard))
+        .routes(routes!(leaderboards::create_leaderboard_close))
         .routes(routes!(tiers::create_placement))
         .routes(routes!(benefits::list_entitlements))
         .routes(routes!(benefits::create_benefit_use))
@@ -92,6 +94,12 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(vouchers::show_voucher))
         .routes(routes!(vouchers::create_voucher_redemption))
         .routes(routes!(vouchers::create_voucher_rollback))
+        .routes(routes!(voucher_codes::create_voucher_codes))
+        .routes(routes!(voucher_codes::create_voucher_import))
+        .routes(routes!(voucher_codes::list_voucher_batches))
+        .routes(routes!(voucher_codes::list_voucher_codes))
+        .routes(routes!(voucher_codes::create_voucher_void))
+        .routes(routes!(voucher_codes::create_voucher_batch_void))
         .routes(routes!(gift_cards::create_gift_card))
         .routes(routes!(gift_cards::create_gift_cards))
         .routes(routes!(gift_cards::show_gift_card))

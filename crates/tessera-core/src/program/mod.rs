@@ -11,6 +11,7 @@ mod diff;
 mod gift_cards;
 mod gives;
 mod inert;
+mod leaderboards;
 mod limits;
 mod lint;
 mod made;
@@ -40,6 +41,9 @@ pub use definition::*;
 pub use diff::{Difference, difference};
 pub use gift_cards::{GIFT_CARD, GiftCardsDefinition};
 pub use gives::{Donation, Experience, GivenBenefit, RewardGives};
+pub use leaderboards::{
+    BANDS, LeaderboardDefinition, Names, PLACES_MAX, PRIZES_MAX, PrizeDefinition, RankingDefinition,
+};
 pub use limits::{CapRule, Limits};
 pub use node::{DOCUMENT_BYTES_MAX, Key, Kind, Node, Position, read as read_tree};
 pub use people::{IdentityDefinition, LeavingDefinition, LeavingPoints};

@@ -5,6 +5,7 @@ mod donation;
 mod draw;
 mod entitlement;
 mod gift_card;
+mod leaderboard;
 mod member;
 mod people;
 mod progress;
@@ -17,6 +18,7 @@ pub use donation::{CauseView, Settlement, causes, settlements};
 pub use draw::{DrawPlace, DrawView, draws};
 pub use entitlement::{BenefitView, EntitlementView, LevelOf, benefits, entitlements};
 pub use gift_card::{GiftCardView, MovementView, gift_card, gift_card_movements, quote_gift_card};
+pub use leaderboard::{LeaderboardQuery, LeaderboardView, PlaceView, leaderboard};
 pub use member::{
     EntryView, EventView, LotView, MemberView, Page, PageRequest, entries, event, events, explain, lots, member,
     members,
