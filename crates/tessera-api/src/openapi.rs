@@ -7,7 +7,7 @@ use utoipa_axum::routes;
 
 use crate::AppState;
 use crate::routes::{
-    adjustments, document, events, health, members, people, progress, redemptions, rewards, transfers,
+    adjustments, document, events, health, members, people, progress, redemptions, referrals, rewards, transfers,
 };
 
 #[derive(OpenApi)]
@@ -70,6 +70,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(redemptions::create_redemption_return))
         .routes(routes!(redemptions::list_redemptions))
         .routes(routes!(transfers::create_transfer))
+        .routes(routes!(referrals::show_referral))
+        .routes(routes!(referrals::list_referrals))
         .routes(routes!(rewards::list_rewards))
         .routes(routes!(rewards::list_code_pools))
         .routes(routes!(rewards::create_codes))

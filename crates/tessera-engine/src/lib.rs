@@ -21,6 +21,7 @@ pub mod programs;
 pub mod query;
 pub mod record;
 pub mod redemption;
+pub mod referral;
 pub mod relay;
 pub mod replay;
 pub mod report;

@@ -6,5 +6,6 @@ pub mod members;
 pub mod people;
 pub mod progress;
 pub mod redemptions;
+pub mod referrals;
 pub mod rewards;
 pub mod transfers;

@@ -18,5 +18,6 @@ mod problems;
 mod progress;
 mod quotes;
 mod redemptions;
+mod referrals;
 mod rewards;
 mod transfers;

@@ -22,6 +22,7 @@ mod people;
 mod play;
 mod progress;
 mod redeem;
+mod referral;
 mod refund;
 mod rejected;
 mod returns;
@@ -283,8 +284,10 @@ pub fn needs(versions: &Versions, state: Option<&MemberState>, command: &Command
     if let (Some(made), Some(state)) = (command.what.makes_order(), state) {
         needs.awaited = awaited(versions, state, made);
     }
-    needs.history = state.is_some_and(|state| command.effective_at < state.clock)
-        && !(matches!(command.what, What::WakeUp) || command.what.is_never_past());
+    let reverses = matches!(command.what, What::Referral(crate::event::ReferralStep::Reversed { .. }));
+    needs.history = reverses
+        || state.is_some_and(|state| command.effective_at < state.clock)
+            && !(matches!(command.what, What::WakeUp) || command.what.is_never_past());
     needs
 }
 
@@ -386,6 +389,7 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::JoinChallenge { challenge } => working.join_challenge(challenge)?,
         What::Transfer(transfer) => working.transfer(transfer)?,
         What::Arrival(arrival) => working.arrive(arrival)?,
+        What::Referral(step) => working.referral_step(step)?,
         What::FollowUpRefused(refused) => working.follow_up_refused(refused)?,
         What::WakeUp => {}
     }

@@ -84,6 +84,7 @@ impl Working<'_> {
             self.expire_dead_on_arrival();
         }
         self.note_progress(&record.order_id, &next);
+        self.qualifies_still(record, (!next.returned.everything).then_some(&rest));
         if self.inputs.explain {
             self.trace.extend(explain_order(&rules, record, content.as_ref().map(|(order, _)| order), &next));
         }

@@ -21,6 +21,8 @@ enum Due {
         currency: Id,
         event: u64,
     },
+    /// A referral has waited until its order cannot come back.
+    Referral,
     /// A reservation ends by itself.
     End {
         redemption: u64,
@@ -63,6 +65,9 @@ fn next_due(versions: &Versions, member: &MemberState, until: Instant) -> Option
         if let Some(at) = hold.terms.ends_at {
             offer(at, Due::End { redemption: hold.event });
         }
+    }
+    if let Some(at) = super::referral::due(member) {
+        offer(at, Due::Referral);
     }
     reviews(versions, member, until, &mut offer);
     for gift in birthday::due(versions, member, until) {
@@ -172,6 +177,7 @@ impl Working<'_> {
             match due {
                 Due::Maturity { currency, event } => self.mature(&currency, event, at),
                 Due::End { redemption } => self.end_reservation(redemption, at),
+                Due::Referral => self.referral_is_due(at),
                 Due::Expiry { currency } => self.expire(&currency, at),
                 Due::Review { ladder } => {
                     self.open("tier-review", EventStatus::Derived, at, None);

@@ -8,6 +8,7 @@ mod order;
 mod people;
 mod read;
 mod redemption;
+mod referral;
 mod transfer;
 
 pub use birthday::{Birthday, BirthdayError};
@@ -18,6 +19,7 @@ pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, R
 pub use people::{NameKey, Removal, Renaming, SecondFact};
 pub use read::{DocumentedTypes, read_event};
 pub use redemption::{Redeem, RedemptionPart};
+pub use referral::ReferralStep;
 pub use transfer::{Arrival, Transfer};
 
 /// The event types that every program has.
@@ -49,6 +51,13 @@ pub const RESERVED_TYPES: &[&str] = &[
     "import",
     "transfer-in",
     "follow-up-refused",
+    "referral",
+    "referral-joined",
+    "referral-waits",
+    "referral-qualified",
+    "referral-paid",
+    "referral-refused",
+    "referral-reversed",
     "challenge-join",
 ];
 

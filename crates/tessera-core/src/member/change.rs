@@ -5,6 +5,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::play::{Badge, REWARDS_MAX, Ranked, Reward, Streak};
+use super::referral::Referral;
 use super::state::{Bucketed, Counter, Fraction, Grant, MemberState, Status};
 use crate::ledger::{Hold, Wait};
 use crate::program::{Every, Id, id_or_empty};
@@ -200,6 +201,14 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ranked: Option<Ranked>,
     },
+    /// Who brought the member, and what has become of it.
+    Referral {
+        referral: Box<Referral>,
+    },
+    /// A device the member is on, as a keyed hash.
+    Device {
+        device: CompactString,
+    },
 }
 
 /// An event that names an order nobody has seen yet (I4).
@@ -358,6 +367,12 @@ impl Change {
                 state.streaks.retain(|row| row.streak != *id);
             }
             Self::Ranked { ranked } => state.ranked = *ranked,
+            Self::Referral { referral } => state.referral = Some((**referral).clone()),
+            Self::Device { device } => {
+                state.devices.push(device.clone());
+                let known = state.devices.len();
+                state.devices.drain(..known.saturating_sub(MemberState::DEVICES_MAX));
+            }
         }
     }
 }

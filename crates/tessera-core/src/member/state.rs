@@ -2,7 +2,7 @@ use compact_str::CompactString;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Badge, Change, ParkedEvent, Progress, Ranked, Streak};
+use super::{Badge, Change, ParkedEvent, Progress, Ranked, Referral, Streak};
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, Hold, Lot, Purse};
 use crate::program::{Id, id_or_empty};
@@ -55,6 +55,10 @@ pub struct MemberState {
     pub streaks: Vec<Streak>,
     pub badges: Vec<Badge>,
     pub ranked: Option<Ranked>,
+    /// Who brought the member.
+    pub referral: Option<Referral>,
+    /// The devices last seen, as keyed hashes; at most [`MemberState::DEVICES_MAX`].
+    pub devices: Vec<CompactString>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,7 +176,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[0, 0, 0, 0];
+const SINCE_FORMAT_2: &[u8] = &[0, 0, 0, 0, 0, 0];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -180,6 +184,9 @@ impl MemberState {
 
     /// Reservations that are open at once; one more is refused. A member at several tills has a few.
     pub const HOLDS_MAX: usize = 20;
+
+    /// Devices that are remembered; more forget the first.
+    pub const DEVICES_MAX: usize = 5;
 
     pub fn new(id: MemberId, status: Status, joined_at: Instant, joined_on: Day) -> Self {
         Self {
@@ -211,6 +218,8 @@ impl MemberState {
             streaks: Vec::new(),
             badges: Vec::new(),
             ranked: None,
+            referral: None,
+            devices: Vec::new(),
         }
     }
 

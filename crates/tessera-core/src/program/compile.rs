@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 use super::challenges::Challenge;
 use super::definition::*;
 use super::limits::Limits;
+use super::referral::Referral;
 use super::rewards::Reward;
 use super::streaks::StreakRules;
 use super::validate::{Checker, Strictness};
@@ -28,6 +29,7 @@ pub struct Program {
     triggers: BTreeMap<Id, Trigger>,
     pub ladders: Vec<LadderRules>,
     rewards: BTreeMap<Id, Reward>,
+    pub referral: Option<Referral>,
     pub challenges: Vec<Challenge>,
     pub streaks: Vec<StreakRules>,
 }
@@ -176,6 +178,7 @@ impl Program {
             definition.tiers.iter().map(|(id, ladder)| compile_ladder(id, ladder)).collect();
         let rewards = checker.rewards(definition);
         checker.transfers(definition);
+        let referral = checker.referral(definition);
         let challenges = checker.challenges(definition);
         let streaks = checker.streaks(definition);
         if strictness == Strictness::New {
@@ -190,10 +193,26 @@ impl Program {
         if findings.iter().any(Problem::is_error) {
             return (None, findings);
         }
-        let triggers = index(&campaigns, &challenges, &streaks);
+        let mut triggers = index(&campaigns, &challenges, &streaks);
+        // What qualifies a referral reads the member as they were before the event: its facts are in the basis.
+        if let Some((referral, when)) = referral.as_ref().and_then(|known| Some((known, known.when.as_ref()?))) {
+            let trigger = triggers.entry(referral.definition.qualifies.trigger.clone()).or_default();
+            trigger.facts.extend(when.facts.iter().cloned());
+        }
         let definition = definition.clone();
-        let program =
-            Self { version, definition, calendar, money, campaigns, triggers, ladders, rewards, challenges, streaks };
+        let program = Self {
+            version,
+            definition,
+            calendar,
+            money,
+            campaigns,
+            triggers,
+            ladders,
+            rewards,
+            challenges,
+            streaks,
+            referral,
+        };
         (Some(program), findings)
     }
 

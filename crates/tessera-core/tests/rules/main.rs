@@ -19,6 +19,7 @@ mod pending;
 mod people;
 mod play;
 mod redemptions;
+mod referral;
 mod returns;
 mod reward_kinds;
 mod rewards;

@@ -13,6 +13,9 @@ use crate::identifier::Subject;
 /// Words of steps that do something and are no event types.
 pub(super) const ACTIONS: &[&str] = &["adjust", "publish", "redeem", "quote", "capture", "void", "join", "transfer"];
 
+/// Stands before the member whose referral code is meant; no code begins like this.
+pub(super) const BROUGHT_BY: &str = "<member> ";
+
 /// The other words of steps.
 pub(super) const SETTINGS: [&str; 6] = ["say", "at", "happened", "id", "source", "expect"];
 
