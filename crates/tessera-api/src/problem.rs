@@ -115,8 +115,17 @@ impl From<Refusal> for Problem {
         let status = match refusal.code.as_str() {
             "same-person" | "approval-above-limit" => StatusCode::FORBIDDEN,
             "invalid-event" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
-            "unknown-adjustment" | "unknown-challenge" | "unknown-member" | "unknown-order" | "unknown-redemption"
-            | "unknown-identifier" | "unknown-reward" => StatusCode::NOT_FOUND,
+            "unknown-adjustment"
+            | "unknown-challenge"
+            | "unknown-member"
+            | "unknown-order"
+            | "unknown-redemption"
+            | "unknown-identifier"
+            | "unknown-reward"
+            | "unknown-voucher"
+            | "unknown-benefit"
+            | "unknown-benefit-use"
+            | "unknown-ladder" => StatusCode::NOT_FOUND,
             "member-left" => StatusCode::GONE,
             "idempotency-key-reused"
             | "order-exists"
@@ -130,10 +139,27 @@ impl From<Refusal> for Problem {
             | "reservation-ended"
             | "redemption-closed"
             | "reward-sold-out"
+            | "reward-waited-for"
+            | "reward-is-left"
+            | "waits-already"
+            | "not-waiting"
+            | "nothing-to-fulfil"
+            | "fulfilment-not-there"
+            | "fulfilment-too-far"
+            | "too-late-to-cancel"
+            | "voucher-cancelled"
+            | "voucher-not-used"
+            | "voucher-of-another-member"
+            | "voucher-order-stands"
+            | "voucher-used-up"
             | "adjusted-enough-today"
             | "adjustment-decided"
             | "adjustment-is-an-undo"
             | "challenge-already-joined"
+            | "benefit-not-held"
+            | "benefit-used-up"
+            | "benefit-not-open-yet"
+            | "not-placed"
             | "not-enough-to-take-back" => StatusCode::CONFLICT,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };

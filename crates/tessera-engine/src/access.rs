@@ -21,6 +21,12 @@ pub enum Scope {
     WriteAdjustments,
     #[serde(rename = "redemptions:write")]
     WriteRedemptions,
+    #[serde(rename = "fulfilment:write")]
+    WriteFulfilment,
+    #[serde(rename = "benefits:write")]
+    WriteBenefits,
+    #[serde(rename = "tiers:write")]
+    WriteTiers,
     #[serde(rename = "document:read")]
     ReadDocument,
     #[serde(rename = "document:write")]
@@ -28,12 +34,15 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::WriteEvents,
         Self::ReadMembers,
         Self::WriteMembers,
         Self::WriteAdjustments,
         Self::WriteRedemptions,
+        Self::WriteFulfilment,
+        Self::WriteBenefits,
+        Self::WriteTiers,
         Self::ReadDocument,
         Self::WriteDocument,
     ];
@@ -45,6 +54,9 @@ impl Scope {
             Self::WriteMembers => "members:write",
             Self::WriteAdjustments => "adjustments:write",
             Self::WriteRedemptions => "redemptions:write",
+            Self::WriteFulfilment => "fulfilment:write",
+            Self::WriteBenefits => "benefits:write",
+            Self::WriteTiers => "tiers:write",
             Self::ReadDocument => "document:read",
             Self::WriteDocument => "document:write",
         }

@@ -28,9 +28,12 @@ pub mod report;
 pub mod scenario;
 pub mod scheduler;
 pub mod secret;
+pub mod standing;
 pub mod submission;
 pub mod transfer;
 pub mod verify;
+pub mod voucher;
+pub mod waitlist;
 
 pub use engine::{Engine, EngineError};
 /// What reading and writing may end in, for those who only see the engine.

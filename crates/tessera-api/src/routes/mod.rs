@@ -1,6 +1,8 @@
 pub mod adjustments;
+pub mod benefits;
 pub mod document;
 pub mod events;
+pub mod fulfilment;
 pub mod health;
 pub mod members;
 pub mod people;
@@ -8,4 +10,6 @@ pub mod progress;
 pub mod redemptions;
 pub mod referrals;
 pub mod rewards;
+pub mod tiers;
 pub mod transfers;
+pub mod vouchers;

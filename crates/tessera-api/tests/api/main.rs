@@ -4,6 +4,7 @@
 
 mod access;
 mod adjustments;
+mod benefits;
 mod common;
 mod document;
 mod events;
@@ -20,4 +21,6 @@ mod quotes;
 mod redemptions;
 mod referrals;
 mod rewards;
+mod tiers;
 mod transfers;
+mod vouchers;

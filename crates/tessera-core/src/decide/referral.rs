@@ -248,6 +248,7 @@ impl Working<'_> {
             content: Order::default(),
             credits: credits.clone(),
             progress: None,
+            vouchers: Vec::new(),
         };
         let mut currencies: Vec<&Id> = credits.iter().map(|credit| &credit.currency).collect();
         currencies.dedup();

@@ -70,6 +70,7 @@ impl Working<'_> {
             self.measure_spend(next.spend - before.spend, day);
             if all_back {
                 self.measure_event("purchase", -1, day);
+                self.return_benefits_of(&record.order_id);
             }
             self.move_usage(&before, &next, record);
             self.move_carried(&before, &next);
@@ -82,6 +83,9 @@ impl Working<'_> {
                 self.play_again(&rules, &until_now, &left)?;
             }
             self.expire_dead_on_arrival();
+        }
+        if all_back {
+            self.rearm_vouchers(record);
         }
         self.note_progress(&record.order_id, &next);
         self.qualifies_still(record, (!next.returned.everything).then_some(&rest));

@@ -6,7 +6,7 @@ use super::outcome::{Effect, EffectKind};
 use super::tier::standing;
 use super::working::{Posting, Working};
 use super::{Credit, EventStatus, Inputs, Recorded, birthday};
-use crate::event::{Command, What};
+use crate::event::{Command, PlacementKind, What};
 use crate::id::MemberId;
 use crate::ledger::{Account, EntryKind, Lot, LotRef, Purse, Wait};
 use crate::member::MemberState;
@@ -29,6 +29,15 @@ enum Due {
     },
     Expiry {
         currency: Id,
+    },
+    /// What was set aside for whoever waited for it goes to the next.
+    Offer {
+        reward: Id,
+    },
+    /// A level that somebody put the member on ends.
+    Placement {
+        ladder: Id,
+        kind: PlacementKind,
     },
     Review {
         ladder: Id,
@@ -68,6 +77,16 @@ fn next_due(versions: &Versions, member: &MemberState, until: Instant) -> Option
     }
     if let Some(at) = super::referral::due(member) {
         offer(at, Due::Referral);
+    }
+    for wait in &member.waiting {
+        if let Some(at) = wait.offered_until {
+            offer(at, Due::Offer { reward: wait.reward.clone() });
+        }
+    }
+    for placement in &member.placements {
+        if let Some(at) = placement.until {
+            offer(at, Due::Placement { ladder: placement.ladder.clone(), kind: placement.kind });
+        }
     }
     reviews(versions, member, until, &mut offer);
     for gift in birthday::due(versions, member, until) {
@@ -120,6 +139,7 @@ pub fn settled_to(versions: &Versions, member: &MemberState, at: Instant) -> Mem
         pools: &pools,
         orders: &[],
         redemptions: &[],
+        codes: &[],
         history: None,
         memory: None,
         entropy: [0; 16],
@@ -179,6 +199,8 @@ impl Working<'_> {
                 Due::End { redemption } => self.end_reservation(redemption, at),
                 Due::Referral => self.referral_is_due(at),
                 Due::Expiry { currency } => self.expire(&currency, at),
+                Due::Offer { reward } => self.end_offer(&reward, at),
+                Due::Placement { ladder, kind } => self.placement_ends(&ladder, kind, at),
                 Due::Review { ladder } => {
                     self.open("tier-review", EventStatus::Derived, at, None);
                     let program = self.program.clone();

@@ -4,9 +4,12 @@ use compact_str::CompactString;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use super::Waiting;
 use super::play::{Badge, REWARDS_MAX, Ranked, Reward, Streak};
 use super::referral::Referral;
+use super::standing::{BenefitUse, Placement};
 use super::state::{Bucketed, Counter, Fraction, Grant, MemberState, Status};
+use crate::event::PlacementKind;
 use crate::ledger::{Hold, Wait};
 use crate::program::{Every, Id, id_or_empty};
 use crate::quantity::{Amount, Points};
@@ -122,6 +125,20 @@ pub enum Change {
     Reserved {
         hold: Hold,
     },
+    /// Waits for a reward that is sold out, at a place in its list.
+    Waiting {
+        reward: Id,
+        place: i64,
+    },
+    /// One is set aside for the member until an instant.
+    Offered {
+        reward: Id,
+        until: Instant,
+    },
+    /// Waits no longer, for whatever reason.
+    WaitOver {
+        reward: Id,
+    },
     /// The membership ended.
     Left {
         at: Instant,
@@ -208,6 +225,21 @@ pub enum Change {
     /// A device the member is on, as a keyed hash.
     Device {
         device: CompactString,
+    },
+    /// Somebody put the member on a level.
+    Placed {
+        placement: Placement,
+    },
+    Unplaced {
+        ladder: Id,
+        kind: PlacementKind,
+    },
+    BenefitUsed {
+        used: BenefitUse,
+    },
+    /// A use, by its event, was taken back.
+    BenefitReturned {
+        used: u64,
     },
 }
 
@@ -310,10 +342,20 @@ impl Change {
             Self::Parked { event } => state.parked.push(event.clone()),
             Self::Unparked { event } => state.parked.retain(|parked| parked.event != *event),
             Self::Reserved { hold } => state.holds.push(hold.clone()),
+            Self::Waiting { reward, place } => {
+                state.waiting.push(Waiting { reward: reward.clone(), place: *place, offered_until: None });
+            }
+            Self::Offered { reward, until } => {
+                let wait = state.waiting.iter_mut().find(|wait| wait.reward == *reward);
+                wait.into_iter().for_each(|wait| wait.offered_until = Some(*until));
+            }
+            Self::WaitOver { reward } => state.waiting.retain(|wait| wait.reward != *reward),
             Self::Left { .. } => {
                 state.status = Status::Left;
                 state.parked.clear();
                 state.grants.clear();
+                state.placements.clear();
+                state.uses.clear();
             }
             Self::Erased => {
                 (state.birthday, state.birthday_since, state.birthday_next) = (None, None, None);
@@ -373,6 +415,10 @@ impl Change {
                 let known = state.devices.len();
                 state.devices.drain(..known.saturating_sub(MemberState::DEVICES_MAX));
             }
+            Self::Placed { placement } => state.place(placement),
+            Self::Unplaced { ladder, kind } => state.unplace(ladder, *kind),
+            Self::BenefitUsed { used } => state.use_benefit(used),
+            Self::BenefitReturned { used } => state.uses.retain(|known| known.event != *used),
         }
     }
 }

@@ -2,7 +2,7 @@ use compact_str::CompactString;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Badge, Change, ParkedEvent, Progress, Ranked, Referral, Streak};
+use super::{Badge, BenefitUse, Change, ParkedEvent, Placement, Progress, Ranked, Referral, Streak, Waiting};
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, Hold, Lot, Purse};
 use crate::program::{Id, id_or_empty};
@@ -13,7 +13,7 @@ use crate::time::{Day, Instant, MonthDay};
 ///
 /// What bounds it: lots by days × funders, counters by limits in open windows, tier buckets by two windows, parked
 /// events by [`MemberState::PARKED_MAX`], reservations by [`MemberState::HOLDS_MAX`], challenges and streaks by what a
-/// document may have of them.
+/// document may have of them, placements by ladders × kinds, uses of benefits by [`MemberState::USES_MAX`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberState {
     pub id: MemberId,
@@ -55,6 +55,12 @@ pub struct MemberState {
     pub streaks: Vec<Streak>,
     pub badges: Vec<Badge>,
     pub ranked: Option<Ranked>,
+    /// Rewards that are waited for, or set aside for the member.
+    pub waiting: Vec<Waiting>,
+    /// Levels the member was put on, by ladder and kind.
+    pub placements: Vec<Placement>,
+    /// Uses of benefits that may still be taken back, oldest first.
+    pub uses: Vec<BenefitUse>,
     /// Who brought the member.
     pub referral: Option<Referral>,
     /// The devices last seen, as keyed hashes; at most [`MemberState::DEVICES_MAX`].
@@ -176,7 +182,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[0, 0, 0, 0, 0, 0];
+const SINCE_FORMAT_2: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -187,6 +193,9 @@ impl MemberState {
 
     /// Devices that are remembered; more forget the first.
     pub const DEVICES_MAX: usize = 5;
+
+    /// Rewards that a member waits for at once; one more is refused.
+    pub const WAITING_MAX: usize = 20;
 
     pub fn new(id: MemberId, status: Status, joined_at: Instant, joined_on: Day) -> Self {
         Self {
@@ -218,6 +227,9 @@ impl MemberState {
             streaks: Vec::new(),
             badges: Vec::new(),
             ranked: None,
+            waiting: Vec::new(),
+            placements: Vec::new(),
+            uses: Vec::new(),
             referral: None,
             devices: Vec::new(),
         }
@@ -308,6 +320,11 @@ impl MemberState {
         self.holds.iter().filter(|hold| hold.terms.currency == *currency).map(Hold::held).sum()
     }
 
+    /// The member's place in the list of those who wait for a reward.
+    pub fn waits_for(&self, reward: &Id) -> Option<&Waiting> {
+        self.waiting.iter().find(|wait| wait.reward == *reward)
+    }
+
     /// An open reservation, by its redemption's event.
     pub fn hold(&self, redemption: u64) -> Option<&Hold> {
         self.holds.iter().find(|hold| hold.event == redemption)
@@ -359,6 +376,7 @@ impl MemberState {
             self.counters.retain(|counter| counter.until > day);
             self.grants.retain(|grant| grant.last_day >= day);
             self.challenges.retain(|progress| progress.until > day);
+            self.uses.retain(|used| used.until > day);
         }
     }
 

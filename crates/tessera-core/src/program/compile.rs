@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use compact_str::{CompactString, format_compact};
 use rust_decimal::Decimal;
 
+use super::benefits::Benefit;
 use super::challenges::Challenge;
 use super::definition::*;
 use super::limits::Limits;
@@ -12,6 +13,7 @@ use super::referral::Referral;
 use super::rewards::Reward;
 use super::streaks::StreakRules;
 use super::validate::{Checker, Strictness};
+use super::vouchers::Voucher;
 use super::{Id, Node, Problem, Share};
 use crate::expression::{EventFields, Expected, Expression, Fact, RootTypes};
 use crate::quantity::{Currency, Rounding};
@@ -30,8 +32,10 @@ pub struct Program {
     pub ladders: Vec<LadderRules>,
     rewards: BTreeMap<Id, Reward>,
     pub referral: Option<Referral>,
+    vouchers: BTreeMap<Id, Voucher>,
     pub challenges: Vec<Challenge>,
     pub streaks: Vec<StreakRules>,
+    pub benefits: BTreeMap<Id, Benefit>,
 }
 
 /// The campaigns that look at one event type, and all that their expressions read.
@@ -136,6 +140,16 @@ impl LadderRules {
         }
     }
 
+    /// The next level under a place that can be reached.
+    pub fn below(&self, rank: usize) -> usize {
+        (0..rank).rev().find(|rank| !self.levels[*rank].by_invitation).unwrap_or(0)
+    }
+
+    /// The next level above a place that can be reached; `None` at the top.
+    pub fn above(&self, rank: usize) -> Option<usize> {
+        (rank + 1..self.levels.len()).find(|rank| !self.levels[*rank].by_invitation)
+    }
+
     pub fn level(&self, rank: usize) -> &LevelDefinition {
         &self.levels[rank.min(self.levels.len() - 1)]
     }
@@ -177,10 +191,12 @@ impl Program {
         let ladders: Vec<LadderRules> =
             definition.tiers.iter().map(|(id, ladder)| compile_ladder(id, ladder)).collect();
         let rewards = checker.rewards(definition);
+        let vouchers = checker.vouchers(definition);
         checker.transfers(definition);
         let referral = checker.referral(definition);
         let challenges = checker.challenges(definition);
         let streaks = checker.streaks(definition);
+        let benefits = checker.benefits(definition);
         if strictness == Strictness::New {
             super::inert::refuse(definition, &campaigns, &mut checker);
         }
@@ -209,8 +225,10 @@ impl Program {
             triggers,
             ladders,
             rewards,
+            vouchers,
             challenges,
             streaks,
+            benefits,
             referral,
         };
         (Some(program), findings)
@@ -229,12 +247,20 @@ impl Program {
         self.rewards.get(id)
     }
 
+    pub fn voucher(&self, id: &str) -> Option<&Voucher> {
+        self.vouchers.get(id)
+    }
+
     pub fn challenge(&self, id: &str) -> Option<&Challenge> {
         self.challenges.iter().find(|challenge| challenge.id == *id)
     }
 
     pub fn streak(&self, id: &str) -> Option<&StreakRules> {
         self.streaks.iter().find(|streak| streak.id == *id)
+    }
+
+    pub fn benefit(&self, id: &str) -> Option<&Benefit> {
+        self.benefits.get(id)
     }
 
     pub fn ladder(&self, id: &str) -> Option<&LadderRules> {

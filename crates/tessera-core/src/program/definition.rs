@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::adjustments::AdjustmentsDefinition;
+use super::benefits::BenefitDefinition;
 use super::cards::CardDefinition;
 use super::challenges::{BadgeDefinition, ChallengeDefinition};
 use super::made::Made;
@@ -19,6 +20,7 @@ use super::scalar::{Exact, Formula, Id, Share, Texts, word_or_map};
 use super::spending::{CashRounding, SpendDefinition};
 use super::streaks::StreakDefinition;
 use super::transfers::TransferDefinition;
+use super::vouchers::VoucherDefinition;
 use crate::quantity::Rounding;
 use crate::time::{Day, Period, RoundTo, TimeOfDay, Weekday, Window};
 
@@ -590,7 +592,12 @@ pub enum ReturnUndoes {
 #[serde(deny_unknown_fields)]
 pub struct LevelDefinition {
     pub id: Id,
+    /// What it takes to reach it; left out of a level that is `by_invitation`.
+    #[serde(default)]
     pub at: Threshold,
+    /// Nothing that is measured reaches it: somebody is asked in.
+    #[serde(default)]
+    pub by_invitation: bool,
     #[serde(default)]
     pub name: Texts,
     /// Base earning is multiplied by this, by currency.
@@ -600,13 +607,20 @@ pub struct LevelDefinition {
     pub benefits: Vec<Id>,
 }
 
-/// What it takes to reach a level: a number, or conditions over several measures (T7).
+/// What it takes to reach a level: a number, or conditions over several measures (T7). Without conditions it is never
+/// reached.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Threshold {
     /// How many of the conditions must hold.
     pub needed: usize,
     /// By measure; under the empty name for the ladder's one `measure`.
     pub of: Vec<(Id, Exact)>,
+}
+
+impl Default for Threshold {
+    fn default() -> Self {
+        Self { needed: 1, of: Vec::new() }
+    }
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -644,15 +658,6 @@ word_or_map!(
         }
     }
 );
-
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct BenefitDefinition {
-    pub name: Texts,
-    /// How often it may be used: `{ month: 4 }`.
-    #[serde(default)]
-    pub per: BTreeMap<Window, i64>,
-}
 
 /// An event type of the program's own, or more fields for one that every program has.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -1016,36 +1021,4 @@ pub enum Choose {
     Best,
     /// The first by priority, then name.
     First,
-}
-
-/// A voucher that rules can issue.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct VoucherDefinition {
-    #[serde(default)]
-    pub name: Texts,
-    /// What it gives, shown to the counter.
-    pub gives: Gives,
-    /// How long it is valid, from the business day of issue, the last day included.
-    #[serde(default)]
-    pub valid: Option<Period>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Gives {
-    pub amount_off: Option<Exact>,
-    pub percent_off: Option<Exact>,
-    pub free_item: Option<ItemChoice>,
-    pub free_shipping: Option<bool>,
-    /// The lines it is about; left out: the order.
-    pub items: Option<ItemChoice>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ItemChoice {
-    pub category: Option<String>,
-    pub sku: Vec<String>,
-    pub up_to: Option<Exact>,
 }

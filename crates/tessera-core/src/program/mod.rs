@@ -1,6 +1,7 @@
 //! A loyalty program as a document: read, checked, compiled, compared.
 
 mod adjustments;
+mod benefits;
 mod cards;
 mod challenges;
 mod compile;
@@ -23,8 +24,11 @@ mod streaks;
 mod transfers;
 mod validate;
 mod version;
+mod vouchers;
 
 pub use adjustments::{AdjustmentsDefinition, ReasonDefinition, RoleLimit, Sign};
+pub(crate) use benefits::membership_year;
+pub use benefits::{Benefit, BenefitDefinition, USE_FIELDS, UseOnReturn, UseWindow};
 pub use cards::{CardDefinition, Gift, STAMPS_MAX};
 pub use challenges::{
     BadgeDefinition, CHALLENGES_MAX, Challenge, ChallengeDefinition, Join, STEPS_MAX, StepDefinition, VALUE_BYTES_MAX,
@@ -34,7 +38,7 @@ pub use compile::{Award, Campaign, Extra, LadderRules, Program, Rule, Trigger};
 pub use decode::{Mistakes, decode};
 pub use definition::*;
 pub use diff::{Difference, difference};
-pub use gives::{Donation, GivenBenefit, RewardGives};
+pub use gives::{Donation, Experience, GivenBenefit, RewardGives};
 pub use limits::{CapRule, Limits};
 pub use node::{DOCUMENT_BYTES_MAX, Key, Kind, Node, Position, read as read_tree};
 pub use people::{IdentityDefinition, LeavingDefinition, LeavingPoints};
@@ -43,7 +47,7 @@ pub use referral::{
     QualifiesDefinition, Referral, ReferralAward, ReferralDefinition, ReferralGift, ReferralGives, ReferralLimit,
     ReferralReturned,
 };
-pub use rewards::{CauseDefinition, CodePoolDefinition, Early, Reward, RewardDefinition};
+pub use rewards::{ByHand, CauseDefinition, CodePoolDefinition, Early, Reward, RewardDefinition, Waitlist};
 pub(crate) use scalar::id_or_empty;
 pub use scalar::{Exact, Formula, Id, IdProblem, Share, Texts};
 pub use spending::{CashRounding, Restored, SpendDefinition};
@@ -51,6 +55,7 @@ pub use streaks::{Every, MilestoneDefinition, StreakDefinition, StreakRules};
 pub use transfers::{TransferDefinition, TransferTo};
 use validate::Strictness;
 pub use version::Versions;
+pub use vouchers::{Gives, ItemChoice, OnVoucherReturn, PercentOf, Stacks, Uses, Voucher, VoucherDefinition};
 
 /// The JSON Schema of a program document, for editors and other tools.
 pub fn json_schema() -> serde_json::Value {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod adjustments;
+mod benefits;
 mod caps;
 mod codes;
 mod common;
@@ -17,6 +18,7 @@ mod members;
 mod money;
 mod pending;
 mod people;
+mod placements;
 mod play;
 mod redemptions;
 mod referral;
@@ -28,3 +30,4 @@ mod stored_state;
 mod tiers;
 mod time_and_order;
 mod transfers;
+mod vouchers;

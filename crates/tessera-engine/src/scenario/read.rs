@@ -12,9 +12,9 @@ use super::STEPS_MAX;
 use super::expect::Expectation;
 use super::names::Names;
 use super::shape::{self, EVENT, EXPECT_KEYS, SEEN, SEEN_KEYS};
-use super::step::{ACTIONS, Action, EVENT_TYPES, OfRedemption, Person, Published, SETTINGS, Step};
+use super::step::{ACTIONS, Action, Doing, EVENT_TYPES, Person, Published, SETTINGS, Step as Told};
 use crate::identifier::Subject;
-use crate::redemption;
+use crate::redemption::Step;
 
 /// A scenario that can run.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct Scenario {
     pub(super) chance: u64,
     /// Whether the scheduler runs before and after each step.
     pub(super) wake_ups: bool,
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<Told>,
 }
 
 /// Why a file cannot be used.
@@ -320,7 +320,7 @@ impl Reader<'_> {
         tree: &Node,
         written: &[shape::Step],
         mut published: impl Iterator<Item = &'a Published>,
-    ) -> Vec<Step> {
+    ) -> Vec<Told> {
         let nodes = match tree.get("steps").map(|steps| &steps.kind) {
             Some(Kind::List(nodes)) if !nodes.is_empty() => nodes.as_slice(),
             _ => {
@@ -332,7 +332,7 @@ impl Reader<'_> {
             self.wrong(nodes[STEPS_MAX].at, format!("a scenario has at most {STEPS_MAX} steps"));
             return Vec::new();
         }
-        let mut steps: Vec<Step> = Vec::with_capacity(nodes.len());
+        let mut steps: Vec<Told> = Vec::with_capacity(nodes.len());
         for (place, (node, written)) in nodes.iter().zip(written).enumerate() {
             let before = steps.last().map(|step| step.now);
             let now = self.now(node, written, before);
@@ -340,7 +340,7 @@ impl Reader<'_> {
             let (action, words) = self.action(node, written, place, &mut published);
             let expectation = self.expectation(node, about);
             let title = written.say.clone().unwrap_or(words);
-            steps.push(Step { line: node.at.line, title, now, action, expectation });
+            steps.push(Told { line: node.at.line, title, now, action, expectation });
         }
         steps
     }
@@ -365,7 +365,8 @@ impl Reader<'_> {
     /// The node that names the member a step is about.
     fn named(&self, node: &Node) -> Option<Node> {
         let action = ACTIONS.iter().copied().chain(["return"]).find_map(|word| node.get(word));
-        if let Some(Node { kind: Kind::Text(redemption), .. }) = action.and_then(|action| action.get("redemption")) {
+        let earlier = |action: &Node| action.get("redemption").or(action.get("use")).cloned();
+        if let Some(Node { kind: Kind::Text(redemption), .. }) = &action.and_then(earlier) {
             return self.redeemed.iter().find(|(id, _)| id == redemption).map(|(_, member)| member.clone());
         }
         let data = match node.get(EVENT).map(|event| &event.kind) {
@@ -440,16 +441,37 @@ impl Reader<'_> {
             let to = to.map_or(Subject::Nobody, |to| self.subject(&to));
             return (Action::Transfer { subject, to, settings, id }, format!("transfer{whose}"));
         }
-        if let Some(settings) = &written.capture {
-            let step = redemption::Step::Capture { points: settings.points };
-            return self.of_redemption(node, "capture", settings, step, id);
+        if let Some(settings) = written.uses.clone() {
+            let member = self.named(node).unwrap_or_else(|| node.clone());
+            self.redeemed.push((id.clone(), member));
+            return (Action::Use { subject, settings, id }, format!("use of a benefit{whose}"));
         }
-        if let Some(settings) = &written.void {
-            return self.of_redemption(node, "void", settings, redemption::Step::Void, id);
+        if let Some(settings) = &written.use_back {
+            if !self.redeemed.iter().any(|(known, _)| *known == settings.used) {
+                let message =
+                    format!("no step before this one has the id `{}`: give the step with `use` one", settings.used);
+                self.wrong(node.at, message);
+            }
+            return (Action::UseBack { used: settings.used.clone(), id }, format!("{} is taken back", settings.used));
         }
-        if let Some(settings) = &written.give_back {
-            let step = redemption::Step::Return { points: settings.points };
-            return self.of_redemption(node, "return", settings, step, id);
+        if let Some(settings) = written.tier.clone() {
+            return (Action::Tier { subject, settings, id }, format!("a level{whose}"));
+        }
+        let done = [
+            ("capture", written.capture.as_ref().map(|of| (&of.redemption, Step::Capture { points: of.points }))),
+            ("void", written.void.as_ref().map(|of| (&of.redemption, Step::Void))),
+            ("return", written.give_back.as_ref().map(|of| (&of.redemption, Step::Return { points: of.points }))),
+        ];
+        for (word, done) in done {
+            if let Some((redemption, step)) = done {
+                return self.of_redemption(node, word, redemption, Doing::Step(step), id);
+            }
+        }
+        if let Some(settings) = &written.fulfil {
+            return self.of_redemption(node, "fulfil", &settings.redemption, Doing::Fulfil(settings.to), id);
+        }
+        if let Some(settings) = written.waitlist.clone() {
+            return (Action::Waitlist { subject, settings, id }, format!("waiting list{whose}"));
         }
         if let Some(settings) = &written.join {
             return (Action::Join { subject, challenge: settings.challenge.clone(), id }, format!("joining{whose}"));
@@ -476,11 +498,11 @@ impl Reader<'_> {
         &mut self,
         node: &Node,
         word: &str,
-        settings: &OfRedemption,
-        step: redemption::Step,
+        redemption: &str,
+        doing: Doing,
         id: String,
     ) -> (Action, String) {
-        let redemption = settings.redemption.clone();
+        let redemption = redemption.to_owned();
         if !self.redeemed.iter().any(|(known, _)| *known == redemption) {
             let near = nearest(&redemption, self.redeemed.iter().map(|(known, _)| known.as_str()));
             let advice = match near {
@@ -491,7 +513,7 @@ impl Reader<'_> {
             self.wrong(at, format!("no step before this one redeemed `{redemption}`: {advice}"));
         }
         let words = format!("{word} of {redemption}");
-        (Action::OfRedemption { redemption, step, id }, words)
+        (Action::OfRedemption { redemption, doing, id }, words)
     }
 
     /// What is expected, and of whom: the member of the step, or the only one there is.
@@ -527,7 +549,11 @@ impl Reader<'_> {
             }
         }
         let has = |word: &str| node.get(word).is_some();
-        let sends = ["adjust", "redeem", "capture", "void", "return", "join", "transfer", EVENT].into_iter().any(has);
+        let sends = [
+            "adjust", "redeem", "capture", "void", "return", "join", "transfer", "use", "use-back", "tier", "fulfil",
+            "waitlist", EVENT,
+        ];
+        let sends = sends.into_iter().any(has);
         if !sends {
             let (publishes, asks) = (has("publish"), has("quote"));
             let answered = ["status", "refused", "effects", "without", "because", "answer", "version"];

@@ -6,18 +6,20 @@ use std::sync::Arc;
 use serde_json::json;
 use tessera_core::decide::RuleTrace;
 use tessera_core::event::{Redeem, Transfer};
+use tessera_core::time::Calendar;
 
 use super::Failure;
 use super::compare::Mismatch;
 use super::expect::{Said, told};
 use super::installation::Installation;
 use super::read::Scenario;
-use super::step::{Action, Step};
+use super::step::{Action, Doing, Step};
 use crate::EngineError;
 use crate::engine::Engine;
 use crate::identifier::Subject;
 use crate::programs::{ProgramError, ProgramHandle, Publication};
 use crate::query;
+use crate::redemption::Waiting;
 use crate::submission::{Answer, CloudEvent, Refusal, Submission};
 use crate::verify::verify;
 
@@ -53,13 +55,16 @@ fn run_step(
         Action::Quote { subject, settings } => {
             quoted(&installation.engine, program, subject, &settings.redeem())?.map(|said| (said, Vec::new()))
         }
-        _ => match answer(step, installation, program, redeemed)? {
+        _ => match answer(step, installation, program, redeemed, calendar)? {
             None => None,
             Some(Answer::Unavailable) => {
                 return Err(crate::StoreError::Unavailable("a step was not taken".to_owned()).into());
             }
             Some(Answer::Refused(refusal)) => Some((Said::Refused(refusal), Vec::new())),
             Some(Answer::Done { outcome, trace }) => {
+                if let Action::Use { id, .. } = &step.action {
+                    redeemed.insert(id.clone(), outcome.event_id.clone());
+                }
                 if let (Action::Redeem { id, .. }, Some(redemption)) = (&step.action, &outcome.redemption) {
                     redeemed.insert(id.clone(), redemption.id.to_string());
                 }
@@ -120,6 +125,7 @@ fn answer(
     installation: &Installation,
     program: &Arc<ProgramHandle>,
     redeemed: &Redeemed,
+    calendar: &Calendar,
 ) -> Result<Option<Answer>, EngineError> {
     let engine = &installation.engine;
     let secrets = &engine.context.secrets;
@@ -139,7 +145,8 @@ fn answer(
             };
         }
         Action::Event { kind, subject, data, happened, id, source } => {
-            let mut data = with_redemptions(data, redeemed);
+            let data = with_redemptions(data, redeemed);
+            let mut data = super::vouchers::with_codes(engine, program, subject, &data)?;
             let brought = data.get("referred_by").and_then(|text| text.as_str()?.strip_prefix(super::step::BROUGHT_BY));
             let referrer = brought.and_then(|text| text.parse().ok());
             if let Some(referrer) = referrer
@@ -167,6 +174,11 @@ fn answer(
         Action::Join { subject, challenge, id } => {
             Ok(Submission::join_challenge(secrets, program, subject.clone(), challenge.clone(), id, step.now))
         }
+        Action::Waitlist { subject, settings, id } => {
+            let waiting = if settings.leave { Waiting::Leave } else { Waiting::Join };
+            let about = (settings.reward.clone(), waiting);
+            Ok(Submission::waiting(secrets, program, subject.clone(), about, id, step.now))
+        }
         Action::Redeem { subject, settings, id } => {
             Ok(Submission::redeem(secrets, program, subject.clone(), settings.redeem(), id, step.now))
         }
@@ -179,10 +191,27 @@ fn answer(
                 Submission::transfer(secrets, program, subject.clone(), transfer, id, step.now)
             })
         }
-        Action::OfRedemption { redemption, step: what, id } => {
-            let known = redeemed.get(redemption).and_then(|known| known.parse().ok());
+        Action::Use { subject, settings, id } => {
+            let wish = settings.wish(calendar);
+            Ok(Submission::use_benefit(secrets, program, subject.clone(), wish, id, step.now))
+        }
+        Action::UseBack { used, id } => {
+            let known = redeemed.get(used).and_then(|known| known.parse().ok());
             known
-                .map(|known| Submission::redemption_step(secrets, program, known, *what, id, step.now))
+                .map(|known| Submission::return_benefit(secrets, program, known, id, step.now))
+                .ok_or_else(|| Refusal::new("unknown-benefit-use", format!("`{used}` was refused")))
+        }
+        Action::Tier { subject, settings, id } => {
+            Ok(Submission::place_tier(secrets, program, subject.clone(), settings.wish(), id, step.now))
+        }
+        Action::OfRedemption { redemption, doing, id } => {
+            let known = redeemed.get(redemption).and_then(|known| known.parse().ok());
+            let submission = |known| match *doing {
+                Doing::Step(what) => Submission::redemption_step(secrets, program, known, what, id, step.now),
+                Doing::Fulfil(to) => Submission::fulfilment(secrets, program, known, (to, "scenario"), id, step.now),
+            };
+            known
+                .map(submission)
                 .ok_or_else(|| Refusal::new("unknown-redemption", format!("`{redemption}` was refused")))
         }
     };

@@ -11,8 +11,9 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use tessera_core::decide::{EffectKind, EventStatus};
+use tessera_core::event::PlacementKind;
 use tessera_core::ledger::{Account, EntryKind, RedemptionStatus};
-use tessera_core::program::{Exact, Id};
+use tessera_core::program::{Exact, Id, UseWindow};
 use tessera_core::time::Day;
 
 use super::moment::Moment;
@@ -65,11 +66,18 @@ pub(super) struct Step {
     pub(super) quote: Option<super::step::Redemption>,
     pub(super) capture: Option<super::step::OfRedemption>,
     pub(super) void: Option<super::step::OfRedemption>,
+    pub(super) fulfil: Option<super::step::Fulfil>,
+    pub(super) waitlist: Option<super::step::Waitlist>,
     pub(super) transfer: Option<super::step::Sending>,
     /// Of a redemption; that of an order is an event.
     #[serde(rename = "return")]
     pub(super) give_back: Option<super::step::OfRedemption>,
     pub(super) join: Option<super::step::Join>,
+    #[serde(rename = "use")]
+    pub(super) uses: Option<super::step::Use>,
+    #[serde(rename = "use-back")]
+    pub(super) use_back: Option<super::step::UseBack>,
+    pub(super) tier: Option<super::step::Tier>,
     pub(super) expect: Option<Expect>,
 }
 
@@ -136,7 +144,35 @@ struct Redemption {
     order_id: Option<String>,
     bill: Option<Bill>,
     reward: Option<Id>,
+    given: Option<Given>,
     lots: Option<Vec<LotTrace>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Given {
+    money: Option<Exact>,
+    code_pool: Option<Id>,
+    donation: Option<Donation>,
+    fulfilment: Option<Fulfilment>,
+    back: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Donation {
+    cause: Option<String>,
+    money: Option<Exact>,
+    day: Option<Day>,
+    back: Option<Day>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fulfilment {
+    state: Option<tessera_core::ledger::FulfilmentState>,
+    since: Option<Moment>,
+    by: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -182,6 +218,7 @@ pub(super) const SEEN_KEYS: &[&str] = &[
     "challenges",
     "streaks",
     "badges",
+    "entitlements",
 ];
 
 #[derive(Deserialize)]
@@ -193,6 +230,8 @@ struct Seen {
     lots: Option<BTreeMap<Id, Vec<Lot>>>,
     vouchers: Option<BTreeMap<Id, u32>>,
     grants: Option<BTreeMap<Id, Day>>,
+    /// What the member can use: all that is named, and `null` for what they do not have.
+    entitlements: Option<BTreeMap<Id, Option<Entitlement>>>,
     history: Option<Vec<Event>>,
     entries: Option<Vec<Entry>>,
     redemptions: Option<Vec<Redemption>>,
@@ -223,6 +262,53 @@ struct Standing {
     missing_to_rise: Option<BTreeMap<Id, Exact>>,
     missing_to_stay: Option<BTreeMap<Id, Exact>>,
     benefits: Option<Vec<Id>>,
+    placements: Option<Vec<Placement>>,
+    words: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Placement {
+    kind: Option<PlacementKind>,
+    level: Option<Id>,
+    since: Option<Moment>,
+    until: Option<Moment>,
+    reason: Option<String>,
+    missing_to_keep: Option<BTreeMap<Id, Exact>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entitlement {
+    kind: Option<Id>,
+    from: Option<Vec<Source>>,
+    until: Option<Moment>,
+    last_day: Option<Day>,
+    uses: Option<Vec<UsesLeft>>,
+    when: Option<String>,
+    opens_at: Option<Moment>,
+    partner: Option<Id>,
+    usable: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Source {
+    by: Option<String>,
+    ladder: Option<Id>,
+    level: Option<Id>,
+    plan: Option<Id>,
+    until: Option<Moment>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UsesLeft {
+    window: Option<UseWindow>,
+    most: Option<i64>,
+    used: Option<i64>,
+    left: Option<i64>,
+    next: Option<Day>,
 }
 
 #[derive(Deserialize)]
@@ -294,8 +380,24 @@ struct Effect {
     streak: Option<Id>,
     step: Option<u32>,
     badge: Option<Id>,
+    left: Option<i64>,
+    words: Option<String>,
     until: Option<Moment>,
     money: Option<Exact>,
+    cause: Option<String>,
+    reward: Option<Id>,
+    place: Option<i64>,
+    lines: Option<Vec<LineDiscount>>,
+    shipping: Option<String>,
+    prize: Option<IgnoredAny>,
+}
+
+/// What a voucher took off one line.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LineDiscount {
+    line: Option<String>,
+    amount: Option<String>,
 }
 
 /// What became of one rule.
