@@ -73,6 +73,7 @@ pub const RESERVED_TYPES: &[&str] = &[
     "referral-refused",
     "referral-reversed",
     "challenge-join",
+    "ranking",
     "benefit-use",
     "benefit-return",
     "tier-invite",
