@@ -7,7 +7,17 @@ use super::{DataProblem, What};
 use crate::id::{EventId, MemberId, member_text};
 
 /// Event types that only the event of another member causes.
-pub const FOLLOW_UP_TYPES: &[&str] = &["transfer-in", "follow-up-refused", "gift-card-refund"];
+pub const FOLLOW_UP_TYPES: &[&str] = &[
+    "transfer-in",
+    "follow-up-refused",
+    "referral-joined",
+    "referral-waits",
+    "referral-qualified",
+    "referral-paid",
+    "referral-refused",
+    "referral-reversed",
+    "gift-card-refund",
+];
 
 /// What an event of this member caused for another member was refused there: its value comes back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +39,7 @@ pub fn read_follow_up(kind: &str, data: &str) -> Result<What, DataProblem> {
     let read = match kind {
         "transfer-in" => serde_json::from_str(data).map(What::Arrival),
         "follow-up-refused" => serde_json::from_str(data).map(What::FollowUpRefused),
+        kind if kind.starts_with("referral-") => serde_json::from_str(data).map(What::Referral),
         "gift-card-refund" => serde_json::from_str(data).map(What::GiftCardRefund),
         _ => return Err(DataProblem::new("type", format!("no event causes a `{kind}` for another member"))),
     };
@@ -38,7 +49,7 @@ pub fn read_follow_up(kind: &str, data: &str) -> Result<What, DataProblem> {
 impl What {
     /// Whether another member's event caused this. It reaches whoever it names, whatever has become of them.
     pub const fn is_follow_up(&self) -> bool {
-        matches!(self, Self::Arrival(_) | Self::FollowUpRefused(_) | Self::GiftCardRefund(_))
+        matches!(self, Self::Arrival(_) | Self::Referral(_) | Self::FollowUpRefused(_) | Self::GiftCardRefund(_))
     }
 
     /// Whether this is about what a member has now. Such a command is never before what they have seen already.
