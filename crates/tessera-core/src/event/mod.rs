@@ -6,6 +6,7 @@ mod data;
 mod follow_up;
 mod order;
 mod read;
+mod recorded;
 mod redemption;
 mod transfer;
 
@@ -15,6 +16,7 @@ pub use data::{DataProblem, FieldValue, FieldValues};
 pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
 pub use read::{DocumentedTypes, read_event};
+pub use recorded::read_recorded;
 pub use redemption::{Redeem, RedemptionPart};
 pub use transfer::{Arrival, Transfer};
 

@@ -1,6 +1,7 @@
 //! The recorded events as a replay reads them: what came from outside, without what it was decided to.
 
 use tessera_core::decide::EventStatus;
+use tessera_core::event::FOLLOW_UP_TYPES;
 use tessera_core::id::MemberId;
 use tessera_core::ledger::Entry;
 use tessera_core::member::MemberState;
@@ -35,6 +36,13 @@ pub(super) struct Place {
     pub seq: u64,
 }
 
+/// Which events a replay sends: those that time or the member's own events bring about come again by themselves. What
+/// the events of other members caused arrives as it was recorded.
+fn came_from_outside() -> String {
+    let caused: Vec<String> = FOLLOW_UP_TYPES.iter().map(|kind| format!("'{kind}'")).collect();
+    format!("(status <> {} OR type IN ({}))", EventStatus::Derived.code(), caused.join(", "))
+}
+
 /// Visits the members of a bucket in key order, a page at a time.
 pub(super) fn each_member(
     reader: &mut Reader<'_>,
@@ -64,9 +72,9 @@ pub(super) fn events(
     to: Instant,
 ) -> Result<Vec<Logged>, StoreError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND status <> {} \
-         AND effective_at < $4 ORDER BY seq",
-        EventStatus::Derived.code()
+        "SELECT {COLUMNS} FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND {} AND effective_at < $4 \
+         ORDER BY seq",
+        came_from_outside()
     );
     let mut params = member_key(program, member);
     params.push(to.micros().into());
@@ -93,8 +101,8 @@ pub(super) fn event(
 /// The places of all events of business before `to`, oldest first: 40 bytes of memory each.
 pub(super) fn in_order(reader: &mut Reader<'_>, program: i64, to: Instant) -> Result<Vec<Place>, StoreError> {
     let sql = format!(
-        "SELECT recorded_at, member, seq FROM event WHERE program = $1 AND status <> {} AND effective_at < $2",
-        EventStatus::Derived.code()
+        "SELECT recorded_at, member, seq FROM event WHERE program = $1 AND {} AND effective_at < $2",
+        came_from_outside()
     );
     let mut places = Vec::new();
     reader.query_each(&sql, &[program.into(), to.micros().into()], &mut |row| {

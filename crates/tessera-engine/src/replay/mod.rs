@@ -165,6 +165,7 @@ impl Replay<'_> {
             }
             Ok(())
         })?;
+        comparison.in_order = true;
         Ok(comparison)
     }
 

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 use compact_str::CompactString;
-use serde::Deserialize;
 use tessera_core::decide::{self, Decision, Inputs, OrderProgress, OrderRecord, Recorded, Rejected};
-use tessera_core::event::{Adjustment, Command, Order, Redeem, RedemptionPart, What, read_event};
+use tessera_core::event::{Command, Order, RedemptionPart, What, read_event, read_recorded};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Entry, Redemption};
 use tessera_core::member::MemberState;
-use tessera_core::program::{Id, Versions};
-use tessera_core::quantity::Amount;
+use tessera_core::program::Versions;
 use tessera_core::time::Instant;
 
 use super::log::Logged;
@@ -228,76 +226,32 @@ fn content_of(versions: &Versions, event: &Recorded) -> Option<Order> {
     }
 }
 
-/// The data of a manual change, as it is recorded.
-#[derive(Deserialize)]
-struct Adjusted {
-    currency: Id,
-    amount: i64,
-    reason: CompactString,
-}
-
-/// The data of a redemption, as it is recorded.
-#[derive(Deserialize)]
-struct Redeemed {
-    reward: Option<Id>,
-    currency: Option<Id>,
-    capture: bool,
-    points: Option<i64>,
-    payable: Option<CompactString>,
-    tender: Option<CompactString>,
-    order_id: Option<CompactString>,
-}
-
-/// The data of what is done with a redemption, as it is recorded.
-#[derive(Deserialize)]
-struct Done {
-    redemption: CompactString,
-    points: Option<i64>,
-}
-
-fn parsed<'a, T: Deserialize<'a>>(event: &'a Logged) -> Result<T, String> {
-    serde_json::from_str(&event.data).map_err(|_| "invalid-event".to_owned())
-}
-
 impl Run {
     /// Reads an event as the version of its business time does; redemptions are named as they are numbered now.
     fn read(&self, versions: &Versions, event: &Logged) -> Result<What, String> {
         let definition = &versions.at(event.effective_at).definition;
-        Ok(match event.kind.as_str() {
-            "adjustment" => {
-                let Adjusted { currency, amount, reason } = parsed(event)?;
-                What::Adjust(Adjustment::new(currency, amount, &reason))
+        let what = match read_recorded(definition, &event.kind, &event.data) {
+            Ok(what) => what,
+            Err(problem) if problem.path == "type" => return Err("unknown-event-type".to_owned()),
+            Err(_) => return Err("invalid-event".to_owned()),
+        };
+        let now = |redemption: u64| {
+            let known = self.renumbered.get(&redemption).copied();
+            known.ok_or_else(|| "unknown-redemption".to_owned())
+        };
+        let part_now =
+            |part: RedemptionPart| Ok::<_, String>(RedemptionPart { redemption: now(part.redemption)?, ..part });
+        Ok(match what {
+            What::Purchase(order) => What::Purchase(self.paid_now(order)),
+            What::Amend(order) => What::Amend(self.paid_now(order)),
+            What::Exchange(mut exchange) => {
+                exchange.bought = self.paid_now(exchange.bought);
+                What::Exchange(exchange)
             }
-            "redemption" => {
-                let Redeemed { reward, currency, capture, points, payable, tender, order_id } = parsed(event)?;
-                let payable = payable.map(|payable| payable.parse::<Amount>()).transpose();
-                // A reward's price names the currency.
-                let currency = currency.or_else(|| definition.currencies.keys().next().cloned());
-                let (Some(currency), Ok(payable)) = (currency, payable) else { return Err("invalid-event".to_owned()) };
-                What::Redeem(Redeem { reward, currency, points, payable, tender, order_id, capture })
-            }
-            "capture" | "void" | "redemption-return" => {
-                let Done { redemption, points } = parsed(event)?;
-                let known = redemption.parse::<EventId>().ok().and_then(|id| self.renumbered.get(&id.seq).copied());
-                let redemption = known.ok_or_else(|| "unknown-redemption".to_owned())?;
-                let part = RedemptionPart { redemption, points };
-                match event.kind.as_str() {
-                    "capture" => What::Capture(part),
-                    "void" => What::Void { redemption },
-                    _ => What::ReturnRedemption(part),
-                }
-            }
-            kind => match read_event(definition, kind, &event.data) {
-                Ok(What::Purchase(order)) => What::Purchase(self.paid_now(order)),
-                Ok(What::Amend(order)) => What::Amend(self.paid_now(order)),
-                Ok(What::Exchange(mut exchange)) => {
-                    exchange.bought = self.paid_now(exchange.bought);
-                    What::Exchange(exchange)
-                }
-                Ok(what) => what,
-                Err(problem) if problem.path == "type" => return Err("unknown-event-type".to_owned()),
-                Err(_) => return Err("invalid-event".to_owned()),
-            },
+            What::Capture(part) => What::Capture(part_now(part)?),
+            What::Void { redemption } => What::Void { redemption: now(redemption)? },
+            What::ReturnRedemption(part) => What::ReturnRedemption(part_now(part)?),
+            what => what,
         })
     }
 
