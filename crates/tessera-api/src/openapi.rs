@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::AppState;
-use crate::routes::{adjustments, document, events, health, members, progress, redemptions, rewards};
+use crate::routes::{adjustments, document, events, health, members, people, progress, redemptions, rewards};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -43,7 +43,9 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(events::show_event))
         .routes(routes!(events::create_quote))
         .routes(routes!(members::list_members, members::create_member))
-        .routes(routes!(members::show_member, members::update_member))
+        .routes(routes!(members::show_member, members::update_member, people::delete_member))
+        .routes(routes!(people::list_identifiers, people::create_identifier))
+        .routes(routes!(people::delete_identifier))
         .routes(routes!(members::list_balances))
         .routes(routes!(members::list_entries))
         .routes(routes!(members::list_lots))

@@ -15,6 +15,7 @@ pub mod identifier;
 pub mod installation;
 mod member_transfer;
 mod new_file;
+pub mod people;
 pub mod profile;
 pub mod programs;
 pub mod query;

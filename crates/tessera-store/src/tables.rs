@@ -105,10 +105,19 @@ pub static ORDER_KEY: Table = Table {
     locked: false,
 };
 
-/// Which member an identifier (a keyed hash of a phone number, a card …) belongs to.
+/// Which member an identifier (a keyed hash of a phone number, a card …) belongs to; or that it leads to nobody any
+/// more: its `state`, until when that is remembered, and what of whoever had it.
 pub static MEMBER_IDENTIFIER: Table = Table {
     name: "member_identifier",
-    columns: &[Column::int("bucket"), Column::int("program"), Column::bytes("key"), Column::bytes("member")],
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::bytes("key"),
+        Column::bytes("member"),
+        Column::int("state").or_null(),
+        Column::int("ends_at").or_null(),
+        Column::text("memory").or_null(),
+    ],
     key: 3,
     guard: None,
     steady: None,

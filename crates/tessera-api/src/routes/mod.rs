@@ -3,6 +3,7 @@ pub mod document;
 pub mod events;
 pub mod health;
 pub mod members;
+pub mod people;
 pub mod progress;
 pub mod redemptions;
 pub mod rewards;

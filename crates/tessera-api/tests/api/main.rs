@@ -13,6 +13,7 @@ mod many;
 mod members;
 mod openapi;
 mod operations;
+mod people;
 mod problems;
 mod progress;
 mod quotes;

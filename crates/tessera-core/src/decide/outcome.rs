@@ -82,6 +82,8 @@ pub struct Effect {
 #[serde(rename_all = "snake_case")]
 pub enum EffectKind {
     Joined,
+    /// Joined after having left: what is given once is not given again.
+    Rejoined,
     Accrual,
     /// Earned, and waiting.
     Pending,
@@ -113,6 +115,14 @@ pub enum EffectKind {
     TierDown,
     VoucherIssued,
     BenefitGranted,
+    /// The membership ended.
+    Left,
+    /// Given up by leaving.
+    Forfeited,
+    /// Spendable, and paid out in money on leaving.
+    PaidOut,
+    /// Owed, and written off on leaving.
+    DebtForgiven,
     /// Went to a cause.
     Donated,
     /// A partner's code was given; the redemption has it.

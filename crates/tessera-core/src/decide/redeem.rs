@@ -393,6 +393,12 @@ impl Working<'_> {
         self.close(&hold, RedemptionStatus::Ended);
     }
 
+    /// Whoever leaves reserves nothing any more.
+    pub(super) fn void_for_leaving(&mut self, hold: &Hold) {
+        self.open("void", EventStatus::Derived, self.at_effective(), None);
+        self.close(hold, RedemptionStatus::Voided);
+    }
+
     fn close(&mut self, hold: &Hold, status: RedemptionStatus) {
         self.let_go(hold, &hold.lots);
         self.put_reward_back(&hold.terms);

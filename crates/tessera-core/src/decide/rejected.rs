@@ -87,6 +87,17 @@ pub enum Rejected {
     NothingToAdjust,
     #[error("this event needs a member")]
     NeedsMember,
+    #[error("the member has left")]
+    MemberLeft,
+    #[error("a new {kind} needs the right one-time code to it: send `proof: true` once it was given")]
+    ProofNeeded { kind: Id },
+    #[error(
+        "nothing was heard of the member since {last_event}, so the number may be somebody else's by now: a second fact \
+         is needed, `second` with a card, an email or the birthday"
+    )]
+    SecondFactNeeded { last_event: Instant },
+    #[error("the member was heard of at {last_event}: the number may be given away from {silent_from} on")]
+    NotSilent { last_event: Instant, silent_from: Instant },
     #[error("the program has no reason {reason} for adjustments; there are: {known}")]
     UnknownReason { reason: CompactString, known: String },
     #[error("the reason {reason} only {} points", sign.word())]
@@ -168,6 +179,10 @@ impl Rejected {
             Self::ChallengeNotNow { .. } => "challenge-not-now",
             Self::NothingToAdjust => "nothing-to-adjust",
             Self::NeedsMember => "needs-member",
+            Self::MemberLeft => "member-left",
+            Self::ProofNeeded { .. } => "proof-needed",
+            Self::SecondFactNeeded { .. } => "second-fact-needed",
+            Self::NotSilent { .. } => "member-not-silent",
             Self::UnknownReason { .. } => "unknown-reason",
             Self::AgainstTheReason { .. } => "adjustment-against-its-reason",
             Self::MoreThanTheReason { .. } => "adjustment-over-its-reason",
@@ -293,6 +308,11 @@ impl Rejected {
                 vec![("currency", currency.as_str().into()), ("wanted", (*wanted).into()), ("room", (*room).into())]
             }
             Self::TooManyParked { most } | Self::TooManyReservations { most } => vec![("most", (*most).into())],
+            Self::ProofNeeded { kind } => vec![("kind", kind.as_str().into())],
+            Self::SecondFactNeeded { last_event } => vec![("last_event", last_event.to_string().into())],
+            Self::NotSilent { last_event, silent_from } => {
+                vec![("last_event", last_event.to_string().into()), ("silent_from", silent_from.to_string().into())]
+            }
             Self::UnknownReason { reason, known } => {
                 vec![("reason", reason.as_str().into()), ("reasons", known.as_str().into())]
             }
@@ -325,7 +345,8 @@ impl Rejected {
             | Self::NothingToRedeem
             | Self::TransferToOneself
             | Self::NothingToTransfer
-            | Self::NeedsMember => Vec::new(),
+            | Self::NeedsMember
+            | Self::MemberLeft => Vec::new(),
         };
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }

@@ -5,6 +5,7 @@ mod command;
 mod data;
 mod follow_up;
 mod order;
+mod people;
 mod read;
 mod recorded;
 mod redemption;
@@ -15,6 +16,7 @@ pub use command::{Adjustment, Asker, Command, Exchange, Imported, Profile, Retur
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
+pub use people::{NameKey, Removal, Renaming, SecondFact};
 pub use read::{DocumentedTypes, read_event};
 pub use recorded::read_recorded;
 pub use redemption::{Redeem, RedemptionPart};
@@ -42,6 +44,9 @@ pub const RESERVED_TYPES: &[&str] = &[
     "refund",
     "claim",
     "merge",
+    "identifiers",
+    "leave",
+    "erase",
     "transfer",
     "import",
     "transfer-in",

@@ -32,6 +32,10 @@ pub fn read_recorded(definition: &Definition, kind: &str, data: &str) -> Result<
         "capture" => What::Capture(part(data)?),
         "void" => What::Void { redemption: part(data)?.redemption },
         "redemption-return" => What::ReturnRedemption(part(data)?),
+        "leave" => What::Leave { erase: false },
+        "erase" => What::Leave { erase: true },
+        // Names are not kept with the event, and move no points.
+        "identifiers" => What::WakeUp,
         "challenge-join" => What::JoinChallenge { challenge: parsed::<Joined>(data)?.challenge },
         "transfer" => {
             let Sent { to, currency, amount, message } = parsed(data)?;

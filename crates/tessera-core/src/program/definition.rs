@@ -12,6 +12,7 @@ use super::adjustments::AdjustmentsDefinition;
 use super::cards::CardDefinition;
 use super::challenges::{BadgeDefinition, ChallengeDefinition};
 use super::made::Made;
+use super::people::{IdentityDefinition, LeavingDefinition};
 use super::rewards::{CauseDefinition, CodePoolDefinition, RewardDefinition};
 use super::scalar::{Exact, Formula, Id, Share, Texts, word_or_map};
 use super::spending::{CashRounding, SpendDefinition};
@@ -84,6 +85,12 @@ pub struct Definition {
     /// Limits over all campaigns together, by currency (C7).
     #[serde(default)]
     pub limits: ProgramLimits,
+    /// Which proof a change of a member's names needs (P4).
+    #[serde(default)]
+    pub identity: IdentityDefinition,
+    /// What becomes of the points of somebody who leaves (P3).
+    #[serde(default)]
+    pub leaving: LeavingDefinition,
     /// The share of members who see no targeted offer at all (C9).
     #[serde(default)]
     pub control_group: Option<Share>,

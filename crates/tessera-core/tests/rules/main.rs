@@ -16,6 +16,7 @@ mod lots;
 mod members;
 mod money;
 mod pending;
+mod people;
 mod play;
 mod redemptions;
 mod returns;
