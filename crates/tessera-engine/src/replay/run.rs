@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use compact_str::CompactString;
-use tessera_core::decide::{self, Decision, Inputs, OrderProgress, OrderRecord, Recorded, Rejected};
+use tessera_core::decide::{self, Decision, Inputs, Memory, OrderProgress, OrderRecord, Recorded, Rejected};
 use tessera_core::event::{Command, Order, RedemptionPart, What, read_event, read_recorded};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Entry, Redemption};
@@ -18,6 +18,7 @@ use super::{Used, refusal_of};
 #[derive(Debug)]
 pub(super) struct Run {
     id: MemberId,
+    memory: Option<Memory>,
     state: Option<MemberState>,
     history: Vec<Recorded>,
     orders: BTreeMap<CompactString, KnownOrder>,
@@ -69,9 +70,11 @@ impl Pools {
 }
 
 impl Run {
-    pub fn new(id: MemberId) -> Self {
+    /// `memory`: what the program knew of somebody who came back (P3).
+    pub fn new(id: MemberId, memory: Option<Memory>) -> Self {
         Self {
             id,
+            memory,
             state: None,
             history: Vec::new(),
             orders: BTreeMap::new(),
@@ -123,7 +126,7 @@ impl Run {
             orders: &orders,
             redemptions: &redemptions,
             history: (needs.history || late).then_some(self.history.as_slice()),
-            memory: None,
+            memory: self.memory.as_ref(),
             entropy: entropy(self.id, event.seq),
             payload: &event.data,
             explain: false,
