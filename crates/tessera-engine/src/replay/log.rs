@@ -16,6 +16,12 @@ const PAGE: i64 = 500;
 
 const COLUMNS: &str = "seq, type, effective_at, recorded_at, payload";
 
+/// What time and the member's own events brought about is decided again; what other members caused comes as it came.
+fn from_outside() -> String {
+    let kinds: Vec<String> = FOLLOW_UP_TYPES.iter().map(|kind| format!("'{kind}'")).collect();
+    format!("(status <> {} OR type IN ({}))", EventStatus::Derived.code(), kinds.join(", "))
+}
+
 /// One event that somebody sent.
 #[derive(Debug)]
 pub(super) struct Logged {
@@ -34,13 +40,6 @@ pub(super) struct Place {
     pub recorded_at: i64,
     pub member: MemberId,
     pub seq: u64,
-}
-
-/// Which events a replay sends: those that time or the member's own events bring about come again by themselves. What
-/// the events of other members caused arrives as it was recorded.
-fn came_from_outside() -> String {
-    let caused: Vec<String> = FOLLOW_UP_TYPES.iter().map(|kind| format!("'{kind}'")).collect();
-    format!("(status <> {} OR type IN ({}))", EventStatus::Derived.code(), caused.join(", "))
 }
 
 /// Visits the members of a bucket in key order, a page at a time.
@@ -72,9 +71,9 @@ pub(super) fn events(
     to: Instant,
 ) -> Result<Vec<Logged>, StoreError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND {} AND effective_at < $4 \
-         ORDER BY seq",
-        came_from_outside()
+        "SELECT {COLUMNS} FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND {} \
+         AND effective_at < $4 ORDER BY seq",
+        from_outside()
     );
     let mut params = member_key(program, member);
     params.push(to.micros().into());
@@ -115,7 +114,7 @@ pub(super) fn memory(reader: &mut Reader<'_>, program: i64, member: MemberId) ->
 pub(super) fn in_order(reader: &mut Reader<'_>, program: i64, to: Instant) -> Result<Vec<Place>, StoreError> {
     let sql = format!(
         "SELECT recorded_at, member, seq FROM event WHERE program = $1 AND {} AND effective_at < $2",
-        came_from_outside()
+        from_outside()
     );
     let mut places = Vec::new();
     reader.query_each(&sql, &[program.into(), to.micros().into()], &mut |row| {
