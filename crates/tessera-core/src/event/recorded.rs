@@ -1,15 +1,20 @@
 //! Every command read again from how it was recorded, whoever had sent it.
 
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
 use compact_str::CompactString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Adjustment, DataProblem, FOLLOW_UP_TYPES, Redeem, RedemptionPart, Transfer, What, read_event, read_follow_up,
+    Adjustment, DataProblem, FOLLOW_UP_TYPES, PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Redeem,
+    RedemptionPart, Situation, Transfer, UseBenefit, What, read_event, read_follow_up,
 };
 use crate::id::{EventId, MemberId, member_text};
 use crate::program::{Definition, Id};
 use crate::quantity::Amount;
+use crate::time::{Day, Instant, Period};
 
 /// Reads the data of an event of a member's history as the command that it was.
 ///
@@ -41,6 +46,17 @@ pub fn read_recorded(definition: &Definition, kind: &str, data: &str) -> Result<
             let Sent { to, currency, amount, message } = parsed(data)?;
             What::Transfer(Transfer { to, currency, amount, message })
         }
+        "benefit-use" => {
+            let Used { benefit, order_id, total, shipping, location, channel, public_at } = parsed(data)?;
+            let situation = Situation { total, shipping, location, channel, public_at };
+            What::UseBenefit(UseBenefit { benefit, order_id, situation })
+        }
+        "benefit-return" => What::ReturnBenefit { used: parsed::<UseReturned>(data)?.used.seq },
+        "tier-invite" => What::PlaceTier(placement(Some(PlacementKind::Invite), data)?),
+        "tier-match" => What::PlaceTier(placement(Some(PlacementKind::Match), data)?),
+        "tier-trial" => What::PlaceTier(placement(Some(PlacementKind::Trial), data)?),
+        "tier-lock" => What::PlaceTier(placement(Some(PlacementKind::Lock), data)?),
+        "tier-unlock" | "tier-withdraw" => What::PlaceTier(placement(None, data)?),
         kind if FOLLOW_UP_TYPES.contains(&kind) => read_follow_up(kind, data)?,
         kind => read_event(definition, kind, data)?,
     })
@@ -83,6 +99,60 @@ struct Sent {
     currency: Id,
     amount: i64,
     message: Option<CompactString>,
+}
+
+#[derive(Deserialize)]
+struct Used {
+    benefit: Id,
+    order_id: Option<CompactString>,
+    total: Option<Amount>,
+    shipping: Option<Amount>,
+    location: Option<CompactString>,
+    channel: Option<CompactString>,
+    public_at: Option<Instant>,
+}
+
+#[derive(Deserialize)]
+struct UseReturned {
+    #[serde(rename = "use")]
+    used: EventId,
+}
+
+#[derive(Deserialize)]
+struct Placed {
+    ladder: Id,
+    reason: CompactString,
+    level: Option<Id>,
+    until: Option<Day>,
+    #[serde(rename = "for")]
+    period: Option<Period>,
+    #[serde(default)]
+    keep_if: BTreeMap<CompactString, Amount>,
+    kind: Option<PlacementKind>,
+}
+
+/// A level given, or ended where there is no `kind` in the event's type.
+fn placement(given: Option<PlacementKind>, data: &str) -> Result<PlaceTier, DataProblem> {
+    let Placed { ladder, reason, level, until, period, keep_if, kind } = parsed(data)?;
+    let step = match (given, kind) {
+        (Some(kind), _) => {
+            let ends = match (until, period) {
+                (Some(day), _) => PlacementEnd::Until(day),
+                (None, Some(period)) => PlacementEnd::For(period),
+                (None, None) => PlacementEnd::Open,
+            };
+            // A ladder's only measure has no name.
+            let named = |name: &str| if name.is_empty() { Ok(Id::default()) } else { name.parse::<Id>() };
+            let keep_if: Result<BTreeMap<Id, Amount>, _> =
+                keep_if.into_iter().map(|(name, amount)| Ok((named(&name)?, amount))).collect();
+            let keep_if =
+                keep_if.map_err(|error: <Id as FromStr>::Err| DataProblem::new("data.keep_if", error.to_string()))?;
+            PlacementStep::Place { kind, level, ends, keep_if }
+        }
+        (None, Some(kind)) => PlacementStep::Withdraw(kind),
+        (None, None) => PlacementStep::Unlock,
+    };
+    Ok(PlaceTier { ladder, step, reason })
 }
 
 fn part(data: &str) -> Result<RedemptionPart, DataProblem> {

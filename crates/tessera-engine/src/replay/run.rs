@@ -23,7 +23,7 @@ pub(super) struct Run {
     history: Vec<Recorded>,
     orders: BTreeMap<CompactString, KnownOrder>,
     redemptions: BTreeMap<u64, Redemption>,
-    /// Redemptions as they were numbered, and as they are now: time and campaigns may bring other events between.
+    /// What others name by its number, as it was numbered and as it is now: time and campaigns may bring other events between.
     renumbered: BTreeMap<u64, u64>,
     /// Events sent, accepted or not.
     pub sent: u64,
@@ -88,11 +88,11 @@ impl Run {
     pub fn send(&mut self, versions: &Versions, event: &Logged, pools: &mut Pools) -> Result<(), String> {
         self.sent += 1;
         let what = self.read(versions, event)?;
-        let is_redemption = matches!(what, What::Redeem(_));
+        let is_named_later = matches!(what, What::Redeem(_) | What::UseBenefit(_));
         let command = Command { effective_at: event.effective_at, recorded_at: event.recorded_at, what };
         let decision = self.decide(versions, &command, event, &pools.used).map_err(|rejected| refusal_of(&rejected))?;
         pools.take(&decision);
-        if let (true, Some(main)) = (is_redemption, decision.events.get(decision.main)) {
+        if let (true, Some(main)) = (is_named_later, decision.events.get(decision.main)) {
             self.renumbered.insert(event.seq, main.seq);
         }
         self.store(decision, &event.data);
@@ -255,6 +255,7 @@ impl Run {
             }
             What::Capture(part) => What::Capture(part_now(part)?),
             What::Void { redemption } => What::Void { redemption: now(redemption)? },
+            What::ReturnBenefit { used } => What::ReturnBenefit { used: now(used)? },
             What::ReturnRedemption(part) => What::ReturnRedemption(part_now(part)?),
             what => what,
         })
