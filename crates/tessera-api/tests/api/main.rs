@@ -22,3 +22,4 @@ mod redemptions;
 mod rewards;
 mod tiers;
 mod transfers;
+mod vouchers;

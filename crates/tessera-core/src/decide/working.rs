@@ -13,7 +13,7 @@ use super::expiry;
 use super::outcome::{self, Effect, EffectKind, points};
 use super::{
     Answer, Credit, Decision, EventStatus, Inputs, IssuedVoucher, OrderProgress, PoolChange, Record, Recorded,
-    Rejected, RuleTrace,
+    Rejected, RuleTrace, WaitlistChange,
 };
 use crate::event::{Command, FieldValues, Order, What};
 use crate::id::EventId;
@@ -22,6 +22,7 @@ use crate::member::{Change, MemberState, Status};
 use crate::program::{CurrencyDefinition, Expires, Id, Pending, Program};
 use crate::quantity::{Points, apportion};
 use crate::time::{Day, Instant};
+use crate::voucher::CodeRecord;
 
 pub(super) struct Working<'a> {
     pub inputs: &'a Inputs<'a>,
@@ -37,10 +38,13 @@ pub(super) struct Working<'a> {
     pub progress: Vec<(CompactString, OrderProgress)>,
     pools: BTreeMap<CompactString, (i64, i64)>,
     vouchers: Vec<IssuedVoucher>,
+    pub waitlist: Vec<WaitlistChange>,
     /// Codes of partners to be given: from which pool, to which redemption.
     pub codes: Vec<(Id, u64)>,
     /// Redemptions made or changed, by their event.
     pub redemptions: Vec<(u64, Redemption)>,
+    /// Codes of vouchers whose uses changed.
+    pub voucher_codes: Vec<CodeRecord>,
     pub trace: Vec<RuleTrace>,
     pub causes: Vec<Cause>,
 }
@@ -98,8 +102,10 @@ impl<'a> Working<'a> {
             progress: Vec::new(),
             pools: BTreeMap::new(),
             vouchers: Vec::new(),
+            waitlist: Vec::new(),
             codes: Vec::new(),
             redemptions: Vec::new(),
+            voucher_codes: Vec::new(),
             trace: Vec::new(),
             causes: Vec::new(),
         })
@@ -113,6 +119,10 @@ impl<'a> Working<'a> {
     /// Whether the command is about a business time before the member's own clock.
     pub fn is_backdated(&self) -> bool {
         self.past.is_some()
+    }
+
+    pub fn past(&self) -> Option<&Past> {
+        self.past.as_ref()
     }
 
     /// The command's own business time.
@@ -156,13 +166,13 @@ impl<'a> Working<'a> {
     pub fn attempt<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Rejected>) -> Option<T> {
         let (state, event, past) = (self.state.clone(), self.record().clone(), self.past.clone());
         let (progress, pools, causes) = (self.progress.clone(), self.pools.clone(), self.causes.clone());
-        let redemptions = self.redemptions.clone();
+        let (redemptions, voucher_codes) = (self.redemptions.clone(), self.voucher_codes.clone());
         let (orders, vouchers, trace) = (self.orders.len(), self.vouchers.len(), self.trace.len());
         let done = work(self).ok();
         if done.is_none() {
             (self.state, self.past) = (state, past);
             (self.progress, self.pools, self.causes) = (progress, pools, causes);
-            self.redemptions = redemptions;
+            (self.redemptions, self.voucher_codes) = (redemptions, voucher_codes);
             *self.record() = event;
             self.orders.truncate(orders);
             self.vouchers.truncate(vouchers);
@@ -475,9 +485,10 @@ impl<'a> Working<'a> {
     pub fn issue_voucher(&mut self, campaign: Option<&Id>, voucher: &Id) -> Option<CompactString> {
         let program = self.program.clone();
         let definition = program.definition.vouchers.get(voucher)?;
-        let last_day = definition.valid.map(|valid| valid.after(self.day()));
+        let valid = definition.valid.map(|valid| valid.after(self.day()));
+        let last_day = valid.into_iter().chain(definition.until).min();
         let number = u32::try_from(self.vouchers.len()).unwrap_or(u32::MAX);
-        let code = super::derived::voucher_code(&self.inputs.entropy, self.state.events, number);
+        let code = super::derived::voucher_code(&self.inputs.entropy, self.state.id, self.state.events, number);
         self.effect(Effect {
             voucher: Some(voucher.clone()),
             code: Some(code.clone()),
@@ -488,6 +499,8 @@ impl<'a> Working<'a> {
         self.vouchers.push(IssuedVoucher {
             code: code.clone(),
             voucher: voucher.clone(),
+            version: program.version,
+            uses: definition.uses.per_code,
             event: self.state.events,
             issued_at: self.at(),
             expires_at: last_day.map(|last| program.calendar.end(last)),
@@ -558,8 +571,10 @@ impl<'a> Working<'a> {
             progress: self.progress,
             pools: pools.map(|(pool, (by, most))| PoolChange { pool, by, most }).collect(),
             vouchers: self.vouchers,
+            waitlist: self.waitlist,
             codes: self.codes,
             redemptions: self.redemptions,
+            voucher_codes: self.voucher_codes,
             follow_ups,
             outcome,
             trace: self.trace,

@@ -8,13 +8,15 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Adjustment, DataProblem, FOLLOW_UP_TYPES, PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Redeem,
-    RedemptionPart, Situation, Transfer, UseBenefit, What, read_event, read_follow_up,
+    Adjustment, DataProblem, FOLLOW_UP_TYPES, FulfilmentStep, PlaceTier, PlacementEnd, PlacementKind, PlacementStep,
+    Redeem, RedeemVoucher, RedemptionPart, Situation, Transfer, UseBenefit, What, read_event, read_follow_up,
 };
 use crate::id::{EventId, MemberId, member_text};
+use crate::ledger::FulfilmentState;
 use crate::program::{Definition, Id};
 use crate::quantity::Amount;
 use crate::time::{Day, Instant, Period};
+use crate::voucher::normalise;
 
 /// Reads the data of an event of a member's history as the command that it was.
 ///
@@ -37,6 +39,19 @@ pub fn read_recorded(definition: &Definition, kind: &str, data: &str) -> Result<
         "capture" => What::Capture(part(data)?),
         "void" => What::Void { redemption: part(data)?.redemption },
         "redemption-return" => What::ReturnRedemption(part(data)?),
+        "fulfilment" => {
+            let Fulfilled { redemption, state, by } = parsed(data)?;
+            What::Fulfil(FulfilmentStep { redemption: redemption.seq, to: state, by })
+        }
+        "voucher-redemption" => {
+            let UsedCode { code, order_id } = parsed(data)?;
+            let code = normalise(&code).map_err(|_| DataProblem::new("data.code", "a code is expected"))?;
+            // What it took off an order is on that order's receipt; points, benefits and prizes are given again.
+            What::RedeemVoucher(RedeemVoucher { code, order_id, order: None })
+        }
+        // Who waited for what moves no points; of a use that was rolled back only the voucher comes back, and a replay
+        // takes every voucher for good.
+        "waitlist" | "waitlist-leave" | "seat-offer" | "voucher-rollback" => What::WakeUp,
         "leave" => What::Leave { erase: false },
         "erase" => What::Leave { erase: true },
         // Names are not kept with the event, and move no points.
@@ -85,6 +100,21 @@ struct Redeemed {
 struct Done {
     redemption: EventId,
     points: Option<i64>,
+}
+
+/// What somebody did for a redemption.
+#[derive(Deserialize)]
+struct Fulfilled {
+    redemption: EventId,
+    state: FulfilmentState,
+    by: CompactString,
+}
+
+/// A code used by itself.
+#[derive(Deserialize)]
+struct UsedCode {
+    code: CompactString,
+    order_id: Option<CompactString>,
 }
 
 #[derive(Deserialize)]

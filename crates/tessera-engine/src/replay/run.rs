@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use compact_str::CompactString;
 use tessera_core::decide::{self, Decision, Inputs, Memory, OrderProgress, OrderRecord, Recorded, Rejected};
-use tessera_core::event::{Command, Order, RedemptionPart, What, read_event, read_recorded};
+use tessera_core::event::{Command, FulfilmentStep, Order, RedemptionPart, What, read_event, read_recorded};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Entry, Redemption};
 use tessera_core::member::MemberState;
-use tessera_core::program::Versions;
+use tessera_core::program::{Id, Versions};
 use tessera_core::time::Instant;
+use tessera_core::voucher::CodeRecord;
 
 use super::log::Logged;
 use super::{Used, refusal_of};
@@ -116,6 +117,9 @@ impl Run {
         let named = decide::redemptions(&command.what, self.id, &orders);
         let redemptions: Vec<(u64, Redemption)> =
             named.into_iter().filter_map(|seq| Some((seq, self.redemptions.get(&seq)?.clone()))).collect();
+        // A code that was good is good under the draft, with the draft's terms.
+        let good = |voucher: &Id| crate::voucher::good_code(versions, command, voucher);
+        let codes: Vec<CodeRecord> = event.voucher.iter().filter_map(good).collect();
         let late = self.state.as_ref().is_some_and(|state| decide::needs_history(versions, state, &orders, command));
         let inputs = Inputs {
             versions,
@@ -125,6 +129,7 @@ impl Run {
             pools: used,
             orders: &orders,
             redemptions: &redemptions,
+            codes: &codes,
             history: (needs.history || late).then_some(self.history.as_slice()),
             memory: self.memory.as_ref(),
             entropy: entropy(self.id, event.seq),
@@ -179,6 +184,7 @@ impl Run {
             basis: made_by.record.basis.clone().unwrap_or_default(),
             content: self.paid_now(content_of(versions, self.event(content)?)?),
             credits: made_by.record.credits.clone(),
+            vouchers: made_by.record.vouchers.clone(),
             progress: known.progress.clone(),
         })
     }
@@ -208,6 +214,7 @@ pub(super) fn settled(versions: &Versions, state: &MemberState, to: Instant) -> 
         pools: &Used::new(),
         orders: &[],
         redemptions: &[],
+        codes: &[],
         history: None,
         memory: None,
         entropy: entropy(state.id, 0),
@@ -255,6 +262,7 @@ impl Run {
             }
             What::Capture(part) => What::Capture(part_now(part)?),
             What::Void { redemption } => What::Void { redemption: now(redemption)? },
+            What::Fulfil(step) => What::Fulfil(FulfilmentStep { redemption: now(step.redemption)?, ..step }),
             What::ReturnBenefit { used } => What::ReturnBenefit { used: now(used)? },
             What::ReturnRedemption(part) => What::ReturnRedemption(part_now(part)?),
             what => what,
@@ -263,6 +271,8 @@ impl Run {
 
     /// An order with the redemptions that paid it as they are numbered now; one that the draft refused paid nothing.
     fn paid_now(&self, mut order: Order) -> Order {
+        // The receipt says what was paid, whatever took something off it.
+        order.vouchers.clear();
         for payment in &mut order.payments {
             if let Some(redemption) = payment.redemption.filter(|redemption| redemption.member == self.id) {
                 let seq = self.renumbered.get(&redemption.seq);
