@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use compact_str::CompactString;
-use tessera_core::decide::{self, Decision, Inputs, Memory, OrderProgress, OrderRecord, Recorded, Rejected};
+use tessera_core::decide::{self, Decision, Draws, Inputs, Memory, OrderProgress, OrderRecord, Recorded, Rejected};
 use tessera_core::event::{Command, FulfilmentStep, Order, RedemptionPart, What, read_event, read_recorded};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Entry, Redemption};
@@ -133,6 +133,7 @@ impl Run {
             history: (needs.history || late).then_some(self.history.as_slice()),
             memory: self.memory.as_ref(),
             entropy: entropy(self.id, event.seq),
+            draws: Draws::Stored(&event.draws),
             payload: &event.data,
             explain: false,
         };
@@ -218,6 +219,7 @@ pub(super) fn settled(versions: &Versions, state: &MemberState, to: Instant) -> 
         history: None,
         memory: None,
         entropy: entropy(state.id, 0),
+        draws: Draws::Fresh,
         payload: "{}",
         explain: false,
     };
@@ -283,7 +285,8 @@ impl Run {
     }
 }
 
-/// The same bytes for the same event, whenever it is replayed: voucher codes are drawn from them.
+/// The same bytes for the same event, whenever it is replayed: voucher codes are drawn from them, and what a rule draws
+/// that drew nothing then.
 fn entropy(member: MemberId, seq: u64) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(member.as_bytes());
