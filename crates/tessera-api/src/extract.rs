@@ -35,7 +35,7 @@ macro_rules! rights {
 }
 rights!(WriteEvents => WriteEvents, ReadMembers => ReadMembers, WriteMembers => WriteMembers,
     WriteAdjustments => WriteAdjustments, WriteRedemptions => WriteRedemptions, WriteBenefits => WriteBenefits,
-    WriteTiers => WriteTiers, ReadDocument => ReadDocument, WriteDocument => WriteDocument);
+    WriteTiers => WriteTiers, WriteMemberships => WriteMemberships, ReadDocument => ReadDocument, WriteDocument => WriteDocument);
 
 /// A caller with a right in the program the address names.
 #[derive(Clone, Debug)]

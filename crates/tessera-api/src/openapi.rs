@@ -7,7 +7,8 @@ use utoipa_axum::routes;
 
 use crate::AppState;
 use crate::routes::{
-    adjustments, benefits, document, events, health, members, people, progress, redemptions, rewards, tiers, transfers,
+    adjustments, benefits, document, events, health, members, memberships, people, progress, redemptions, rewards,
+    tiers, transfers,
 };
 
 #[derive(OpenApi)]
@@ -24,6 +25,7 @@ use crate::routes::{
         (name = "members", description = "What members have, and why"),
         (name = "adjustments", description = "Balances changed by hand: asked for, approved, rejected, undone"),
         (name = "redemptions", description = "Spending points: quote, reserve, capture or void, return; sending them to another member"),
+        (name = "memberships", description = "Clubs that members pay to be in"),
         (name = "benefits", description = "What members have besides points, and its use"),
         (name = "document", description = "The program itself, versioned"),
         (name = "operations", description = "Is it well?")
@@ -60,6 +62,9 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(benefits::create_benefit_use))
         .routes(routes!(benefits::create_benefit_return))
         .routes(routes!(benefits::list_benefits))
+        .routes(routes!(memberships::list_memberships, memberships::create_membership))
+        .routes(routes!(memberships::create_cancellation))
+        .routes(routes!(memberships::show_membership_refund, memberships::create_membership_refund))
         .routes(routes!(adjustments::list_adjustments, adjustments::create_adjustment))
         .routes(routes!(adjustments::show_adjustment))
         .routes(routes!(adjustments::create_approval))

@@ -124,7 +124,8 @@ impl From<Refusal> for Problem {
             | "unknown-reward"
             | "unknown-benefit"
             | "unknown-benefit-use"
-            | "unknown-ladder" => StatusCode::NOT_FOUND,
+            | "unknown-ladder"
+            | "unknown-plan" => StatusCode::NOT_FOUND,
             "member-left" => StatusCode::GONE,
             "idempotency-key-reused"
             | "order-exists"
@@ -146,6 +147,11 @@ impl From<Refusal> for Problem {
             | "benefit-used-up"
             | "benefit-not-open-yet"
             | "not-placed"
+            | "not-in-club"
+            | "in-club"
+            | "paid-ahead"
+            | "trial-taken"
+            | "nothing-to-refund"
             | "not-enough-to-take-back" => StatusCode::CONFLICT,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };

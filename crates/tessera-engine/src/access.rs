@@ -25,6 +25,8 @@ pub enum Scope {
     WriteBenefits,
     #[serde(rename = "tiers:write")]
     WriteTiers,
+    #[serde(rename = "memberships:write")]
+    WriteMemberships,
     #[serde(rename = "document:read")]
     ReadDocument,
     #[serde(rename = "document:write")]
@@ -32,7 +34,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::WriteEvents,
         Self::ReadMembers,
         Self::WriteMembers,
@@ -40,6 +42,7 @@ impl Scope {
         Self::WriteRedemptions,
         Self::WriteBenefits,
         Self::WriteTiers,
+        Self::WriteMemberships,
         Self::ReadDocument,
         Self::WriteDocument,
     ];
@@ -53,6 +56,7 @@ impl Scope {
             Self::WriteRedemptions => "redemptions:write",
             Self::WriteBenefits => "benefits:write",
             Self::WriteTiers => "tiers:write",
+            Self::WriteMemberships => "memberships:write",
             Self::ReadDocument => "document:read",
             Self::WriteDocument => "document:write",
         }

@@ -4,6 +4,7 @@ pub mod document;
 pub mod events;
 pub mod health;
 pub mod members;
+pub mod memberships;
 pub mod people;
 pub mod progress;
 pub mod redemptions;

@@ -12,6 +12,7 @@ mod explain;
 mod lists;
 mod many;
 mod members;
+mod memberships;
 mod openapi;
 mod operations;
 mod people;

@@ -9,6 +9,7 @@ mod award;
 mod basis;
 mod benefit;
 mod birthday;
+mod club;
 mod derived;
 mod evaluate;
 mod events;
@@ -46,6 +47,7 @@ use serde::{Deserialize, Serialize};
 pub use adjust::adjustment_pool;
 pub use basis::Basis;
 pub use benefit::{Entitlement, Source, SourceKind, UsesLeft, entitlements};
+pub use club::{ClubView, RefundQuote, UsedView, clubs, quote_refund};
 pub use explain::explain;
 pub use follow_up::FollowUp;
 pub use order::{Credit, OrderProgress, OrderRecord};
@@ -395,6 +397,7 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::UseBenefit(wish) => working.use_benefit(wish)?,
         What::ReturnBenefit { used } => working.return_benefit(*used)?,
         What::PlaceTier(placement) => working.place_tier(placement)?,
+        What::Membership(membership) => working.membership(membership)?,
         What::WakeUp => {}
     }
     working.forfeit_after_leaving();

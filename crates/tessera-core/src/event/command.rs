@@ -2,8 +2,8 @@ use compact_str::CompactString;
 use serde::Deserialize;
 
 use super::{
-    Arrival, Birthday, FieldValues, Item, Order, PlaceTier, Redeem, RedemptionPart, RefusedFollowUp, Renaming,
-    Transfer, UseBenefit,
+    Arrival, Birthday, FieldValues, Item, Membership, Order, PlaceTier, Redeem, RedemptionPart, RefusedFollowUp,
+    Renaming, Transfer, UseBenefit,
 };
 use crate::ledger::Entry;
 use crate::program::Id;
@@ -72,6 +72,8 @@ pub enum What {
     },
     /// Puts the member on a level beside what they reached, or ends that.
     PlaceTier(PlaceTier),
+    /// Something happens to a paid membership (S1).
+    Membership(Membership),
     /// Only settles what fell due (I7).
     WakeUp,
 }
@@ -103,13 +105,18 @@ impl What {
             Self::UseBenefit(_) => "benefit-use",
             Self::ReturnBenefit { .. } => "benefit-return",
             Self::PlaceTier(placement) => placement.event_type(),
+            Self::Membership(membership) => membership.event_type(),
             Self::WakeUp => "wake-up",
         }
     }
 
     /// Whether this is done now, to a member there is: it makes nobody, and is never about the past.
     pub const fn is_about_now(&self) -> bool {
-        self.is_redemption() || matches!(self, Self::UseBenefit(_) | Self::ReturnBenefit { .. } | Self::PlaceTier(_))
+        match self {
+            Self::UseBenefit(_) | Self::ReturnBenefit { .. } | Self::PlaceTier(_) => true,
+            Self::Membership(membership) => membership.is_about_now(),
+            _ => self.is_redemption(),
+        }
     }
 
     /// The order this makes, which must be new.

@@ -5,6 +5,7 @@ mod birthday;
 mod command;
 mod data;
 mod follow_up;
+mod membership;
 mod order;
 mod people;
 mod placement;
@@ -17,6 +18,7 @@ pub use birthday::{Birthday, BirthdayError};
 pub use command::{Adjustment, Asker, Command, Exchange, Imported, Profile, Return, ReturnItem, Undone, What};
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
+pub use membership::{MEMBERSHIP_TYPES, Membership, MembershipStep};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
 pub use people::{NameKey, Removal, Renaming, SecondFact};
 pub use placement::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep};
@@ -64,7 +66,16 @@ pub const RESERVED_TYPES: &[&str] = &[
     "tier-withdraw",
     "tier-placement-end",
     "entitlement-end",
+    "membership-fee",
+    "membership-trial",
+    "membership-payment-failed",
+    "membership-cancel",
+    "membership-refund",
+    "membership-renewal",
+    "membership-grace",
+    "membership-end",
 ];
 
 /// Triggers that no event from outside has: what time or an award brings about.
-pub const DERIVED_TRIGGERS: [&str; 5] = ["birthday", "balance", "tier", "challenge", "streak"];
+pub const DERIVED_TRIGGERS: [&str; 7] =
+    ["birthday", "balance", "tier", "challenge", "streak", "club-joined", "club-ended"];

@@ -1,11 +1,13 @@
 //! A member's state: one bounded row, a fold of entries and changes.
 
 mod change;
+mod club;
 mod play;
 mod standing;
 mod state;
 
 pub use change::{Change, ParkedEvent};
+pub use club::{Club, ClubStatus, UsedOfClub};
 pub use play::{Badge, Progress, Ranked, Reward, Run, Streak};
 pub use standing::{BenefitUse, Condition, Placement};
 pub use state::{Bucketed, Counter, Fraction, Grant, Ladder, MemberState, StateError, Statistics, Status};

@@ -2,7 +2,7 @@ use compact_str::CompactString;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Badge, BenefitUse, Change, ParkedEvent, Placement, Progress, Ranked, Streak};
+use super::{Badge, BenefitUse, Change, Club, ParkedEvent, Placement, Progress, Ranked, Streak};
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, Hold, Lot, Purse};
 use crate::program::{Id, id_or_empty};
@@ -59,6 +59,8 @@ pub struct MemberState {
     pub placements: Vec<Placement>,
     /// Uses of benefits that may still be taken back, oldest first.
     pub uses: Vec<BenefitUse>,
+    /// Paid memberships by plan, those that ended too.
+    pub clubs: Vec<Club>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,7 +178,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[0, 0, 0, 0, 0, 0];
+const SINCE_FORMAT_2: &[u8] = &[0, 0, 0, 0, 0, 0, 0];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -217,6 +219,7 @@ impl MemberState {
             ranked: None,
             placements: Vec::new(),
             uses: Vec::new(),
+            clubs: Vec::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the outside reads of members: always as settled to now, whatever jobs have run.
 
+mod club;
 mod donation;
 mod entitlement;
 mod member;
@@ -8,6 +9,7 @@ mod progress;
 mod redemption;
 mod reward;
 
+pub use club::{NamedClub, clubs, quote_refund};
 pub use donation::{CauseView, Settlement, causes, settlements};
 pub use entitlement::{BenefitView, EntitlementView, LevelOf, benefits, entitlements};
 pub use member::{
