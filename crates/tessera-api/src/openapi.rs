@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 use crate::AppState;
 use crate::routes::{
     adjustments, benefits, document, events, health, members, memberships, people, progress, redemptions, rewards,
-    tiers, transfers,
+    tiers, transfers, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -27,6 +27,7 @@ use crate::routes::{
         (name = "redemptions", description = "Spending points: quote, reserve, capture or void, return; sending them to another member"),
         (name = "memberships", description = "Clubs that members pay to be in"),
         (name = "benefits", description = "What members have besides points, and its use"),
+        (name = "vouchers", description = "Codes: what one gives, using it, taking a use back"),
         (name = "document", description = "The program itself, versioned"),
         (name = "operations", description = "Is it well?")
     )
@@ -86,6 +87,10 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(rewards::list_causes))
         .routes(routes!(rewards::show_cause))
         .routes(routes!(rewards::list_donations))
+        .routes(routes!(vouchers::create_voucher_validation))
+        .routes(routes!(vouchers::show_voucher))
+        .routes(routes!(vouchers::create_voucher_redemption))
+        .routes(routes!(vouchers::create_voucher_rollback))
         .routes(routes!(document::show_document, document::replace_document))
         .routes(routes!(document::plan_document))
         .routes(routes!(document::list_versions))

@@ -81,6 +81,7 @@ fn decisions(criterion: &mut Criterion) {
             pools: &pools,
             orders: &[],
             redemptions: &[],
+            codes: &[],
             history: None,
             memory: None,
             entropy: [7; 16],

@@ -154,6 +154,7 @@ pub fn order_record(
         basis: record.basis.clone().unwrap_or_default(),
         content,
         credits: record.credits.clone(),
+        vouchers: record.vouchers.clone(),
         progress,
     })
 }

@@ -27,9 +27,10 @@ macro_rules! source {
     };
 }
 
-static SOURCES: [Source; 5] = [
+static SOURCES: [Source; 6] = [
     source!("V1__foundation"),
     source!("V2__redemptions"),
+    source!("V3__vouchers"),
     source!("V5__rewards"),
     source!("V6__people"),
     source!("V7__adjustments"),

@@ -11,3 +11,4 @@ pub mod redemptions;
 pub mod rewards;
 pub mod tiers;
 pub mod transfers;
+pub mod vouchers;

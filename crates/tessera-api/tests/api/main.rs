@@ -23,3 +23,4 @@ mod redemptions;
 mod rewards;
 mod tiers;
 mod transfers;
+mod vouchers;

@@ -37,6 +37,7 @@ mod tier;
 mod trace;
 mod transfer;
 mod unlinked;
+mod voucher;
 mod working;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,11 +49,13 @@ pub use adjust::adjustment_pool;
 pub use basis::Basis;
 pub use benefit::{Entitlement, Source, SourceKind, UsesLeft, entitlements};
 pub use club::{ClubView, RefundQuote, UsedView, clubs, quote_refund};
+pub use events::priced_in;
 pub use explain::explain;
 pub use follow_up::FollowUp;
 pub use order::{Credit, OrderProgress, OrderRecord};
 pub use outcome::{
-    Balance, Effect, EffectKind, Outcome, OutcomeStatus, PlacementView, TierStanding, balances, tier_standings,
+    Balance, Effect, EffectKind, LineDiscount, Outcome, OutcomeStatus, PlacementView, TierStanding, balances,
+    tier_standings,
 };
 pub use people::Memory;
 pub use play::Playing;
@@ -63,6 +66,7 @@ pub use revalue::explain_order;
 pub use reward::{code_pool, codes_imported, donation_pools, donation_prefixes, imports_of, reward_price, stock_pool};
 pub use settle::{as_at, next_wake, settled_to};
 pub use trace::{Part, PartOf, Reason, RuleTrace};
+pub use voucher::{PricedVoucher, VoucherLook, price_vouchers, shared_code_pool, voucher_codes};
 
 use crate::event::{Command, What};
 use crate::id::MemberId;
@@ -70,6 +74,7 @@ use crate::ledger::{Entry, LotRef, Redemption};
 use crate::member::{Change, MemberState, Status};
 use crate::program::{Id, Versions};
 use crate::time::{Day, Instant};
+use crate::voucher::{CodeRecord, CodeUse};
 use working::Working;
 
 /// How deep derived events may cause each other (C8).
@@ -95,6 +100,8 @@ pub struct Inputs<'a> {
     pub orders: &'a [OrderRecord],
     /// The redemptions of the member that the command or those orders name (see [`redemptions`]), by event.
     pub redemptions: &'a [(u64, Redemption)],
+    /// Those that exist of the codes that the command or those orders name (see [`voucher_codes`]).
+    pub codes: &'a [CodeRecord],
     /// Every event of the member, oldest first: for a backdated event (see [`Needs::history`]), and for a return of what
     /// may have expired (see [`needs_history`]).
     pub history: Option<&'a [Recorded]>,
@@ -139,6 +146,8 @@ pub struct Decision {
     pub codes: Vec<(Id, u64)>,
     /// Redemptions made or changed, by their event: how far each has come.
     pub redemptions: Vec<(u64, Redemption)>,
+    /// Codes of vouchers whose uses changed.
+    pub voucher_codes: Vec<CodeRecord>,
     /// Commands about other members that these events cause, in order.
     pub follow_ups: Vec<FollowUp>,
     pub outcome: Outcome,
@@ -179,6 +188,9 @@ pub struct Record {
     /// Redemptions that this event made or changed, by their event.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redemptions: Vec<(u64, Redemption)>,
+    /// Codes that this event used, or gave a use of back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vouchers: Vec<CodeUse>,
     /// What this event causes for other members.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub follow_ups: Vec<FollowUp>,
@@ -261,6 +273,10 @@ pub struct PoolChange {
 pub struct IssuedVoucher {
     pub code: CompactString,
     pub voucher: Id,
+    /// The version whose terms hold.
+    pub version: u32,
+    /// How often the code may be used.
+    pub uses: i64,
     pub event: u64,
     pub issued_at: Instant,
     pub expires_at: Option<Instant>,
@@ -292,6 +308,7 @@ pub fn needs(versions: &Versions, state: Option<&MemberState>, command: &Command
     }
     needs.history = state.is_some_and(|state| command.effective_at < state.clock)
         && !(matches!(command.what, What::WakeUp) || command.what.is_never_past());
+    needs.history |= matches!(command.what, What::RollbackVoucher(_)) && state.is_some();
     needs
 }
 
@@ -388,6 +405,8 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Capture(part) => working.capture(part)?,
         What::Void { redemption } => working.void(*redemption)?,
         What::ReturnRedemption(part) => working.return_redemption(part)?,
+        What::RedeemVoucher(redeem) => working.redeem_voucher(redeem)?,
+        What::RollbackVoucher(rollback) => working.rollback_voucher(rollback)?,
         What::Rename(renaming) => working.rename(renaming)?,
         What::Leave { erase } => working.leave(*erase)?,
         What::JoinChallenge { challenge } => working.join_challenge(challenge)?,

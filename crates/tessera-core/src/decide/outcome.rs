@@ -10,7 +10,7 @@ use super::redeem::RedemptionView;
 use super::tier::standing;
 use crate::event::PlacementKind;
 use crate::member::{MemberState, Placement};
-use crate::program::{Id, LadderRules, Program};
+use crate::program::{Id, LadderRules, Program, Texts};
 use crate::quantity::{Amount, Points};
 use crate::time::{Day, Instant};
 
@@ -59,6 +59,15 @@ pub struct Effect {
     /// What is paid back in money, or donated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub money: Option<Amount>,
+    /// What of it falls on each line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<LineDiscount>,
+    /// What of it falls on the shipping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipping: Option<Amount>,
+    /// What was won, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prize: Option<Texts>,
     /// What was given to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<CompactString>,
@@ -86,6 +95,13 @@ pub struct Effect {
     /// Why, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<CompactString>,
+}
+
+/// What a voucher takes off one line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineDiscount {
+    pub line: CompactString,
+    pub amount: Amount,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,6 +140,11 @@ pub enum EffectKind {
     TierUp,
     TierDown,
     VoucherIssued,
+    VoucherRedeemed,
+    /// Used, and good again: what it was used on came back.
+    VoucherRearmed,
+    /// Won with a code.
+    Prize,
     BenefitGranted,
     /// The membership ended.
     Left,
@@ -194,6 +215,9 @@ impl Effect {
             redemption: None,
             until: None,
             money: None,
+            lines: Vec::new(),
+            shipping: None,
+            prize: None,
             cause: None,
             challenge: None,
             streak: None,

@@ -132,6 +132,7 @@ pub fn settled_to(versions: &Versions, member: &MemberState, at: Instant) -> Mem
         pools: &pools,
         orders: &[],
         redemptions: &[],
+        codes: &[],
         history: None,
         memory: None,
         entropy: [0; 16],

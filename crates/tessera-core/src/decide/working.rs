@@ -22,6 +22,7 @@ use crate::member::{Change, MemberState, Status};
 use crate::program::{CurrencyDefinition, Expires, Id, Pending, Program};
 use crate::quantity::{Points, apportion};
 use crate::time::{Day, Instant};
+use crate::voucher::CodeRecord;
 
 pub(super) struct Working<'a> {
     pub inputs: &'a Inputs<'a>,
@@ -41,6 +42,8 @@ pub(super) struct Working<'a> {
     pub codes: Vec<(Id, u64)>,
     /// Redemptions made or changed, by their event.
     pub redemptions: Vec<(u64, Redemption)>,
+    /// Codes of vouchers whose uses changed.
+    pub voucher_codes: Vec<CodeRecord>,
     pub trace: Vec<RuleTrace>,
     pub causes: Vec<Cause>,
 }
@@ -100,6 +103,7 @@ impl<'a> Working<'a> {
             vouchers: Vec::new(),
             codes: Vec::new(),
             redemptions: Vec::new(),
+            voucher_codes: Vec::new(),
             trace: Vec::new(),
             causes: Vec::new(),
         })
@@ -113,6 +117,10 @@ impl<'a> Working<'a> {
     /// Whether the command is about a business time before the member's own clock.
     pub fn is_backdated(&self) -> bool {
         self.past.is_some()
+    }
+
+    pub fn past(&self) -> Option<&Past> {
+        self.past.as_ref()
     }
 
     /// The command's own business time.
@@ -156,13 +164,13 @@ impl<'a> Working<'a> {
     pub fn attempt<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Rejected>) -> Option<T> {
         let (state, event, past) = (self.state.clone(), self.record().clone(), self.past.clone());
         let (progress, pools, causes) = (self.progress.clone(), self.pools.clone(), self.causes.clone());
-        let redemptions = self.redemptions.clone();
+        let (redemptions, voucher_codes) = (self.redemptions.clone(), self.voucher_codes.clone());
         let (orders, vouchers, trace) = (self.orders.len(), self.vouchers.len(), self.trace.len());
         let done = work(self).ok();
         if done.is_none() {
             (self.state, self.past) = (state, past);
             (self.progress, self.pools, self.causes) = (progress, pools, causes);
-            self.redemptions = redemptions;
+            (self.redemptions, self.voucher_codes) = (redemptions, voucher_codes);
             *self.record() = event;
             self.orders.truncate(orders);
             self.vouchers.truncate(vouchers);
@@ -475,9 +483,10 @@ impl<'a> Working<'a> {
     pub fn issue_voucher(&mut self, campaign: Option<&Id>, voucher: &Id) -> Option<CompactString> {
         let program = self.program.clone();
         let definition = program.definition.vouchers.get(voucher)?;
-        let last_day = definition.valid.map(|valid| valid.after(self.day()));
+        let valid = definition.valid.map(|valid| valid.after(self.day()));
+        let last_day = valid.into_iter().chain(definition.until).min();
         let number = u32::try_from(self.vouchers.len()).unwrap_or(u32::MAX);
-        let code = super::derived::voucher_code(&self.inputs.entropy, self.state.events, number);
+        let code = super::derived::voucher_code(&self.inputs.entropy, self.state.id, self.state.events, number);
         self.effect(Effect {
             voucher: Some(voucher.clone()),
             code: Some(code.clone()),
@@ -488,6 +497,8 @@ impl<'a> Working<'a> {
         self.vouchers.push(IssuedVoucher {
             code: code.clone(),
             voucher: voucher.clone(),
+            version: program.version,
+            uses: definition.uses.per_code,
             event: self.state.events,
             issued_at: self.at(),
             expires_at: last_day.map(|last| program.calendar.end(last)),
@@ -560,6 +571,7 @@ impl<'a> Working<'a> {
             vouchers: self.vouchers,
             codes: self.codes,
             redemptions: self.redemptions,
+            voucher_codes: self.voucher_codes,
             follow_ups,
             outcome,
             trace: self.trace,

@@ -48,6 +48,10 @@ pub enum What {
     },
     /// Cancels a redemption, or a part of it: the points go back to their lots (R7).
     ReturnRedemption(RedemptionPart),
+    /// Uses a voucher's code by itself (V1).
+    RedeemVoucher(RedeemVoucher),
+    /// Takes back a use of a voucher's code (V2).
+    RollbackVoucher(RollbackVoucher),
     /// A change of the names under which the member is known (P4).
     Rename(Renaming),
     /// The membership ends (P3). `erase`: the person is forgotten as well.
@@ -95,6 +99,8 @@ impl What {
             Self::Capture(_) => "capture",
             Self::Void { .. } => "void",
             Self::ReturnRedemption(_) => "redemption-return",
+            Self::RedeemVoucher(_) => "voucher-redemption",
+            Self::RollbackVoucher(_) => "voucher-rollback",
             Self::Rename(_) => "identifiers",
             Self::Leave { erase: false } => "leave",
             Self::Leave { erase: true } => "erase",
@@ -108,6 +114,11 @@ impl What {
             Self::Membership(membership) => membership.event_type(),
             Self::WakeUp => "wake-up",
         }
+    }
+
+    /// Whether it only takes back what was done.
+    pub const fn is_rollback(&self) -> bool {
+        matches!(self, Self::RollbackVoucher(_))
     }
 
     /// Whether this is done now, to a member there is: it makes nobody, and is never about the past.
@@ -128,6 +139,18 @@ impl What {
         }
     }
 
+    /// The codes of vouchers that this names, as they are looked up.
+    pub fn voucher_codes(&self) -> impl Iterator<Item = &CompactString> {
+        let (orders, own) = match self {
+            Self::Purchase(order) | Self::Amend(order) => (order.vouchers.as_slice(), None),
+            Self::Exchange(exchange) => (exchange.bought.vouchers.as_slice(), None),
+            Self::RedeemVoucher(redeem) => (&[][..], Some(&redeem.code)),
+            Self::RollbackVoucher(rollback) => (&[][..], Some(&rollback.code)),
+            _ => (&[][..], None),
+        };
+        orders.iter().chain(own)
+    }
+
     /// The order this is about, which should exist.
     pub fn names_order(&self) -> Option<&str> {
         match self {
@@ -137,6 +160,25 @@ impl What {
             _ => None,
         }
     }
+}
+
+/// A voucher's code that is used by itself, without the event of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedeemVoucher {
+    /// As it is looked up.
+    pub code: CompactString,
+    pub order_id: Option<CompactString>,
+    /// What is bought; the code is the only voucher on it.
+    pub order: Option<Order>,
+}
+
+/// A use of a voucher's code that is taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RollbackVoucher {
+    /// As it is looked up.
+    pub code: CompactString,
+    /// The order it was used on; `None`: the member's last use.
+    pub order_id: Option<CompactString>,
 }
 
 /// Items that come back.

@@ -15,7 +15,10 @@ mod transfer;
 
 pub use benefit::{Situation, UseBenefit};
 pub use birthday::{Birthday, BirthdayError};
-pub use command::{Adjustment, Asker, Command, Exchange, Imported, Profile, Return, ReturnItem, Undone, What};
+pub use command::{
+    Adjustment, Asker, Command, Exchange, Imported, Profile, RedeemVoucher, Return, ReturnItem, RollbackVoucher,
+    Undone, What,
+};
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
 pub use membership::{MEMBERSHIP_TYPES, Membership, MembershipStep};
@@ -46,6 +49,8 @@ pub const RESERVED_TYPES: &[&str] = &[
     "capture",
     "void",
     "refund",
+    "voucher-redemption",
+    "voucher-rollback",
     "claim",
     "merge",
     "identifiers",

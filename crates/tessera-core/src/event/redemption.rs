@@ -41,9 +41,17 @@ impl What {
         }
     }
 
-    /// Whether points are spent, reserved or released by this. Such a command is never about the past.
+    /// Whether points or vouchers are spent, reserved or released by this. Such a command is never about the past.
     pub const fn is_redemption(&self) -> bool {
-        matches!(self, Self::Redeem(_) | Self::Capture(_) | Self::Void { .. } | Self::ReturnRedemption(_))
+        matches!(
+            self,
+            Self::Redeem(_)
+                | Self::Capture(_)
+                | Self::Void { .. }
+                | Self::ReturnRedemption(_)
+                | Self::RedeemVoucher(_)
+                | Self::RollbackVoucher(_)
+        )
     }
 
     /// The redemptions that paid for what this makes.

@@ -13,6 +13,7 @@ use super::membership::PlanDefinition;
 use super::rewards::Reward;
 use super::streaks::StreakRules;
 use super::validate::{Checker, Strictness};
+use super::vouchers::Voucher;
 use super::{Id, Node, Problem, Share};
 use crate::expression::{EventFields, Expected, Expression, Fact, RootTypes};
 use crate::quantity::{Currency, Rounding};
@@ -30,6 +31,7 @@ pub struct Program {
     triggers: BTreeMap<Id, Trigger>,
     pub ladders: Vec<LadderRules>,
     rewards: BTreeMap<Id, Reward>,
+    vouchers: BTreeMap<Id, Voucher>,
     pub challenges: Vec<Challenge>,
     pub streaks: Vec<StreakRules>,
     pub benefits: BTreeMap<Id, Benefit>,
@@ -189,6 +191,7 @@ impl Program {
         let ladders: Vec<LadderRules> =
             definition.tiers.iter().map(|(id, ladder)| compile_ladder(id, ladder)).collect();
         let rewards = checker.rewards(definition);
+        let vouchers = checker.vouchers(definition);
         checker.transfers(definition);
         let challenges = checker.challenges(definition);
         let streaks = checker.streaks(definition);
@@ -216,6 +219,7 @@ impl Program {
             triggers,
             ladders,
             rewards,
+            vouchers,
             challenges,
             streaks,
             benefits,
@@ -234,6 +238,10 @@ impl Program {
 
     pub fn reward(&self, id: &str) -> Option<&Reward> {
         self.rewards.get(id)
+    }
+
+    pub fn voucher(&self, id: &str) -> Option<&Voucher> {
+        self.vouchers.get(id)
     }
 
     pub fn challenge(&self, id: &str) -> Option<&Challenge> {

@@ -24,6 +24,7 @@ mod streaks;
 mod transfers;
 mod validate;
 mod version;
+mod vouchers;
 
 pub use adjustments::{AdjustmentsDefinition, ReasonDefinition, RoleLimit, Sign};
 pub(crate) use benefits::membership_year;
@@ -52,6 +53,7 @@ pub use streaks::{Every, MilestoneDefinition, StreakDefinition, StreakRules};
 pub use transfers::{TransferDefinition, TransferTo};
 use validate::Strictness;
 pub use version::Versions;
+pub use vouchers::{Gives, ItemChoice, OnVoucherReturn, PercentOf, Stacks, Uses, Voucher, VoucherDefinition};
 
 /// The JSON Schema of a program document, for editors and other tools.
 pub fn json_schema() -> serde_json::Value {

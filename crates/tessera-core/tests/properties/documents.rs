@@ -156,6 +156,7 @@ fn live(text: &str) {
             pools: &BTreeMap::new(),
             orders: &orders,
             redemptions: &[],
+            codes: &[],
             history: None,
             memory: None,
             entropy: [7; 16],
@@ -172,6 +173,7 @@ fn live(text: &str) {
                 basis: event.record.basis.clone().unwrap_or_default(),
                 content: content.clone(),
                 credits: event.record.credits.clone(),
+                vouchers: event.record.vouchers.clone(),
                 progress: None,
             });
         }

@@ -30,3 +30,4 @@ mod stored_state;
 mod tiers;
 mod time_and_order;
 mod transfers;
+mod vouchers;

@@ -16,6 +16,7 @@ use crate::profile::SealedProfile;
 use crate::record::{Envelope, entry_row, event_row, member_key, member_row, own_key, redemption_key};
 use crate::relay::{Payload, follow_up_key};
 use crate::submission::{Refusal, Submission};
+use crate::voucher;
 
 #[derive(Debug, Default)]
 pub(super) struct Writes {
@@ -37,6 +38,9 @@ pub(super) struct Writes {
     entries: Vec<Row>,
     vouchers: Vec<Row>,
     redemptions: BTreeMap<(i64, EventId), Row>,
+    new_voucher_codes: Vec<Row>,
+    /// Codes whose uses changed.
+    voucher_codes: BTreeMap<(i64, [u8; 16]), Row>,
     /// Codes of partners to be given, each to a redemption.
     codes: Vec<(i64, Id, EventId, Instant)>,
     profiles: Vec<Row>,
@@ -93,6 +97,12 @@ impl Writes {
                 1.into(),
             ]);
             self.vouchers.push(row);
+            self.new_voucher_codes.push(voucher::issued_row(context, program, member, &voucher));
+        }
+        for code in decision.voucher_codes {
+            let key = (program, context.secrets.code_key(program, &code.code));
+            let Some(known) = loaded.codes.get_mut(&key) else { continue };
+            self.voucher_codes.insert(key, known.now(&code));
         }
         for (seq, redemption) in decision.redemptions {
             let id = EventId { member, seq };
@@ -315,6 +325,8 @@ impl Writes {
         tx.insert_rows(&tables::EVENT, &self.events)?;
         tx.insert_rows(&tables::ENTRY, &self.entries)?;
         tx.insert_rows(&tables::VOUCHER, &self.vouchers)?;
+        tx.insert_rows(&tables::VOUCHER_CODE, &self.new_voucher_codes)?;
+        tx.upsert_rows(&tables::VOUCHER_CODE, &self.voucher_codes.into_values().collect::<Vec<_>>())?;
         tx.upsert_rows(&tables::REDEMPTION, &self.redemptions.into_values().collect::<Vec<_>>())?;
         let members: Vec<Row> = loaded
             .touched

@@ -1,10 +1,11 @@
 //! The recorded events as a replay reads them: what came from outside, without what it was decided to.
 
-use tessera_core::decide::EventStatus;
+use tessera_core::decide::{EventStatus, Record};
 use tessera_core::event::FOLLOW_UP_TYPES;
 use tessera_core::id::MemberId;
 use tessera_core::ledger::Entry;
 use tessera_core::member::MemberState;
+use tessera_core::program::Id;
 use tessera_core::time::Instant;
 use tessera_store::{Reader, StoreError, Value};
 
@@ -14,7 +15,9 @@ use crate::record::{ENTRY_COLUMNS, Envelope, entry_from_row, member_key, number,
 /// Members read in one query.
 const PAGE: i64 = 500;
 
-const COLUMNS: &str = "seq, type, effective_at, recorded_at, payload";
+/// Of a claimed code only the record tells what it was for.
+const COLUMNS: &str = "seq, type, effective_at, recorded_at, payload, \
+     CASE WHEN type = 'voucher-redemption' THEN record END";
 
 /// What time and the member's own events brought about is decided again; what other members caused comes as it came.
 fn from_outside() -> String {
@@ -32,6 +35,8 @@ pub(super) struct Logged {
     pub recorded_at: Instant,
     /// The event's data, as JSON.
     pub data: String,
+    /// The voucher whose code it used by itself.
+    pub voucher: Option<Id>,
 }
 
 /// Where an event stands among all that were recorded.
@@ -136,5 +141,11 @@ fn logged(row: &[Value]) -> Result<Logged, StoreError> {
         effective_at: Instant::from_micros(row[2].int()?),
         recorded_at: Instant::from_micros(row[3].int()?),
         data: envelope.data.get().to_owned(),
+        voucher: row[5].opt_text()?.and_then(voucher_in),
     })
+}
+
+fn voucher_in(record: &str) -> Option<Id> {
+    let record: Record = serde_json::from_str(record).ok()?;
+    record.vouchers.first().map(|used| used.voucher.clone())
 }

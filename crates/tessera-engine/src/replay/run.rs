@@ -6,7 +6,8 @@ use compact_str::CompactString;
 use serde::Deserialize;
 use tessera_core::decide::{self, Decision, Inputs, OrderProgress, OrderRecord, Recorded, Rejected};
 use tessera_core::event::{
-    Adjustment, Command, FOLLOW_UP_TYPES, Order, Redeem, RedemptionPart, Transfer, What, read_event, read_follow_up,
+    Adjustment, Command, FOLLOW_UP_TYPES, Order, Redeem, RedeemVoucher, RedemptionPart, Transfer, What, read_event,
+    read_follow_up,
 };
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Entry, Redemption};
@@ -14,6 +15,7 @@ use tessera_core::member::MemberState;
 use tessera_core::program::{Id, Versions};
 use tessera_core::quantity::Amount;
 use tessera_core::time::Instant;
+use tessera_core::voucher::{CodeRecord, normalise};
 
 use super::log::Logged;
 use super::{Used, refusal_of};
@@ -117,6 +119,9 @@ impl Run {
         let named = decide::redemptions(&command.what, self.id, &orders);
         let redemptions: Vec<(u64, Redemption)> =
             named.into_iter().filter_map(|seq| Some((seq, self.redemptions.get(&seq)?.clone()))).collect();
+        // A code that was good is good under the draft, with the draft's terms.
+        let good = |voucher: &Id| crate::voucher::good_code(versions, command, voucher);
+        let codes: Vec<CodeRecord> = event.voucher.iter().filter_map(good).collect();
         let late = self.state.as_ref().is_some_and(|state| decide::needs_history(versions, state, &orders, command));
         let inputs = Inputs {
             versions,
@@ -126,6 +131,7 @@ impl Run {
             pools: used,
             orders: &orders,
             redemptions: &redemptions,
+            codes: &codes,
             history: (needs.history || late).then_some(self.history.as_slice()),
             memory: None,
             entropy: entropy(self.id, event.seq),
@@ -180,6 +186,7 @@ impl Run {
             basis: made_by.record.basis.clone().unwrap_or_default(),
             content: self.paid_now(content_of(versions, self.event(content)?)?),
             credits: made_by.record.credits.clone(),
+            vouchers: made_by.record.vouchers.clone(),
             progress: known.progress.clone(),
         })
     }
@@ -209,6 +216,7 @@ pub(super) fn settled(versions: &Versions, state: &MemberState, to: Instant) -> 
         pools: &Used::new(),
         orders: &[],
         redemptions: &[],
+        codes: &[],
         history: None,
         memory: None,
         entropy: entropy(state.id, 0),
@@ -249,6 +257,13 @@ struct Redeemed {
     points: Option<i64>,
     payable: Option<CompactString>,
     tender: Option<CompactString>,
+    order_id: Option<CompactString>,
+}
+
+/// The data of a code used by itself, as it is recorded.
+#[derive(Deserialize)]
+struct UsedCode {
+    code: CompactString,
     order_id: Option<CompactString>,
 }
 
@@ -299,6 +314,14 @@ impl Run {
                     _ => What::ReturnRedemption(part),
                 }
             }
+            "voucher-redemption" => {
+                let UsedCode { code, order_id } = parsed(event)?;
+                let code = normalise(&code).map_err(|_| "invalid-event".to_owned())?;
+                // What it took off an order is on that order's receipt; points, benefits and prizes are given again.
+                What::RedeemVoucher(RedeemVoucher { code, order_id, order: None })
+            }
+            // Only vouchers come back, and they are good anyway.
+            "voucher-rollback" => What::WakeUp,
             "transfer" => {
                 let Sent { to, currency, amount } = parsed(event)?;
                 let to = to.parse().map_err(|_| "invalid-event".to_owned())?;
@@ -327,6 +350,8 @@ impl Run {
 
     /// An order with the redemptions that paid it as they are numbered now; one that the draft refused paid nothing.
     fn paid_now(&self, mut order: Order) -> Order {
+        // The receipt says what was paid, whatever took something off it.
+        order.vouchers.clear();
         for payment in &mut order.payments {
             if let Some(redemption) = payment.redemption.filter(|redemption| redemption.member == self.id) {
                 let seq = self.renumbered.get(&redemption.seq);

@@ -144,7 +144,9 @@ fn answer(
             };
         }
         Action::Event { kind, subject, data, happened, id, source } => {
-            let data = serde_json::value::to_raw_value(&with_redemptions(data, redeemed))
+            let data = with_redemptions(data, redeemed);
+            let data = super::vouchers::with_codes(engine, program, subject, &data)?;
+            let data = serde_json::value::to_raw_value(&data)
                 .map_err(|error| crate::StoreError::Database(format!("a step's data have no JSON form: {error}")))?;
             let event = CloudEvent {
                 specversion: Some("1.0".into()),

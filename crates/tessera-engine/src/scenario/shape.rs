@@ -373,6 +373,17 @@ struct Effect {
     words: Option<String>,
     until: Option<Moment>,
     money: Option<Exact>,
+    lines: Option<Vec<LineDiscount>>,
+    shipping: Option<String>,
+    prize: Option<IgnoredAny>,
+}
+
+/// What a voucher took off one line.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LineDiscount {
+    line: Option<String>,
+    amount: Option<String>,
 }
 
 /// What became of one rule.

@@ -252,6 +252,9 @@ fn sqlite_is_strict_durable_and_rowless_where_rows_are_narrow() {
         "program",
         "redemption",
         "voucher",
+        "voucher_batch",
+        "voucher_code",
+        "voucher_text",
         "waitlist",
     ];
     assert_eq!(texts(ask(&db, rowless, &[])), expected);
