@@ -7,8 +7,8 @@ use utoipa_axum::routes;
 
 use crate::AppState;
 use crate::routes::{
-    adjustments, benefits, document, events, health, members, memberships, people, progress, redemptions, rewards,
-    tiers, transfers, vouchers,
+    adjustments, benefits, document, events, fulfilment, health, members, memberships, people, progress, redemptions,
+    rewards, tiers, transfers, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -80,6 +80,9 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(redemptions::create_void))
         .routes(routes!(redemptions::create_redemption_return))
         .routes(routes!(redemptions::list_redemptions))
+        .routes(routes!(fulfilment::create_fulfilment))
+        .routes(routes!(fulfilment::list_fulfilments))
+        .routes(routes!(fulfilment::create_place, fulfilment::list_places))
         .routes(routes!(transfers::create_transfer))
         .routes(routes!(rewards::list_rewards))
         .routes(routes!(rewards::list_code_pools))

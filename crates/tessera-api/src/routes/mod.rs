@@ -2,6 +2,7 @@ pub mod adjustments;
 pub mod benefits;
 pub mod document;
 pub mod events;
+pub mod fulfilment;
 pub mod health;
 pub mod members;
 pub mod memberships;

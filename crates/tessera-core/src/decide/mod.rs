@@ -16,6 +16,7 @@ mod events;
 mod expiry;
 mod explain;
 mod follow_up;
+mod fulfilment;
 mod give_again;
 mod holdout;
 mod order;
@@ -38,6 +39,7 @@ mod trace;
 mod transfer;
 mod unlinked;
 mod voucher;
+mod waitlist;
 mod working;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,11 +69,12 @@ pub use reward::{code_pool, codes_imported, donation_pools, donation_prefixes, i
 pub use settle::{as_at, next_wake, settled_to};
 pub use trace::{Part, PartOf, Reason, RuleTrace};
 pub use voucher::{PricedVoucher, VoucherLook, price_vouchers, shared_code_pool, voucher_codes};
+pub use waitlist::{places_pool, waiting_pool};
 
 use crate::event::{Command, What};
 use crate::id::MemberId;
 use crate::ledger::{Entry, LotRef, Redemption};
-use crate::member::{Change, MemberState, Status};
+use crate::member::{Change, MemberState, Status, WaitState};
 use crate::program::{Id, Versions};
 use crate::time::{Day, Instant};
 use crate::voucher::{CodeRecord, CodeUse};
@@ -142,6 +145,8 @@ pub struct Decision {
     /// Changes of pools, each with the most the pool may reach.
     pub pools: Vec<PoolChange>,
     pub vouchers: Vec<IssuedVoucher>,
+    /// Places in waiting lists that are new or have come to something else.
+    pub waitlist: Vec<WaitlistChange>,
     /// Codes of partners to be given, one each: from which pool, to which redemption (by its event).
     pub codes: Vec<(Id, u64)>,
     /// Redemptions made or changed, by their event: how far each has come.
@@ -267,6 +272,14 @@ pub struct PoolChange {
     pub pool: CompactString,
     pub by: i64,
     pub most: i64,
+}
+
+/// What became of a member's place in the list of those who wait for a reward.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitlistChange {
+    pub reward: Id,
+    pub place: i64,
+    pub state: WaitState,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -405,6 +418,10 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Capture(part) => working.capture(part)?,
         What::Void { redemption } => working.void(*redemption)?,
         What::ReturnRedemption(part) => working.return_redemption(part)?,
+        What::Fulfil(step) => working.fulfil(step)?,
+        What::WaitFor { reward } => working.wait_for(reward)?,
+        What::LeaveWaitlist { reward } => working.leave_waitlist(reward)?,
+        What::Offer { reward, place } => working.offer(reward, *place)?,
         What::RedeemVoucher(redeem) => working.redeem_voucher(redeem)?,
         What::RollbackVoucher(rollback) => working.rollback_voucher(rollback)?,
         What::Rename(renaming) => working.rename(renaming)?,

@@ -53,12 +53,17 @@ pub struct Effect {
     /// The redemption it belongs to, by its event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redemption: Option<CompactString>,
-    /// Until when points are reserved (exclusive).
+    /// Until when points are reserved, or a reward is set aside (exclusive).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Instant>,
     /// What is paid back in money, or donated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub money: Option<Amount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reward: Option<Id>,
+    /// In the list of those who wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<i64>,
     /// What of it falls on each line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<LineDiscount>,
@@ -156,6 +161,12 @@ pub enum EffectKind {
     DebtForgiven,
     /// Went to a cause.
     Donated,
+    /// Has a place in the list of those who wait for a reward.
+    Waits,
+    /// A reward that came free is set aside for the member.
+    Offered,
+    /// They did not take it in time.
+    OfferEnded,
     /// A partner's code was given; the redemption has it.
     CodeGiven,
     ChallengeJoined,
@@ -215,6 +226,8 @@ impl Effect {
             redemption: None,
             until: None,
             money: None,
+            reward: None,
+            place: None,
             lines: Vec::new(),
             shipping: None,
             prize: None,

@@ -2,7 +2,7 @@ use compact_str::CompactString;
 
 use super::Balance;
 use crate::event::PlacementKind;
-use crate::ledger::RedemptionStatus;
+use crate::ledger::{FulfilmentState, RedemptionStatus};
 use crate::program::{Id, Sign, UseWindow};
 use crate::quantity::Amount;
 use crate::time::{Day, Instant, Period};
@@ -64,6 +64,31 @@ pub enum Rejected {
     RewardNotForMember { reward: Id, condition: String },
     #[error("the reward {reward} is sold out: there were {stock}")]
     RewardSoldOut { reward: Id, stock: i64 },
+    #[error("{left} of the reward {reward} are left, and {waiting} members wait for one: wait with them")]
+    RewardWaitedFor { reward: Id, left: i64, waiting: i64 },
+    #[error("nobody has to wait for the reward {reward}: {left} are left")]
+    RewardIsLeft { reward: Id, left: i64 },
+    #[error("the reward {reward} has no waiting list")]
+    NoWaitlist { reward: Id },
+    #[error("this member waits for the reward {reward} already")]
+    WaitsAlready { reward: Id },
+    #[error("this member waits for {most} rewards, which is the most")]
+    WaitsForTooMuch { most: usize },
+    #[error("this member does not wait for the reward {reward}")]
+    NotWaiting { reward: Id },
+    #[error("nobody has anything to do for the redemption {redemption}")]
+    NothingToFulfil { redemption: CompactString },
+    #[error("the redemption {redemption} is {}, and does not become {} from there{}", state.word(), wanted.word(), or_next(next))]
+    FulfilmentNotThere {
+        redemption: CompactString,
+        state: FulfilmentState,
+        wanted: FulfilmentState,
+        next: &'static [FulfilmentState],
+    },
+    #[error("the redemption {redemption} is {}: it is no longer cancelled; refuse it, and the points go back", state.word())]
+    FulfilmentTooFar { redemption: CompactString, state: FulfilmentState },
+    #[error("the redemption {redemption} could be cancelled until {last_day}")]
+    TooLateToCancel { redemption: CompactString, last_day: Day },
     #[error("a member may have {most} of the reward {reward} ({window})")]
     RewardLimit { reward: Id, window: &'static str, most: i64 },
     #[error("{wanted} are not the whole reward: it was {price}")]
@@ -222,6 +247,14 @@ fn days(from: Option<Day>, until: Option<Day>) -> String {
     if from.is_empty() && until.is_empty() { String::new() } else { format!(": only{from}{until}") }
 }
 
+/// What it may become instead.
+fn or_next(next: &[FulfilmentState]) -> String {
+    match next {
+        [] => ": it stays so".to_owned(),
+        next => format!(", but {}", next.iter().map(|state| state.word()).collect::<Vec<_>>().join(", ")),
+    }
+}
+
 fn unknown_voucher(code: &str, mistyped: bool) -> String {
     if mistyped {
         return format!("{code} is mistyped: its last character does not fit the others");
@@ -285,6 +318,16 @@ impl Rejected {
             Self::RewardNotForMember { .. } => "reward-not-for-member",
             Self::RewardSoldOut { .. } => "reward-sold-out",
             Self::RewardLimit { .. } => "reward-limit",
+            Self::RewardWaitedFor { .. } => "reward-waited-for",
+            Self::RewardIsLeft { .. } => "reward-is-left",
+            Self::NoWaitlist { .. } => "no-waitlist",
+            Self::WaitsAlready { .. } => "waits-already",
+            Self::WaitsForTooMuch { .. } => "waits-for-too-much",
+            Self::NotWaiting { .. } => "not-waiting",
+            Self::NothingToFulfil { .. } => "nothing-to-fulfil",
+            Self::FulfilmentNotThere { .. } => "fulfilment-not-there",
+            Self::FulfilmentTooFar { .. } => "fulfilment-too-far",
+            Self::TooLateToCancel { .. } => "too-late-to-cancel",
             Self::RewardInPart { .. } => "reward-in-part",
             Self::UnknownVoucher { mistyped: true, .. } => "voucher-mistyped",
             Self::UnknownVoucher { .. } => "unknown-voucher",
@@ -430,6 +473,29 @@ impl Rejected {
             }
             Self::RewardSoldOut { reward, stock } => {
                 vec![("reward", reward.as_str().into()), ("stock", (*stock).into())]
+            }
+            Self::RewardWaitedFor { reward, left, waiting } => {
+                vec![("reward", reward.as_str().into()), ("left", (*left).into()), ("waiting", (*waiting).into())]
+            }
+            Self::RewardIsLeft { reward, left } => {
+                vec![("reward", reward.as_str().into()), ("left", (*left).into())]
+            }
+            Self::NoWaitlist { reward } | Self::WaitsAlready { reward } | Self::NotWaiting { reward } => {
+                vec![("reward", reward.as_str().into())]
+            }
+            Self::WaitsForTooMuch { most } => vec![("most", (*most).into())],
+            Self::NothingToFulfil { redemption } => vec![("redemption", redemption.as_str().into())],
+            Self::FulfilmentNotThere { redemption, state, wanted, next } => vec![
+                ("redemption", redemption.as_str().into()),
+                ("state", state.word().into()),
+                ("wanted", wanted.word().into()),
+                ("next", next.iter().map(|state| state.word()).collect::<Vec<_>>().into()),
+            ],
+            Self::FulfilmentTooFar { redemption, state } => {
+                vec![("redemption", redemption.as_str().into()), ("state", state.word().into())]
+            }
+            Self::TooLateToCancel { redemption, last_day } => {
+                vec![("redemption", redemption.as_str().into()), ("last_day", last_day.to_string().into())]
             }
             Self::RewardLimit { reward, window, most } => {
                 vec![("reward", reward.as_str().into()), ("window", (*window).into()), ("most", (*most).into())]

@@ -13,7 +13,7 @@ use super::expiry;
 use super::outcome::{self, Effect, EffectKind, points};
 use super::{
     Answer, Credit, Decision, EventStatus, Inputs, IssuedVoucher, OrderProgress, PoolChange, Record, Recorded,
-    Rejected, RuleTrace,
+    Rejected, RuleTrace, WaitlistChange,
 };
 use crate::event::{Command, FieldValues, Order, What};
 use crate::id::EventId;
@@ -38,6 +38,7 @@ pub(super) struct Working<'a> {
     pub progress: Vec<(CompactString, OrderProgress)>,
     pools: BTreeMap<CompactString, (i64, i64)>,
     vouchers: Vec<IssuedVoucher>,
+    pub waitlist: Vec<WaitlistChange>,
     /// Codes of partners to be given: from which pool, to which redemption.
     pub codes: Vec<(Id, u64)>,
     /// Redemptions made or changed, by their event.
@@ -101,6 +102,7 @@ impl<'a> Working<'a> {
             progress: Vec::new(),
             pools: BTreeMap::new(),
             vouchers: Vec::new(),
+            waitlist: Vec::new(),
             codes: Vec::new(),
             redemptions: Vec::new(),
             voucher_codes: Vec::new(),
@@ -569,6 +571,7 @@ impl<'a> Working<'a> {
             progress: self.progress,
             pools: pools.map(|(pool, (by, most))| PoolChange { pool, by, most }).collect(),
             vouchers: self.vouchers,
+            waitlist: self.waitlist,
             codes: self.codes,
             redemptions: self.redemptions,
             voucher_codes: self.voucher_codes,

@@ -2,8 +2,8 @@ use compact_str::CompactString;
 use serde::Deserialize;
 
 use super::{
-    Arrival, Birthday, FieldValues, Item, Membership, Order, PlaceTier, Redeem, RedemptionPart, RefusedFollowUp,
-    Renaming, Transfer, UseBenefit,
+    Arrival, Birthday, FieldValues, FulfilmentStep, Item, Membership, Order, PlaceTier, Redeem, RedemptionPart,
+    RefusedFollowUp, Renaming, Transfer, UseBenefit,
 };
 use crate::ledger::Entry;
 use crate::program::Id;
@@ -48,6 +48,20 @@ pub enum What {
     },
     /// Cancels a redemption, or a part of it: the points go back to their lots (R7).
     ReturnRedemption(RedemptionPart),
+    /// Somebody did something for a redemption.
+    Fulfil(FulfilmentStep),
+    /// Waits for a reward that is sold out.
+    WaitFor {
+        reward: Id,
+    },
+    LeaveWaitlist {
+        reward: Id,
+    },
+    /// Sets a reward that came free aside for the member whose turn it is.
+    Offer {
+        reward: Id,
+        place: i64,
+    },
     /// Uses a voucher's code by itself (V1).
     RedeemVoucher(RedeemVoucher),
     /// Takes back a use of a voucher's code (V2).
@@ -99,6 +113,10 @@ impl What {
             Self::Capture(_) => "capture",
             Self::Void { .. } => "void",
             Self::ReturnRedemption(_) => "redemption-return",
+            Self::Fulfil(_) => "fulfilment",
+            Self::WaitFor { .. } => "waitlist",
+            Self::LeaveWaitlist { .. } => "waitlist-leave",
+            Self::Offer { .. } => "seat-offer",
             Self::RedeemVoucher(_) => "voucher-redemption",
             Self::RollbackVoucher(_) => "voucher-rollback",
             Self::Rename(_) => "identifiers",

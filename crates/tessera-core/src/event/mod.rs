@@ -26,14 +26,14 @@ pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, R
 pub use people::{NameKey, Removal, Renaming, SecondFact};
 pub use placement::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep};
 pub use read::{DocumentedTypes, read_event};
-pub use redemption::{Redeem, RedemptionPart};
+pub use redemption::{FulfilmentStep, Redeem, RedemptionPart};
 pub use transfer::{Arrival, Transfer};
 
 /// The event types that every program has.
 pub const BUILT_IN_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend", "enrol", "profile"];
 
 /// Event types of redemptions: commands of their own, no events that anybody sends.
-pub const REDEMPTION_TYPES: [&str; 4] = ["redemption", "capture", "void", "redemption-return"];
+pub const REDEMPTION_TYPES: [&str; 5] = ["redemption", "capture", "void", "redemption-return", "fulfilment"];
 
 /// Names that no event type of a document has: what is in the program's own history, or will be.
 pub const RESERVED_TYPES: &[&str] = &[
@@ -49,6 +49,11 @@ pub const RESERVED_TYPES: &[&str] = &[
     "capture",
     "void",
     "refund",
+    "fulfilment",
+    "waitlist",
+    "waitlist-leave",
+    "seat-offer",
+    "seat-offer-end",
     "voucher-redemption",
     "voucher-rollback",
     "claim",

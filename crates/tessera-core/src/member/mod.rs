@@ -5,9 +5,11 @@ mod club;
 mod play;
 mod standing;
 mod state;
+mod waiting;
 
 pub use change::{Change, ParkedEvent};
 pub use club::{Club, ClubStatus, UsedOfClub};
 pub use play::{Badge, Progress, Ranked, Reward, Run, Streak};
 pub use standing::{BenefitUse, Condition, Placement};
 pub use state::{Bucketed, Counter, Fraction, Grant, Ladder, MemberState, StateError, Statistics, Status};
+pub use waiting::{WaitState, Waiting};

@@ -38,6 +38,8 @@ pub(super) struct Writes {
     entries: Vec<Row>,
     vouchers: Vec<Row>,
     redemptions: BTreeMap<(i64, EventId), Row>,
+    fulfilments: BTreeMap<(i64, EventId), Row>,
+    waitlist: BTreeMap<(i64, Id, i64), Row>,
     new_voucher_codes: Vec<Row>,
     /// Codes whose uses changed.
     voucher_codes: BTreeMap<(i64, [u8; 16]), Row>,
@@ -110,7 +112,27 @@ impl Writes {
             // Names, numbers and instants: it always has a JSON form.
             row.push(serde_json::to_string(&redemption).unwrap_or_default().into());
             self.redemptions.insert((program, id), row);
+            let fulfilment = redemption.given.as_ref().and_then(|given| given.fulfilment.as_ref());
+            if let (Some(fulfilment), Some(reward)) = (fulfilment, &redemption.terms.reward) {
+                let mut row = redemption_key(program, id);
+                let (state, since) = (fulfilment.state.code(), fulfilment.since.micros());
+                row.extend([reward.as_str().into(), state.into(), since.into()]);
+                self.fulfilments.insert((program, id), row);
+            }
             loaded.redemptions.insert((program, id), redemption);
+        }
+        for wait in decision.waitlist {
+            let bucket = i64::from(Bucket::of(wait.reward.as_str().as_bytes()).get());
+            let row: Row = vec![
+                bucket.into(),
+                program.into(),
+                wait.reward.as_str().into(),
+                wait.place.into(),
+                member.as_bytes().as_slice().into(),
+                wait.state.code().into(),
+                command.recorded_at.micros().into(),
+            ];
+            self.waitlist.insert((program, wait.reward, wait.place), row);
         }
         for change in decision.pools {
             *loaded.pools.entry(program).or_default().entry(change.pool.clone()).or_default() += change.by;
@@ -325,6 +347,8 @@ impl Writes {
         tx.insert_rows(&tables::EVENT, &self.events)?;
         tx.insert_rows(&tables::ENTRY, &self.entries)?;
         tx.insert_rows(&tables::VOUCHER, &self.vouchers)?;
+        tx.upsert_rows(&tables::FULFILMENT, &self.fulfilments.into_values().collect::<Vec<_>>())?;
+        tx.upsert_rows(&tables::WAITLIST, &self.waitlist.into_values().collect::<Vec<_>>())?;
         tx.insert_rows(&tables::VOUCHER_CODE, &self.new_voucher_codes)?;
         tx.upsert_rows(&tables::VOUCHER_CODE, &self.voucher_codes.into_values().collect::<Vec<_>>())?;
         tx.upsert_rows(&tables::REDEMPTION, &self.redemptions.into_values().collect::<Vec<_>>())?;

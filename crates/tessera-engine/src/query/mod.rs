@@ -21,7 +21,9 @@ pub use member::{
 };
 pub use people::{Located, find_member, identifiers, locate};
 pub use progress::progress;
-pub use redemption::{code_of, explain_redemption, quote_redemption, redemption, redemptions};
+pub use redemption::{
+    FulfilmentView, code_of, explain_redemption, fulfilments, quote_redemption, redemption, redemptions,
+};
 pub use reward::{RewardPage, RewardQuery, RewardSort, RewardView, rewards};
 pub use voucher::{
     ClaimView, CodeView, DiscountView, VoucherPlace, VoucherState, VoucherView, code, last_user, validate, vouchers,

@@ -6,8 +6,8 @@ use compact_str::CompactString;
 use serde::Deserialize;
 use tessera_core::decide::{self, Decision, Inputs, OrderProgress, OrderRecord, Recorded, Rejected};
 use tessera_core::event::{
-    Adjustment, Command, FOLLOW_UP_TYPES, Order, Redeem, RedeemVoucher, RedemptionPart, Transfer, What, read_event,
-    read_follow_up,
+    Adjustment, Command, FOLLOW_UP_TYPES, FulfilmentStep, Order, Redeem, RedeemVoucher, RedemptionPart, Transfer, What,
+    read_event, read_follow_up,
 };
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Entry, Redemption};
@@ -274,6 +274,14 @@ struct Done {
     points: Option<i64>,
 }
 
+/// The data of what somebody did for a redemption, as it is recorded.
+#[derive(Deserialize)]
+struct Fulfilled {
+    redemption: CompactString,
+    state: tessera_core::ledger::FulfilmentState,
+    by: CompactString,
+}
+
 /// The data of a transfer.
 #[derive(Deserialize)]
 struct Sent {
@@ -314,6 +322,14 @@ impl Run {
                     _ => What::ReturnRedemption(part),
                 }
             }
+            "fulfilment" => {
+                let Fulfilled { redemption, state, by } = parsed(event)?;
+                let known = redemption.parse::<EventId>().ok().and_then(|id| self.renumbered.get(&id.seq).copied());
+                let redemption = known.ok_or_else(|| "unknown-redemption".to_owned())?;
+                What::Fulfil(FulfilmentStep { redemption, to: state, by })
+            }
+            // Who waited for what is no matter of points.
+            "waitlist" | "waitlist-leave" | "seat-offer" => What::WakeUp,
             "voucher-redemption" => {
                 let UsedCode { code, order_id } = parsed(event)?;
                 let code = normalise(&code).map_err(|_| "invalid-event".to_owned())?;
