@@ -7,8 +7,8 @@ use utoipa_axum::routes;
 
 use crate::AppState;
 use crate::routes::{
-    adjustments, benefits, document, events, fulfilment, health, members, memberships, people, progress, redemptions,
-    rewards, tiers, transfers, vouchers,
+    adjustments, benefits, document, draws, events, fulfilment, health, members, memberships, people, progress,
+    redemptions, rewards, tiers, transfers, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -58,6 +58,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(members::list_events))
         .routes(routes!(members::list_vouchers))
         .routes(routes!(members::list_tiers))
+        .routes(routes!(draws::list_draws))
         .routes(routes!(tiers::create_placement))
         .routes(routes!(benefits::list_entitlements))
         .routes(routes!(benefits::create_benefit_use))

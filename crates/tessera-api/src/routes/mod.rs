@@ -1,6 +1,7 @@
 pub mod adjustments;
 pub mod benefits;
 pub mod document;
+pub mod draws;
 pub mod events;
 pub mod fulfilment;
 pub mod health;

@@ -7,6 +7,7 @@ mod adjustments;
 mod benefits;
 mod common;
 mod document;
+mod draws;
 mod events;
 mod explain;
 mod lists;
