@@ -284,6 +284,10 @@ pub(super) fn fact_value(program: &Program, member: &MemberState, fact: &Fact, a
             FactValue::Number(Decimal::from(current))
         }
         Fact::Badge(id) => FactValue::Truth(member.badges.iter().any(|held| held.badge == *id)),
+        Fact::TopPercent => {
+            let percent = member.ranked.map_or(100, |ranked| ranked.top_percent);
+            FactValue::Number(Decimal::from(percent))
+        }
         Fact::Club(plan) => FactValue::Truth(member.club(plan.as_str()).is_some_and(|club| club.is_open(at))),
         Fact::ClubDaysLeft(plan) => {
             let left = member.club(plan.as_str()).map_or(0, |club| super::club::days_left(program, club, at));

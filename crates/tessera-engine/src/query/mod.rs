@@ -5,6 +5,7 @@ mod club;
 mod donation;
 mod draw;
 mod entitlement;
+mod leaderboard;
 mod member;
 mod people;
 mod progress;
@@ -17,6 +18,7 @@ pub use club::{NamedClub, clubs, quote_refund};
 pub use donation::{CauseView, Settlement, causes, settlements};
 pub use draw::{DrawPlace, DrawView, draws};
 pub use entitlement::{BenefitView, EntitlementView, LevelOf, benefits, entitlements};
+pub use leaderboard::{LeaderboardQuery, LeaderboardView, PlaceView, leaderboard};
 pub use member::{
     EntryView, EventView, LotView, MemberView, Page, PageRequest, entries, event, events, explain, lots, member,
     members,
