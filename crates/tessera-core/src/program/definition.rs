@@ -16,6 +16,7 @@ use super::leaderboards::{LeaderboardDefinition, RankingDefinition};
 use super::made::Made;
 use super::membership::MembershipDefinition;
 use super::people::{IdentityDefinition, LeavingDefinition};
+use super::referral::ReferralDefinition;
 use super::rewards::{CauseDefinition, CodePoolDefinition, RewardDefinition};
 use super::scalar::{Exact, Formula, Id, Share, Texts, word_or_map};
 use super::spending::{CashRounding, SpendDefinition};
@@ -26,8 +27,7 @@ use crate::quantity::Rounding;
 use crate::time::{Day, Period, RoundTo, TimeOfDay, Weekday, Window};
 
 /// Sections that belong to the document but to no feature of this version.
-pub const LATER_SECTIONS: [&str; 8] =
-    ["referral", "games", "partners", "journeys", "segments", "texts", "surveys", "catalogue"];
+pub const LATER_SECTIONS: [&str; 7] = ["games", "partners", "journeys", "segments", "texts", "surveys", "catalogue"];
 
 /// Actions of a rule that belong to no feature of this version.
 pub const LATER_ACTIONS: [&str; 2] = ["set", "send"];
@@ -85,6 +85,9 @@ pub struct Definition {
     /// Which points members may send to each other, by currency; what is not listed cannot be sent.
     #[serde(default)]
     pub transfers: BTreeMap<Id, TransferDefinition>,
+    /// What bringing a friend is worth.
+    #[serde(default)]
+    pub referral: Option<ReferralDefinition>,
     /// Codes of partners that rewards give.
     #[serde(default)]
     pub code_pools: BTreeMap<Id, CodePoolDefinition>,
