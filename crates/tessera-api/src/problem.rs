@@ -128,7 +128,8 @@ impl From<Refusal> for Problem {
             | "unknown-benefit"
             | "unknown-benefit-use"
             | "unknown-gift-card"
-            | "unknown-ladder" => StatusCode::NOT_FOUND,
+            | "unknown-ladder"
+            | "unknown-plan" => StatusCode::NOT_FOUND,
             "member-left" => StatusCode::GONE,
             "idempotency-key-reused"
             | "order-exists"
@@ -168,6 +169,11 @@ impl From<Refusal> for Problem {
             | "benefit-used-up"
             | "benefit-not-open-yet"
             | "not-placed"
+            | "not-in-club"
+            | "in-club"
+            | "paid-ahead"
+            | "trial-taken"
+            | "nothing-to-refund"
             | "not-enough-to-take-back" => StatusCode::CONFLICT,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };

@@ -27,6 +27,8 @@ pub enum Scope {
     WriteBenefits,
     #[serde(rename = "tiers:write")]
     WriteTiers,
+    #[serde(rename = "memberships:write")]
+    WriteMemberships,
     #[serde(rename = "gift-cards:write")]
     WriteGiftCards,
     #[serde(rename = "document:read")]
@@ -36,7 +38,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::WriteEvents,
         Self::ReadMembers,
         Self::WriteMembers,
@@ -45,6 +47,7 @@ impl Scope {
         Self::WriteFulfilment,
         Self::WriteBenefits,
         Self::WriteTiers,
+        Self::WriteMemberships,
         Self::WriteGiftCards,
         Self::ReadDocument,
         Self::WriteDocument,
@@ -60,6 +63,7 @@ impl Scope {
             Self::WriteFulfilment => "fulfilment:write",
             Self::WriteBenefits => "benefits:write",
             Self::WriteTiers => "tiers:write",
+            Self::WriteMemberships => "memberships:write",
             Self::WriteGiftCards => "gift-cards:write",
             Self::ReadDocument => "document:read",
             Self::WriteDocument => "document:write",

@@ -8,6 +8,7 @@ pub mod gift_cards;
 pub mod health;
 pub mod leaderboards;
 pub mod members;
+pub mod memberships;
 pub mod people;
 pub mod progress;
 pub mod redemptions;

@@ -15,6 +15,7 @@ mod leaderboards;
 mod lists;
 mod many;
 mod members;
+mod memberships;
 mod openapi;
 mod operations;
 mod people;

@@ -2,8 +2,8 @@ use compact_str::CompactString;
 use serde::Deserialize;
 
 use super::{
-    Arrival, Birthday, FieldValues, FulfilmentStep, GiftCardRefund, GiftCardStep, Item, Order, PlaceTier, Redeem,
-    RedemptionPart, ReferralStep, RefusedFollowUp, Renaming, Transfer, UseBenefit,
+    Arrival, Birthday, FieldValues, FulfilmentStep, GiftCardRefund, GiftCardStep, Item, Membership, Order, PlaceTier,
+    Redeem, RedemptionPart, ReferralStep, RefusedFollowUp, Renaming, Transfer, UseBenefit,
 };
 use crate::id::MemberId;
 use crate::ledger::Entry;
@@ -97,6 +97,8 @@ pub enum What {
     },
     /// Puts the member on a level beside what they reached, or ends that.
     PlaceTier(PlaceTier),
+    /// Something happens to a paid membership (S1).
+    Membership(Membership),
     /// Something done with a gift card besides spending it.
     GiftCard(GiftCardStep),
     /// What a gift card paid for came back.
@@ -140,6 +142,7 @@ impl What {
             Self::UseBenefit(_) => "benefit-use",
             Self::ReturnBenefit { .. } => "benefit-return",
             Self::PlaceTier(placement) => placement.event_type(),
+            Self::Membership(membership) => membership.event_type(),
             Self::GiftCard(step) => step.kind(),
             Self::GiftCardRefund(_) => "gift-card-refund",
             Self::WakeUp => "wake-up",
@@ -153,7 +156,11 @@ impl What {
 
     /// Whether this is done now, to a member there is: it makes nobody, and is never about the past.
     pub const fn is_about_now(&self) -> bool {
-        self.is_redemption() || matches!(self, Self::UseBenefit(_) | Self::ReturnBenefit { .. } | Self::PlaceTier(_))
+        match self {
+            Self::UseBenefit(_) | Self::ReturnBenefit { .. } | Self::PlaceTier(_) => true,
+            Self::Membership(membership) => membership.is_about_now(),
+            _ => self.is_redemption(),
+        }
     }
 
     /// The order this makes, which must be new.

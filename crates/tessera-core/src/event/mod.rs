@@ -6,10 +6,12 @@ mod command;
 mod data;
 mod follow_up;
 mod gift_card;
+mod membership;
 mod order;
 mod people;
 mod placement;
 mod read;
+mod recorded;
 mod redemption;
 mod referral;
 mod transfer;
@@ -23,10 +25,12 @@ pub use command::{
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
 pub use gift_card::{GiftCardRefund, GiftCardStep};
+pub use membership::{MEMBERSHIP_TYPES, Membership, MembershipStep};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
 pub use people::{NameKey, Removal, Renaming, SecondFact};
 pub use placement::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep};
 pub use read::{DocumentedTypes, read_event};
+pub use recorded::read_recorded;
 pub use redemption::{FulfilmentStep, Redeem, RedemptionPart};
 pub use referral::ReferralStep;
 pub use transfer::{Arrival, Transfer};
@@ -86,6 +90,14 @@ pub const RESERVED_TYPES: &[&str] = &[
     "tier-withdraw",
     "tier-placement-end",
     "entitlement-end",
+    "membership-fee",
+    "membership-trial",
+    "membership-payment-failed",
+    "membership-cancel",
+    "membership-refund",
+    "membership-renewal",
+    "membership-grace",
+    "membership-end",
     "gift-card",
     "gift-card-top-up",
     "gift-card-block",
@@ -95,4 +107,5 @@ pub const RESERVED_TYPES: &[&str] = &[
 ];
 
 /// Triggers that no event from outside has: what time or an award brings about.
-pub const DERIVED_TRIGGERS: [&str; 5] = ["birthday", "balance", "tier", "challenge", "streak"];
+pub const DERIVED_TRIGGERS: [&str; 7] =
+    ["birthday", "balance", "tier", "challenge", "streak", "club-joined", "club-ended"];

@@ -15,6 +15,7 @@ use super::challenges::{BadgeDefinition, ChallengeDefinition};
 use super::gift_cards::GiftCardsDefinition;
 use super::leaderboards::{LeaderboardDefinition, RankingDefinition};
 use super::made::Made;
+use super::membership::MembershipDefinition;
 use super::people::{IdentityDefinition, LeavingDefinition};
 use super::referral::ReferralDefinition;
 use super::rewards::{CauseDefinition, CodePoolDefinition, RewardDefinition};
@@ -27,8 +28,7 @@ use crate::quantity::Rounding;
 use crate::time::{Day, Period, RoundTo, TimeOfDay, Weekday, Window};
 
 /// Sections that belong to the document but to no feature of this version.
-pub const LATER_SECTIONS: [&str; 8] =
-    ["games", "partners", "journeys", "segments", "texts", "surveys", "membership", "catalogue"];
+pub const LATER_SECTIONS: [&str; 7] = ["games", "partners", "journeys", "segments", "texts", "surveys", "catalogue"];
 
 /// Actions of a rule that belong to no feature of this version.
 pub const LATER_ACTIONS: [&str; 2] = ["set", "send"];
@@ -70,6 +70,9 @@ pub struct Definition {
     pub tiers: BTreeMap<Id, LadderDefinition>,
     #[serde(default)]
     pub benefits: BTreeMap<Id, BenefitDefinition>,
+    /// Clubs that members pay to be in.
+    #[serde(default)]
+    pub membership: MembershipDefinition,
     /// Event types of your own, and fields of your own on the types every program has.
     #[serde(default)]
     pub events: BTreeMap<Id, EventDefinition>,
