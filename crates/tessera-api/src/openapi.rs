@@ -7,8 +7,8 @@ use utoipa_axum::routes;
 
 use crate::AppState;
 use crate::routes::{
-    adjustments, benefits, document, events, fulfilment, health, members, people, progress, redemptions, rewards,
-    tiers, transfers, vouchers,
+    adjustments, benefits, document, events, fulfilment, health, members, people, possession, progress, redemptions,
+    rewards, tiers, transfers, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -80,6 +80,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(fulfilment::list_fulfilments))
         .routes(routes!(fulfilment::create_place, fulfilment::list_places))
         .routes(routes!(transfers::create_transfer))
+        .routes(routes!(possession::show_card))
+        .routes(routes!(possession::create_one_time_code))
         .routes(routes!(rewards::list_rewards))
         .routes(routes!(rewards::list_code_pools))
         .routes(routes!(rewards::create_codes))

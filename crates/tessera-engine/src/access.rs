@@ -27,6 +27,8 @@ pub enum Scope {
     WriteBenefits,
     #[serde(rename = "tiers:write")]
     WriteTiers,
+    #[serde(rename = "possession:write")]
+    WritePossession,
     #[serde(rename = "document:read")]
     ReadDocument,
     #[serde(rename = "document:write")]
@@ -34,13 +36,14 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::WriteEvents,
         Self::ReadMembers,
         Self::WriteMembers,
         Self::WriteAdjustments,
         Self::WriteRedemptions,
         Self::WriteFulfilment,
+        Self::WritePossession,
         Self::WriteBenefits,
         Self::WriteTiers,
         Self::ReadDocument,
@@ -55,6 +58,7 @@ impl Scope {
             Self::WriteAdjustments => "adjustments:write",
             Self::WriteRedemptions => "redemptions:write",
             Self::WriteFulfilment => "fulfilment:write",
+            Self::WritePossession => "possession:write",
             Self::WriteBenefits => "benefits:write",
             Self::WriteTiers => "tiers:write",
             Self::ReadDocument => "document:read",

@@ -6,6 +6,7 @@ pub mod fulfilment;
 pub mod health;
 pub mod members;
 pub mod people;
+pub mod possession;
 pub mod progress;
 pub mod redemptions;
 pub mod rewards;

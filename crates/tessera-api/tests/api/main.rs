@@ -15,6 +15,7 @@ mod members;
 mod openapi;
 mod operations;
 mod people;
+mod possession;
 mod problems;
 mod progress;
 mod quotes;

@@ -14,6 +14,7 @@ use super::cards::CardDefinition;
 use super::challenges::{BadgeDefinition, ChallengeDefinition};
 use super::made::Made;
 use super::people::{IdentityDefinition, LeavingDefinition};
+use super::proof::ProofDefinition;
 use super::rewards::{CauseDefinition, CodePoolDefinition, RewardDefinition};
 use super::scalar::{Exact, Formula, Id, Share, Texts, word_or_map};
 use super::spending::{CashRounding, SpendDefinition};
@@ -80,6 +81,9 @@ pub struct Definition {
     /// Which points members may send to each other, by currency; what is not listed cannot be sent.
     #[serde(default)]
     pub transfers: BTreeMap<Id, TransferDefinition>,
+    /// When spending needs proof that the member is there (P4).
+    #[serde(default)]
+    pub proof: ProofDefinition,
     /// Codes of partners that rewards give.
     #[serde(default)]
     pub code_pools: BTreeMap<Id, CodePoolDefinition>,

@@ -258,6 +258,7 @@ struct Redeemed {
     payable: Option<CompactString>,
     tender: Option<CompactString>,
     order_id: Option<CompactString>,
+    proof: Option<tessera_core::program::ProofKind>,
 }
 
 /// The data of a code used by itself, as it is recorded.
@@ -304,12 +305,12 @@ impl Run {
                 What::Adjust(Adjustment::new(currency, amount, &reason))
             }
             "redemption" => {
-                let Redeemed { reward, currency, capture, points, payable, tender, order_id } = parsed(event)?;
+                let Redeemed { reward, currency, capture, points, payable, tender, order_id, proof } = parsed(event)?;
                 let payable = payable.map(|payable| payable.parse::<Amount>()).transpose();
                 // A reward's price names the currency.
                 let currency = currency.or_else(|| definition.currencies.keys().next().cloned());
                 let (Some(currency), Ok(payable)) = (currency, payable) else { return Err("invalid-event".to_owned()) };
-                What::Redeem(Redeem { reward, currency, points, payable, tender, order_id, capture })
+                What::Redeem(Redeem { reward, currency, points, payable, tender, order_id, capture, proven: proof })
             }
             "capture" | "void" | "redemption-return" => {
                 let Done { redemption, points } = parsed(event)?;
