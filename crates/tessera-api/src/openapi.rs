@@ -7,8 +7,8 @@ use utoipa_axum::routes;
 
 use crate::AppState;
 use crate::routes::{
-    adjustments, benefits, document, events, fulfilment, health, members, people, possession, progress, redemptions,
-    rewards, tiers, transfers, vouchers,
+    adjustments, benefits, document, draws, events, fulfilment, health, members, people, possession, progress,
+    redemptions, rewards, tiers, transfers, voucher_codes, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -57,6 +57,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(members::list_events))
         .routes(routes!(members::list_vouchers))
         .routes(routes!(members::list_tiers))
+        .routes(routes!(draws::list_draws))
         .routes(routes!(tiers::create_placement))
         .routes(routes!(benefits::list_entitlements))
         .routes(routes!(benefits::create_benefit_use))
@@ -92,6 +93,12 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(vouchers::show_voucher))
         .routes(routes!(vouchers::create_voucher_redemption))
         .routes(routes!(vouchers::create_voucher_rollback))
+        .routes(routes!(voucher_codes::create_voucher_codes))
+        .routes(routes!(voucher_codes::create_voucher_import))
+        .routes(routes!(voucher_codes::list_voucher_batches))
+        .routes(routes!(voucher_codes::list_voucher_codes))
+        .routes(routes!(voucher_codes::create_voucher_void))
+        .routes(routes!(voucher_codes::create_voucher_batch_void))
         .routes(routes!(document::show_document, document::replace_document))
         .routes(routes!(document::plan_document))
         .routes(routes!(document::list_versions))

@@ -85,6 +85,7 @@ fn decisions(criterion: &mut Criterion) {
             history: None,
             memory: None,
             entropy: [7; 16],
+            draws: tessera_core::decide::Draws::Fresh,
             payload: &data,
             explain: false,
         };

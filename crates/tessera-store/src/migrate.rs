@@ -27,13 +27,14 @@ macro_rules! source {
     };
 }
 
-static SOURCES: [Source; 7] = [
+static SOURCES: &[Source] = &[
     source!("V1__foundation"),
     source!("V2__redemptions"),
     source!("V3__vouchers"),
     source!("V5__rewards"),
     source!("V6__people"),
     source!("V7__adjustments"),
+    source!("V8__play"),
     source!("V11__possession"),
 ];
 

@@ -472,6 +472,27 @@ pub static INSTALLATION: Table = Table {
     locked: false,
 };
 
+/// What rules with a chance drew, won or not.
+pub static DRAW: Table = Table {
+    name: "draw",
+    columns: &[
+        Column::int("program"),
+        Column::text("campaign"),
+        Column::int("at"),
+        Column::bytes("member"),
+        Column::int("seq"),
+        Column::int("number"),
+        Column::int("rule"),
+        Column::text("chance"),
+        Column::int("drawn"),
+        Column::int("won"),
+    ],
+    key: 6,
+    guard: None,
+    steady: None,
+    locked: false,
+};
+
 /// All tables of programs.
 pub static ALL: [&Table; 24] = [
     &MEMBER,
@@ -491,6 +512,7 @@ pub static ALL: [&Table; 24] = [
     &PROGRAM,
     &PROGRAM_VERSION,
     &API_KEY,
+    &DRAW,
     &CODE_POOL,
     &POOL_CODE,
     &FULFILMENT,

@@ -1,6 +1,7 @@
 pub mod adjustments;
 pub mod benefits;
 pub mod document;
+pub mod draws;
 pub mod events;
 pub mod fulfilment;
 pub mod health;
@@ -12,4 +13,5 @@ pub mod redemptions;
 pub mod rewards;
 pub mod tiers;
 pub mod transfers;
+pub mod voucher_codes;
 pub mod vouchers;

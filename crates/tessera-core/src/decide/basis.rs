@@ -44,6 +44,9 @@ pub struct Basis {
     /// Challenges that the event counted for, as far as it met their conditions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub playing: Vec<Playing>,
+    /// The numbers that rules with a chance drew.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub draws: BTreeMap<CompactString, u32>,
 }
 
 /// A limit with its window, as keys of counters, pools and rooms.

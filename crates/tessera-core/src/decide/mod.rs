@@ -10,6 +10,7 @@ mod basis;
 mod benefit;
 mod birthday;
 mod derived;
+mod draw;
 mod evaluate;
 mod events;
 mod expiry;
@@ -49,6 +50,7 @@ use serde::{Deserialize, Serialize};
 pub use adjust::adjustment_pool;
 pub use basis::Basis;
 pub use benefit::{Entitlement, Source, SourceKind, UsesLeft, entitlements};
+pub use draw::{Draw, Draws, NUMBERS};
 pub use events::priced_in;
 pub use explain::explain;
 pub use follow_up::FollowUp;
@@ -110,6 +112,8 @@ pub struct Inputs<'a> {
     pub memory: Option<&'a Memory>,
     /// Random bytes, for voucher codes.
     pub entropy: [u8; 16],
+    /// Where the numbers of draws come from.
+    pub draws: Draws<'a>,
     /// The event's data as it came: kept when the event has to wait.
     pub payload: &'a str,
     /// Whether to say for every rule why it did or did not apply.
@@ -197,6 +201,9 @@ pub struct Record {
     /// What this event causes for other members.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub follow_ups: Vec<FollowUp>,
+    /// What was drawn, won or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub draws: Vec<Draw>,
     /// Joined by this event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joined: Option<Status>,

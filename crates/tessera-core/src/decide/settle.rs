@@ -138,6 +138,8 @@ pub fn settled_to(versions: &Versions, member: &MemberState, at: Instant) -> Mem
         history: None,
         memory: None,
         entropy: [0; 16],
+        // What is only looked at draws nothing.
+        draws: super::Draws::Hidden,
         payload: "{}",
         explain: false,
     };

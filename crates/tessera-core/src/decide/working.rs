@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 
 use super::basis::{self, Basis, Usage, key};
 use super::derived::Cause;
+use super::draw;
 use super::evaluate::{self, AwardLine, Evaluation, Look};
 use super::expiry;
 use super::outcome::{self, Effect, EffectKind, points};
@@ -227,12 +228,24 @@ impl<'a> Working<'a> {
     /// The basis of the command's own event: the member as they were at its business time (I5, C8).
     pub fn basis(&self, kind: &str) -> Basis {
         let before = self.past.as_ref().map_or(&self.state, |past| &past.member);
-        basis::basis(&self.program, kind, before, &self.state, self, self.effective_at)
+        // The event is opened next.
+        self.with_draws(kind, self.state.events + 1, |working| {
+            basis::basis(&working.program, kind, before, &working.state, working, working.effective_at)
+        })
+    }
+
+    fn with_draws(&self, kind: &str, event: u64, basis: impl FnOnce(&Self) -> Basis) -> Basis {
+        let before = self.events.iter().map(|event| event.record.draws.len()).sum();
+        let (draws, entropy, member) = (self.inputs.draws, &self.inputs.entropy, self.state.id);
+        let seed = draw::Seed { draws, entropy, member, event, before };
+        Basis { draws: draw::numbers(&self.program, kind, seed), ..basis(self) }
     }
 
     /// The basis of what time or the open event brings about: the member as they are by now (C8).
     pub fn basis_now(&self, kind: &str, at: Instant) -> Basis {
-        basis::basis(&self.program, kind, &self.state, &self.state, self, at)
+        self.with_draws(kind, self.state.events, |working| {
+            basis::basis(&working.program, kind, &working.state, &working.state, working, at)
+        })
     }
 
     pub fn evaluate(
@@ -268,6 +281,7 @@ impl<'a> Working<'a> {
             }
         }
         self.announce_waits(evaluation, order_id, day);
+        self.record().record.draws.extend(evaluation.draws.iter().cloned());
         let mut credits = Vec::new();
         for award in &evaluation.awards {
             self.award(award, day, &mut credits);

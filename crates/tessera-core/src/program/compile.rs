@@ -76,6 +76,7 @@ pub struct Rule {
     pub issue: Option<Id>,
     pub grant: Option<GrantAction>,
     pub badge: Option<Id>,
+    pub chance: Option<Share>,
     pub limits: Limits,
 }
 
@@ -393,6 +394,7 @@ fn compile_rule(
         issue: rule.issue.as_ref().map(|issue| issue.voucher.clone()),
         grant: rule.grant.clone(),
         badge: rule.badge.clone(),
+        chance: rule.chance,
         limits: Limits::default(),
     };
     compiled.limits = Limits::compile(rule.limit.as_ref(), compiled.is_fixed());

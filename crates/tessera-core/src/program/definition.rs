@@ -831,6 +831,9 @@ pub struct RuleDefinition {
     /// A badge of the document.
     #[serde(default)]
     pub badge: Option<Id>,
+    /// The share of times that the rule applies, drawn each time.
+    #[serde(default)]
+    pub chance: Option<Share>,
     #[serde(default)]
     pub limit: Option<Limit>,
 }

@@ -160,6 +160,7 @@ fn live(text: &str) {
             history: None,
             memory: None,
             entropy: [7; 16],
+            draws: tessera_core::decide::Draws::Fresh,
             payload: data,
             explain: true,
         };

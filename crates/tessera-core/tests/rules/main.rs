@@ -26,6 +26,7 @@ mod reward_kinds;
 mod rewards;
 mod stacking;
 mod stored_state;
+mod surprise;
 mod tiers;
 mod time_and_order;
 mod transfers;

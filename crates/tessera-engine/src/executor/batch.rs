@@ -1,7 +1,7 @@
 //! One batch: read, decide each in order, write, commit.
 
 use compact_str::CompactString;
-use tessera_core::decide::{self, Decision, Inputs, Memory, OrderRecord, Recorded};
+use tessera_core::decide::{self, Decision, Draws, Inputs, Memory, OrderRecord, Recorded};
 use tessera_core::event::{Command, Removal, SecondFact, What};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::Redemption;
@@ -52,6 +52,7 @@ impl Worker {
             tx: &mut tx,
             loaded: &mut loaded,
             writes: &mut writes,
+            is_quote: false,
         };
         for command in batch {
             match one.decide(command)? {
@@ -85,7 +86,14 @@ pub fn quote(context: &Context, command: &Submission) -> Result<Option<Answer>, 
             Dialect::Postgres => Loaded::read(reader, context, batch)?,
         };
         let mut writes = Writes::default();
-        let mut one = One { context, entropy: &mut entropy, tx: reader, loaded: &mut loaded, writes: &mut writes };
+        let mut one = One {
+            context,
+            entropy: &mut entropy,
+            tx: reader,
+            loaded: &mut loaded,
+            writes: &mut writes,
+            is_quote: true,
+        };
         match one.decide(command)? {
             Step::Answer(answer) => Ok(Some(answer)),
             Step::Cut => Ok(None),
@@ -107,6 +115,8 @@ struct One<'a> {
     tx: &'a mut dyn Rows,
     loaded: &'a mut Loaded,
     writes: &'a mut Writes,
+    /// Nothing is written, and what chance decides stays unknown.
+    is_quote: bool,
 }
 
 impl One<'_> {
@@ -499,6 +509,7 @@ impl One<'_> {
             history: more.history.as_deref(),
             memory: memory.as_ref(),
             entropy: self.entropy.bytes(),
+            draws: if self.is_quote { Draws::Hidden } else { Draws::Fresh },
             payload: command.data_text(),
             explain: command.explain,
         };

@@ -38,6 +38,7 @@ pub(super) struct Writes {
     entries: Vec<Row>,
     vouchers: Vec<Row>,
     redemptions: BTreeMap<(i64, EventId), Row>,
+    draws: Vec<Row>,
     fulfilments: BTreeMap<(i64, EventId), Row>,
     waitlist: BTreeMap<(i64, Id, i64), Row>,
     new_voucher_codes: Vec<Row>,
@@ -67,6 +68,7 @@ impl Writes {
                 None => "{\"data\":{}}".to_owned(),
             };
             self.events.push(event_row(member, program, event, command.recorded_at, payload));
+            self.draws.extend(crate::record::draw_rows(member, program, event));
             self.entries.extend(event.entries.iter().map(|entry| entry_row(member, program, entry)));
         }
         if let (Some((key, hash)), Some(main)) = (command.key, decision.events.get(decision.main)) {
@@ -347,6 +349,7 @@ impl Writes {
         tx.insert_rows(&tables::EVENT, &self.events)?;
         tx.insert_rows(&tables::ENTRY, &self.entries)?;
         tx.insert_rows(&tables::VOUCHER, &self.vouchers)?;
+        tx.insert_rows(&tables::DRAW, &self.draws)?;
         tx.upsert_rows(&tables::FULFILMENT, &self.fulfilments.into_values().collect::<Vec<_>>())?;
         tx.upsert_rows(&tables::WAITLIST, &self.waitlist.into_values().collect::<Vec<_>>())?;
         tx.insert_rows(&tables::VOUCHER_CODE, &self.new_voucher_codes)?;

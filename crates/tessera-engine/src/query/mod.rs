@@ -2,6 +2,7 @@
 
 mod batch;
 mod donation;
+mod draw;
 mod entitlement;
 mod member;
 mod people;
@@ -12,6 +13,7 @@ mod voucher;
 
 pub use batch::{BatchCode, BatchView, batch, batch_codes, batches};
 pub use donation::{CauseView, Settlement, causes, settlements};
+pub use draw::{DrawPlace, DrawView, draws};
 pub use entitlement::{BenefitView, EntitlementView, LevelOf, benefits, entitlements};
 pub use member::{
     EntryView, EventView, LotView, MemberView, Page, PageRequest, entries, event, events, explain, lots, member,

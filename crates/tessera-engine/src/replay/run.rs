@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use compact_str::CompactString;
 use serde::Deserialize;
-use tessera_core::decide::{self, Decision, Inputs, OrderProgress, OrderRecord, Recorded, Rejected};
+use tessera_core::decide::{self, Decision, Draws, Inputs, OrderProgress, OrderRecord, Recorded, Rejected};
 use tessera_core::event::{
     Adjustment, Command, FOLLOW_UP_TYPES, FulfilmentStep, Order, Redeem, RedeemVoucher, RedemptionPart, Transfer, What,
     read_event, read_follow_up,
@@ -135,6 +135,7 @@ impl Run {
             history: (needs.history || late).then_some(self.history.as_slice()),
             memory: None,
             entropy: entropy(self.id, event.seq),
+            draws: Draws::Stored(&event.draws),
             payload: &event.data,
             explain: false,
         };
@@ -220,6 +221,7 @@ pub(super) fn settled(versions: &Versions, state: &MemberState, to: Instant) -> 
         history: None,
         memory: None,
         entropy: entropy(state.id, 0),
+        draws: Draws::Fresh,
         payload: "{}",
         explain: false,
     };
@@ -246,6 +248,12 @@ struct Adjusted {
     currency: Id,
     amount: i64,
     reason: CompactString,
+}
+
+/// The data of joining a challenge, as it is recorded.
+#[derive(Deserialize)]
+struct Joined {
+    challenge: Id,
 }
 
 /// The data of a redemption, as it is recorded.
@@ -303,6 +311,10 @@ impl Run {
             "adjustment" => {
                 let Adjusted { currency, amount, reason } = parsed(event)?;
                 What::Adjust(Adjustment::new(currency, amount, &reason))
+            }
+            "challenge-join" => {
+                let Joined { challenge } = parsed(event)?;
+                What::JoinChallenge { challenge }
             }
             "redemption" => {
                 let Redeemed { reward, currency, capture, points, payable, tender, order_id, proof } = parsed(event)?;
@@ -379,7 +391,8 @@ impl Run {
     }
 }
 
-/// The same bytes for the same event, whenever it is replayed: voucher codes are drawn from them.
+/// The same bytes for the same event, whenever it is replayed: voucher codes are drawn from them, and what a rule draws
+/// that drew nothing then.
 fn entropy(member: MemberId, seq: u64) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(member.as_bytes());

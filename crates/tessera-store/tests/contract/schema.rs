@@ -240,6 +240,7 @@ fn sqlite_is_strict_durable_and_rowless_where_rows_are_narrow() {
     let rowless = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND wr = 1 ORDER BY name";
     let expected = [
         "code_pool",
+        "draw",
         "entry",
         "event_key",
         "fulfilment",

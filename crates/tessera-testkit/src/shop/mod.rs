@@ -284,6 +284,7 @@ impl Shop {
             history: needs_history.then_some(member.events.as_slice()),
             memory: self.memory.as_ref(),
             entropy: [7; 16],
+            draws: tessera_core::decide::Draws::Fresh,
             payload,
             explain: true,
         };
