@@ -20,6 +20,7 @@ pub mod possession;
 pub mod profile;
 pub mod programs;
 pub mod query;
+pub mod ranking;
 pub mod record;
 pub mod redemption;
 pub mod relay;
