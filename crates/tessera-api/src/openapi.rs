@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 use crate::AppState;
 use crate::routes::{
     adjustments, benefits, document, draws, events, fulfilment, health, leaderboards, members, people, possession,
-    progress, redemptions, rewards, tiers, transfers, voucher_codes, vouchers,
+    progress, redemptions, referrals, rewards, tiers, transfers, voucher_codes, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -85,6 +85,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(transfers::create_transfer))
         .routes(routes!(possession::show_card))
         .routes(routes!(possession::create_one_time_code))
+        .routes(routes!(referrals::show_referral))
+        .routes(routes!(referrals::list_referrals))
         .routes(routes!(rewards::list_rewards))
         .routes(routes!(rewards::list_code_pools))
         .routes(routes!(rewards::create_codes))

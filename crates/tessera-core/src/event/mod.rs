@@ -10,6 +10,7 @@ mod people;
 mod placement;
 mod read;
 mod redemption;
+mod referral;
 mod transfer;
 
 pub use benefit::{Situation, UseBenefit};
@@ -25,6 +26,7 @@ pub use people::{NameKey, Removal, Renaming, SecondFact};
 pub use placement::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep};
 pub use read::{DocumentedTypes, read_event};
 pub use redemption::{FulfilmentStep, Redeem, RedemptionPart};
+pub use referral::ReferralStep;
 pub use transfer::{Arrival, Transfer};
 
 /// The event types that every program has.
@@ -63,6 +65,13 @@ pub const RESERVED_TYPES: &[&str] = &[
     "import",
     "transfer-in",
     "follow-up-refused",
+    "referral",
+    "referral-joined",
+    "referral-waits",
+    "referral-qualified",
+    "referral-paid",
+    "referral-refused",
+    "referral-reversed",
     "challenge-join",
     "ranking",
     "benefit-use",

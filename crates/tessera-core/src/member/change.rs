@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Waiting;
 use super::play::{Badge, REWARDS_MAX, Ranked, Reward, Streak};
+use super::referral::Referral;
 use super::standing::{BenefitUse, Placement};
 use super::state::{Bucketed, Counter, Fraction, Grant, MemberState, Status};
 use crate::event::PlacementKind;
@@ -217,6 +218,14 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ranked: Option<Ranked>,
     },
+    /// Who brought the member, and what has become of it.
+    Referral {
+        referral: Box<Referral>,
+    },
+    /// A device the member is on, as a keyed hash.
+    Device {
+        device: CompactString,
+    },
     /// Somebody put the member on a level.
     Placed {
         placement: Placement,
@@ -400,6 +409,12 @@ impl Change {
                 state.streaks.retain(|row| row.streak != *id);
             }
             Self::Ranked { ranked } => state.ranked = *ranked,
+            Self::Referral { referral } => state.referral = Some((**referral).clone()),
+            Self::Device { device } => {
+                state.devices.push(device.clone());
+                let known = state.devices.len();
+                state.devices.drain(..known.saturating_sub(MemberState::DEVICES_MAX));
+            }
             Self::Placed { placement } => state.place(placement),
             Self::Unplaced { ladder, kind } => state.unplace(ladder, *kind),
             Self::BenefitUsed { used } => state.use_benefit(used),

@@ -18,6 +18,7 @@ mod node;
 mod people;
 mod problem;
 mod proof;
+mod referral;
 mod rewards;
 mod scalar;
 mod spending;
@@ -48,6 +49,10 @@ pub use node::{DOCUMENT_BYTES_MAX, Key, Kind, Node, Position, read as read_tree}
 pub use people::{IdentityDefinition, LeavingDefinition, LeavingPoints};
 pub use problem::{Problem, Severity, nearest};
 pub use proof::{ProofDefinition, ProofKind};
+pub use referral::{
+    QualifiesDefinition, Referral, ReferralAward, ReferralDefinition, ReferralGift, ReferralGives, ReferralLimit,
+    ReferralReturned,
+};
 pub use rewards::{ByHand, CauseDefinition, CodePoolDefinition, Early, Reward, RewardDefinition, Waitlist};
 pub(crate) use scalar::id_or_empty;
 pub use scalar::{Exact, Formula, Id, IdProblem, Share, Texts};
