@@ -494,7 +494,7 @@ pub static DRAW: Table = Table {
 };
 
 /// All tables of programs.
-pub static ALL: [&Table; 24] = [
+pub static ALL: [&Table; 25] = [
     &MEMBER,
     &EVENT,
     &ENTRY,
