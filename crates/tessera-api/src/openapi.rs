@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 use crate::AppState;
 use crate::routes::{
     adjustments, benefits, document, draws, events, fulfilment, gift_cards, health, leaderboards, members, memberships,
-    people, progress, redemptions, referrals, rewards, tiers, transfers, voucher_codes, vouchers,
+    people, possession, progress, redemptions, referrals, rewards, tiers, transfers, voucher_codes, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -88,6 +88,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(fulfilment::list_fulfilments))
         .routes(routes!(fulfilment::create_place, fulfilment::list_places))
         .routes(routes!(transfers::create_transfer))
+        .routes(routes!(possession::show_card))
+        .routes(routes!(possession::create_one_time_code))
         .routes(routes!(referrals::show_referral))
         .routes(routes!(referrals::list_referrals))
         .routes(routes!(rewards::list_rewards))

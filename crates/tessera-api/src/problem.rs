@@ -115,6 +115,8 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal.code.as_str() {
             "same-person" | "approval-above-limit" => StatusCode::FORBIDDEN,
+            "spending-proof-needed" | "proof-wrong" => StatusCode::FORBIDDEN,
+            "proof-blocked" => StatusCode::TOO_MANY_REQUESTS,
             "invalid-event" | "invalid-request" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
             "unknown-adjustment"
             | "unknown-challenge"

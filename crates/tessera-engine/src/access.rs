@@ -27,6 +27,8 @@ pub enum Scope {
     WriteBenefits,
     #[serde(rename = "tiers:write")]
     WriteTiers,
+    #[serde(rename = "possession:write")]
+    WritePossession,
     #[serde(rename = "memberships:write")]
     WriteMemberships,
     #[serde(rename = "gift-cards:write")]
@@ -38,13 +40,14 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::WriteEvents,
         Self::ReadMembers,
         Self::WriteMembers,
         Self::WriteAdjustments,
         Self::WriteRedemptions,
         Self::WriteFulfilment,
+        Self::WritePossession,
         Self::WriteBenefits,
         Self::WriteTiers,
         Self::WriteMemberships,
@@ -61,6 +64,7 @@ impl Scope {
             Self::WriteAdjustments => "adjustments:write",
             Self::WriteRedemptions => "redemptions:write",
             Self::WriteFulfilment => "fulfilment:write",
+            Self::WritePossession => "possession:write",
             Self::WriteBenefits => "benefits:write",
             Self::WriteTiers => "tiers:write",
             Self::WriteMemberships => "memberships:write",

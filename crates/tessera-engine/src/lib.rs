@@ -17,6 +17,7 @@ pub mod installation;
 mod member_transfer;
 mod new_file;
 pub mod people;
+pub mod possession;
 pub mod profile;
 pub mod programs;
 pub mod query;

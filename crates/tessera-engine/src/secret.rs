@@ -31,6 +31,8 @@ pub struct Secrets {
     voucher: [u8; 32],
     /// Seals vouchers' codes that came from elsewhere.
     voucher_seal: [u8; 32],
+    /// Seals the secrets of members' cards, and keeps codes that were sent.
+    possession: [u8; 32],
     /// Seals codes of partners, and finds those that are known.
     code: [u8; 32],
     /// Seals whole exports.
@@ -79,6 +81,7 @@ impl Secrets {
             wrap: derive("member key wrap"),
             voucher: derive("voucher code"),
             voucher_seal: derive("voucher code seal"),
+            possession: derive("possession seal"),
             code: derive("partner code seal"),
             export: derive("export seal"),
             fingerprint,
@@ -195,6 +198,19 @@ impl Secrets {
     /// What a partner's code is found by.
     pub(crate) fn code_hash(&self, program: i64, pool: &str, code: &str) -> [u8; 16] {
         first_half(keyed(&self.code, &[&program.to_be_bytes(), pool.as_bytes(), code.as_bytes()]))
+    }
+
+    /// The stored form of a code that was sent to a member.
+    pub(crate) fn one_time_hash(&self, program: i64, member: &str, code: &str) -> [u8; 16] {
+        first_half(keyed(&self.possession, &[&program.to_be_bytes(), member.as_bytes(), code.as_bytes()]))
+    }
+
+    pub(crate) fn seal_card(&self, entropy: &mut Entropy, secret: &[u8]) -> Vec<u8> {
+        seal(&self.possession, &entropy.bytes(), secret)
+    }
+
+    pub(crate) fn open_card(&self, sealed: &[u8]) -> Result<Vec<u8>, SecretError> {
+        open(&self.possession, sealed)
     }
 
     pub(crate) fn seal_code(&self, entropy: &mut Entropy, code: &str) -> Vec<u8> {

@@ -35,6 +35,7 @@ static SOURCES: &[Source] = &[
     source!("V6__people"),
     source!("V7__adjustments"),
     source!("V8__play"),
+    source!("V11__possession"),
 ];
 
 /// Any number, as long as it is always the same: whoever migrates a database holds this lock.

@@ -442,6 +442,26 @@ pub static PARTNER_ORDER: Table = Table {
     locked: false,
 };
 
+/// Proof that members are there: secrets of their cards, codes that were sent, wrong ones counted.
+pub static POSSESSION: Table = Table {
+    name: "possession",
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::bytes("member"),
+        Column::bytes("sealed"),
+        Column::int("last_step"),
+        Column::int("failures"),
+        Column::int("blocked_until"),
+        Column::bytes("one_time").or_null(),
+        Column::int("one_time_until"),
+    ],
+    key: 3,
+    guard: None,
+    steady: None,
+    locked: true,
+};
+
 /// Facts about the installation itself, such as which master key it belongs to.
 pub static INSTALLATION: Table = Table {
     name: "installation",
@@ -474,7 +494,7 @@ pub static DRAW: Table = Table {
 };
 
 /// All tables of programs.
-pub static ALL: [&Table; 24] = [
+pub static ALL: [&Table; 25] = [
     &MEMBER,
     &EVENT,
     &ENTRY,
@@ -499,6 +519,7 @@ pub static ALL: [&Table; 24] = [
     &WAITLIST,
     &PARTNER_ORDER,
     &ADJUSTMENT,
+    &POSSESSION,
 ];
 
 /// Every table there is, those of programs and the one beside them: what an installation consists of.

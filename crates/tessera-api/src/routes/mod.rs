@@ -10,6 +10,7 @@ pub mod leaderboards;
 pub mod members;
 pub mod memberships;
 pub mod people;
+pub mod possession;
 pub mod progress;
 pub mod redemptions;
 pub mod referrals;

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use tessera_core::decide::RedemptionView;
 use tessera_core::event::Redeem;
 use tessera_core::id::EventId;
-use tessera_core::program::Id;
+use tessera_core::program::{Id, ProofKind};
 use tessera_core::quantity::Amount;
+use tessera_engine::possession::{self, Shown};
 use tessera_engine::programs::ProgramHandle;
 use tessera_engine::query;
 use tessera_engine::redemption::Step;
@@ -49,6 +50,40 @@ pub struct NewRedemption {
     /// Spend at once, in place of reserving
     #[serde(default)]
     capture: bool,
+    /// What the member showed, where the document's `proof` asks for it
+    proof: Option<NewProof>,
+}
+
+/// One of the two.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewProof {
+    /// As the member's card shows it now
+    #[schema(example = "287082")]
+    card_code: Option<String>,
+    /// As it was sent to the member
+    #[schema(example = "081804")]
+    one_time_code: Option<String>,
+}
+
+impl std::fmt::Debug for NewProof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NewProof(…)")
+    }
+}
+
+impl NewProof {
+    fn read(&self) -> Result<Shown, Problem> {
+        let (kind, code) = match (&self.card_code, &self.one_time_code) {
+            (Some(code), None) => (ProofKind::CardCode, code),
+            (None, Some(code)) => (ProofKind::OneTimeCode, code),
+            _ => return Err(Problem::invalid("proof: one of `card_code` and `one_time_code` is expected")),
+        };
+        if code.len() != 6 || !code.bytes().all(|digit| digit.is_ascii_digit()) {
+            return Err(Problem::invalid("proof: a code has 6 digits"));
+        }
+        Ok(Shown { kind, code: code.clone() })
+    }
 }
 
 /// How much of a redemption a step is about.
@@ -98,6 +133,7 @@ impl NewRedemption {
             tender: self.tender.as_deref().map(Into::into),
             order_id: self.order_id.as_deref().map(Into::into),
             capture: self.capture,
+            proven: None,
         })
     }
 }
@@ -130,7 +166,22 @@ pub async fn create_redemption(
     IdempotencyKey(key): IdempotencyKey,
     JsonBody(body): JsonBody<NewRedemption>,
 ) -> Result<(StatusCode, HeaderMap, Json<Told>), Problem> {
-    let (member, redeem) = (subject(&body.member)?, body.read()?);
+    let (member, mut redeem) = (subject(&body.member)?, body.read()?);
+    if let Some(proof) = &body.proof {
+        let shown = proof.read()?;
+        redeem.proven = Some(shown.kind);
+        let id = named(&app, &caller.program, &body.member).await?;
+        let (context, executor, program) = (app.context.clone(), app.executor.clone(), caller.program.clone());
+        let made_by = key.clone();
+        let looked = app.blocking(move || {
+            // A code is good once, and its redemption may be sent again (I1).
+            if possession::is_made(&context, &program, &made_by)? {
+                return Ok(Ok(()));
+            }
+            Ok(possession::check(&context, &executor, &program, id, shown)?)
+        });
+        looked.await?.map_err(Problem::from)?;
+    }
     let now = app.context.clock.now();
     let submission = Submission::redeem(&app.context.secrets, &caller.program, member, redeem, &key, now);
     let answer = app.submit(submission).await?;

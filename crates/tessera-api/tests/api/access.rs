@@ -55,6 +55,8 @@ const ROUTES: &[(&str, &str, Scope)] = &[
     ("GET", "vouchers/TET2026", Scope::ReadMembers),
     ("POST", "vouchers/TET2026/redeem", Scope::WriteRedemptions),
     ("POST", "vouchers/TET2026/rollback", Scope::WriteRedemptions),
+    ("GET", "members/card:1/card", Scope::WritePossession),
+    ("POST", "members/card:1/one-time-codes", Scope::WritePossession),
     ("POST", "vouchers/TET2026/void", Scope::WriteRedemptions),
     ("POST", "vouchers/ten/codes", Scope::WriteRedemptions),
     ("POST", "vouchers/ten/codes/import", Scope::WriteRedemptions),

@@ -19,6 +19,7 @@ mod memberships;
 mod openapi;
 mod operations;
 mod people;
+mod possession;
 mod problems;
 mod progress;
 mod quotes;

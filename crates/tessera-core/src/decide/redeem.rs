@@ -250,6 +250,7 @@ impl Working<'_> {
         let redemption = self.open_main("redemption", EventStatus::Applied);
         let redeem = &reward::priced(&self.program, &self.state, redeem)?;
         let (wanted, bill) = self.what_to_redeem(redeem)?;
+        self.needs_proof(redeem, wanted)?;
         let mut given = None;
         if let Some(id) = &redeem.reward {
             given = self.take_reward(id)?;
@@ -280,6 +281,22 @@ impl Working<'_> {
             Redemption { terms, status, reserved: wanted, captured, returned: 0, lots: parts, given },
         );
         Ok(())
+    }
+
+    /// Looking a member up may earn; spending needs proof that they are there (P4).
+    fn needs_proof(&self, redeem: &Redeem, wanted: i64) -> Result<(), Rejected> {
+        let proof = &self.program.definition.proof;
+        match proof.spending_above.get(&redeem.currency) {
+            Some(above) if wanted > *above && !redeem.proven.is_some_and(|kind| proof.takes(kind)) => {
+                Err(Rejected::SpendingNeedsProof {
+                    currency: redeem.currency.clone(),
+                    wanted,
+                    above: *above,
+                    by: proof.words(),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// How many points, and the bill they leave, or why not.
@@ -384,6 +401,7 @@ impl Working<'_> {
             order_id: None,
             reward: hold.terms.reward.clone(),
             capture: true,
+            proven: None,
         };
         checked(program, currency(program, &hold.terms.currency)?, &as_redeemed, captured)
     }

@@ -54,6 +54,8 @@ pub enum Rejected {
     CapturedMoreThanReserved { redemption: CompactString, wanted: i64, reserved: i64 },
     #[error("{wanted} cannot go back: {captured} were spent and {returned} have gone back already")]
     ReturnedMoreThanCaptured { redemption: CompactString, wanted: i64, captured: i64, returned: i64 },
+    #[error("{wanted} {currency} are more than the {above} that are spent without proof: show {}", by.join(" or "))]
+    SpendingNeedsProof { currency: Id, wanted: i64, above: i64, by: Vec<&'static str> },
     #[error("the program has no reward {reward}")]
     UnknownReward { reward: Id },
     #[error("the reward {reward} is not to be had today{}", days(*from, *until))]
@@ -341,6 +343,7 @@ impl Rejected {
             Self::CapturedMoreThanReserved { .. } => "captured-more-than-reserved",
             Self::ReturnedMoreThanCaptured { .. } => "returned-more-than-captured",
             Self::TooManyReservations { .. } => "too-many-reservations",
+            Self::SpendingNeedsProof { .. } => "spending-proof-needed",
             Self::UnknownReward { .. } => "unknown-reward",
             Self::RewardNotNow { .. } => "reward-not-now",
             Self::RewardNotYet { .. } => "reward-not-yet",
@@ -496,6 +499,12 @@ impl Rejected {
                 ("wanted", (*wanted).into()),
                 ("most", (*most).into()),
                 ("payable", payable.to_string().into()),
+            ],
+            Self::SpendingNeedsProof { currency, wanted, above, by } => vec![
+                ("currency", currency.as_str().into()),
+                ("wanted", (*wanted).into()),
+                ("above", (*above).into()),
+                ("by", by.clone().into()),
             ],
             Self::UnknownReward { reward } => vec![("reward", reward.as_str().into())],
             Self::RewardNotNow { reward, from, until } => vec![

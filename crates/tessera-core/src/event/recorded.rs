@@ -13,7 +13,7 @@ use super::{
 };
 use crate::id::{EventId, MemberId, member_text};
 use crate::ledger::FulfilmentState;
-use crate::program::{Definition, Id};
+use crate::program::{Definition, Id, ProofKind};
 use crate::quantity::Amount;
 use crate::time::{Day, Instant, Period};
 use crate::voucher::normalise;
@@ -31,10 +31,10 @@ pub fn read_recorded(definition: &Definition, kind: &str, data: &str) -> Result<
             What::Adjust(Adjustment::new(currency, amount, &reason))
         }
         "redemption" => {
-            let Redeemed { reward, currency, capture, points, payable, tender, order_id } = parsed(data)?;
+            let Redeemed { reward, currency, capture, points, payable, tender, order_id, proof } = parsed(data)?;
             // A reward's price names the currency.
             let currency = currency.or_else(|| definition.currencies.keys().next().cloned()).unwrap_or_default();
-            What::Redeem(Redeem { reward, currency, points, payable, tender, order_id, capture })
+            What::Redeem(Redeem { reward, currency, points, payable, tender, order_id, capture, proven: proof })
         }
         "capture" => What::Capture(part(data)?),
         "void" => What::Void { redemption: part(data)?.redemption },
@@ -93,6 +93,7 @@ struct Redeemed {
     payable: Option<Amount>,
     tender: Option<CompactString>,
     order_id: Option<CompactString>,
+    proof: Option<ProofKind>,
 }
 
 /// What is done with a redemption.

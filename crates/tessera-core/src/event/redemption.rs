@@ -4,6 +4,7 @@ use super::What;
 use crate::id::EventId;
 use crate::ledger::FulfilmentState;
 use crate::program::Id;
+use crate::program::ProofKind;
 use crate::quantity::Amount;
 
 /// A wish to spend points.
@@ -21,6 +22,8 @@ pub struct Redeem {
     pub order_id: Option<CompactString>,
     /// Whether the points are spent at once, in place of being reserved.
     pub capture: bool,
+    /// By what it was proven that the member is there (P4); whoever made the command has looked.
+    pub proven: Option<ProofKind>,
 }
 
 /// What somebody did for a redemption of the member.

@@ -17,6 +17,7 @@ use super::leaderboards::{LeaderboardDefinition, RankingDefinition};
 use super::made::Made;
 use super::membership::MembershipDefinition;
 use super::people::{IdentityDefinition, LeavingDefinition};
+use super::proof::ProofDefinition;
 use super::referral::ReferralDefinition;
 use super::rewards::{CauseDefinition, CodePoolDefinition, RewardDefinition};
 use super::scalar::{Exact, Formula, Id, Share, Texts, word_or_map};
@@ -86,6 +87,9 @@ pub struct Definition {
     /// Which points members may send to each other, by currency; what is not listed cannot be sent.
     #[serde(default)]
     pub transfers: BTreeMap<Id, TransferDefinition>,
+    /// When spending needs proof that the member is there (P4).
+    #[serde(default)]
+    pub proof: ProofDefinition,
     /// What bringing a friend is worth.
     #[serde(default)]
     pub referral: Option<ReferralDefinition>,

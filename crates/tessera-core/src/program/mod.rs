@@ -19,6 +19,7 @@ mod membership;
 mod node;
 mod people;
 mod problem;
+mod proof;
 mod referral;
 mod rewards;
 mod scalar;
@@ -52,6 +53,7 @@ pub(crate) use membership::{from_minor, minor};
 pub use node::{DOCUMENT_BYTES_MAX, Key, Kind, Node, Position, read as read_tree};
 pub use people::{IdentityDefinition, LeavingDefinition, LeavingPoints};
 pub use problem::{Problem, Severity, nearest};
+pub use proof::{ProofDefinition, ProofKind};
 pub use referral::{
     QualifiesDefinition, Referral, ReferralAward, ReferralDefinition, ReferralGift, ReferralGives, ReferralLimit,
     ReferralReturned,

@@ -179,6 +179,7 @@ fn one(reward: &Id) -> Redeem {
         tender: None,
         order_id: None,
         capture: false,
+        proven: None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use tessera_core::event::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Redeem, Situation, UseBenefit};
 use tessera_core::ledger::FulfilmentState;
-use tessera_core::program::{Exact, Id, Node};
+use tessera_core::program::{Exact, Id, Node, ProofKind};
 use tessera_core::quantity::Amount;
 use tessera_core::time::{Calendar, Day, Instant, Period};
 
@@ -164,6 +164,8 @@ pub(super) struct Redemption {
     /// Spent at once, in place of being reserved.
     #[serde(default)]
     pub(super) capture: bool,
+    /// What was shown at the counter; a story has no codes.
+    pub(super) proven: Option<ProofKind>,
 }
 
 impl Redemption {
@@ -180,6 +182,7 @@ impl Redemption {
             tender: self.tender.as_deref().map(Into::into),
             order_id: self.order_id.as_deref().map(Into::into),
             capture: self.capture,
+            proven: self.proven,
         }
     }
 }

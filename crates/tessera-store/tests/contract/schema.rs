@@ -250,6 +250,7 @@ fn sqlite_is_strict_durable_and_rowless_where_rows_are_narrow() {
         "partner_order",
         "pool",
         "pool_code",
+        "possession",
         "program",
         "redemption",
         "voucher",

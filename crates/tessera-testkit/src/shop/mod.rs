@@ -519,6 +519,7 @@ pub fn reserve(currency: &str, points: i64) -> Redeem {
         tender: None,
         order_id: None,
         capture: false,
+        proven: None,
     }
 }
 
