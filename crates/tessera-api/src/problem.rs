@@ -116,12 +116,13 @@ impl From<Refusal> for Problem {
             "same-person" | "approval-above-limit" => StatusCode::FORBIDDEN,
             "invalid-event" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
             "unknown-adjustment" | "unknown-challenge" | "unknown-member" | "unknown-order" | "unknown-redemption"
-            | "unknown-identifier" | "unknown-reward" => StatusCode::NOT_FOUND,
+            | "unknown-claim-code" | "unknown-identifier" | "unknown-reward" => StatusCode::NOT_FOUND,
             "member-left" => StatusCode::GONE,
             "idempotency-key-reused"
             | "order-exists"
             | "order-of-another-member"
             | "already-enrolled"
+            | "already-claimed"
             | "identifier-taken"
             | "identifier-replaced"
             | "member-not-silent"

@@ -4,6 +4,7 @@
 
 mod access;
 mod adjustments;
+mod claims;
 mod common;
 mod document;
 mod events;

@@ -8,6 +8,7 @@ mod adjust;
 mod award;
 mod basis;
 mod birthday;
+mod claim;
 mod derived;
 mod evaluate;
 mod events;
@@ -208,6 +209,10 @@ impl Answer {
             effects: events.iter().flat_map(|event| event.record.effects.iter().cloned()).collect(),
             balances: self.balances.clone(),
             tiers: self.tiers.clone(),
+            claim_code: events.iter().flat_map(|event| &event.record.effects).find_map(|effect| {
+                let code = (effect.kind == EffectKind::Claimable).then_some(effect.code.as_deref()?)?;
+                crate::code::Code::parse(code).ok().map(|code| compact_str::format_compact!("{code}"))
+            }),
             redemption: main.and_then(|event| redeem::view_of(id.member, event)),
         }
     }
@@ -381,6 +386,7 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Capture(part) => working.capture(part)?,
         What::Void { redemption } => working.void(*redemption)?,
         What::ReturnRedemption(part) => working.return_redemption(part)?,
+        What::Claim(claim) => working.claim(claim)?,
         What::Rename(renaming) => working.rename(renaming)?,
         What::Leave { erase } => working.leave(*erase)?,
         What::JoinChallenge { challenge } => working.join_challenge(challenge)?,

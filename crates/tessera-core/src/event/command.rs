@@ -1,7 +1,9 @@
 use compact_str::CompactString;
 use serde::Deserialize;
 
-use super::{Arrival, Birthday, FieldValues, Item, Order, Redeem, RedemptionPart, RefusedFollowUp, Renaming, Transfer};
+use super::{
+    Arrival, Birthday, Claim, FieldValues, Item, Order, Redeem, RedemptionPart, RefusedFollowUp, Renaming, Transfer,
+};
 use crate::ledger::Entry;
 use crate::program::Id;
 use crate::quantity::Amount;
@@ -45,6 +47,8 @@ pub enum What {
     },
     /// Cancels a redemption, or a part of it: the points go back to their lots (R7).
     ReturnRedemption(RedemptionPart),
+    /// A guest's order is this member's (P6). Business time is that of the purchase.
+    Claim(Claim),
     /// A change of the names under which the member is known (P4).
     Rename(Renaming),
     /// The membership ends (P3). `erase`: the person is forgotten as well.
@@ -82,6 +86,7 @@ impl What {
             Self::Capture(_) => "capture",
             Self::Void { .. } => "void",
             Self::ReturnRedemption(_) => "redemption-return",
+            Self::Claim(_) => "claim",
             Self::Rename(_) => "identifiers",
             Self::Leave { erase: false } => "leave",
             Self::Leave { erase: true } => "erase",

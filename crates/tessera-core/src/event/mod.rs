@@ -1,6 +1,7 @@
 //! What can happen to a member: the events every program has, those it declares, and the commands made of them.
 
 mod birthday;
+mod claim;
 mod command;
 mod data;
 mod follow_up;
@@ -11,6 +12,7 @@ mod redemption;
 mod transfer;
 
 pub use birthday::{Birthday, BirthdayError};
+pub use claim::Claim;
 pub use command::{Adjustment, Asker, Command, Exchange, Imported, Profile, Return, ReturnItem, Undone, What};
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};

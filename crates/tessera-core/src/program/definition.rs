@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::adjustments::AdjustmentsDefinition;
 use super::cards::CardDefinition;
 use super::challenges::{BadgeDefinition, ChallengeDefinition};
+use super::claims::ClaimsDefinition;
 use super::made::Made;
 use super::people::{IdentityDefinition, LeavingDefinition};
 use super::rewards::{CauseDefinition, CodePoolDefinition, RewardDefinition};
@@ -85,6 +86,9 @@ pub struct Definition {
     /// Limits over all campaigns together, by currency (C7).
     #[serde(default)]
     pub limits: ProgramLimits,
+    /// Guests' purchases that somebody claims later (P6). Left out, nobody does.
+    #[serde(default)]
+    pub claims: Option<ClaimsDefinition>,
     /// Which proof a change of a member's names needs (P4).
     #[serde(default)]
     pub identity: IdentityDefinition,

@@ -127,6 +127,7 @@ impl<'a> Checker<'a> {
             }
         }
         self.spending(definition);
+        self.claims(definition);
         self.people(definition);
         self.adjustments(definition);
         for (path, message) in &definition.made.clashes {

@@ -289,6 +289,10 @@ impl Run {
                     _ => What::ReturnRedemption(part),
                 }
             }
+            "claim" => match read_event(definition, "purchase", &event.data) {
+                Ok(what) => what,
+                Err(_) => return Err("invalid-event".to_owned()),
+            },
             "leave" => What::Leave { erase: false },
             "erase" => What::Leave { erase: true },
             // Names move no points.

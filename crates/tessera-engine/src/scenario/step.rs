@@ -11,7 +11,8 @@ use super::expect::Expectation;
 use crate::identifier::Subject;
 
 /// Words of steps that do something and are no event types.
-pub(super) const ACTIONS: &[&str] = &["adjust", "publish", "redeem", "quote", "capture", "void", "join"];
+pub(super) const ACTIONS: &[&str] =
+    &["adjust", "publish", "redeem", "quote", "capture", "void", "join", "claim", "leave"];
 
 /// The other words of steps.
 pub(super) const SETTINGS: [&str; 6] = ["say", "at", "happened", "id", "source", "expect"];
@@ -61,6 +62,17 @@ pub(super) enum Action {
         /// The `id` of that step.
         redemption: String,
         step: crate::redemption::Step,
+        id: String,
+    },
+    /// Says that a guest's purchase is theirs.
+    Claim {
+        subject: Subject,
+        order_id: String,
+        id: String,
+    },
+    Leave {
+        subject: Subject,
+        erase: bool,
         id: String,
     },
     /// Takes part in a challenge.
@@ -115,6 +127,25 @@ impl Redemption {
 pub(super) struct OfRedemption {
     pub(super) redemption: String,
     pub(super) points: Option<i64>,
+}
+
+/// A member claims the purchase of a guest, with the code that its outcome carried.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Claim {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    pub(super) order_id: String,
+}
+
+/// A membership ends.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Leave {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    #[serde(default)]
+    pub(super) erase: bool,
 }
 
 /// A member takes part in a challenge.
