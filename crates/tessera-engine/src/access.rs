@@ -21,6 +21,10 @@ pub enum Scope {
     WriteAdjustments,
     #[serde(rename = "redemptions:write")]
     WriteRedemptions,
+    #[serde(rename = "benefits:write")]
+    WriteBenefits,
+    #[serde(rename = "tiers:write")]
+    WriteTiers,
     #[serde(rename = "document:read")]
     ReadDocument,
     #[serde(rename = "document:write")]
@@ -28,12 +32,14 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::WriteEvents,
         Self::ReadMembers,
         Self::WriteMembers,
         Self::WriteAdjustments,
         Self::WriteRedemptions,
+        Self::WriteBenefits,
+        Self::WriteTiers,
         Self::ReadDocument,
         Self::WriteDocument,
     ];
@@ -45,6 +51,8 @@ impl Scope {
             Self::WriteMembers => "members:write",
             Self::WriteAdjustments => "adjustments:write",
             Self::WriteRedemptions => "redemptions:write",
+            Self::WriteBenefits => "benefits:write",
+            Self::WriteTiers => "tiers:write",
             Self::ReadDocument => "document:read",
             Self::WriteDocument => "document:write",
         }

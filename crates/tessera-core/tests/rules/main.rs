@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod adjustments;
+mod benefits;
 mod caps;
 mod codes;
 mod common;
@@ -17,6 +18,7 @@ mod members;
 mod money;
 mod pending;
 mod people;
+mod placements;
 mod play;
 mod redemptions;
 mod returns;
@@ -26,3 +28,4 @@ mod stacking;
 mod stored_state;
 mod tiers;
 mod time_and_order;
+mod transfers;

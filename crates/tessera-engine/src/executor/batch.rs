@@ -264,7 +264,7 @@ impl One<'_> {
                     // What somebody does by hand is about a member there is: a slip of the pen makes none.
                     (What::Adjust(_) | What::Transfer(_) | What::JoinChallenge { .. }, _) => Err(unknown()),
                     (What::Claim(_) | What::Rename(_) | What::Leave { .. }, _) => Err(unknown()),
-                    (what, _) if what.is_redemption() => Err(unknown()),
+                    (what, _) if what.is_about_now() => Err(unknown()),
                     (What::Enrol(_), _) | (_, UnknownMember::Enrol) => Ok(Whom::New { guest: false }),
                     (_, UnknownMember::Refuse) => Err(unknown()),
                     // What waits lies in the open: personal data do not.
