@@ -21,6 +21,8 @@ pub enum Scope {
     WriteAdjustments,
     #[serde(rename = "redemptions:write")]
     WriteRedemptions,
+    #[serde(rename = "fulfilment:write")]
+    WriteFulfilment,
     #[serde(rename = "benefits:write")]
     WriteBenefits,
     #[serde(rename = "tiers:write")]
@@ -32,12 +34,13 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::WriteEvents,
         Self::ReadMembers,
         Self::WriteMembers,
         Self::WriteAdjustments,
         Self::WriteRedemptions,
+        Self::WriteFulfilment,
         Self::WriteBenefits,
         Self::WriteTiers,
         Self::ReadDocument,
@@ -51,6 +54,7 @@ impl Scope {
             Self::WriteMembers => "members:write",
             Self::WriteAdjustments => "adjustments:write",
             Self::WriteRedemptions => "redemptions:write",
+            Self::WriteFulfilment => "fulfilment:write",
             Self::WriteBenefits => "benefits:write",
             Self::WriteTiers => "tiers:write",
             Self::ReadDocument => "document:read",

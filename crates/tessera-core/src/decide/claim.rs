@@ -63,7 +63,8 @@ impl Working<'_> {
         }
         self.effect(Effect { order_id: Some(order_id), ..Effect::of(EffectKind::Claimed) });
         let standings = self.standings();
-        let mut made = self.make_order(&record.content, basis);
+        // Vouchers were used when it was bought.
+        let mut made = self.make_order(&record.content, basis, Vec::new());
         let returned = record.progress.map(|progress| progress.returned).unwrap_or_default();
         if !returned.is_nothing() {
             made.progress = Some(self.revalue(&made, None, returned)?);

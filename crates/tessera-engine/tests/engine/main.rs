@@ -20,3 +20,4 @@ mod simulation;
 mod time;
 mod transfers;
 mod verification;
+mod vouchers;
