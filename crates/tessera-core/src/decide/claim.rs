@@ -28,7 +28,7 @@ impl Working<'_> {
         self.effect(effect);
     }
 
-    pub(super) fn claim(&mut self, claim: &Claim) -> Result<(), Rejected> {
+    pub(super) fn claim_order(&mut self, claim: &Claim) -> Result<(), Rejected> {
         if self.inputs.state.is_none() || self.state.status != Status::Active {
             return Err(Rejected::NeedsMember);
         }

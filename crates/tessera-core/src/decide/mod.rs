@@ -428,7 +428,7 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Capture(part) => working.capture(part)?,
         What::Void { redemption } => working.void(*redemption)?,
         What::ReturnRedemption(part) => working.return_redemption(part)?,
-        What::Claim(claim) => working.claim(claim)?,
+        What::Claim(claim) => working.claim_order(claim)?,
         What::Fulfil(step) => working.fulfil(step)?,
         What::WaitFor { reward } => working.wait_for(reward)?,
         What::LeaveWaitlist { reward } => working.leave_waitlist(reward)?,
