@@ -7,8 +7,8 @@ use utoipa_axum::routes;
 
 use crate::AppState;
 use crate::routes::{
-    adjustments, benefits, document, draws, events, fulfilment, health, members, people, progress, redemptions,
-    rewards, tiers, transfers, vouchers,
+    adjustments, benefits, document, draws, events, fulfilment, health, leaderboards, members, memberships, people,
+    progress, redemptions, referrals, rewards, tiers, transfers, voucher_codes, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -25,6 +25,7 @@ use crate::routes::{
         (name = "members", description = "What members have, and why"),
         (name = "adjustments", description = "Balances changed by hand: asked for, approved, rejected, undone"),
         (name = "redemptions", description = "Spending points: quote, reserve, capture or void, return; sending them to another member"),
+        (name = "memberships", description = "Clubs that members pay to be in"),
         (name = "benefits", description = "What members have besides points, and its use"),
         (name = "vouchers", description = "Codes: what one gives, using it, taking a use back"),
         (name = "document", description = "The program itself, versioned"),
@@ -59,11 +60,16 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(members::list_vouchers))
         .routes(routes!(members::list_tiers))
         .routes(routes!(draws::list_draws))
+        .routes(routes!(leaderboards::show_leaderboard))
+        .routes(routes!(leaderboards::create_leaderboard_close))
         .routes(routes!(tiers::create_placement))
         .routes(routes!(benefits::list_entitlements))
         .routes(routes!(benefits::create_benefit_use))
         .routes(routes!(benefits::create_benefit_return))
         .routes(routes!(benefits::list_benefits))
+        .routes(routes!(memberships::list_memberships, memberships::create_membership))
+        .routes(routes!(memberships::create_cancellation))
+        .routes(routes!(memberships::show_membership_refund, memberships::create_membership_refund))
         .routes(routes!(adjustments::list_adjustments, adjustments::create_adjustment))
         .routes(routes!(adjustments::show_adjustment))
         .routes(routes!(adjustments::create_approval))
@@ -82,6 +88,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(fulfilment::list_fulfilments))
         .routes(routes!(fulfilment::create_place, fulfilment::list_places))
         .routes(routes!(transfers::create_transfer))
+        .routes(routes!(referrals::show_referral))
+        .routes(routes!(referrals::list_referrals))
         .routes(routes!(rewards::list_rewards))
         .routes(routes!(rewards::list_code_pools))
         .routes(routes!(rewards::create_codes))
@@ -92,6 +100,12 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(vouchers::show_voucher))
         .routes(routes!(vouchers::create_voucher_redemption))
         .routes(routes!(vouchers::create_voucher_rollback))
+        .routes(routes!(voucher_codes::create_voucher_codes))
+        .routes(routes!(voucher_codes::create_voucher_import))
+        .routes(routes!(voucher_codes::list_voucher_batches))
+        .routes(routes!(voucher_codes::list_voucher_codes))
+        .routes(routes!(voucher_codes::create_voucher_void))
+        .routes(routes!(voucher_codes::create_voucher_batch_void))
         .routes(routes!(document::show_document, document::replace_document))
         .routes(routes!(document::plan_document))
         .routes(routes!(document::list_versions))

@@ -27,6 +27,8 @@ pub enum Scope {
     WriteBenefits,
     #[serde(rename = "tiers:write")]
     WriteTiers,
+    #[serde(rename = "memberships:write")]
+    WriteMemberships,
     #[serde(rename = "document:read")]
     ReadDocument,
     #[serde(rename = "document:write")]
@@ -34,7 +36,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::WriteEvents,
         Self::ReadMembers,
         Self::WriteMembers,
@@ -43,6 +45,7 @@ impl Scope {
         Self::WriteFulfilment,
         Self::WriteBenefits,
         Self::WriteTiers,
+        Self::WriteMemberships,
         Self::ReadDocument,
         Self::WriteDocument,
     ];
@@ -57,6 +60,7 @@ impl Scope {
             Self::WriteFulfilment => "fulfilment:write",
             Self::WriteBenefits => "benefits:write",
             Self::WriteTiers => "tiers:write",
+            Self::WriteMemberships => "memberships:write",
             Self::ReadDocument => "document:read",
             Self::WriteDocument => "document:write",
         }

@@ -159,7 +159,7 @@ impl Submission {
             canonical.as_bytes(),
         ]);
         let key = secrets.event_key(program.number, &event.source, &event.id);
-        let (personal, identifiers, data) = without_personal(&event.kind, data)?;
+        let (personal, identifiers, data) = without_personal(secrets, program.number, &event.kind, data)?;
         let versions = program.versions();
         let what = read_event(&versions.at(effective_at).definition, &event.kind, &data)?;
         let envelope = Envelope::text(Some(&event.source), Some(&event.id), &data);
@@ -280,7 +280,7 @@ impl Submission {
 type Personal<'a> = (BTreeMap<String, String>, Vec<Identifier>, std::borrow::Cow<'a, str>);
 
 /// Takes personal fields out of the data of events that may carry them.
-fn without_personal<'a>(kind: &str, data: &'a str) -> Result<Personal<'a>, Refusal> {
+fn without_personal<'a>(secrets: &Secrets, program: i64, kind: &str, data: &'a str) -> Result<Personal<'a>, Refusal> {
     if !matches!(kind, "enrol" | "profile") {
         return Ok((BTreeMap::new(), Vec::new(), data.into()));
     }
@@ -288,6 +288,9 @@ fn without_personal<'a>(kind: &str, data: &'a str) -> Result<Personal<'a>, Refus
         serde_json::from_str(data).map_err(|_| Refusal::new("invalid-event", "data: a JSON object is expected"))?;
     let (fields, identifiers) = take_personal(&mut value)
         .map_err(|(path, message)| Refusal::new("invalid-event", format!("{path}: {message}")).with("path", path))?;
+    if let Some(Value::String(device)) = value.get_mut("device") {
+        *device = crate::referral::device(secrets, program, device);
+    }
     Ok((fields, identifiers, value.to_string().into()))
 }
 

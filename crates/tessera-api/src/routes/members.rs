@@ -39,6 +39,12 @@ pub struct MemberFields {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "vi")]
     language: Option<String>,
+    /// The referral code, or the token of the link, of whoever brought them
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    referred_by: Option<String>,
+    /// What tells the device; only a keyed hash of it is kept
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -258,6 +264,13 @@ pub struct OfState {
     state: Option<String>,
 }
 
+impl OfState {
+    pub(super) fn read(&self) -> Result<Option<VoucherState>, Problem> {
+        let state = self.state.as_deref().map(str::parse::<VoucherState>).transpose();
+        state.map_err(|error| Problem::invalid(format!("state: {error}")))
+    }
+}
+
 /// Vouchers of a member, newest first, each `open`, `used`, `expired` or `cancelled`.
 ///
 /// Needs `members:read`.
@@ -274,8 +287,7 @@ pub async fn list_vouchers(
     WantedPage(page, ..): WantedPage<VoucherPlace>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    let state = wanted.state.as_deref().map(str::parse::<VoucherState>).transpose();
-    let state = state.map_err(|error| Problem::invalid(format!("state: {error}")))?;
+    let state = wanted.read()?;
     let id = named(&app, &caller.program, &member).await?;
     let language = language(&headers);
     let context = app.context.clone();

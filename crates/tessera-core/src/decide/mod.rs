@@ -10,6 +10,7 @@ mod basis;
 mod benefit;
 mod birthday;
 mod claim;
+mod club;
 mod derived;
 mod draw;
 mod evaluate;
@@ -26,7 +27,9 @@ mod people;
 mod placement;
 mod play;
 mod progress;
+mod ranking;
 mod redeem;
+mod referral;
 mod refund;
 mod rejected;
 mod returns;
@@ -51,6 +54,7 @@ use serde::{Deserialize, Serialize};
 pub use adjust::adjustment_pool;
 pub use basis::Basis;
 pub use benefit::{Entitlement, Source, SourceKind, UsesLeft, entitlements};
+pub use club::{ClubView, RefundQuote, UsedView, clubs, quote_refund};
 pub use draw::{Draw, Draws, NUMBERS};
 pub use events::priced_in;
 pub use explain::explain;
@@ -63,6 +67,7 @@ pub use outcome::{
 pub use people::Memory;
 pub use play::Playing;
 pub use progress::{BadgeView, CardView, ChallengeView, ProgressView, StreakView, progress};
+pub use ranking::score;
 pub use redeem::{LotTrace, Quote, RedemptionView, explain_redemption, quote_redemption};
 pub use rejected::Rejected;
 pub use revalue::explain_order;
@@ -332,6 +337,7 @@ pub fn needs(versions: &Versions, state: Option<&MemberState>, command: &Command
     needs.history = state.is_some_and(|state| command.effective_at < state.clock)
         && !(matches!(command.what, What::WakeUp) || command.what.is_never_past());
     needs.history |= matches!(command.what, What::RollbackVoucher(_)) && state.is_some();
+    needs.history |= matches!(command.what, What::Referral(crate::event::ReferralStep::Reversed { .. }));
     needs
 }
 
@@ -437,13 +443,16 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::RollbackVoucher(rollback) => working.rollback_voucher(rollback)?,
         What::Rename(renaming) => working.rename(renaming)?,
         What::Leave { erase } => working.leave(*erase)?,
+        What::Rank { top_percent } => working.rank(*top_percent)?,
         What::JoinChallenge { challenge } => working.join_challenge(challenge)?,
         What::Transfer(transfer) => working.transfer(transfer)?,
         What::Arrival(arrival) => working.arrive(arrival)?,
+        What::Referral(step) => working.referral_step(step)?,
         What::FollowUpRefused(refused) => working.follow_up_refused(refused)?,
         What::UseBenefit(wish) => working.use_benefit(wish)?,
         What::ReturnBenefit { used } => working.return_benefit(*used)?,
         What::PlaceTier(placement) => working.place_tier(placement)?,
+        What::Membership(membership) => working.membership(membership)?,
         What::WakeUp => {}
     }
     working.forfeit_after_leaving();

@@ -9,7 +9,7 @@ use super::{Credit, EventStatus, Inputs, Recorded, birthday};
 use crate::event::{Command, PlacementKind, What};
 use crate::id::MemberId;
 use crate::ledger::{Account, EntryKind, Lot, LotRef, Purse, Wait};
-use crate::member::MemberState;
+use crate::member::{ClubStatus, MemberState};
 use crate::program::{CountsFrom, Expires, Id, Versions};
 use crate::quantity::Points;
 use crate::time::{Day, Instant};
@@ -21,6 +21,8 @@ enum Due {
         currency: Id,
         event: u64,
     },
+    /// A referral has waited until its order cannot come back.
+    Referral,
     /// A reservation ends by itself.
     End {
         redemption: u64,
@@ -36,6 +38,10 @@ enum Due {
     Placement {
         ladder: Id,
         kind: PlacementKind,
+    },
+    /// A paid period, a trial or a grace is over.
+    Club {
+        plan: Id,
     },
     Review {
         ladder: Id,
@@ -73,6 +79,9 @@ fn next_due(versions: &Versions, member: &MemberState, until: Instant) -> Option
             offer(at, Due::End { redemption: hold.event });
         }
     }
+    if let Some(at) = super::referral::due(member) {
+        offer(at, Due::Referral);
+    }
     for wait in &member.waiting {
         if let Some(at) = wait.offered_until {
             offer(at, Due::Offer { reward: wait.reward.clone() });
@@ -82,6 +91,9 @@ fn next_due(versions: &Versions, member: &MemberState, until: Instant) -> Option
         if let Some(at) = placement.until {
             offer(at, Due::Placement { ladder: placement.ladder.clone(), kind: placement.kind });
         }
+    }
+    for club in member.clubs.iter().filter(|club| club.status != ClubStatus::Ended) {
+        offer(club.ends_at, Due::Club { plan: club.plan.clone() });
     }
     reviews(versions, member, until, &mut offer);
     for gift in birthday::due(versions, member, until) {
@@ -194,9 +206,11 @@ impl Working<'_> {
             match due {
                 Due::Maturity { currency, event } => self.mature(&currency, event, at),
                 Due::End { redemption } => self.end_reservation(redemption, at),
+                Due::Referral => self.referral_is_due(at),
                 Due::Expiry { currency } => self.expire(&currency, at),
                 Due::Offer { reward } => self.end_offer(&reward, at),
                 Due::Placement { ladder, kind } => self.placement_ends(&ladder, kind, at),
+                Due::Club { plan } => self.club_due(&plan, at),
                 Due::Review { ladder } => {
                     self.open("tier-review", EventStatus::Derived, at, None);
                     let program = self.program.clone();

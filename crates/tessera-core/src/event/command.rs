@@ -2,9 +2,10 @@ use compact_str::CompactString;
 use serde::Deserialize;
 
 use super::{
-    Arrival, Birthday, Claim, FieldValues, FulfilmentStep, Item, Order, PlaceTier, Redeem, RedemptionPart,
-    RefusedFollowUp, Renaming, Transfer, UseBenefit,
+    Arrival, Birthday, Claim, FieldValues, FulfilmentStep, Item, Membership, Order, PlaceTier, Redeem, RedemptionPart,
+    ReferralStep, RefusedFollowUp, Renaming, Transfer, UseBenefit,
 };
+use crate::id::MemberId;
 use crate::ledger::Entry;
 use crate::program::Id;
 use crate::quantity::Amount;
@@ -74,6 +75,10 @@ pub enum What {
     Leave {
         erase: bool,
     },
+    /// Where the member stands among all.
+    Rank {
+        top_percent: Option<u8>,
+    },
     /// The member takes part in a challenge that asks.
     JoinChallenge {
         challenge: Id,
@@ -82,6 +87,8 @@ pub enum What {
     Transfer(Transfer),
     /// Points that another member sent.
     Arrival(Arrival),
+    /// What the other side of a referral tells this one (F1).
+    Referral(ReferralStep),
     /// What this member's event caused for another was refused there.
     FollowUpRefused(RefusedFollowUp),
     /// Uses a benefit that the member has.
@@ -92,6 +99,8 @@ pub enum What {
     },
     /// Puts the member on a level beside what they reached, or ends that.
     PlaceTier(PlaceTier),
+    /// Something happens to a paid membership (S1).
+    Membership(Membership),
     /// Only settles what fell due (I7).
     WakeUp,
 }
@@ -123,13 +132,16 @@ impl What {
             Self::Rename(_) => "identifiers",
             Self::Leave { erase: false } => "leave",
             Self::Leave { erase: true } => "erase",
+            Self::Rank { .. } => "ranking",
             Self::JoinChallenge { .. } => "challenge-join",
             Self::Transfer(_) => "transfer",
             Self::Arrival(_) => "transfer-in",
+            Self::Referral(step) => step.kind(),
             Self::FollowUpRefused(_) => "follow-up-refused",
             Self::UseBenefit(_) => "benefit-use",
             Self::ReturnBenefit { .. } => "benefit-return",
             Self::PlaceTier(placement) => placement.event_type(),
+            Self::Membership(membership) => membership.event_type(),
             Self::WakeUp => "wake-up",
         }
     }
@@ -141,7 +153,11 @@ impl What {
 
     /// Whether this is done now, to a member there is: it makes nobody, and is never about the past.
     pub const fn is_about_now(&self) -> bool {
-        self.is_redemption() || matches!(self, Self::UseBenefit(_) | Self::ReturnBenefit { .. } | Self::PlaceTier(_))
+        match self {
+            Self::UseBenefit(_) | Self::ReturnBenefit { .. } | Self::PlaceTier(_) => true,
+            Self::Membership(membership) => membership.is_about_now(),
+            _ => self.is_redemption(),
+        }
     }
 
     /// The order this makes, which must be new.
@@ -225,6 +241,12 @@ pub struct Exchange {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profile {
     pub birthday: Option<Birthday>,
+    /// The code or link of whoever brought this member.
+    pub referred_by: Option<CompactString>,
+    /// Whose it is; whoever reads the store looks it up.
+    pub referrer: Option<MemberId>,
+    /// The device they are on, as a keyed hash.
+    pub device: Option<CompactString>,
 }
 
 /// A manual change of a balance (A2).

@@ -8,6 +8,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use serde_json::value::RawValue;
 
 use super::data::{DataProblem, FieldValues, TEXT_MAX, read_field};
+use super::membership::MembershipData;
 use super::{Exchange, ITEMS_MAX, Imported, Item, Order, Payment, Profile, Return, ReturnItem, What};
 use crate::id::EventId;
 use crate::program::{Definition, EventDefinition, FieldDefinition, Id, nearest};
@@ -20,7 +21,8 @@ pub struct DocumentedTypes<'a>(pub &'a Definition);
 
 impl DocumentedTypes<'_> {
     pub fn knows(&self, kind: &str) -> bool {
-        super::BUILT_IN_TYPES.contains(&kind) || self.0.events.contains_key(kind)
+        let of_clubs = !self.0.membership.plans.is_empty() && super::MEMBERSHIP_TYPES.contains(&kind);
+        super::BUILT_IN_TYPES.contains(&kind) || of_clubs || self.0.events.contains_key(kind)
     }
 }
 
@@ -37,6 +39,9 @@ pub fn read_event(definition: &Definition, kind: &str, data: &str) -> Result<Wha
         "enrol" => parse(data, ProfileSeed).map(What::Enrol),
         "profile" => parse(data, ProfileSeed).map(What::Profile),
         "import" => imported(data).map(What::Import),
+        _ if DocumentedTypes(definition).knows(kind) && declared.is_none() => {
+            parse(data, PhantomData::<MembershipData>)?.of_kind(kind).map(What::Membership)
+        }
         _ => match declared {
             Some(declared) => {
                 let kind: Id = kind
@@ -519,6 +524,8 @@ impl<'de> Visitor<'de> for ProfileSeed {
                     profile.birthday =
                         read.map_err(|error: super::BirthdayError| wrong::<A::Error>("birthday", &error.to_string()))?;
                 }
+                "referred_by" => profile.referred_by = optional_text(&mut map, "referred_by")?,
+                "device" => profile.device = optional_text(&mut map, "device")?,
                 name => declared_value(&mut map, name, None, &["birthday"], &mut Vec::new())?,
             }
         }

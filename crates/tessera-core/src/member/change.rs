@@ -5,7 +5,9 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::Waiting;
+use super::club::Club;
 use super::play::{Badge, REWARDS_MAX, Ranked, Reward, Streak};
+use super::referral::Referral;
 use super::standing::{BenefitUse, Placement};
 use super::state::{Bucketed, Counter, Fraction, Grant, MemberState, Status};
 use crate::event::PlacementKind;
@@ -217,6 +219,14 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ranked: Option<Ranked>,
     },
+    /// Who brought the member, and what has become of it.
+    Referral {
+        referral: Box<Referral>,
+    },
+    /// A device the member is on, as a keyed hash.
+    Device {
+        device: CompactString,
+    },
     /// Somebody put the member on a level.
     Placed {
         placement: Placement,
@@ -231,6 +241,10 @@ pub enum Change {
     /// A use, by its event, was taken back.
     BenefitReturned {
         used: u64,
+    },
+    /// A paid membership as it is from now on.
+    Club {
+        club: Club,
     },
 }
 
@@ -347,6 +361,7 @@ impl Change {
                 state.grants.clear();
                 state.placements.clear();
                 state.uses.clear();
+                state.clubs.clear();
             }
             Self::Erased => {
                 (state.birthday, state.birthday_since, state.birthday_next) = (None, None, None);
@@ -400,9 +415,16 @@ impl Change {
                 state.streaks.retain(|row| row.streak != *id);
             }
             Self::Ranked { ranked } => state.ranked = *ranked,
+            Self::Referral { referral } => state.referral = Some((**referral).clone()),
+            Self::Device { device } => {
+                state.devices.push(device.clone());
+                let known = state.devices.len();
+                state.devices.drain(..known.saturating_sub(MemberState::DEVICES_MAX));
+            }
             Self::Placed { placement } => state.place(placement),
             Self::Unplaced { ladder, kind } => state.unplace(ladder, *kind),
             Self::BenefitUsed { used } => state.use_benefit(used),
+            Self::Club { club } => state.set_club(club),
             Self::BenefitReturned { used } => state.uses.retain(|known| known.event != *used),
         }
     }

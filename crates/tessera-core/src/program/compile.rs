@@ -9,6 +9,8 @@ use super::benefits::Benefit;
 use super::challenges::Challenge;
 use super::definition::*;
 use super::limits::Limits;
+use super::membership::PlanDefinition;
+use super::referral::Referral;
 use super::rewards::Reward;
 use super::streaks::StreakRules;
 use super::validate::{Checker, Strictness};
@@ -30,6 +32,7 @@ pub struct Program {
     triggers: BTreeMap<Id, Trigger>,
     pub ladders: Vec<LadderRules>,
     rewards: BTreeMap<Id, Reward>,
+    pub referral: Option<Referral>,
     vouchers: BTreeMap<Id, Voucher>,
     pub challenges: Vec<Challenge>,
     pub streaks: Vec<StreakRules>,
@@ -165,6 +168,7 @@ impl Program {
         let mut checker = Checker::new(tree, strictness, &definition.made);
         if strictness == Strictness::New {
             checker.definition(definition);
+            checker.membership(definition, Currency::from_code(&definition.currency));
         }
         let calendar = match Calendar::new(&definition.timezone, definition.day_starts) {
             Ok(calendar) => Some(calendar),
@@ -192,6 +196,7 @@ impl Program {
         let rewards = checker.rewards(definition);
         let vouchers = checker.vouchers(definition);
         checker.transfers(definition);
+        let referral = checker.referral(definition);
         let challenges = checker.challenges(definition);
         let streaks = checker.streaks(definition);
         let benefits = checker.benefits(definition);
@@ -207,7 +212,12 @@ impl Program {
         if findings.iter().any(Problem::is_error) {
             return (None, findings);
         }
-        let triggers = index(&campaigns, &challenges, &streaks);
+        let mut triggers = index(&campaigns, &challenges, &streaks);
+        // What qualifies a referral reads the member as they were before the event: its facts are in the basis.
+        if let Some((referral, when)) = referral.as_ref().and_then(|known| Some((known, known.when.as_ref()?))) {
+            let trigger = triggers.entry(referral.definition.qualifies.trigger.clone()).or_default();
+            trigger.facts.extend(when.facts.iter().cloned());
+        }
         let definition = definition.clone();
         let program = Self {
             version,
@@ -222,6 +232,7 @@ impl Program {
             challenges,
             streaks,
             benefits,
+            referral,
         };
         (Some(program), findings)
     }
@@ -253,6 +264,10 @@ impl Program {
 
     pub fn benefit(&self, id: &str) -> Option<&Benefit> {
         self.benefits.get(id)
+    }
+
+    pub fn plan(&self, id: &str) -> Option<&PlanDefinition> {
+        self.definition.membership.plans.get(id)
     }
 
     pub fn ladder(&self, id: &str) -> Option<&LadderRules> {

@@ -13,8 +13,11 @@ use super::benefits::BenefitDefinition;
 use super::cards::CardDefinition;
 use super::challenges::{BadgeDefinition, ChallengeDefinition};
 use super::claims::ClaimsDefinition;
+use super::leaderboards::{LeaderboardDefinition, RankingDefinition};
 use super::made::Made;
+use super::membership::MembershipDefinition;
 use super::people::{IdentityDefinition, LeavingDefinition};
+use super::referral::ReferralDefinition;
 use super::rewards::{CauseDefinition, CodePoolDefinition, RewardDefinition};
 use super::scalar::{Exact, Formula, Id, Share, Texts, word_or_map};
 use super::spending::{CashRounding, SpendDefinition};
@@ -25,8 +28,7 @@ use crate::quantity::Rounding;
 use crate::time::{Day, Period, RoundTo, TimeOfDay, Weekday, Window};
 
 /// Sections that belong to the document but to no feature of this version.
-pub const LATER_SECTIONS: [&str; 9] =
-    ["referral", "games", "partners", "journeys", "segments", "texts", "surveys", "membership", "catalogue"];
+pub const LATER_SECTIONS: [&str; 7] = ["games", "partners", "journeys", "segments", "texts", "surveys", "catalogue"];
 
 /// Actions of a rule that belong to no feature of this version.
 pub const LATER_ACTIONS: [&str; 2] = ["set", "send"];
@@ -68,6 +70,9 @@ pub struct Definition {
     pub tiers: BTreeMap<Id, LadderDefinition>,
     #[serde(default)]
     pub benefits: BTreeMap<Id, BenefitDefinition>,
+    /// Clubs that members pay to be in.
+    #[serde(default)]
+    pub membership: MembershipDefinition,
     /// Event types of your own, and fields of your own on the types every program has.
     #[serde(default)]
     pub events: BTreeMap<Id, EventDefinition>,
@@ -81,6 +86,9 @@ pub struct Definition {
     /// Which points members may send to each other, by currency; what is not listed cannot be sent.
     #[serde(default)]
     pub transfers: BTreeMap<Id, TransferDefinition>,
+    /// What bringing a friend is worth.
+    #[serde(default)]
+    pub referral: Option<ReferralDefinition>,
     /// Codes of partners that rewards give.
     #[serde(default)]
     pub code_pools: BTreeMap<Id, CodePoolDefinition>,
@@ -119,6 +127,12 @@ pub struct Definition {
     /// What challenges, streaks and rules give to be shown.
     #[serde(default)]
     pub badges: BTreeMap<Id, BadgeDefinition>,
+    /// Who did most in a stretch of time.
+    #[serde(default)]
+    pub leaderboards: BTreeMap<Id, LeaderboardDefinition>,
+    /// Who is among the best.
+    #[serde(default)]
+    pub ranking: Option<RankingDefinition>,
     /// What cards, challenges and streaks stand for.
     #[serde(skip)]
     pub made: Made,

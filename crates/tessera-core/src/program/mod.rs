@@ -11,12 +11,15 @@ mod definition;
 mod diff;
 mod gives;
 mod inert;
+mod leaderboards;
 mod limits;
 mod lint;
 mod made;
+mod membership;
 mod node;
 mod people;
 mod problem;
+mod referral;
 mod rewards;
 mod scalar;
 mod spending;
@@ -40,10 +43,19 @@ pub use decode::{Mistakes, decode};
 pub use definition::*;
 pub use diff::{Difference, difference};
 pub use gives::{Donation, Experience, GivenBenefit, RewardGives};
+pub use leaderboards::{
+    BANDS, LeaderboardDefinition, Names, PLACES_MAX, PRIZES_MAX, PrizeDefinition, RankingDefinition,
+};
 pub use limits::{CapRule, Limits};
+pub use membership::{MembershipDefinition, PlanDefinition, Refund, RefundPolicy, Renews};
+pub(crate) use membership::{from_minor, minor};
 pub use node::{DOCUMENT_BYTES_MAX, Key, Kind, Node, Position, read as read_tree};
 pub use people::{IdentityDefinition, LeavingDefinition, LeavingPoints};
 pub use problem::{Problem, Severity, nearest};
+pub use referral::{
+    QualifiesDefinition, Referral, ReferralAward, ReferralDefinition, ReferralGift, ReferralGives, ReferralLimit,
+    ReferralReturned,
+};
 pub use rewards::{ByHand, CauseDefinition, CodePoolDefinition, Early, Reward, RewardDefinition, Waitlist};
 pub(crate) use scalar::id_or_empty;
 pub use scalar::{Exact, Formula, Id, IdProblem, Share, Texts};

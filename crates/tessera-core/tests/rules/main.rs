@@ -5,6 +5,7 @@
 mod adjustments;
 mod benefits;
 mod caps;
+mod clubs;
 mod codes;
 mod common;
 mod corrections;
@@ -21,6 +22,7 @@ mod people;
 mod placements;
 mod play;
 mod redemptions;
+mod referral;
 mod returns;
 mod reward_kinds;
 mod rewards;

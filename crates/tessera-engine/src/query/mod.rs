@@ -1,9 +1,11 @@
 //! What the outside reads of members: always as settled to now, whatever jobs have run.
 
 mod batch;
+mod club;
 mod donation;
 mod draw;
 mod entitlement;
+mod leaderboard;
 mod member;
 mod people;
 mod progress;
@@ -12,9 +14,11 @@ mod reward;
 mod voucher;
 
 pub use batch::{BatchCode, BatchView, batch, batch_codes, batches};
+pub use club::{NamedClub, clubs, quote_refund};
 pub use donation::{CauseView, Settlement, causes, settlements};
 pub use draw::{DrawPlace, DrawView, draws};
 pub use entitlement::{BenefitView, EntitlementView, LevelOf, benefits, entitlements};
+pub use leaderboard::{LeaderboardQuery, LeaderboardView, PlaceView, leaderboard};
 pub use member::{
     EntryView, EventView, LotView, MemberView, Page, PageRequest, entries, event, events, explain, lots, member,
     members,

@@ -405,6 +405,7 @@ impl Reader<'_> {
                 self.wrong(data.at, format!("the data of the {kind} are expected, as the API takes them"));
             }
             data.remove(&["member".to_owned()]);
+            self.bring(&mut data);
             let event = Action::Event {
                 kind: kind.clone(),
                 subject,
@@ -487,6 +488,18 @@ impl Reader<'_> {
         }
     }
 
+    /// `referred_by` names a member of the story, whose code is then known.
+    fn bring(&self, data: &mut Node) {
+        let Kind::Map(entries) = &mut data.kind else { return };
+        for (_, value) in entries.iter_mut().filter(|(key, _)| key.text == "referred_by") {
+            if let Kind::Text(name) = &value.kind
+                && let Some(text) = self.place(name).and_then(|place| self.people[place].subject.to_text())
+            {
+                value.kind = Kind::Text(format!("{}{text}", super::step::BROUGHT_BY));
+            }
+        }
+    }
+
     fn of_redemption(
         &mut self,
         node: &Node,
@@ -564,5 +577,8 @@ impl Reader<'_> {
 /// Every event type that a program has.
 pub(super) fn event_types(definition: &Definition) -> BTreeSet<String> {
     let own = definition.events.keys().map(|kind| kind.as_str().to_owned());
-    EVENT_TYPES.into_iter().map(str::to_owned).chain(own).collect()
+    let clubs: &[&str] =
+        if definition.membership.plans.is_empty() { &[] } else { &tessera_core::event::MEMBERSHIP_TYPES };
+    let built_in = EVENT_TYPES.into_iter().chain(clubs.iter().copied());
+    built_in.map(str::to_owned).chain(own).collect()
 }
