@@ -53,6 +53,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(members::show_member, members::update_member, people::delete_member))
         .routes(routes!(people::list_identifiers, people::create_identifier))
         .routes(routes!(people::delete_identifier))
+        .routes(routes!(people::create_claim))
         .routes(routes!(members::list_balances))
         .routes(routes!(members::list_entries))
         .routes(routes!(members::list_lots))

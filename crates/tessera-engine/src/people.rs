@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tessera_core::event::{Birthday, NameKey, Removal, Renaming, SecondFact, What};
+use tessera_core::code::Code;
+use tessera_core::event::{Birthday, Claim, NameKey, Removal, Renaming, SecondFact, What};
 use tessera_core::id::MemberId;
 use tessera_core::time::Instant;
 use tessera_store::{Row, StoreError};
@@ -77,6 +78,23 @@ impl Submission {
         };
         let submission = of_member(secrets, program, member, What::Rename(renaming), (&data, &hashed), key, now);
         Self { identifiers: change.added.into_iter().collect(), ..submission }
+    }
+
+    /// A guest's purchase is a member's. `key`: the caller's idempotency key.
+    pub fn claim(
+        secrets: &Secrets,
+        program: &Arc<ProgramHandle>,
+        member: Subject,
+        code: &Code,
+        key: &str,
+        now: Instant,
+    ) -> Self {
+        let claim = Claim { code: code.as_str().into(), claimed_at: now, is_own_sale: false };
+        let named = member.to_text().unwrap_or_default();
+        let hashed = [named, code.as_str().to_owned()];
+        let nobody = MemberId::from_bytes([0; 16]);
+        let submission = of_member(secrets, program, nobody, What::Claim(claim), (&json!({}), &hashed), key, now);
+        Self { subject: member, ..submission }
     }
 
     /// Ends a membership. `erase`: the person is forgotten too.

@@ -504,6 +504,7 @@ impl GiftCardPayment {
             tender: checked("tender", self.tender)?.map(Into::into),
             order_id: checked("order_id", self.order_id)?.map(Into::into),
             capture: self.capture,
+            proven: None,
         })
     }
 }

@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tessera_core::code::Code;
 use tessera_core::event::Removal;
 use tessera_engine::identifier::{Identifier, IdentifierError, Subject};
 use tessera_engine::people::{NameChange, Second};
@@ -14,7 +15,7 @@ use utoipa::ToSchema;
 
 use super::events::{Told, render};
 use super::members::{named, subject};
-use crate::extract::{Caller, IdempotencyKey, JsonBody, Parameters, ReadMembers, WriteMembers};
+use crate::extract::{Caller, IdempotencyKey, JsonBody, Parameters, ReadMembers, WriteEvents, WriteMembers};
 use crate::{AppState, Problem};
 
 /// A name that comes to a member, perhaps in place of another.
@@ -147,6 +148,46 @@ pub async fn delete_identifier(
     let removed = Some(identifier("identifier", &name)?);
     let change = NameChange { removed, why, ..NameChange::default() };
     rename(&app, &caller, &member, change, &key).await
+}
+
+/// The purchase of a guest, and who says that it is theirs.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewClaim {
+    /// A member's id, or `kind:value`
+    #[schema(example = "phone:+84901234567")]
+    member: String,
+    /// The claim code of the receipt; lower case, spaces and dashes do not matter
+    #[schema(example = "7KQ4-M2XB-9TRC-WH3N")]
+    code: String,
+}
+
+/// Makes the purchase of a guest a member's, by the claim code of its receipt.
+///
+/// Needs `events:write`.
+///
+/// It earns what it would have earned on its day at the base level, net of what has come back. Once, within the time and
+/// the limits of the document's `claims`, and not by whoever rang it up.
+#[utoipa::path(post, path = "/v1/programs/{program}/claims", tag = "events", security(("key" = [])),
+    params(("program" = String, Path, example = "copper-cup"), ("Idempotency-Key" = String, Header)),
+    request_body = NewClaim,
+    responses((status = 201, description = "The outcome: what the purchase earned", body = Object),
+        (status = 404, description = "No purchase has this code", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It was claimed before", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Too late, too many, or one's own sale", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn create_claim(
+    State(app): State<AppState>,
+    caller: Caller<WriteEvents>,
+    IdempotencyKey(key): IdempotencyKey,
+    JsonBody(body): JsonBody<NewClaim>,
+) -> Result<(StatusCode, HeaderMap, Json<Told>), Problem> {
+    let member = subject(&body.member)?;
+    let code = Code::parse(&body.code).map_err(|error| Problem::invalid(format!("code: {error}")))?;
+    let now = app.context.clock.now();
+    let submission = Submission::claim(&app.context.secrets, &caller.program, member, &code, &key, now);
+    let (_, headers, told) = render(app.submit(submission).await?, false)?;
+    Ok((StatusCode::CREATED, headers, told))
 }
 
 #[derive(Debug, Deserialize)]

@@ -5,6 +5,7 @@
 mod access;
 mod adjustments;
 mod benefits;
+mod claims;
 mod common;
 mod document;
 mod draws;

@@ -81,6 +81,7 @@ impl Working<'_> {
         self.open_main("purchase", EventStatus::Applied);
         let standings = self.standings();
         let record = self.make_order(order, basis, vouchers);
+        self.make_claimable(&order.order_id);
         self.judge_tiers(&standings);
         self.follow_causes();
         self.settle_parked(record);

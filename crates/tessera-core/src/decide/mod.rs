@@ -9,6 +9,7 @@ mod award;
 mod basis;
 mod benefit;
 mod birthday;
+mod claim;
 mod club;
 mod derived;
 mod draw;
@@ -243,6 +244,10 @@ impl Answer {
             effects: events.iter().flat_map(|event| event.record.effects.iter().cloned()).collect(),
             balances: self.balances.clone(),
             tiers: self.tiers.clone(),
+            claim_code: events.iter().flat_map(|event| &event.record.effects).find_map(|effect| {
+                let code = (effect.kind == EffectKind::Claimable).then_some(effect.code.as_deref()?)?;
+                crate::code::Code::parse(code).ok().map(|code| compact_str::format_compact!("{code}"))
+            }),
             redemption: main.and_then(|event| redeem::view_of(id.member, event)),
         }
     }
@@ -434,6 +439,7 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Capture(part) => working.capture(part)?,
         What::Void { redemption } => working.void(*redemption)?,
         What::ReturnRedemption(part) => working.return_redemption(part)?,
+        What::Claim(claim) => working.claim_order(claim)?,
         What::Fulfil(step) => working.fulfil(step)?,
         What::WaitFor { reward } => working.wait_for(reward)?,
         What::LeaveWaitlist { reward } => working.leave_waitlist(reward)?,

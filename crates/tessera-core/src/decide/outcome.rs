@@ -151,6 +151,10 @@ pub enum EffectKind {
     /// Won with a code.
     Prize,
     BenefitGranted,
+    /// A guest's order: whoever shows the code of its receipt is its member.
+    Claimable,
+    /// A guest's order is the member's now.
+    Claimed,
     /// The membership ended.
     Left,
     /// Given up by leaving.
@@ -285,6 +289,9 @@ pub struct Outcome {
     pub effects: Vec<Effect>,
     pub balances: BTreeMap<Id, Balance>,
     pub tiers: BTreeMap<Id, Id>,
+    /// What to print on the receipt of a guest, who claims the purchase with it (P6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_code: Option<CompactString>,
     /// The redemption that the command was about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redemption: Option<RedemptionView>,

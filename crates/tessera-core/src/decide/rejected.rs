@@ -157,6 +157,14 @@ pub enum Rejected {
     NothingToAdjust,
     #[error("this event needs a member")]
     NeedsMember,
+    #[error("no purchase has this claim code")]
+    UnknownClaimCode,
+    #[error("the purchase {order_id} could be claimed until {until}")]
+    ClaimTooLate { order_id: CompactString, until: Instant },
+    #[error("whoever rang the purchase {order_id} up does not claim it")]
+    OwnSale { order_id: CompactString },
+    #[error("a member claims {most} purchases of guests ({window}): no more of them")]
+    ClaimedEnough { window: &'static str, most: i64 },
     #[error("the member has left")]
     MemberLeft,
     #[error("a new {kind} needs the right one-time code to it: send `proof: true` once it was given")]
@@ -389,6 +397,10 @@ impl Rejected {
             Self::ChallengeNotNow { .. } => "challenge-not-now",
             Self::NothingToAdjust => "nothing-to-adjust",
             Self::NeedsMember => "needs-member",
+            Self::UnknownClaimCode => "unknown-claim-code",
+            Self::ClaimTooLate { .. } => "claim-too-late",
+            Self::OwnSale { .. } => "claim-of-own-sale",
+            Self::ClaimedEnough { .. } => "claimed-enough",
             Self::MemberLeft => "member-left",
             Self::ProofNeeded { .. } => "proof-needed",
             Self::SecondFactNeeded { .. } => "second-fact-needed",
@@ -652,6 +664,11 @@ impl Rejected {
                 vec![("currency", currency.as_str().into()), ("wanted", (*wanted).into()), ("room", (*room).into())]
             }
             Self::TooManyParked { most } | Self::TooManyReservations { most } => vec![("most", (*most).into())],
+            Self::ClaimTooLate { order_id, until } => {
+                vec![("order_id", order_id.as_str().into()), ("until", until.to_string().into())]
+            }
+            Self::OwnSale { order_id } => vec![("order_id", order_id.as_str().into())],
+            Self::ClaimedEnough { window, most } => vec![("window", (*window).into()), ("most", (*most).into())],
             Self::ProofNeeded { kind } => vec![("kind", kind.as_str().into())],
             Self::SecondFactNeeded { last_event } => vec![("last_event", last_event.to_string().into())],
             Self::NotSilent { last_event, silent_from } => {
@@ -764,6 +781,7 @@ impl Rejected {
             | Self::ReferralOfOneself
             | Self::NothingToTransfer
             | Self::NeedsMember
+            | Self::UnknownClaimCode
             | Self::MemberLeft => Vec::new(),
         };
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()

@@ -2,8 +2,8 @@ use compact_str::CompactString;
 use serde::Deserialize;
 
 use super::{
-    Arrival, Birthday, FieldValues, FulfilmentStep, GiftCardRefund, GiftCardStep, Item, Membership, Order, PlaceTier,
-    Redeem, RedemptionPart, ReferralStep, RefusedFollowUp, Renaming, Transfer, UseBenefit,
+    Arrival, Birthday, Claim, FieldValues, FulfilmentStep, GiftCardRefund, GiftCardStep, Item, Membership, Order,
+    PlaceTier, Redeem, RedemptionPart, ReferralStep, RefusedFollowUp, Renaming, Transfer, UseBenefit,
 };
 use crate::id::MemberId;
 use crate::ledger::Entry;
@@ -49,6 +49,8 @@ pub enum What {
     },
     /// Cancels a redemption, or a part of it: the points go back to their lots (R7).
     ReturnRedemption(RedemptionPart),
+    /// A guest's order is this member's (P6). Business time is that of the purchase.
+    Claim(Claim),
     /// Somebody did something for a redemption.
     Fulfil(FulfilmentStep),
     /// Waits for a reward that is sold out.
@@ -124,6 +126,7 @@ impl What {
             Self::Capture(_) => "capture",
             Self::Void { .. } => "void",
             Self::ReturnRedemption(_) => "redemption-return",
+            Self::Claim(_) => "claim",
             Self::Fulfil(_) => "fulfilment",
             Self::WaitFor { .. } => "waitlist",
             Self::LeaveWaitlist { .. } => "waitlist-leave",

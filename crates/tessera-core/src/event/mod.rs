@@ -2,6 +2,7 @@
 
 mod benefit;
 mod birthday;
+mod claim;
 mod command;
 mod data;
 mod follow_up;
@@ -18,6 +19,7 @@ mod transfer;
 
 pub use benefit::{Situation, UseBenefit};
 pub use birthday::{Birthday, BirthdayError};
+pub use claim::Claim;
 pub use command::{
     Adjustment, Asker, Command, Exchange, Imported, Profile, RedeemVoucher, Return, ReturnItem, RollbackVoucher,
     Undone, What,

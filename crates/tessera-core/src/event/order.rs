@@ -239,6 +239,11 @@ pub struct Returned {
 }
 
 impl Returned {
+    /// Whether nothing has come back yet.
+    pub fn is_nothing(&self) -> bool {
+        !self.everything && self.lines.iter().all(|units| units.is_zero())
+    }
+
     pub fn units(&self, index: usize) -> Amount {
         self.lines.get(index).copied().unwrap_or_default()
     }

@@ -39,6 +39,8 @@ pub fn read_recorded(definition: &Definition, kind: &str, data: &str) -> Result<
         "capture" => What::Capture(part(data)?),
         "void" => What::Void { redemption: part(data)?.redemption },
         "redemption-return" => What::ReturnRedemption(part(data)?),
+        // A guest's order that somebody claimed is a purchase of its own time.
+        "claim" => read_event(definition, "purchase", data)?,
         "fulfilment" => {
             let Fulfilled { redemption, state, by } = parsed(data)?;
             What::Fulfil(FulfilmentStep { redemption: redemption.seq, to: state, by })

@@ -12,6 +12,7 @@ use super::adjustments::AdjustmentsDefinition;
 use super::benefits::BenefitDefinition;
 use super::cards::CardDefinition;
 use super::challenges::{BadgeDefinition, ChallengeDefinition};
+use super::claims::ClaimsDefinition;
 use super::gift_cards::GiftCardsDefinition;
 use super::leaderboards::{LeaderboardDefinition, RankingDefinition};
 use super::made::Made;
@@ -107,6 +108,9 @@ pub struct Definition {
     /// Limits over all campaigns together, by currency (C7).
     #[serde(default)]
     pub limits: ProgramLimits,
+    /// Guests' purchases that somebody claims later (P6). Left out, nobody does.
+    #[serde(default)]
+    pub claims: Option<ClaimsDefinition>,
     /// Which proof a change of a member's names needs (P4).
     #[serde(default)]
     pub identity: IdentityDefinition,

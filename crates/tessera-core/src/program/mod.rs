@@ -4,6 +4,7 @@ mod adjustments;
 mod benefits;
 mod cards;
 mod challenges;
+mod claims;
 mod compile;
 mod decode;
 mod definition;
@@ -38,6 +39,7 @@ pub use challenges::{
     BadgeDefinition, CHALLENGES_MAX, Challenge, ChallengeDefinition, Join, STEPS_MAX, StepDefinition, VALUE_BYTES_MAX,
     VALUES_MAX, Within,
 };
+pub use claims::ClaimsDefinition;
 pub use compile::{Award, Campaign, Extra, LadderRules, Program, Rule, Trigger};
 pub use decode::{Mistakes, decode};
 pub use definition::*;

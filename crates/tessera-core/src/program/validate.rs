@@ -132,6 +132,7 @@ impl<'a> Checker<'a> {
             }
         }
         self.spending(definition);
+        self.claims(definition);
         self.proof(definition);
         self.people(definition);
         self.adjustments(definition);

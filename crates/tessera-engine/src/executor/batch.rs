@@ -2,7 +2,7 @@
 
 use compact_str::CompactString;
 use tessera_core::decide::{self, Decision, Draws, Inputs, Memory, OrderRecord, Recorded};
-use tessera_core::event::{Command, Removal, SecondFact, What};
+use tessera_core::event::{Claim, Command, Removal, SecondFact, What};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Redemption, RedemptionStatus};
 use tessera_core::member::Status;
@@ -17,7 +17,8 @@ use crate::clock::Entropy;
 use crate::gift_card::{replaced_gift_card, unknown_gift_card};
 use crate::identifier::{Identifier, Subject};
 use crate::profile::{Profile, SealedProfile};
-use crate::record::{Rows, member_key};
+use crate::programs::member_id;
+use crate::record::{Rows, member_key, own_key};
 use crate::submission::{Answer, Refusal, Submission};
 use crate::voucher;
 
@@ -102,12 +103,25 @@ pub fn quote(context: &Context, command: &Submission) -> Result<Option<Answer>, 
     })
 }
 
+/// The guest's order that a claim is about (P6).
+enum Claimed {
+    /// The command is no claim.
+    Nothing,
+    /// With its data.
+    Order(Box<(OrderRecord, String)>),
+    /// This batch has changed it and not written it yet.
+    Unwritten,
+    Refused(Refusal),
+}
+
 /// What a command needs beyond the batch's one read.
 struct More {
     orders: Vec<OrderRecord>,
     redemptions: Vec<(u64, Redemption)>,
     codes: Vec<CodeRecord>,
     history: Option<Vec<Recorded>>,
+    /// The data of the event, where they are not the command's.
+    payload: Option<String>,
 }
 
 struct One<'a> {
@@ -148,7 +162,17 @@ impl One<'_> {
         };
         self.know_second_fact(program, &mut core.what, &whom);
         self.know_referrer(program, &mut core.what);
-        let Some(more) = self.read_more(command, &core, &whom)? else { return Ok(Step::Cut) };
+        let claimed = match self.claimed(command, &mut core, &whom)? {
+            Claimed::Nothing => None,
+            Claimed::Order(claimed) => Some(*claimed),
+            Claimed::Unwritten => return Ok(Step::Cut),
+            Claimed::Refused(refusal) => return Ok(Step::Answer(self.refuse(command, refusal))),
+        };
+        let Some(mut more) = self.read_more(command, &core, &whom)? else { return Ok(Step::Cut) };
+        if let Some((order, payload)) = claimed {
+            more.orders.insert(0, order);
+            more.payload = Some(payload);
+        }
         if let Err(refusal) = self.claims(command, &whom).and_then(|()| self.card_payments(command)) {
             return Ok(Step::Answer(self.refuse(command, refusal)));
         }
@@ -262,7 +286,7 @@ impl One<'_> {
                 match (&command.what, policy) {
                     // What somebody does by hand is about a member there is: a slip of the pen makes none.
                     (What::Adjust(_) | What::Transfer(_) | What::JoinChallenge { .. }, _) => Err(unknown()),
-                    (What::Rename(_) | What::Leave { .. }, _) => Err(unknown()),
+                    (What::Claim(_) | What::Rename(_) | What::Leave { .. }, _) => Err(unknown()),
                     (what, _) if what.is_about_now() => Err(unknown()),
                     (What::Enrol(_), _) | (_, UnknownMember::Enrol) => Ok(Whom::New { guest: false }),
                     (_, UnknownMember::Refuse) => Err(unknown()),
@@ -416,7 +440,7 @@ impl One<'_> {
         }
         let member = known_member(whom);
         let codes = self.read_vouchers(command, member, decide::voucher_codes(&core.what, &orders))?;
-        Ok(Some(More { orders, redemptions, codes, history }))
+        Ok(Some(More { payload: None, orders, redemptions, codes, history }))
     }
 
     /// The codes of vouchers that are there of those named.
@@ -474,6 +498,44 @@ impl One<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Finds the guest's order of a claim's code. The command then happens when the purchase did.
+    fn claimed(&mut self, command: &Submission, core: &mut Command, whom: &Whom) -> Result<Claimed, StoreError> {
+        let What::Claim(claim) = &mut core.what else { return Ok(Claimed::Nothing) };
+        let program = command.program.number;
+        let code = self.context.secrets.order_key(program, &Claim::key_of(&claim.code));
+        let Some(guest) = self.loaded.orders.get(&(program, code)).cloned() else {
+            return Ok(Claimed::Refused(decide::Rejected::UnknownClaimCode.into()));
+        };
+        if self.loaded.touched.contains(&(program, guest.member)) {
+            return Ok(Claimed::Unwritten);
+        }
+        let versions = command.program.versions();
+        let made_by = load::one_event(self.tx, program, guest.member, guest.seq)?;
+        let order_id = made_by.order(&versions)?.order_id;
+        load::known_orders(self.loaded, self.tx, self.context, program, std::slice::from_ref(&order_id))?;
+        let key = self.context.secrets.order_key(program, &order_id);
+        let known = self.loaded.orders.get(&(program, key)).filter(|known| known.member == guest.member).cloned();
+        let Some(known) = known else {
+            let detail = format!("the purchase {order_id} was claimed before");
+            return Ok(Claimed::Refused(Refusal::new("already-claimed", detail).with("order_id", order_id.as_str())));
+        };
+        let record = load::order(self.tx, program, &versions, &known)?;
+        let content = known.progress.as_ref().map_or(known.seq, |progress| progress.content);
+        let content = load::one_event(self.tx, program, guest.member, content)?;
+        core.effective_at = record.effective_at;
+        if let (Some(staff), Whom::Known(member)) = (&record.content.staff, whom)
+            && let Ok(identifier) = format!("staff:{staff}").parse::<Identifier>()
+        {
+            let key = self.context.secrets.identifier_key(program, &identifier.to_text());
+            let sql = "SELECT member FROM member_identifier WHERE bucket = $1 AND program = $2 AND key = $3 \
+                       AND state IS NULL";
+            let rows = self.tx.query(sql, &own_key(program, &key))?;
+            let known = rows.first().map(|row| member_id(row[0].bytes()?)).transpose()?;
+            claim.is_own_sale = known == Some(*member);
+        }
+        Ok(Claimed::Order(Box::new((record, content.envelope()?.data.get().to_owned()))))
     }
 
     /// A second fact that is a name is one if the name leads to the same member.
@@ -573,7 +635,7 @@ impl One<'_> {
             memory: memory.as_ref(),
             entropy: self.entropy.bytes(),
             draws: if self.is_quote { Draws::Hidden } else { Draws::Fresh },
-            payload: command.data_text(),
+            payload: more.payload.as_deref().unwrap_or(command.data_text()),
             explain: command.explain,
         };
         decide::decide(&inputs, core).map_err(Refusal::from)
@@ -664,6 +726,7 @@ fn parked(command: &Submission) -> Answer {
         effects: Vec::new(),
         balances: std::collections::BTreeMap::new(),
         tiers: std::collections::BTreeMap::new(),
+        claim_code: None,
         redemption: None,
     };
     Answer::Done { outcome: Box::new(outcome), trace: Vec::new() }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use compact_str::CompactString;
 use tessera_core::decide::{Memory, OrderProgress, OrderRecord, Recorded};
-use tessera_core::event::{SecondFact, What};
+use tessera_core::event::{Claim, SecondFact, What};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::Redemption;
 use tessera_core::member::MemberState;
@@ -305,6 +305,9 @@ pub(super) fn order_names(command: &Submission) -> Vec<CompactString> {
     let what = &command.what;
     let mut names: Vec<CompactString> =
         what.makes_order().into_iter().chain(what.names_order()).map(CompactString::from).collect();
+    if let What::Claim(claim) = what {
+        names.push(Claim::key_of(&claim.code));
+    }
     if let tessera_core::event::What::Declared { data, .. } = what {
         names.extend(data.iter().filter_map(|(name, value)| match value {
             tessera_core::event::FieldValue::Text(text) if name == "order_id" => Some(text.clone()),
@@ -384,7 +387,12 @@ pub(super) fn order(
     order_record(versions, known.member, &made_by, &content, known.progress.clone())
 }
 
-fn one_event(tx: &mut dyn Rows, program: i64, member: MemberId, seq: u64) -> Result<StoredEvent, StoreError> {
+pub(super) fn one_event(
+    tx: &mut dyn Rows,
+    program: i64,
+    member: MemberId,
+    seq: u64,
+) -> Result<StoredEvent, StoreError> {
     let events = events_between(tx, program, member, seq, seq)?;
     events.into_iter().next().ok_or_else(|| StoreError::corrupt("order_key", "seq", "its event is missing"))
 }
@@ -405,7 +413,7 @@ pub(super) fn purchases_since(
     params.push(since.micros().into());
     let sql = format!(
         "SELECT {EVENT_COLUMNS} FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND effective_at >= $4 \
-         AND type IN ('purchase', 'exchange') AND status = 1 ORDER BY effective_at DESC, seq DESC LIMIT {CANDIDATES_MAX}"
+         AND type IN ('purchase', 'exchange', 'claim') AND status = 1 ORDER BY effective_at DESC, seq DESC LIMIT {CANDIDATES_MAX}"
     );
     let events: Vec<StoredEvent> =
         tx.query(&sql, &params)?.iter().map(|row| event_from_row(row)).collect::<Result<_, _>>()?;

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use compact_str::CompactString;
-use tessera_core::decide::{Decision, FollowUp};
+use tessera_core::decide::{Decision, EffectKind, FollowUp};
+use tessera_core::event::{Claim, What};
 use tessera_core::id::{Bucket, EventId, MemberId};
 use tessera_core::program::Id;
 use tessera_core::time::Instant;
@@ -63,6 +64,10 @@ impl Writes {
         let member = decision.state.id;
         for (place, event) in decision.events.iter().enumerate() {
             let payload = match &event.data {
+                // A claim carries the order it is about.
+                Some(data) if place == decision.main && matches!(command.what, What::Claim(_)) => {
+                    Envelope::text(None, None, data)
+                }
                 _ if place == decision.main => command.envelope.clone(),
                 Some(data) => Envelope::text(None, None, data),
                 None => "{\"data\":{}}".to_owned(),
@@ -70,6 +75,11 @@ impl Writes {
             self.events.push(event_row(member, program, event, command.recorded_at, payload));
             self.draws.extend(crate::record::draw_rows(member, program, event));
             self.entries.extend(event.entries.iter().map(|entry| entry_row(member, program, entry)));
+            let codes = event.record.effects.iter().filter(|effect| effect.kind == EffectKind::Claimable);
+            for code in codes.filter_map(|effect| effect.code.as_deref()) {
+                let key = context.secrets.order_key(program, &Claim::key_of(code));
+                self.new_order(loaded, (program, key), EventId { member, seq: event.seq });
+            }
         }
         if let (Some((key, hash)), Some(main)) = (command.key, decision.events.get(decision.main)) {
             let mut row = own_key(program, &key);
@@ -79,10 +89,15 @@ impl Writes {
         }
         for (order_id, seq) in decision.orders {
             let key = context.secrets.order_key(program, &order_id);
-            let mut row = own_key(program, &key);
-            row.extend([member.as_bytes().as_slice().into(), crate::record::number(seq).into(), 1.into(), Value::Null]);
-            loaded.orders.insert((program, key), KnownOrder { member, seq, version: 1, progress: None });
-            self.new_orders.push(row);
+            match loaded.orders.get(&(program, key)).map(|known| known.version) {
+                // A guest's order that is this member's now (P6).
+                Some(version) => {
+                    let known = KnownOrder { member, seq, version, progress: None };
+                    self.order_progress(program, key, &known);
+                    loaded.orders.insert((program, key), known);
+                }
+                None => self.new_order(loaded, (program, key), EventId { member, seq }),
+            }
         }
         for (order_id, progress) in decision.progress {
             let key = context.secrets.order_key(program, &order_id);
@@ -159,6 +174,13 @@ impl Writes {
         } else {
             loaded.members.insert((program, member), super::load::KnownMember { state: decision.state, version: 0 });
         }
+    }
+
+    fn new_order(&mut self, loaded: &mut Loaded, (program, key): Key, EventId { member, seq }: EventId) {
+        let mut row = own_key(program, &key);
+        row.extend([member.as_bytes().as_slice().into(), crate::record::number(seq).into(), 1.into(), Value::Null]);
+        loaded.orders.insert((program, key), KnownOrder { member, seq, version: 1, progress: None });
+        self.new_orders.push(row);
     }
 
     /// A new order's row carries its progress when both come in one batch; a known one goes up by one version.

@@ -476,6 +476,12 @@ impl Reader<'_> {
         if let Some(settings) = &written.join {
             return (Action::Join { subject, challenge: settings.challenge.clone(), id }, format!("joining{whose}"));
         }
+        if let Some(settings) = &written.claim {
+            return (Action::Claim { subject, order_id: settings.order_id.clone(), id }, format!("claim{whose}"));
+        }
+        if let Some(settings) = &written.leave {
+            return (Action::Leave { subject, erase: settings.erase, id }, format!("leaving{whose}"));
+        }
         match publication {
             Some(publication) => (Action::Publish { text: publication.text.clone() }, "a new version".to_owned()),
             None => (Action::Wait, "time passes".to_owned()),
@@ -551,7 +557,7 @@ impl Reader<'_> {
         let has = |word: &str| node.get(word).is_some();
         let sends = [
             "adjust", "redeem", "capture", "void", "return", "join", "transfer", "use", "use-back", "tier", "fulfil",
-            "waitlist", EVENT,
+            "waitlist", "claim", "leave", EVENT,
         ];
         let sends = sends.into_iter().any(has);
         if !sends {

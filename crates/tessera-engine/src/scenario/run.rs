@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
-use tessera_core::decide::RuleTrace;
+use tessera_core::code::Code;
+use tessera_core::decide::{Effect, EffectKind, RuleTrace};
 use tessera_core::event::{Redeem, Transfer};
 use tessera_core::time::Calendar;
 
@@ -68,6 +69,9 @@ fn run_step(
                 if let (Action::Redeem { id, .. }, Some(redemption)) = (&step.action, &outcome.redemption) {
                     redeemed.insert(id.clone(), redemption.id.to_string());
                 }
+                if let (Some(code), Some(order)) = (&outcome.claim_code, outcome.effects.iter().find_map(claimable)) {
+                    redeemed.insert(receipt(order), code.to_string());
+                }
                 Some((Said::Done(outcome), trace))
             }
         },
@@ -84,7 +88,17 @@ fn run_step(
     Ok((mismatches, trace))
 }
 
-/// Redemptions by the id of the step that made each.
+/// The order that an effect makes claimable.
+fn claimable(effect: &Effect) -> Option<&str> {
+    effect.order_id.as_deref().filter(|_| effect.kind == EffectKind::Claimable)
+}
+
+/// Under which name the claim code of an order is kept; no step has such an id.
+fn receipt(order_id: &str) -> String {
+    format!("receipt of {order_id}")
+}
+
+/// Redemptions by the id of the step that made each, and claim codes by their order.
 type Redeemed = BTreeMap<String, String>;
 
 /// What a redemption would be.
@@ -174,6 +188,15 @@ fn answer(
         Action::Join { subject, challenge, id } => {
             Ok(Submission::join_challenge(secrets, program, subject.clone(), challenge.clone(), id, step.now))
         }
+        Action::Claim { subject, order_id, id } => match redeemed.get(&receipt(order_id)).map(|code| Code::parse(code))
+        {
+            Some(Ok(code)) => Ok(Submission::claim(secrets, program, subject.clone(), &code, id, step.now)),
+            _ => Err(Refusal::new("unknown-claim-code", format!("no guest's purchase {order_id} came before"))),
+        },
+        Action::Leave { subject, erase, id } => match query::find_member(&engine.context, program, subject)? {
+            Some(member) => Ok(Submission::leave(secrets, program, member, *erase, id, step.now)),
+            None => Err(Refusal::new("unknown-member", "nobody is known under this name")),
+        },
         Action::Waitlist { subject, settings, id } => {
             let waiting = if settings.leave { Waiting::Leave } else { Waiting::Join };
             let about = (settings.reward.clone(), waiting);

@@ -74,6 +74,8 @@ pub(super) struct Step {
     #[serde(rename = "return")]
     pub(super) give_back: Option<super::step::OfRedemption>,
     pub(super) join: Option<super::step::Join>,
+    pub(super) claim: Option<super::step::Claim>,
+    pub(super) leave: Option<super::step::Leave>,
     #[serde(rename = "use")]
     pub(super) uses: Option<super::step::Use>,
     #[serde(rename = "use-back")]

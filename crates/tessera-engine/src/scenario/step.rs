@@ -17,7 +17,7 @@ use crate::identifier::Subject;
 /// Words of steps that do something and are no event types.
 pub(super) const ACTIONS: &[&str] = &[
     "adjust", "publish", "redeem", "quote", "capture", "void", "join", "transfer", "use", "use-back", "tier", "fulfil",
-    "waitlist",
+    "waitlist", "claim", "leave",
 ];
 
 /// Stands before the member whose referral code is meant; no code begins like this.
@@ -71,6 +71,17 @@ pub(super) enum Action {
         /// The `id` of that step.
         redemption: String,
         doing: Doing,
+        id: String,
+    },
+    /// Says that a guest's purchase is theirs.
+    Claim {
+        subject: Subject,
+        order_id: String,
+        id: String,
+    },
+    Leave {
+        subject: Subject,
+        erase: bool,
         id: String,
     },
     /// Sends points to another member.
@@ -193,6 +204,25 @@ impl Redemption {
 pub(super) struct OfRedemption {
     pub(super) redemption: String,
     pub(super) points: Option<i64>,
+}
+
+/// A member claims the purchase of a guest, with the code that its outcome carried.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Claim {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    pub(super) order_id: String,
+}
+
+/// A membership ends.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Leave {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    #[serde(default)]
+    pub(super) erase: bool,
 }
 
 /// A member takes part in a challenge.

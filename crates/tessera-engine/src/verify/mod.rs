@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use tessera_core::decide::{self, OrderProgress, Recorded};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Account, Entry, Purse, Redemption};
-use tessera_core::member::{Change, MemberState};
+use tessera_core::member::{Change, MemberState, Status};
 use tessera_core::program::{Id, Versions};
 use tessera_core::quantity::Points;
 use tessera_store::{Reader, Row, StoreError, tables};
@@ -153,7 +153,7 @@ fn check_whole(
         found.differences.push(Difference { member: id.to_string(), ..difference });
     };
     check_member(id, state, &events, &mut differs);
-    check_orders(context, reader, program, (id, &events, &made), &mut differs)?;
+    check_orders(context, reader, program, (state, &events, &made), &mut differs)?;
     check_redemptions(reader, program, id, &events, &mut differs)?;
     clearing.check(context, reader, program, &events, &mut differs)
 }
@@ -296,7 +296,7 @@ fn check_orders(
     context: &Context,
     reader: &mut Reader<'_>,
     program: i64,
-    (member, events, made): (MemberId, &[Recorded], &Made),
+    (state, events, made): (&MemberState, &[Recorded], &Made),
     differs: &mut dyn FnMut(Difference),
 ) -> Result<(), StoreError> {
     let key_of = |order_id: &CompactString| own_key(program, &context.secrets.order_key(program, order_id));
@@ -318,6 +318,11 @@ fn check_orders(
             continue;
         };
         let (kept_member, kept_seq) = (member_id(row[3].bytes()?)?, unsigned(row[4].int()?));
+        // A guest's order that somebody claimed is checked with them (P6).
+        if state.status == Status::Guest && kept_member != state.id {
+            continue;
+        }
+        let member = state.id;
         if kept_member != member || kept_seq != *seq {
             let what = format!("the order {order_id} is kept as another event's");
             let kept = EventId { member: kept_member, seq: kept_seq };
