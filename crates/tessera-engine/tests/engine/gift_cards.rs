@@ -47,6 +47,7 @@ fn pay(app: &TestApp, amount: i64, key: &str) -> Submission {
         tender: None,
         order_id: None,
         capture: true,
+        proven: None,
     };
     let card = card_subject(CODE).unwrap();
     Submission::redeem(&app.engine().context.secrets, &app.program, card, redeem, key, app.now())
