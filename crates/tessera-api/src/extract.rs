@@ -34,7 +34,7 @@ macro_rules! rights {
     )*};
 }
 rights!(WriteEvents => WriteEvents, ReadMembers => ReadMembers, WriteMembers => WriteMembers,
-    WriteAdjustments => WriteAdjustments, WriteRedemptions => WriteRedemptions, ReadDocument => ReadDocument, WriteDocument => WriteDocument);
+    WriteAdjustments => WriteAdjustments, WriteMoving => WriteMoving, WriteRedemptions => WriteRedemptions, ReadDocument => ReadDocument, WriteDocument => WriteDocument);
 
 /// A caller with a right in the program the address names.
 #[derive(Clone, Debug)]

@@ -19,6 +19,8 @@ pub enum Scope {
     WriteMembers,
     #[serde(rename = "adjustments:write")]
     WriteAdjustments,
+    #[serde(rename = "moving:write")]
+    WriteMoving,
     #[serde(rename = "redemptions:write")]
     WriteRedemptions,
     #[serde(rename = "document:read")]
@@ -28,11 +30,12 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::WriteEvents,
         Self::ReadMembers,
         Self::WriteMembers,
         Self::WriteAdjustments,
+        Self::WriteMoving,
         Self::WriteRedemptions,
         Self::ReadDocument,
         Self::WriteDocument,
@@ -44,6 +47,7 @@ impl Scope {
             Self::ReadMembers => "members:read",
             Self::WriteMembers => "members:write",
             Self::WriteAdjustments => "adjustments:write",
+            Self::WriteMoving => "moving:write",
             Self::WriteRedemptions => "redemptions:write",
             Self::ReadDocument => "document:read",
             Self::WriteDocument => "document:write",

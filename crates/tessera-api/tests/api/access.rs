@@ -9,7 +9,7 @@ use tessera_testkit::app::{Reply, TestApp};
 use crate::common::{SHOP, app, call, once, sale};
 
 /// Every route of a program, with the scope it needs.
-const ROUTES: [(&str, &str, Scope); 33] = [
+const ROUTES: [(&str, &str, Scope); 34] = [
     ("POST", "events", Scope::WriteEvents),
     ("GET", "events/evt_x_1", Scope::ReadMembers),
     ("POST", "quotes", Scope::WriteEvents),
@@ -24,6 +24,7 @@ const ROUTES: [(&str, &str, Scope); 33] = [
     ("GET", "members/card:1/vouchers", Scope::ReadMembers),
     ("GET", "members/card:1/tiers", Scope::ReadMembers),
     ("GET", "members/card:1/entitlements", Scope::ReadMembers),
+    ("POST", "moving-in", Scope::WriteMoving),
     ("POST", "adjustments", Scope::WriteAdjustments),
     ("GET", "adjustments", Scope::WriteAdjustments),
     ("GET", "adjustments/adj_x", Scope::WriteAdjustments),

@@ -11,6 +11,7 @@ mod explain;
 mod lists;
 mod many;
 mod members;
+mod moving;
 mod openapi;
 mod operations;
 mod problems;

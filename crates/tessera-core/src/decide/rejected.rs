@@ -85,6 +85,14 @@ pub enum Rejected {
     NothingToAdjust,
     #[error("this event needs a member")]
     NeedsMember,
+    #[error("the ladder {ladder} has no level {level}")]
+    UnknownLevel { ladder: Id, level: Id },
+    #[error("the program has no voucher {voucher}")]
+    UnknownVoucher { voucher: Id },
+    #[error("the lot expired on {expires}, before it was earned, on {earned}")]
+    ExpiresBeforeEarned { expires: Day, earned: Day },
+    #[error("{day} is after today, {today}")]
+    MovedFromTheFuture { day: Day, today: Day },
     #[error("the program has no reason {reason} for adjustments; there are: {known}")]
     UnknownReason { reason: CompactString, known: String },
     #[error("the reason {reason} only {} points", sign.word())]
@@ -165,6 +173,10 @@ impl Rejected {
             Self::ChallengeNotNow { .. } => "challenge-not-now",
             Self::NothingToAdjust => "nothing-to-adjust",
             Self::NeedsMember => "needs-member",
+            Self::UnknownLevel { .. } => "unknown-level",
+            Self::UnknownVoucher { .. } => "unknown-voucher",
+            Self::ExpiresBeforeEarned { .. } => "expires-before-earned",
+            Self::MovedFromTheFuture { .. } => "moved-from-the-future",
             Self::UnknownReason { .. } => "unknown-reason",
             Self::AgainstTheReason { .. } => "adjustment-against-its-reason",
             Self::MoreThanTheReason { .. } => "adjustment-over-its-reason",
@@ -285,6 +297,16 @@ impl Rejected {
                 vec![("currency", currency.as_str().into()), ("wanted", (*wanted).into()), ("room", (*room).into())]
             }
             Self::TooManyParked { most } | Self::TooManyReservations { most } => vec![("most", (*most).into())],
+            Self::UnknownLevel { ladder, level } => {
+                vec![("ladder", ladder.as_str().into()), ("level", level.as_str().into())]
+            }
+            Self::UnknownVoucher { voucher } => vec![("voucher", voucher.as_str().into())],
+            Self::ExpiresBeforeEarned { expires, earned } => {
+                vec![("expires", expires.to_string().into()), ("earned", earned.to_string().into())]
+            }
+            Self::MovedFromTheFuture { day, today } => {
+                vec![("day", day.to_string().into()), ("today", today.to_string().into())]
+            }
             Self::UnknownReason { reason, known } => {
                 vec![("reason", reason.as_str().into()), ("reasons", known.as_str().into())]
             }

@@ -1,7 +1,10 @@
 use compact_str::CompactString;
 use serde::Deserialize;
 
-use super::{Arrival, Birthday, FieldValues, Item, Order, Redeem, RedemptionPart, RefusedFollowUp, Transfer};
+use super::{
+    Arrival, Birthday, FieldValues, Item, MovedIn, MovedVoucher, Order, Redeem, RedemptionPart, RefusedFollowUp,
+    Transfer,
+};
 use crate::ledger::Entry;
 use crate::program::Id;
 use crate::quantity::Amount;
@@ -33,8 +36,12 @@ pub enum What {
         data: FieldValues,
     },
     Adjust(Adjustment),
-    /// Points from another system, at the time they were earned (L9).
+    /// A lot of points from another system, at the time it was earned (L9).
     Import(Imported),
+    /// A member from another system, as they were there.
+    MoveIn(MovedIn),
+    /// A voucher from another system.
+    MoveVoucher(MovedVoucher),
     /// Spends points, or reserves them.
     Redeem(Redeem),
     /// Spends what a redemption reserved; what is left of it is released.
@@ -72,6 +79,8 @@ impl What {
             Self::Declared { kind, .. } => kind.as_str(),
             Self::Adjust(_) => "adjustment",
             Self::Import(_) => "import",
+            Self::MoveIn(_) => "move-in",
+            Self::MoveVoucher(_) => "move-voucher",
             Self::Redeem(_) => "redemption",
             Self::Capture(_) => "capture",
             Self::Void { .. } => "void",
@@ -82,6 +91,11 @@ impl What {
             Self::FollowUpRefused(_) => "follow-up-refused",
             Self::WakeUp => "wake-up",
         }
+    }
+
+    /// Whether it brings something from another system: it is a matter of then, whatever the program does today.
+    pub const fn is_from_elsewhere(&self) -> bool {
+        matches!(self, Self::Import(_) | Self::MoveIn(_) | Self::MoveVoucher(_))
     }
 
     /// The order this makes, which must be new.

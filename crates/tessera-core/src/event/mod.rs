@@ -4,6 +4,7 @@ mod birthday;
 mod command;
 mod data;
 mod follow_up;
+mod moving;
 mod order;
 mod read;
 mod redemption;
@@ -13,6 +14,7 @@ pub use birthday::{Birthday, BirthdayError};
 pub use command::{Adjustment, Asker, Command, Exchange, Imported, Profile, Return, ReturnItem, Undone, What};
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
+pub use moving::{MovedIn, MovedLevel, MovedVoucher};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
 pub use read::{DocumentedTypes, read_event};
 pub use redemption::{Redeem, RedemptionPart};
@@ -42,6 +44,8 @@ pub const RESERVED_TYPES: &[&str] = &[
     "merge",
     "transfer",
     "import",
+    "move-in",
+    "move-voucher",
     "transfer-in",
     "follow-up-refused",
     "challenge-join",

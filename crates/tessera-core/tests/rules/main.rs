@@ -15,6 +15,7 @@ mod inert;
 mod lots;
 mod members;
 mod money;
+mod moving;
 mod pending;
 mod play;
 mod redemptions;
