@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::AppState;
-use crate::routes::{adjustments, document, events, health, members, moving, progress, redemptions};
+use crate::routes::{adjustments, document, events, health, members, moving, people, progress, redemptions, rewards};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -43,7 +43,9 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(events::show_event))
         .routes(routes!(events::create_quote))
         .routes(routes!(members::list_members, members::create_member))
-        .routes(routes!(members::show_member, members::update_member))
+        .routes(routes!(members::show_member, members::update_member, people::delete_member))
+        .routes(routes!(people::list_identifiers, people::create_identifier))
+        .routes(routes!(people::delete_identifier))
         .routes(routes!(members::list_balances))
         .routes(routes!(members::list_entries))
         .routes(routes!(members::list_lots))
@@ -66,7 +68,12 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(redemptions::create_void))
         .routes(routes!(redemptions::create_redemption_return))
         .routes(routes!(redemptions::list_redemptions))
-        .routes(routes!(redemptions::list_rewards))
+        .routes(routes!(rewards::list_rewards))
+        .routes(routes!(rewards::list_code_pools))
+        .routes(routes!(rewards::create_codes))
+        .routes(routes!(rewards::list_causes))
+        .routes(routes!(rewards::show_cause))
+        .routes(routes!(rewards::list_donations))
         .routes(routes!(document::show_document, document::replace_document))
         .routes(routes!(document::plan_document))
         .routes(routes!(document::list_versions))

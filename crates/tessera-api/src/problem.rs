@@ -97,6 +97,14 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "unknown-member", "no member is known under this id")
     }
 
+    pub fn member_left() -> Self {
+        Self::new(StatusCode::GONE, "member-left", "the member has left; whoever wants to come back enrols again")
+    }
+
+    pub fn identifier_replaced() -> Self {
+        Self::new(StatusCode::CONFLICT, "identifier-replaced", "this number was replaced by another and is blocked")
+    }
+
     pub fn invalid(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid-request", detail)
     }
@@ -108,12 +116,15 @@ impl From<Refusal> for Problem {
             "same-person" | "approval-above-limit" => StatusCode::FORBIDDEN,
             "invalid-event" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
             "unknown-adjustment" | "unknown-challenge" | "unknown-member" | "unknown-order" | "unknown-redemption"
-            | "unknown-reward" => StatusCode::NOT_FOUND,
+            | "unknown-identifier" | "unknown-reward" => StatusCode::NOT_FOUND,
+            "member-left" => StatusCode::GONE,
             "idempotency-key-reused"
             | "order-exists"
             | "order-of-another-member"
             | "already-enrolled"
             | "identifier-taken"
+            | "identifier-replaced"
+            | "member-not-silent"
             | "nothing-left-to-return"
             | "not-enough-points"
             | "reservation-ended"

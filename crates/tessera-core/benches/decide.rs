@@ -82,6 +82,7 @@ fn decisions(criterion: &mut Criterion) {
             orders: &[],
             redemptions: &[],
             history: None,
+            memory: None,
             entropy: [7; 16],
             payload: &data,
             explain: false,

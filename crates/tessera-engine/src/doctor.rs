@@ -116,6 +116,9 @@ pub fn examine(location: &Location, clock: Arc<dyn Clock>, full: bool, progress:
     let now = clock.now();
     checks.push(or_unread(WAKE_UPS, wake_ups(&database, now, serving)));
     checks.push(or_unread(OUTBOX, outbox(&database, now, serving)));
+    if programs.iter().any(|program| !program.versions().at(now).definition.code_pools.is_empty()) {
+        checks.push(or_unread(CODE_POOLS, code_pools(&database, &programs, now)));
+    }
     match secrets {
         // Orders are found by keyed hashes.
         None => checks.push(Check::skipped(LEDGER, "without the master key orders cannot be found")),
@@ -139,6 +142,7 @@ const KEY_FITS: &str = "key fits";
 const PROGRAMS: &str = "programs";
 const WAKE_UPS: &str = "wake-ups";
 const OUTBOX: &str = "outbox";
+const CODE_POOLS: &str = "code pools";
 const LEDGER: &str = "ledger";
 /// The checks that read the database.
 const WITH_DATABASE: [&str; 6] = [FILE, KEY_FITS, PROGRAMS, WAKE_UPS, OUTBOX, LEDGER];
@@ -354,6 +358,27 @@ fn load(database: &Database) -> (Vec<Check>, Vec<Arc<ProgramHandle>>) {
         checks.push(Check::good(PROGRAMS, found));
     }
     (checks, loaded)
+}
+
+/// Codes of partners that run low, by the document in force.
+fn code_pools(database: &Database, programs: &[Arc<ProgramHandle>], now: Instant) -> Result<Check, StoreError> {
+    let (mut pools, mut low) = (0, Vec::new());
+    for program in programs {
+        let rules = program.versions().at(now).clone();
+        let found = database.read(|reader| crate::codes::pools_of(reader, program.number, &rules.definition, "en"))?;
+        pools += found.len();
+        let words =
+            |pool: &crate::codes::CodePoolView| format!("{} left in `{}` of `{}`", pool.left, pool.pool, program.key);
+        low.extend(found.iter().filter(|pool| pool.low).map(words));
+    }
+    Ok(match low.as_slice() {
+        [] => Check::good(CODE_POOLS, format!("{pools} pools, none is low")),
+        low => Check::warning(
+            CODE_POOLS,
+            low.join(", "),
+            "ask the partner for more, and bring them in: POST /v1/programs/PROGRAM/code-pools/POOL/codes",
+        ),
+    })
 }
 
 /// How long ago a time is, in the largest unit that is not too coarse.

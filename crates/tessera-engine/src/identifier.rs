@@ -6,6 +6,11 @@ use std::str::FromStr;
 use tessera_core::id::MemberId;
 use tessera_core::program::Id;
 
+/// What is stored with a name that leads to no member: it is blocked for another took its place, or the mark of somebody
+/// who left. The numbers never change.
+pub(crate) const NAME_REPLACED: i64 = 2;
+pub(crate) const NAME_LEFT: i64 = 3;
+
 /// Whom an event is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {

@@ -196,8 +196,10 @@ fn parked(
     let topic: [u8; 16] = row[3].bytes()?.try_into().map_err(|_| corrupt("topic".to_owned()))?;
     let member = context.database.read(|reader| {
         let key = crate::record::own_key(number, &topic);
-        let rows = reader
-            .query("SELECT member FROM member_identifier WHERE bucket = $1 AND program = $2 AND key = $3", &key)?;
+        let rows = reader.query(
+            "SELECT member FROM member_identifier WHERE bucket = $1 AND program = $2 AND key = $3 AND state IS NULL",
+            &key,
+        )?;
         rows.first().map(|row| member_id(row[0].bytes()?)).transpose()
     })?;
     let Some(member) = member else { return Ok(None) };

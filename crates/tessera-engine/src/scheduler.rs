@@ -65,6 +65,7 @@ impl Drop for Scheduler {
 /// Sends a wake-up for every member that is due, and waits for them. Says how many there were.
 pub fn wake_due(context: &Context, executor: &Executor) -> Result<usize, StoreError> {
     let now = context.clock.now();
+    crate::people::forget_marks(context, executor, now)?;
     let due = context.database.read(|reader| {
         let sql = format!(
             "SELECT program, member, wake_at FROM member WHERE wake_at <= $1 ORDER BY wake_at LIMIT {ROUND_MAX}"

@@ -25,6 +25,8 @@ pub struct Secrets {
     access: [u8; 32],
     /// Wraps the members' own keys.
     wrap: [u8; 32],
+    /// Seals codes of partners, and finds those that are known.
+    code: [u8; 32],
     /// Seals whole exports.
     export: [u8; 32],
     /// Tells the master key apart from others.
@@ -68,6 +70,7 @@ impl Secrets {
             command: derive("command hash"),
             access: derive("api key hash"),
             wrap: derive("member key wrap"),
+            code: derive("partner code seal"),
             export: derive("export seal"),
             fingerprint,
         }
@@ -150,6 +153,19 @@ impl Secrets {
     pub fn new_member_key(&self, entropy: &mut Entropy) -> ([u8; 32], Vec<u8>) {
         let key: [u8; 32] = entropy.bytes();
         (key, seal(&self.wrap, &entropy.bytes(), &key))
+    }
+
+    /// What a partner's code is found by.
+    pub(crate) fn code_hash(&self, program: i64, pool: &str, code: &str) -> [u8; 16] {
+        first_half(keyed(&self.code, &[&program.to_be_bytes(), pool.as_bytes(), code.as_bytes()]))
+    }
+
+    pub(crate) fn seal_code(&self, entropy: &mut Entropy, code: &str) -> Vec<u8> {
+        seal(&self.code, &entropy.bytes(), code.as_bytes())
+    }
+
+    pub(crate) fn open_code(&self, sealed: &[u8]) -> Result<String, SecretError> {
+        String::from_utf8(open(&self.code, sealed)?).map_err(|_| SecretError::WrongKey)
     }
 
     pub fn unwrap_member_key(&self, wrapped: &[u8]) -> Result<[u8; 32], SecretError> {

@@ -72,15 +72,18 @@ impl Summary {
         }
     }
 
-    /// Adds a member as settled to the summary's instant. Guests do not count.
+    /// Adds a member as settled to the summary's instant. Guests do not count; of whoever left, or is one with another
+    /// member, what happened counts and the member does not.
     pub fn add_member(&mut self, program: &Program, member: &MemberState) {
-        if member.status != Status::Active {
+        if member.status == Status::Guest {
             return;
         }
-        self.members += 1;
-        self.purchases += u64::from(member.statistics.purchases);
-        self.returns += u64::from(member.statistics.returns);
-        self.spent += member.statistics.spend;
+        // What a merged member bought is among what the other one did.
+        if member.status != Status::Merged {
+            self.purchases += u64::from(member.statistics.purchases);
+            self.returns += u64::from(member.statistics.returns);
+            self.spent += member.statistics.spend;
+        }
         for purse in &member.purses {
             let figures = self.currencies.entry(purse.currency.clone()).or_default();
             let (active, pending) = (purse.active().get(), purse.pending().get());
@@ -94,6 +97,10 @@ impl Summary {
             figures.held += held;
             figures.debt += purse.debt.get();
         }
+        if member.status != Status::Active {
+            return;
+        }
+        self.members += 1;
         for ladder in &program.ladders {
             let known = member.ladder(ladder.id.as_str()).map(|known| ladder.rank(&known.level));
             let level = ladder.level(known.unwrap_or(0)).id.clone();

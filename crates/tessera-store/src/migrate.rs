@@ -27,7 +27,13 @@ macro_rules! source {
     };
 }
 
-static SOURCES: [Source; 3] = [source!("V1__foundation"), source!("V2__redemptions"), source!("V7__adjustments")];
+static SOURCES: [Source; 5] = [
+    source!("V1__foundation"),
+    source!("V2__redemptions"),
+    source!("V5__rewards"),
+    source!("V6__people"),
+    source!("V7__adjustments"),
+];
 
 /// Any number, as long as it is always the same: whoever migrates a database holds this lock.
 const MIGRATION_LOCK: i64 = 0x7e55_e2a0;

@@ -105,10 +105,19 @@ pub static ORDER_KEY: Table = Table {
     locked: false,
 };
 
-/// Which member an identifier (a keyed hash of a phone number, a card …) belongs to.
+/// Which member an identifier (a keyed hash of a phone number, a card …) belongs to; or that it leads to nobody any
+/// more: its `state`, until when that is remembered, and what of whoever had it.
 pub static MEMBER_IDENTIFIER: Table = Table {
     name: "member_identifier",
-    columns: &[Column::int("bucket"), Column::int("program"), Column::bytes("key"), Column::bytes("member")],
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::bytes("key"),
+        Column::bytes("member"),
+        Column::int("state").or_null(),
+        Column::int("ends_at").or_null(),
+        Column::text("memory").or_null(),
+    ],
     key: 3,
     guard: None,
     steady: None,
@@ -277,6 +286,94 @@ pub static ADJUSTMENT: Table = Table {
     locked: false,
 };
 
+/// How many codes of each partner's pool were ever brought in.
+pub static CODE_POOL: Table = Table {
+    name: "code_pool",
+    columns: &[Column::int("bucket"), Column::int("program"), Column::text("pool"), Column::int("imported")],
+    key: 3,
+    guard: None,
+    steady: None,
+    locked: true,
+};
+
+/// Codes of partners, sealed: each is given once.
+pub static POOL_CODE: Table = Table {
+    name: "pool_code",
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::text("pool"),
+        Column::int("number"),
+        Column::bytes("hash"),
+        Column::bytes("sealed"),
+        Column::bytes("member").or_null(),
+        Column::int("seq").or_null(),
+        Column::int("given_at").or_null(),
+    ],
+    key: 4,
+    guard: None,
+    steady: None,
+    locked: false,
+};
+
+/// Redemptions that a person has to do something for, by state.
+pub static FULFILMENT: Table = Table {
+    name: "fulfilment",
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::bytes("member"),
+        Column::int("seq"),
+        Column::text("reward"),
+        Column::int("state"),
+        Column::int("since"),
+    ],
+    key: 4,
+    guard: None,
+    steady: None,
+    locked: false,
+};
+
+/// Who waits for a reward that is sold out, in the order in which they came.
+pub static WAITLIST: Table = Table {
+    name: "waitlist",
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::text("reward"),
+        Column::int("place"),
+        Column::bytes("member"),
+        Column::int("state"),
+        Column::int("since"),
+    ],
+    key: 4,
+    guard: None,
+    steady: None,
+    locked: false,
+};
+
+/// What partners are to deliver, and what became of it.
+pub static PARTNER_ORDER: Table = Table {
+    name: "partner_order",
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::bytes("member"),
+        Column::int("seq"),
+        Column::text("partner"),
+        Column::text("product"),
+        Column::int("state"),
+        Column::text("reference").or_null(),
+        Column::bytes("sealed").or_null(),
+        Column::int("ordered_at"),
+        Column::int("changed_at"),
+    ],
+    key: 4,
+    guard: None,
+    steady: None,
+    locked: false,
+};
+
 /// Facts about the installation itself, such as which master key it belongs to.
 pub static INSTALLATION: Table = Table {
     name: "installation",
@@ -288,7 +385,7 @@ pub static INSTALLATION: Table = Table {
 };
 
 /// All tables of programs.
-pub static ALL: [&Table; 15] = [
+pub static ALL: [&Table; 20] = [
     &MEMBER,
     &EVENT,
     &ENTRY,
@@ -303,6 +400,11 @@ pub static ALL: [&Table; 15] = [
     &PROGRAM,
     &PROGRAM_VERSION,
     &API_KEY,
+    &CODE_POOL,
+    &POOL_CODE,
+    &FULFILMENT,
+    &WAITLIST,
+    &PARTNER_ORDER,
     &ADJUSTMENT,
 ];
 

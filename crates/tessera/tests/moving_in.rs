@@ -188,8 +188,8 @@ fn l9_five_thousand_members_move_in_and_every_deliberate_error_is_told() {
     let point = &found["currencies"]["point"];
     assert_eq!(point["taken"], json!({ "lines": old.lot_lines, "points": old.points }));
     assert_eq!(point["in_ledger"], point["taken"], "what was taken is in the ledger");
-    // 1 repeated, -5, 4, 9 of members, 30 + 40 - 7 of lots.
-    assert_eq!(point["rejected"], json!({ "lines": 7, "points": 1 - 5 + 4 + 9 + 30 + 40 - 7 }));
+    let of_wrong_lines: i64 = [1, -5, 4, 9, 30, 40, -7].iter().sum();
+    assert_eq!(point["rejected"], json!({ "lines": 7, "points": of_wrong_lines }));
     assert_eq!(found["members"], json!({ "in_files": MEMBERS + 7, "taken": MEMBERS, "now": MEMBERS }));
     assert_eq!(found["levels"]["club.gold"], json!({ "in_files": old.gold, "taken": old.gold, "now": old.gold }));
     let vouchers = old.voucher_lines;
@@ -242,8 +242,6 @@ fn l9_what_adds_up_says_so_and_nothing_fired() {
     assert_eq!(summary["currencies"]["point"]["issued"], 0, "no welcome, no gift for the level: {summary:#}");
     tessera.verify("shop");
 
-    // A member who changes before the report is held against what moved in, not against what happened since.
-    tessera.write("spent.csv", "basket,time,card,amount\nb1,2026-03-02T10:00:00,C1,40000\n");
     let said = tessera.run(&[
         "report",
         "moving-in",
@@ -316,7 +314,7 @@ fn told(tessera: &Tessera, folder: &str) -> BTreeMap<String, Vec<String>> {
 #[test]
 fn l9_members_of_one_installation_move_into_another_with_equal_balances_lots_and_levels() {
     let tessera = Tessera::with_document(SHOP);
-    let people = "card,name,birthday,phone,joined\n1,An,1990-02-28,+84901234561,2026-01-05T09:00:00+07:00\n2,Minh,07-01,+84901234562,2026-01-06T09:00:00+07:00\n3,,,,2026-01-07T09:00:00+07:00\n";
+    let people = "card,name,birthday,joined\n1,An,1990-02-28,2026-01-05T09:00:00+07:00\n2,Minh,07-01,2026-01-06T09:00:00+07:00\n3,,,2026-01-07T09:00:00+07:00\n";
     tessera.run(&["import", "members", &tessera.write("people.csv", people), "--program", "shop"]).expect(0);
     let mut sales = "basket,time,card,amount\n".to_owned();
     for (number, (card, day)) in [("1", 10), ("2", 12), ("1", 14), ("3", 15), ("1", 20)].into_iter().enumerate() {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tessera_core::id::MemberId;
 use tessera_engine::identifier::Subject;
 use tessera_engine::programs::ProgramHandle;
-use tessera_engine::query::{self, MemberView};
+use tessera_engine::query::{self, Located, MemberView};
 use tessera_engine::submission::{CloudEvent, Submission};
 use utoipa::ToSchema;
 
@@ -129,8 +129,12 @@ fn event(
 pub(super) async fn named(app: &AppState, program: &Arc<ProgramHandle>, text: &str) -> Result<MemberId, Problem> {
     let subject = subject(text)?;
     let (context, program) = (app.context.clone(), program.clone());
-    let found = app.blocking(move || Ok(query::find_member(&context, &program, &subject)?)).await?;
-    found.ok_or_else(Problem::unknown_member)
+    match app.blocking(move || Ok(query::locate(&context, &program, &subject)?)).await? {
+        Located::Member(id) => Ok(id),
+        Located::Left => Err(Problem::member_left()),
+        Located::Replaced => Err(Problem::identifier_replaced()),
+        Located::Nobody => Err(Problem::unknown_member()),
+    }
 }
 
 /// A member with balances and tiers, settled to now.

@@ -4,5 +4,7 @@ pub mod events;
 pub mod health;
 pub mod members;
 pub mod moving;
+pub mod people;
 pub mod progress;
 pub mod redemptions;
+pub mod rewards;

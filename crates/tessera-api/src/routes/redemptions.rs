@@ -1,21 +1,25 @@
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tessera_core::decide::RedemptionView;
 use tessera_core::event::Redeem;
 use tessera_core::id::EventId;
 use tessera_core::program::Id;
 use tessera_core::quantity::Amount;
+use tessera_engine::programs::ProgramHandle;
 use tessera_engine::query;
 use tessera_engine::redemption::Step;
-use tessera_engine::submission::Submission;
+use tessera_engine::submission::{Answer, Submission};
 use utoipa::ToSchema;
 
 use super::events::{Told, render};
-use super::members::{language, named, subject};
+use super::members::{named, subject};
 use crate::extract::{
-    Body, Caller, IdempotencyKey, JsonBody, PageQuery, Parameters, ReadMembers, WantedPage, WriteRedemptions, parse,
+    Body, Caller, IdempotencyKey, JsonBody, PageQuery, ReadMembers, WantedPage, WriteRedemptions, parse,
 };
 use crate::{AppState, Problem};
 
@@ -129,7 +133,8 @@ pub async fn create_redemption(
     let (member, redeem) = (subject(&body.member)?, body.read()?);
     let now = app.context.clock.now();
     let submission = Submission::redeem(&app.context.secrets, &caller.program, member, redeem, &key, now);
-    let (_, headers, told) = render(app.submit(submission).await?, false)?;
+    let answer = app.submit(submission).await?;
+    let (_, headers, told) = render(with_code(&app, &caller.program, answer).await?, false)?;
     Ok((StatusCode::CREATED, headers, told))
 }
 
@@ -201,7 +206,22 @@ async fn step(
     let now = app.context.clock.now();
     let id = id(redemption)?;
     let submission = Submission::redemption_step(&app.context.secrets, &caller.program, id, step, key, now);
-    render(app.submit(submission).await?, false)
+    let answer = app.submit(submission).await?;
+    render(with_code(app, &caller.program, answer).await?, false)
+}
+
+/// A partner's code is in no event: it is opened for the answer, the first and every later one alike.
+async fn with_code(app: &AppState, program: &Arc<ProgramHandle>, answer: Answer) -> Result<Answer, Problem> {
+    let Answer::Done { mut outcome, trace } = answer else { return Ok(answer) };
+    if let Some(redemption) = outcome.redemption.take() {
+        let (context, program) = (app.context.clone(), program.clone());
+        let opened = move || {
+            let code = query::code_of(&context, &program, &redemption)?;
+            Ok(RedemptionView { code, ..redemption })
+        };
+        outcome.redemption = Some(app.blocking(opened).await?);
+    }
+    Ok(Answer::Done { outcome, trace })
 }
 
 /// Spends what was reserved, or so many points of it; the rest is released.
@@ -279,34 +299,4 @@ pub async fn list_redemptions(
     let id = named(&app, &caller.program, &member).await?;
     let context = app.context.clone();
     app.blocking(move || Ok(Json(json!(query::redemptions(&context, &caller.program, id, &page)?)))).await
-}
-
-/// Who looks at the catalogue.
-#[derive(Debug, Deserialize)]
-pub struct Looker {
-    member: Option<String>,
-}
-
-/// The catalogue of rewards. With `member` at the member's prices, and why the member cannot have one.
-///
-/// Needs `members:read`.
-#[utoipa::path(get, path = "/v1/programs/{program}/rewards", tag = "redemptions", security(("key" = [])),
-    params(("program" = String, Path, example = "copper-cup"),
-        ("member" = Option<String>, Query, description = "An id, or kind:value", example = "phone:+84901234567"),
-        ("Accept-Language" = Option<String>, Header, example = "vi")),
-    responses((status = 200, description = "`items`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
-pub async fn list_rewards(
-    State(app): State<AppState>,
-    caller: Caller<ReadMembers>,
-    Parameters(looker): Parameters<Looker>,
-    headers: HeaderMap,
-) -> Result<Json<Value>, Problem> {
-    let member = match &looker.member {
-        Some(member) => Some(named(&app, &caller.program, member).await?),
-        None => None,
-    };
-    let language = language(&headers);
-    let context = app.context.clone();
-    let rewards = app.blocking(move || Ok(query::rewards(&context, &caller.program, member, &language)?)).await?;
-    Ok(Json(json!({ "items": rewards.ok_or_else(Problem::unknown_member)?, "next": null })))
 }

@@ -9,7 +9,7 @@ use tessera_testkit::app::{Reply, TestApp};
 use crate::common::{SHOP, app, call, once, sale};
 
 /// Every route of a program, with the scope it needs.
-const ROUTES: [(&str, &str, Scope); 34] = [
+const ROUTES: [(&str, &str, Scope); 38] = [
     ("POST", "events", Scope::WriteEvents),
     ("GET", "events/evt_x_1", Scope::ReadMembers),
     ("POST", "quotes", Scope::WriteEvents),
@@ -39,6 +39,10 @@ const ROUTES: [(&str, &str, Scope); 34] = [
     ("GET", "redemptions/evt_x_1", Scope::ReadMembers),
     ("GET", "members/card:1/redemptions", Scope::ReadMembers),
     ("GET", "rewards", Scope::ReadMembers),
+    ("GET", "code-pools", Scope::ReadDocument),
+    ("POST", "code-pools/cinema/codes", Scope::WriteDocument),
+    ("GET", "causes", Scope::ReadMembers),
+    ("GET", "donations", Scope::ReadMembers),
     ("GET", "document", Scope::ReadDocument),
     ("PUT", "document", Scope::WriteDocument),
     ("POST", "document/plan", Scope::ReadDocument),

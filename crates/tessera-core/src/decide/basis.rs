@@ -152,7 +152,7 @@ pub(super) fn limits_of(program: &Program, kind: &str, day: Day) -> Vec<(Compact
 pub(super) fn pool_names(program: &Program, day: Day) -> Vec<CompactString> {
     let limits = limits(program, program.campaigns.iter(), day).into_iter().map(|(key, ..)| key);
     let stocks = stocks(program).map(|(pool, _)| pool);
-    limits.filter(|key| key::is_pool(key)).chain(stocks).collect()
+    limits.filter(|key| key::is_pool(key)).chain(stocks).chain(super::reward::code_pools(program)).collect()
 }
 
 /// The pool of each reward that is scarce, and how many there are.

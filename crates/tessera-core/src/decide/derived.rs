@@ -10,7 +10,7 @@ use crate::event::{FieldValue, FieldValues};
 use crate::ledger::{Account, EntryKind};
 use crate::member::Change;
 use crate::program::Id;
-use crate::time::{Day, Instant};
+use crate::time::{Day, Instant, Period};
 
 /// What an event caused, to be decided after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,18 +109,21 @@ impl Working<'_> {
                 self.spend(campaign, currency, if *everything { there.max(*amount) } else { *amount });
             }
             Action::Badge { campaign, badge } => self.give_badge(campaign, badge),
-            Action::Issue { campaign, voucher } => self.issue_voucher(campaign, voucher),
-            Action::Grant { campaign, benefit, period } => {
-                let last_day = period.after(self.day());
-                self.change(Change::Granted { benefit: benefit.clone(), last_day });
-                self.effect(Effect {
-                    benefit: Some(benefit.clone()),
-                    campaign: Some(campaign.clone()),
-                    expires_on: Some(last_day),
-                    ..Effect::of(EffectKind::BenefitGranted)
-                });
-            }
+            Action::Issue { campaign, voucher } => drop(self.issue_voucher(Some(campaign), voucher)),
+            Action::Grant { campaign, benefit, period } => self.grant(Some(campaign), benefit, *period),
         }
+    }
+
+    /// Grants a benefit for a campaign, or with a reward.
+    pub(super) fn grant(&mut self, campaign: Option<&Id>, benefit: &Id, period: Period) {
+        let last_day = period.after(self.day());
+        self.change(Change::Granted { benefit: benefit.clone(), last_day });
+        self.effect(Effect {
+            benefit: Some(benefit.clone()),
+            campaign: campaign.cloned(),
+            expires_on: Some(last_day),
+            ..Effect::of(EffectKind::BenefitGranted)
+        });
     }
 
     /// Takes points for what a rule gives, lot by lot (L1). The rule made sure that there are enough.

@@ -25,8 +25,17 @@ impl Working<'_> {
 
     fn join(&mut self, at: Instant) {
         self.record().record.joined = Some(Status::Active);
-        self.effect(Effect::of(EffectKind::Joined));
-        self.run_trigger("enrol", &Vec::new(), at, None);
+        match self.inputs.memory {
+            // P3: nobody is welcomed twice.
+            Some(memory) => {
+                self.effect(Effect::of(EffectKind::Rejoined));
+                self.remember(memory);
+            }
+            None => {
+                self.effect(Effect::of(EffectKind::Joined));
+                self.run_trigger("enrol", &Vec::new(), at, None);
+            }
+        }
         self.follow_causes();
     }
 

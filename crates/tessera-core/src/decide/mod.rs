@@ -19,6 +19,7 @@ mod holdout;
 mod moving;
 mod order;
 mod outcome;
+mod people;
 mod play;
 mod progress;
 mod redeem;
@@ -47,12 +48,13 @@ pub use explain::explain;
 pub use follow_up::FollowUp;
 pub use order::{Credit, OrderProgress, OrderRecord};
 pub use outcome::{Balance, Effect, EffectKind, Outcome, OutcomeStatus, TierStanding, balances, tier_standings};
+pub use people::Memory;
 pub use play::Playing;
 pub use progress::{BadgeView, CardView, ChallengeView, ProgressView, StreakView, progress};
 pub use redeem::{LotTrace, Quote, RedemptionView, explain_redemption, quote_redemption};
 pub use rejected::Rejected;
 pub use revalue::explain_order;
-pub use reward::stock_pool;
+pub use reward::{code_pool, codes_imported, donation_pools, donation_prefixes, imports_of, reward_price, stock_pool};
 pub use settle::{as_at, next_wake, settled_to};
 pub use trace::{Part, PartOf, Reason, RuleTrace};
 
@@ -90,6 +92,8 @@ pub struct Inputs<'a> {
     /// Every event of the member, oldest first: for a backdated event (see [`Needs::history`]), and for a return of what
     /// may have expired (see [`needs_history`]).
     pub history: Option<&'a [Recorded]>,
+    /// What is remembered of somebody who left and joins again (P3).
+    pub memory: Option<&'a Memory>,
     /// Random bytes, for voucher codes.
     pub entropy: [u8; 16],
     /// The event's data as it came: kept when the event has to wait.
@@ -125,6 +129,8 @@ pub struct Decision {
     /// Changes of pools, each with the most the pool may reach.
     pub pools: Vec<PoolChange>,
     pub vouchers: Vec<IssuedVoucher>,
+    /// Codes of partners to be given, one each: from which pool, to which redemption (by its event).
+    pub codes: Vec<(Id, u64)>,
     /// Redemptions made or changed, by their event: how far each has come.
     pub redemptions: Vec<(u64, Redemption)>,
     /// Commands about other members that these events cause, in order.
@@ -354,6 +360,9 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
     let clock = inputs.state.map_or(command.effective_at, |state| state.clock);
     let now = Command { effective_at: command.effective_at.max(clock), ..command.clone() };
     let command = if command.what.is_never_past() { &now } else { command };
+    if inputs.state.is_some_and(|state| state.status == Status::Left) && !command.what.may_follow_leaving() {
+        return Err(Rejected::MemberLeft);
+    }
     let mut working = Working::begin(inputs, command)?;
     if !inputs.guest {
         working.settle(command.effective_at);
@@ -375,12 +384,15 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Capture(part) => working.capture(part)?,
         What::Void { redemption } => working.void(*redemption)?,
         What::ReturnRedemption(part) => working.return_redemption(part)?,
+        What::Rename(renaming) => working.rename(renaming)?,
+        What::Leave { erase } => working.leave(*erase)?,
         What::JoinChallenge { challenge } => working.join_challenge(challenge)?,
         What::Transfer(transfer) => working.transfer(transfer)?,
         What::Arrival(arrival) => working.arrive(arrival)?,
         What::FollowUpRefused(refused) => working.follow_up_refused(refused)?,
         What::WakeUp => {}
     }
+    working.forfeit_after_leaving();
     working.settle_after_backdating();
     working.finish(command)
 }

@@ -55,9 +55,12 @@ pub struct Effect {
     /// Until when points are reserved (exclusive).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Instant>,
-    /// What is paid back in money.
+    /// What is paid back in money, or donated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub money: Option<Amount>,
+    /// What was given to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<CompactString>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub challenge: Option<Id>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,6 +82,8 @@ pub struct Effect {
 #[serde(rename_all = "snake_case")]
 pub enum EffectKind {
     Joined,
+    /// Joined after having left: what is given once is not given again.
+    Rejoined,
     Accrual,
     /// Earned, and waiting.
     Pending,
@@ -110,6 +115,18 @@ pub enum EffectKind {
     TierDown,
     VoucherIssued,
     BenefitGranted,
+    /// The membership ended.
+    Left,
+    /// Given up by leaving.
+    Forfeited,
+    /// Spendable, and paid out in money on leaving.
+    PaidOut,
+    /// Owed, and written off on leaving.
+    DebtForgiven,
+    /// Went to a cause.
+    Donated,
+    /// A partner's code was given; the redemption has it.
+    CodeGiven,
     ChallengeJoined,
     /// A step of a challenge was done.
     ChallengeStep,
@@ -148,6 +165,7 @@ impl Effect {
             redemption: None,
             until: None,
             money: None,
+            cause: None,
             challenge: None,
             streak: None,
             step: None,

@@ -11,7 +11,7 @@ use super::working::{Posting, Working};
 use super::{EventStatus, Recorded, Rejected, reward, settle};
 use crate::event::{Redeem, RedemptionPart};
 use crate::id::{EventId, MemberId};
-use crate::ledger::{Account, Bill, EntryKind, Hold, Lot, LotPart, LotRef, Redemption, RedemptionStatus, Terms};
+use crate::ledger::{Account, Bill, EntryKind, Given, Hold, Lot, LotPart, LotRef, Redemption, RedemptionStatus, Terms};
 use crate::member::{Change, MemberState, Status};
 use crate::program::{CurrencyDefinition, Id, Program};
 use crate::quantity::{Amount, Choices, PointTender, Points, pay_with_points};
@@ -49,6 +49,12 @@ pub struct RedemptionView {
     pub bill: Option<Bill>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reward: Option<Id>,
+    /// What comes with the reward, as far as it has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<Given>,
+    /// The partner's code, for those who may see it: it lies sealed, and is in no event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// The lots that are reserved or paid, in order.
     pub lots: Vec<LotTrace>,
 }
@@ -97,6 +103,8 @@ impl RedemptionView {
             order_id: terms.order_id.clone(),
             bill: terms.bill.clone(),
             reward: terms.reward.clone(),
+            given: redemption.given.clone(),
+            code: None,
             lots: LotTrace::all(&redemption.lots),
         }
     }
@@ -233,8 +241,9 @@ impl Working<'_> {
         let redemption = self.open_main("redemption", EventStatus::Applied);
         let redeem = &reward::priced(&self.program, &self.state, redeem)?;
         let (wanted, bill) = self.what_to_redeem(redeem)?;
+        let mut given = None;
         if let Some(id) = &redeem.reward {
-            self.take_reward(id)?;
+            given = self.take_reward(id)?;
         }
         let lots = by_l1(&self.state, &redeem.currency, points(wanted));
         let reserve = currency(&self.program, &redeem.currency)?.spend.reserve;
@@ -251,6 +260,7 @@ impl Working<'_> {
         let parts = lots.iter().map(LotPart::of).collect();
         if redeem.capture {
             self.pay(redemption, &terms, Account::Active, &lots);
+            given = self.hand_over(redemption, &terms, given);
         } else {
             self.reserve(redemption, &terms, &lots)?;
         }
@@ -258,7 +268,7 @@ impl Working<'_> {
             if redeem.capture { (RedemptionStatus::Captured, wanted) } else { (RedemptionStatus::Reserved, 0) };
         self.note_redemption(
             redemption,
-            Redemption { terms, status, reserved: wanted, captured, returned: 0, lots: parts },
+            Redemption { terms, status, reserved: wanted, captured, returned: 0, lots: parts, given },
         );
         Ok(())
     }
@@ -269,7 +279,7 @@ impl Working<'_> {
             return Err(Rejected::NothingToRedeem);
         }
         let quote = quote_redemption(&self.program, &self.state, redeem)?;
-        if quote.points > 0 {
+        if quote.points > 0 || redeem.reward.is_some() {
             return Ok((quote.points, quote.bill));
         }
         let Some(payable) = redeem.payable else { return Err(Rejected::NothingToRedeem) };
@@ -339,11 +349,16 @@ impl Working<'_> {
         let terms = Terms { bill: self.bill_of(&hold, captured)?, ..hold.terms.clone() };
         self.open_main("capture", EventStatus::Applied);
         let (paying, rest) = split(&hold.lots, points(captured));
+        let given = self.redemption(part.redemption).ok().and_then(|found| found.given);
         self.pay(part.redemption, &terms, Account::Held, &paying);
         self.let_go(&hold, &rest);
+        let given = self.hand_over(part.redemption, &terms, given);
         let lots = paying.iter().map(LotPart::of).collect();
         let status = RedemptionStatus::Captured;
-        self.note_redemption(part.redemption, Redemption { terms, status, reserved, captured, returned: 0, lots });
+        self.note_redemption(
+            part.redemption,
+            Redemption { terms, status, reserved, captured, returned: 0, lots, given },
+        );
         self.follow_causes();
         Ok(())
     }
@@ -378,13 +393,20 @@ impl Working<'_> {
         self.close(&hold, RedemptionStatus::Ended);
     }
 
+    /// Whoever leaves reserves nothing any more.
+    pub(super) fn void_for_leaving(&mut self, hold: &Hold) {
+        self.open("void", EventStatus::Derived, self.at_effective(), None);
+        self.close(hold, RedemptionStatus::Voided);
+    }
+
     fn close(&mut self, hold: &Hold, status: RedemptionStatus) {
         self.let_go(hold, &hold.lots);
         self.put_reward_back(&hold.terms);
+        self.put_code_back(&hold.terms);
         let (terms, reserved) = (hold.terms.clone(), hold.held().get());
         self.note_redemption(
             hold.event,
-            Redemption { terms, status, reserved, captured: 0, returned: 0, lots: Vec::new() },
+            Redemption { terms, status, reserved, captured: 0, returned: 0, lots: Vec::new(), given: None },
         );
         self.follow_causes();
     }
@@ -415,6 +437,10 @@ impl Working<'_> {
         }
         if !lots.is_empty() {
             self.moved(&terms.currency);
+        }
+        // What costs only money held no points, so no entry has closed it.
+        if self.state.hold(hold.event).is_some() {
+            self.change(Change::Closed { redemption: hold.event });
         }
     }
 
@@ -468,16 +494,19 @@ impl Working<'_> {
             return Err(Rejected::RedemptionClosed { redemption: id, status: found.status });
         }
         let wanted = part.points.unwrap_or(left);
-        if wanted > left || left == 0 {
+        let costs_points = found.terms.reward.is_none() || found.captured > 0;
+        if costs_points && (wanted > left || left == 0) || !costs_points && found.is_back() {
             let (captured, returned) = (found.captured, found.returned);
             return Err(Rejected::ReturnedMoreThanCaptured { redemption: id, wanted, captured, returned });
         }
-        if wanted <= 0 {
+        if costs_points && wanted <= 0 {
             return Err(Rejected::NothingToRedeem);
         }
         reward::is_whole(&found.terms, id, wanted, found.captured)?;
         self.open_main("redemption-return", EventStatus::Applied);
         self.put_reward_back(&found.terms);
+        let given = self.take_given_back(part.redemption, &found);
+        let found = Redemption { given, ..found };
         let order_id = found.terms.order_id.clone();
         self.refund(part.redemption, found, wanted, order_id.as_ref());
         self.follow_causes();

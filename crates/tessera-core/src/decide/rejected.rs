@@ -4,7 +4,7 @@ use super::Balance;
 use crate::ledger::RedemptionStatus;
 use crate::program::{Id, Sign};
 use crate::quantity::Amount;
-use crate::time::{Day, Instant};
+use crate::time::{Day, Instant, Period};
 
 /// Why a command was refused. The member stays as they were.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +57,8 @@ pub enum Rejected {
     UnknownReward { reward: Id },
     #[error("the reward {reward} is not to be had today{}", days(*from, *until))]
     RewardNotNow { reward: Id, from: Option<Day>, until: Option<Day> },
+    #[error("the reward {reward} is to be had from {from} on; some may have it {before} before")]
+    RewardNotYet { reward: Id, from: Day, before: Period },
     #[error("the reward {reward} is for members of whom `{condition}` holds")]
     RewardNotForMember { reward: Id, condition: String },
     #[error("the reward {reward} is sold out: there were {stock}")]
@@ -93,6 +95,17 @@ pub enum Rejected {
     ExpiresBeforeEarned { expires: Day, earned: Day },
     #[error("{day} is after today, {today}")]
     MovedFromTheFuture { day: Day, today: Day },
+    #[error("the member has left")]
+    MemberLeft,
+    #[error("a new {kind} needs the right one-time code to it: send `proof: true` once it was given")]
+    ProofNeeded { kind: Id },
+    #[error(
+        "nothing was heard of the member since {last_event}, so the number may be somebody else's by now: a second fact \
+         is needed, `second` with a card, an email or the birthday"
+    )]
+    SecondFactNeeded { last_event: Instant },
+    #[error("the member was heard of at {last_event}: the number may be given away from {silent_from} on")]
+    NotSilent { last_event: Instant, silent_from: Instant },
     #[error("the program has no reason {reason} for adjustments; there are: {known}")]
     UnknownReason { reason: CompactString, known: String },
     #[error("the reason {reason} only {} points", sign.word())]
@@ -160,6 +173,7 @@ impl Rejected {
             Self::TooManyReservations { .. } => "too-many-reservations",
             Self::UnknownReward { .. } => "unknown-reward",
             Self::RewardNotNow { .. } => "reward-not-now",
+            Self::RewardNotYet { .. } => "reward-not-yet",
             Self::RewardNotForMember { .. } => "reward-not-for-member",
             Self::RewardSoldOut { .. } => "reward-sold-out",
             Self::RewardLimit { .. } => "reward-limit",
@@ -177,6 +191,10 @@ impl Rejected {
             Self::UnknownVoucher { .. } => "unknown-voucher",
             Self::ExpiresBeforeEarned { .. } => "expires-before-earned",
             Self::MovedFromTheFuture { .. } => "moved-from-the-future",
+            Self::MemberLeft => "member-left",
+            Self::ProofNeeded { .. } => "proof-needed",
+            Self::SecondFactNeeded { .. } => "second-fact-needed",
+            Self::NotSilent { .. } => "member-not-silent",
             Self::UnknownReason { .. } => "unknown-reason",
             Self::AgainstTheReason { .. } => "adjustment-against-its-reason",
             Self::MoreThanTheReason { .. } => "adjustment-over-its-reason",
@@ -253,6 +271,11 @@ impl Rejected {
                 ("from", from.map(|day| day.to_string()).into()),
                 ("until", until.map(|day| day.to_string()).into()),
             ],
+            Self::RewardNotYet { reward, from, before } => vec![
+                ("reward", reward.as_str().into()),
+                ("from", from.to_string().into()),
+                ("early", before.to_string().into()),
+            ],
             Self::RewardNotForMember { reward, condition } => {
                 vec![("reward", reward.as_str().into()), ("condition", condition.as_str().into())]
             }
@@ -307,6 +330,11 @@ impl Rejected {
             Self::MovedFromTheFuture { day, today } => {
                 vec![("day", day.to_string().into()), ("today", today.to_string().into())]
             }
+            Self::ProofNeeded { kind } => vec![("kind", kind.as_str().into())],
+            Self::SecondFactNeeded { last_event } => vec![("last_event", last_event.to_string().into())],
+            Self::NotSilent { last_event, silent_from } => {
+                vec![("last_event", last_event.to_string().into()), ("silent_from", silent_from.to_string().into())]
+            }
             Self::UnknownReason { reason, known } => {
                 vec![("reason", reason.as_str().into()), ("reasons", known.as_str().into())]
             }
@@ -339,7 +367,8 @@ impl Rejected {
             | Self::NothingToRedeem
             | Self::TransferToOneself
             | Self::NothingToTransfer
-            | Self::NeedsMember => Vec::new(),
+            | Self::NeedsMember
+            | Self::MemberLeft => Vec::new(),
         };
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }

@@ -9,7 +9,7 @@ use super::{Credit, EventStatus, Inputs, Recorded, birthday};
 use crate::event::{Command, What};
 use crate::id::MemberId;
 use crate::ledger::{Account, EntryKind, Lot, LotRef, Purse, Wait};
-use crate::member::{MemberState, Status};
+use crate::member::MemberState;
 use crate::program::{CountsFrom, Expires, Id, Versions};
 use crate::quantity::Points;
 use crate::time::{Day, Instant};
@@ -95,7 +95,7 @@ fn reviews(versions: &Versions, member: &MemberState, until: Instant, offer: &mu
 
 /// When a member next needs attention; `None` for never.
 pub fn next_wake(versions: &Versions, member: &MemberState) -> Option<Instant> {
-    if member.status == Status::Guest {
+    if !member.status.keeps_time() {
         return None;
     }
     next_due(versions, member, Instant::MAX).map(|(at, _)| at).filter(|at| *at < Instant::MAX)
@@ -103,7 +103,7 @@ pub fn next_wake(versions: &Versions, member: &MemberState) -> Option<Instant> {
 
 /// A member with everything settled that fell due until an instant, in memory (L2: no job is needed).
 pub fn settled_to(versions: &Versions, member: &MemberState, at: Instant) -> MemberState {
-    if member.status == Status::Guest || at <= member.clock || is_quiet(versions, member, at) {
+    if !member.status.keeps_time() || at <= member.clock || is_quiet(versions, member, at) {
         return member.clone();
     }
     let pools = BTreeMap::new();
@@ -116,6 +116,7 @@ pub fn settled_to(versions: &Versions, member: &MemberState, at: Instant) -> Mem
         orders: &[],
         redemptions: &[],
         history: None,
+        memory: None,
         entropy: [0; 16],
         payload: "{}",
         explain: false,
@@ -142,8 +143,8 @@ pub fn as_at(versions: &Versions, id: MemberId, history: &[Recorded], at: Instan
 impl Working<'_> {
     /// Settles everything due until an instant, each thing in an event of its own, dated when it fell due.
     pub(super) fn settle(&mut self, until: Instant) {
-        if self.inputs.state.is_none() || until < self.state.clock || is_quiet(self.inputs.versions, &self.state, until)
-        {
+        let asleep = self.inputs.state.is_none() || !self.state.status.keeps_time();
+        if asleep || until < self.state.clock || is_quiet(self.inputs.versions, &self.state, until) {
             return;
         }
         self.settle_due(until);
@@ -153,7 +154,7 @@ impl Working<'_> {
 
     /// What a backdated event posts may be due already: nothing waits for the next event (L2, L8).
     pub(super) fn settle_after_backdating(&mut self) {
-        if self.is_backdated() && self.state.status != Status::Guest {
+        if self.is_backdated() && self.state.status.keeps_time() {
             self.settle_due(self.state.clock);
         }
     }

@@ -37,6 +37,8 @@ pub(super) struct Working<'a> {
     pub progress: Vec<(CompactString, OrderProgress)>,
     pools: BTreeMap<CompactString, (i64, i64)>,
     vouchers: Vec<IssuedVoucher>,
+    /// Codes of partners to be given: from which pool, to which redemption.
+    pub codes: Vec<(Id, u64)>,
     /// Redemptions made or changed, by their event.
     pub redemptions: Vec<(u64, Redemption)>,
     pub trace: Vec<RuleTrace>,
@@ -98,6 +100,7 @@ impl<'a> Working<'a> {
             progress: Vec::new(),
             pools: BTreeMap::new(),
             vouchers: Vec::new(),
+            codes: Vec::new(),
             redemptions: Vec::new(),
             trace: Vec::new(),
             causes: Vec::new(),
@@ -475,26 +478,28 @@ impl<'a> Working<'a> {
         self.vouchers.push(voucher);
     }
 
-    pub fn issue_voucher(&mut self, campaign: &Id, voucher: &Id) {
+    /// Issues a voucher for a campaign, or with a reward; says its code.
+    pub fn issue_voucher(&mut self, campaign: Option<&Id>, voucher: &Id) -> Option<CompactString> {
         let program = self.program.clone();
-        let Some(definition) = program.definition.vouchers.get(voucher) else { return };
+        let definition = program.definition.vouchers.get(voucher)?;
         let last_day = definition.valid.map(|valid| valid.after(self.day()));
         let number = u32::try_from(self.vouchers.len()).unwrap_or(u32::MAX);
         let code = super::derived::voucher_code(&self.inputs.entropy, self.state.events, number);
         self.effect(Effect {
             voucher: Some(voucher.clone()),
             code: Some(code.clone()),
-            campaign: Some(campaign.clone()),
+            campaign: campaign.cloned(),
             expires_on: last_day,
             ..Effect::of(EffectKind::VoucherIssued)
         });
         self.vouchers.push(IssuedVoucher {
-            code,
+            code: code.clone(),
             voucher: voucher.clone(),
             event: self.state.events,
             issued_at: self.at(),
             expires_at: last_day.map(|last| program.calendar.end(last)),
         });
+        Some(code)
     }
 
     /// Moves the inactivity date of the currencies that this kind of event keeps alive (L4): never back.
@@ -560,6 +565,7 @@ impl<'a> Working<'a> {
             progress: self.progress,
             pools: pools.map(|(pool, (by, most))| PoolChange { pool, by, most }).collect(),
             vouchers: self.vouchers,
+            codes: self.codes,
             redemptions: self.redemptions,
             follow_ups,
             outcome,

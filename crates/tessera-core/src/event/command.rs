@@ -3,7 +3,7 @@ use serde::Deserialize;
 
 use super::{
     Arrival, Birthday, FieldValues, Item, MovedIn, MovedVoucher, Order, Redeem, RedemptionPart, RefusedFollowUp,
-    Transfer,
+    Renaming, Transfer,
 };
 use crate::ledger::Entry;
 use crate::program::Id;
@@ -52,6 +52,12 @@ pub enum What {
     },
     /// Cancels a redemption, or a part of it: the points go back to their lots (R7).
     ReturnRedemption(RedemptionPart),
+    /// A change of the names under which the member is known (P4).
+    Rename(Renaming),
+    /// The membership ends (P3). `erase`: the person is forgotten as well.
+    Leave {
+        erase: bool,
+    },
     /// The member takes part in a challenge that asks.
     JoinChallenge {
         challenge: Id,
@@ -85,6 +91,9 @@ impl What {
             Self::Capture(_) => "capture",
             Self::Void { .. } => "void",
             Self::ReturnRedemption(_) => "redemption-return",
+            Self::Rename(_) => "identifiers",
+            Self::Leave { erase: false } => "leave",
+            Self::Leave { erase: true } => "erase",
             Self::JoinChallenge { .. } => "challenge-join",
             Self::Transfer(_) => "transfer",
             Self::Arrival(_) => "transfer-in",

@@ -6,6 +6,7 @@ mod data;
 mod follow_up;
 mod moving;
 mod order;
+mod people;
 mod read;
 mod redemption;
 mod transfer;
@@ -16,6 +17,7 @@ pub use data::{DataProblem, FieldValue, FieldValues};
 pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
 pub use moving::{MovedIn, MovedLevel, MovedVoucher};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
+pub use people::{NameKey, Removal, Renaming, SecondFact};
 pub use read::{DocumentedTypes, read_event};
 pub use redemption::{Redeem, RedemptionPart};
 pub use transfer::{Arrival, Transfer};
@@ -42,6 +44,9 @@ pub const RESERVED_TYPES: &[&str] = &[
     "refund",
     "claim",
     "merge",
+    "identifiers",
+    "leave",
+    "erase",
     "transfer",
     "import",
     "move-in",

@@ -10,4 +10,4 @@ pub use account::Account;
 pub use entry::{Entry, EntryKind};
 pub use lot::{Lot, LotRef, LotRefError};
 pub use purse::{Purse, Totals, Wait};
-pub use redemption::{Bill, Hold, LotPart, Redemption, RedemptionStatus, Terms};
+pub use redemption::{Bill, Given, GivenDonation, Hold, LotPart, Redemption, RedemptionStatus, Terms};

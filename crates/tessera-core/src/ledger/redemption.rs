@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Lot, LotRef};
 use crate::program::Id;
 use crate::quantity::{Amount, Points};
-use crate::time::Instant;
+use crate::time::{Day, Instant};
 
 /// What a redemption was decided by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +65,41 @@ pub struct Redemption {
     pub returned: i64,
     /// What is held of each lot, or what each paid, in spending order.
     pub lots: Vec<LotPart>,
+    /// What comes with a reward.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<Given>,
+}
+
+/// What a reward brought with it besides the points it cost, as far as it has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Given {
+    /// What is to be paid in money besides the points.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub money: Option<Amount>,
+    /// The code of the voucher that was issued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voucher: Option<CompactString>,
+    /// The pool that a partner's code was taken from. The code itself lies sealed in a table of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code_pool: Option<Id>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub donation: Option<GivenDonation>,
+    /// Cancelled: what had been given came back.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub back: bool,
+}
+
+/// Money that went to a cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenDonation {
+    pub cause: CompactString,
+    pub money: Amount,
+    /// The program day it counts on.
+    pub day: Day,
+    /// The program day on which it was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<Day>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +147,11 @@ impl Redemption {
         if over { Self { status: RedemptionStatus::Ended, lots: Vec::new(), ..self } } else { self }
     }
 
+    /// Whether a reward was cancelled after it was given.
+    pub fn is_back(&self) -> bool {
+        self.given.as_ref().is_some_and(|given| given.back)
+    }
+
     /// The next so many points to go back, by lot: last spent first, so that however they come back in parts, what
     /// stays spent is what a smaller redemption would have taken.
     pub fn next_back(&self, amount: i64) -> Vec<LotPart> {
@@ -151,8 +191,15 @@ mod tests {
             reward: None,
         };
         let lots = vec![part("2027-01-31", 50), part("2027-02-28", 20), part("2027-03-31", 30)];
-        let mut spent =
-            Redemption { terms, status: RedemptionStatus::Captured, reserved: 100, captured: 100, returned: 0, lots };
+        let mut spent = Redemption {
+            terms,
+            status: RedemptionStatus::Captured,
+            reserved: 100,
+            captured: 100,
+            returned: 0,
+            lots,
+            given: None,
+        };
         let mut left = vec![50, 20, 30];
         for amount in [10, 25, 0, 40, 25] {
             for back in spent.next_back(amount) {

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::play::{Badge, REWARDS_MAX, Ranked, Reward, Streak};
-use super::state::{Bucketed, Counter, Fraction, Grant, MemberState};
+use super::state::{Bucketed, Counter, Fraction, Grant, MemberState, Status};
 use crate::ledger::{Hold, Wait};
 use crate::program::{Every, Id, id_or_empty};
 use crate::quantity::{Amount, Points};
@@ -120,6 +120,16 @@ pub enum Change {
     /// A redemption reserves what the event's entries put into it.
     Reserved {
         hold: Hold,
+    },
+    /// The membership ended.
+    Left {
+        at: Instant,
+    },
+    /// What is personal in the state was forgotten.
+    Erased,
+    /// A reservation that held no points is over.
+    Closed {
+        redemption: u64,
     },
     /// Counted towards a challenge, in the stretch of time that begins on a day.
     Progressed {
@@ -300,6 +310,16 @@ impl Change {
             Self::Parked { event } => state.parked.push(event.clone()),
             Self::Unparked { event } => state.parked.retain(|parked| parked.event != *event),
             Self::Reserved { hold } => state.holds.push(hold.clone()),
+            Self::Left { .. } => {
+                state.status = Status::Left;
+                state.parked.clear();
+                state.grants.clear();
+            }
+            Self::Erased => {
+                (state.birthday, state.birthday_since, state.birthday_next) = (None, None, None);
+                state.gifts.clear();
+            }
+            Self::Closed { redemption } => state.holds.retain(|hold| hold.event != *redemption),
             Self::Progressed { challenge, from, until, by, values } => {
                 state.challenge_for(challenge, *from, *until).count(*by, values);
             }

@@ -63,6 +63,10 @@ pub enum Status {
     Active,
     /// A shadow of an order without a member, until somebody claims it.
     Guest,
+    /// One with another member, to whom everything went.
+    Merged,
+    /// No longer a member.
+    Left,
 }
 
 impl Status {
@@ -71,7 +75,14 @@ impl Status {
         match self {
             Self::Active => 1,
             Self::Guest => 2,
+            Self::Merged => 3,
+            Self::Left => 4,
         }
+    }
+
+    /// Whether time brings anything about for such a member.
+    pub const fn keeps_time(self) -> bool {
+        matches!(self, Self::Active)
     }
 }
 

@@ -12,7 +12,8 @@ use super::adjustments::AdjustmentsDefinition;
 use super::cards::CardDefinition;
 use super::challenges::{BadgeDefinition, ChallengeDefinition};
 use super::made::Made;
-use super::rewards::RewardDefinition;
+use super::people::{IdentityDefinition, LeavingDefinition};
+use super::rewards::{CauseDefinition, CodePoolDefinition, RewardDefinition};
 use super::scalar::{Exact, Formula, Id, Share, Texts, word_or_map};
 use super::spending::{CashRounding, SpendDefinition};
 use super::streaks::StreakDefinition;
@@ -73,11 +74,23 @@ pub struct Definition {
     /// What points can be spent on.
     #[serde(default)]
     pub rewards: BTreeMap<Id, RewardDefinition>,
+    /// Codes of partners that rewards give.
+    #[serde(default)]
+    pub code_pools: BTreeMap<Id, CodePoolDefinition>,
+    /// What rewards donate to.
+    #[serde(default)]
+    pub causes: BTreeMap<String, CauseDefinition>,
     #[serde(default)]
     pub stacking: Stacking,
     /// Limits over all campaigns together, by currency (C7).
     #[serde(default)]
     pub limits: ProgramLimits,
+    /// Which proof a change of a member's names needs (P4).
+    #[serde(default)]
+    pub identity: IdentityDefinition,
+    /// What becomes of the points of somebody who leaves (P3).
+    #[serde(default)]
+    pub leaving: LeavingDefinition,
     /// The share of members who see no targeted offer at all (C9).
     #[serde(default)]
     pub control_group: Option<Share>,

@@ -127,6 +127,7 @@ impl<'a> Checker<'a> {
             }
         }
         self.spending(definition);
+        self.people(definition);
         self.adjustments(definition);
         for (path, message) in &definition.made.clashes {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();

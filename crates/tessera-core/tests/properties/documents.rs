@@ -157,6 +157,7 @@ fn live(text: &str) {
             orders: &orders,
             redemptions: &[],
             history: None,
+            memory: None,
             entropy: [7; 16],
             payload: data,
             explain: true,

@@ -1,18 +1,18 @@
 //! One batch: read, decide each in order, write, commit.
 
-use tessera_core::decide::{self, Decision, Inputs, OrderRecord, Recorded};
-use tessera_core::event::{Command, What};
+use tessera_core::decide::{self, Decision, Inputs, Memory, OrderRecord, Recorded};
+use tessera_core::event::{Command, Removal, SecondFact, What};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::Redemption;
 use tessera_core::member::Status;
 use tessera_core::program::UnknownMember;
 use tessera_store::{Dialect, StoreError, tables};
 
-use super::load::{self, Loaded};
+use super::load::{self, ClosedName, Loaded};
 use super::write::Writes;
 use super::{Context, Worker};
 use crate::clock::Entropy;
-use crate::identifier::Subject;
+use crate::identifier::{Identifier, Subject};
 use crate::profile::{Profile, SealedProfile};
 use crate::record::{Rows, member_key};
 use crate::submission::{Answer, Refusal, Submission};
@@ -126,11 +126,12 @@ impl One<'_> {
             self.writes.park(self.loaded, command, topic);
             return Ok(Step::Answer(parked(command)));
         }
-        let core = Command {
+        let mut core = Command {
             effective_at: command.effective_at,
             recorded_at: command.recorded_at,
             what: command.what.clone(),
         };
+        self.know_second_fact(program, &mut core.what, &whom);
         let Some(more) = self.read_more(command, &core, &whom)? else { return Ok(Step::Cut) };
         if let Err(refusal) = self.claims(command, &whom) {
             return Ok(Step::Answer(self.refuse(command, refusal)));
@@ -143,11 +144,15 @@ impl One<'_> {
         if matches!(command.what, What::WakeUp) && !self.is_known(program, &decision) {
             return Ok(Step::Answer(Answer::Done { outcome: Box::new(decision.outcome), trace: Vec::new() }));
         }
+        let before = self.memory_of_leaver(command, &whom);
         let outcome = Box::new(decision.outcome.clone());
         let trace = std::mem::take(&mut decision.trace);
         let member = decision.state.id;
         self.writes.stage(self.context, self.loaded, command, decision);
         self.personal(command, member, matches!(whom, Whom::New { guest: false }))?;
+        if let Some((memory, is_member)) = before {
+            self.forget(command, member, &memory, is_member)?;
+        }
         Ok(Step::Answer(Answer::Done { outcome, trace }))
     }
 
@@ -209,12 +214,26 @@ impl One<'_> {
                 Some(known) if known.state.status == Status::Active || command.what.is_follow_up() => {
                     Ok(Whom::Known(*id))
                 }
+                Some(known) if known.state.status == Status::Left => match command.what.may_follow_leaving() {
+                    true => Ok(Whom::Known(*id)),
+                    false => Err(member_left()),
+                },
                 _ => Err(unknown()),
             },
             Subject::Identifier(identifier) => {
                 let key = self.context.secrets.identifier_key(program, &identifier.to_text());
                 if let Some(member) = self.loaded.identifiers.get(&(program, key)) {
                     return Ok(Whom::Known(*member));
+                }
+                match self.loaded.closed.get(&(program, key)) {
+                    Some(ClosedName::Replaced) => return Err(name_replaced(identifier)),
+                    // Nobody comes back without wanting to.
+                    Some(ClosedName::Left { until, .. })
+                        if *until > command.recorded_at && !matches!(command.what, What::Enrol(_)) =>
+                    {
+                        return Err(member_left());
+                    }
+                    _ => {}
                 }
                 let policy = command.program.versions().at(command.effective_at).definition.unknown_member;
                 match (&command.what, policy) {
@@ -223,6 +242,7 @@ impl One<'_> {
                     (What::MoveIn(_), _) => Ok(Whom::New { guest: false }),
                     // Somebody has joined elsewhere before they have points: what comes first is about nobody.
                     (what, _) if what.is_from_elsewhere() => Err(unknown()),
+                    (What::Rename(_) | What::Leave { .. }, _) => Err(unknown()),
                     (what, _) if what.is_redemption() => Err(unknown()),
                     (What::Enrol(_), _) | (_, UnknownMember::Enrol) => Ok(Whom::New { guest: false }),
                     (_, UnknownMember::Refuse) => Err(unknown()),
@@ -275,7 +295,7 @@ impl One<'_> {
         };
         let needs = decide::needs(&versions, known.map(|known| &known.state), core);
         let touched = matches!(whom, Whom::Known(member) if self.loaded.touched.contains(&(program, *member)));
-        let reads_profile = !command.personal.is_empty() || !command.identifiers.is_empty();
+        let reads_profile = command.has_personal_data() || matches!(command.what, What::Rename(_) | What::Leave { .. });
         if touched && (needs.history || needs.purchases_since.is_some() || reads_profile) {
             return Ok(None);
         }
@@ -333,10 +353,86 @@ impl One<'_> {
         for identifier in &command.identifiers {
             let key = self.context.secrets.identifier_key(program, &identifier.to_text());
             let taken = self.loaded.identifiers.get(&(program, key)).is_some_and(|member| Some(*member) != own);
+            if matches!(self.loaded.closed.get(&(program, key)), Some(ClosedName::Replaced)) {
+                return Err(name_replaced(identifier));
+            }
             if taken {
                 let detail = format!("another member is known under this {}", identifier.kind());
                 return Err(Refusal::new("identifier-taken", detail).with("kind", identifier.kind().as_str()));
             }
+        }
+        if let What::Rename(renaming) = &command.what {
+            for name in &renaming.removed {
+                if self.loaded.identifiers.get(&(program, name.key)).copied() != own {
+                    let detail = format!("the member is known under no such {}", name.kind);
+                    return Err(Refusal::new("unknown-identifier", detail).with("kind", name.kind.as_str()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A second fact that is a name is one if the name leads to the same member.
+    fn know_second_fact(&self, program: i64, what: &mut What, whom: &Whom) {
+        if let (What::Rename(renaming), Whom::Known(member)) = (what, whom)
+            && let Some(SecondFact::Name { name, is_own }) = &mut renaming.second
+        {
+            *is_own = self.loaded.identifiers.get(&(program, name.key)) == Some(member);
+        }
+    }
+
+    /// What is remembered of somebody who is about to leave, and whether they are still a member.
+    fn memory_of_leaver(&self, command: &Submission, whom: &Whom) -> Option<(Memory, bool)> {
+        let (What::Leave { .. }, Whom::Known(member)) = (&command.what, whom) else { return None };
+        let known = self.loaded.members.get(&(command.program.number, *member))?;
+        Some((Memory::of(&known.state), known.state.status == Status::Active))
+    }
+
+    /// What is remembered of whoever joins, if they left before (P3).
+    fn memory_of_joiner(&self, command: &Submission, whom: &Whom) -> Option<Memory> {
+        let Whom::New { guest: false } = whom else { return None };
+        let program = command.program.number;
+        let subject = match &command.subject {
+            Subject::Identifier(identifier) => Some(identifier),
+            _ => None,
+        };
+        let mut found: Option<Memory> = None;
+        for identifier in subject.into_iter().chain(&command.identifiers) {
+            let key = self.context.secrets.identifier_key(program, &identifier.to_text());
+            if let Some(ClosedName::Left { until, memory }) = self.loaded.closed.get(&(program, key))
+                && *until > command.recorded_at
+            {
+                found = Some(found.unwrap_or_default().and(memory.clone()));
+            }
+        }
+        found
+    }
+
+    /// Whoever left is known under no name any more; of each but cards a mark stays for a while (P3). Whoever is erased
+    /// leaves nothing personal.
+    fn forget(
+        &mut self,
+        command: &Submission,
+        member: MemberId,
+        memory: &Memory,
+        is_member: bool,
+    ) -> Result<(), StoreError> {
+        let program = command.program.number;
+        if is_member {
+            let profile = self.profile_of(program, member)?;
+            let versions = command.program.versions();
+            let rules = versions.at(command.recorded_at);
+            let kept = rules.definition.leaving.rejoin_memory;
+            let until = rules.calendar.end(kept.after(rules.calendar.day(command.recorded_at)));
+            for name in &profile.identifiers {
+                let key = (program, self.context.secrets.identifier_key(program, name));
+                let mark = (!kept.is_zero() && !name.starts_with("card:"))
+                    .then(|| ClosedName::Left { until, memory: memory.clone() });
+                self.writes.close_name(self.loaded, key, member, mark);
+            }
+        }
+        if matches!(command.what, What::Leave { erase: true }) {
+            self.writes.erase(program, member);
         }
         Ok(())
     }
@@ -359,6 +455,7 @@ impl One<'_> {
             _ => state.is_some_and(|state| state.status == Status::Guest),
         };
         let none = std::collections::BTreeMap::new();
+        let memory = self.memory_of_joiner(command, whom);
         let inputs = Inputs {
             versions: &versions,
             state,
@@ -368,6 +465,7 @@ impl One<'_> {
             orders: &more.orders,
             redemptions: &more.redemptions,
             history: more.history.as_deref(),
+            memory: memory.as_ref(),
             entropy: self.entropy.bytes(),
             payload: command.data_text(),
             explain: command.explain,
@@ -382,10 +480,20 @@ impl One<'_> {
             Subject::Identifier(identifier) if is_new => Some(identifier),
             _ => None,
         };
-        if !is_new && command.identifiers.is_empty() && command.personal.is_empty() {
+        let renaming = match &command.what {
+            What::Rename(renaming) => Some(renaming),
+            _ => None,
+        };
+        if !is_new && renaming.is_none() && !command.has_personal_data() {
             return Ok(());
         }
         let mut profile = if is_new { Profile::default() } else { self.profile_of(program, member)? };
+        for name in renaming.iter().flat_map(|renaming| &renaming.removed) {
+            let blocked = renaming.is_some_and(|renaming| renaming.why == Removal::Replaced);
+            let kept = blocked.then_some(ClosedName::Replaced);
+            self.writes.close_name(self.loaded, (program, name.key), member, kept);
+            profile.identifiers.retain(|text| self.context.secrets.identifier_key(program, text) != name.key);
+        }
         for identifier in subject.into_iter().chain(&command.identifiers) {
             let text = identifier.to_text();
             let key = self.context.secrets.identifier_key(program, &text);
@@ -409,6 +517,15 @@ impl One<'_> {
         Profile::open(&sealed, &self.context.secrets)
             .map_err(|error| StoreError::corrupt("member_profile", "data", error.to_string()))
     }
+}
+
+fn member_left() -> Refusal {
+    Refusal::new("member-left", "the member has left; whoever wants to come back enrols again")
+}
+
+fn name_replaced(identifier: &Identifier) -> Refusal {
+    let detail = format!("this {} was replaced by another and is blocked", identifier.kind());
+    Refusal::new("identifier-replaced", detail).with("kind", identifier.kind().as_str())
 }
 
 fn parked(command: &Submission) -> Answer {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use compact_str::CompactString;
-use tessera_core::decide::{OrderProgress, OrderRecord, Recorded};
-use tessera_core::event::What;
+use tessera_core::decide::{Memory, OrderProgress, OrderRecord, Recorded};
+use tessera_core::event::{SecondFact, What};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::Redemption;
 use tessera_core::member::MemberState;
@@ -13,7 +13,7 @@ use tessera_core::time::Instant;
 use tessera_store::{Dialect, Row, StoreError, tables};
 
 use super::Context;
-use crate::identifier::Subject;
+use crate::identifier::{NAME_LEFT, Subject};
 use crate::programs::{member_id, refresh};
 use crate::record::{
     ENTRY_COLUMNS, EVENT_COLUMNS, Rows, StoredEvent, entry_from_row, event_from_row, member_key, number, order_record,
@@ -45,6 +45,15 @@ pub(super) struct KnownMember {
     pub version: i64,
 }
 
+/// A name that leads to nobody any more.
+#[derive(Clone, Debug)]
+pub(super) enum ClosedName {
+    /// Blocked for ever: another took its place.
+    Replaced,
+    /// Whoever had it left, and this is remembered of them until an instant.
+    Left { until: Instant, memory: Memory },
+}
+
 pub(super) type Key = (i64, [u8; 16]);
 
 /// What a batch knows. Keys carry the program first: a program is the wall.
@@ -52,6 +61,7 @@ pub(super) type Key = (i64, [u8; 16]);
 pub(super) struct Loaded {
     pub keys: HashMap<Key, KnownKey>,
     pub identifiers: HashMap<Key, MemberId>,
+    pub closed: HashMap<Key, ClosedName>,
     pub orders: HashMap<Key, KnownOrder>,
     pub redemptions: HashMap<(i64, EventId), Redemption>,
     pub members: HashMap<(i64, MemberId), KnownMember>,
@@ -121,9 +131,25 @@ impl Loaded {
             for identifier in subject.into_iter().chain(&command.identifiers) {
                 keys.push(own_key(program, &context.secrets.identifier_key(program, &identifier.to_text())));
             }
+            if let What::Rename(renaming) = &command.what {
+                let second = match &renaming.second {
+                    Some(SecondFact::Name { name, .. }) => Some(name),
+                    _ => None,
+                };
+                keys.extend(renaming.removed.iter().chain(second).map(|name| own_key(program, &name.key)));
+            }
         }
         for row in tx.fetch_by_keys(&tables::MEMBER_IDENTIFIER, &keys)? {
-            self.identifiers.insert(key_of(&row)?, member_id(row[3].bytes()?)?);
+            let key = key_of(&row)?;
+            match row[4].opt_int()? {
+                None => drop(self.identifiers.insert(key, member_id(row[3].bytes()?)?)),
+                Some(NAME_LEFT) => {
+                    let until = Instant::from_micros(row[5].opt_int()?.unwrap_or(0));
+                    let memory = row[6].opt_text()?.and_then(|text| serde_json::from_str(text).ok());
+                    self.closed.insert(key, ClosedName::Left { until, memory: memory.unwrap_or_default() });
+                }
+                Some(_) => drop(self.closed.insert(key, ClosedName::Replaced)),
+            }
         }
         Ok(())
     }
@@ -214,9 +240,32 @@ impl Loaded {
                 names.extend(pool.map(|pool| (program, pool)));
             }
         }
+        self.read_imported_codes(tx, &names)?;
         let keys: Vec<Row> = names.iter().map(|(program, pool)| pool_key(*program, pool)).collect();
         for row in tx.fetch_by_keys(&tables::POOL, &keys)? {
             self.pools.entry(row[1].int()?).or_default().insert(row[2].text()?.into(), row[3].int()?);
+        }
+        Ok(())
+    }
+
+    /// How many codes of partners there are: none where nobody brought any in.
+    fn read_imported_codes(
+        &mut self,
+        tx: &mut dyn Rows,
+        names: &HashSet<(i64, CompactString)>,
+    ) -> Result<(), StoreError> {
+        let mut keys: Vec<Row> = Vec::new();
+        for (program, name) in names {
+            if let Some(pool) = tessera_core::decide::imports_of(name) {
+                self.pools.entry(*program).or_default().insert(name.clone(), 0);
+                let bucket = i64::from(tessera_core::id::Bucket::of(pool.as_bytes()).get());
+                keys.push(vec![bucket.into(), (*program).into(), pool.into()]);
+            }
+        }
+        for row in tx.fetch_by_keys(&tables::CODE_POOL, &keys)? {
+            let Ok(pool) = row[2].text()?.parse() else { continue };
+            let name = tessera_core::decide::codes_imported(&pool);
+            self.pools.entry(row[1].int()?).or_default().insert(name, row[3].int()?);
         }
         Ok(())
     }
@@ -250,7 +299,7 @@ pub(super) fn known_orders(
     if unread.is_empty() { Ok(()) } else { loaded.read_orders_of(tx, &unread) }
 }
 
-pub(super) fn pool_key(program: i64, pool: &str) -> Row {
+pub(crate) fn pool_key(program: i64, pool: &str) -> Row {
     vec![i64::from(tessera_core::id::Bucket::of(pool.as_bytes()).get()).into(), program.into(), pool.into()]
 }
 

@@ -8,7 +8,7 @@ mod load;
 mod write;
 
 pub use batch::quote;
-pub(crate) use load::events_between;
+pub(crate) use load::{events_between, pool_key};
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

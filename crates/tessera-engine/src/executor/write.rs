@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use compact_str::CompactString;
 use tessera_core::decide::{Decision, FollowUp};
 use tessera_core::id::{Bucket, EventId, MemberId};
+use tessera_core::program::Id;
 use tessera_core::time::Instant;
 use tessera_store::{Row, StoreError, Tx, Value, tables};
 
 use super::Context;
-use super::load::{KnownOrder, Loaded, pool_key};
+use super::load::{ClosedName, Key, KnownOrder, Loaded, pool_key};
+use crate::identifier::{NAME_LEFT, NAME_REPLACED};
 use crate::profile::SealedProfile;
 use crate::record::{Envelope, entry_row, event_row, member_key, member_row, own_key, redemption_key};
 use crate::relay::{Payload, follow_up_key};
@@ -23,10 +25,20 @@ pub(super) struct Writes {
     new_orders: Vec<Row>,
     orders: BTreeMap<(i64, [u8; 16]), Row>,
     identifiers: Vec<Row>,
+    /// Names that lead nowhere from now on, with whom they led to; `None` of what is kept: free for anybody.
+    closed: Vec<(Key, MemberId, Option<ClosedName>)>,
+    /// When marks are forgotten.
+    marks: Vec<Row>,
+    /// Marks and blocks that a member's name takes the place of.
+    reopened: Vec<Key>,
+    /// Members whose personal data go.
+    erased: Vec<(i64, MemberId)>,
     events: Vec<Row>,
     entries: Vec<Row>,
     vouchers: Vec<Row>,
     redemptions: BTreeMap<(i64, EventId), Row>,
+    /// Codes of partners to be given, each to a redemption.
+    codes: Vec<(i64, Id, EventId, Instant)>,
     profiles: Vec<Row>,
     /// Commands for later: what an event causes for another member, events that wait for theirs.
     outbox: Vec<Row>,
@@ -96,6 +108,14 @@ impl Writes {
             *by += change.by;
             *most = change.most;
         }
+        for (pool, seq) in decision.codes {
+            let known = |name: CompactString| loaded.pools.get(&program).and_then(|pools| pools.get(&name)).copied();
+            let imported = known(tessera_core::decide::codes_imported(&pool)).unwrap_or(0);
+            let left = imported - known(tessera_core::decide::code_pool(&pool)).unwrap_or(0);
+            let labels = [("program", command.program.key.to_string()), ("pool", pool.to_string())];
+            metrics::gauge!("tessera_codes_left", &labels).set(left as f64);
+            self.codes.push((program, pool, EventId { member, seq }, command.recorded_at));
+        }
         for follow_up in decision.follow_ups {
             self.follow_up(context, program, command.recorded_at, follow_up);
         }
@@ -144,10 +164,90 @@ impl Writes {
 
     pub fn identifier(&mut self, loaded: &mut Loaded, program: i64, key: [u8; 16], member: MemberId, now: Instant) {
         let mut row = own_key(program, &key);
-        row.push(member.as_bytes().as_slice().into());
+        row.extend([member.as_bytes().as_slice().into(), Value::Null, Value::Null, Value::Null]);
         self.identifiers.push(row);
+        if loaded.closed.remove(&(program, key)).is_some() {
+            self.reopened.push((program, key));
+        }
         loaded.identifiers.insert((program, key), member);
         self.released.push((program, key, now));
+    }
+
+    /// A name no longer leads to a member: it is free, or kept as something that leads nowhere.
+    pub fn close_name(&mut self, loaded: &mut Loaded, key: Key, member: MemberId, kept: Option<ClosedName>) {
+        loaded.identifiers.remove(&key);
+        if let Some(kept) = &kept {
+            loaded.closed.insert(key, kept.clone());
+        }
+        if let Some(ClosedName::Left { until, .. }) = &kept {
+            self.marks.push(crate::people::end_of_mark(key, *until));
+        }
+        self.closed.push((key, member, kept));
+    }
+
+    /// The person goes: what was personal is deleted, with the key that opened it.
+    pub fn erase(&mut self, program: i64, member: MemberId) {
+        let key = member_key(program, member);
+        self.profiles.retain(|known| known[..3] != key[..]);
+        self.erased.push((program, member));
+    }
+
+    fn write_names(
+        tx: &mut Tx<'_>,
+        closed: Vec<(Key, MemberId, Option<ClosedName>)>,
+        reopened: &[Key],
+    ) -> Result<(), StoreError> {
+        let once = |changed: u64| match changed {
+            1 => Ok(()),
+            _ => Err(StoreError::Conflict { table: tables::MEMBER_IDENTIFIER.name }),
+        };
+        for ((program, key), member, kept) in closed {
+            let mut params = own_key(program, &key);
+            params.push(member.as_bytes().as_slice().into());
+            let found = "bucket = $1 AND program = $2 AND key = $3 AND member = $4 AND state IS NULL";
+            let (state, owner, ends_at, memory) = match kept {
+                None => {
+                    once(tx.execute(&format!("DELETE FROM member_identifier WHERE {found}"), &params)?)?;
+                    continue;
+                }
+                Some(ClosedName::Replaced) => (NAME_REPLACED, member, None, None),
+                // The mark leads to nobody, not even to whom it was.
+                Some(ClosedName::Left { until, memory }) => (
+                    NAME_LEFT,
+                    MemberId::from_bytes([0; 16]),
+                    Some(until.micros()),
+                    serde_json::to_string(&memory).ok(),
+                ),
+            };
+            params.extend([state.into(), owner.as_bytes().as_slice().into(), ends_at.into(), memory.into()]);
+            let sql = format!(
+                "UPDATE member_identifier SET state = $5, member = $6, ends_at = $7, memory = $8 WHERE {found}"
+            );
+            once(tx.execute(&sql, &params)?)?;
+        }
+        for (program, key) in reopened {
+            let sql =
+                "DELETE FROM member_identifier WHERE bucket = $1 AND program = $2 AND key = $3 AND state IS NOT NULL";
+            once(tx.execute(sql, &own_key(*program, key))?)?;
+        }
+        Ok(())
+    }
+
+    fn forget(tx: &mut Tx<'_>, erased: &[(i64, MemberId)]) -> Result<(), StoreError> {
+        for (program, member) in erased {
+            let key = member_key(*program, *member);
+            tx.execute("DELETE FROM member_profile WHERE bucket = $1 AND program = $2 AND member = $3", &key)?;
+            // What they told when they joined, such as the year they were born.
+            tx.execute(
+                "UPDATE event SET payload = '{\"data\":{}}' WHERE bucket = $1 AND program = $2 AND member = $3 \
+                 AND type IN ('enrol', 'profile', 'move-in')",
+                &key,
+            )?;
+            // What colleagues noted about them.
+            let (_, of_program) = key.split_at(1);
+            tx.execute("UPDATE adjustment SET note = NULL WHERE program = $1 AND member = $2", of_program)?;
+        }
+        Ok(())
     }
 
     pub fn profile(&mut self, program: i64, member: MemberId, sealed: SealedProfile) {
@@ -212,6 +312,8 @@ impl Writes {
         tx.upsert_rows(&tables::EVENT_KEY, &self.kept_keys)?;
         tx.insert_rows(&tables::ORDER_KEY, &self.new_orders)?;
         tx.upsert_rows(&tables::ORDER_KEY, &self.orders.into_values().collect::<Vec<_>>())?;
+        Self::write_names(tx, self.closed, &self.reopened)?;
+        tx.upsert_rows(&tables::OUTBOX, &self.marks)?;
         tx.insert_rows(&tables::MEMBER_IDENTIFIER, &self.identifiers)?;
         tx.insert_rows(&tables::EVENT, &self.events)?;
         tx.insert_rows(&tables::ENTRY, &self.entries)?;
@@ -227,6 +329,7 @@ impl Writes {
             .collect();
         tx.upsert_rows(&tables::MEMBER, &members)?;
         tx.upsert_rows(&tables::MEMBER_PROFILE, &self.profiles)?;
+        Self::forget(tx, &self.erased)?;
         tx.insert_rows(&tables::OUTBOX, &self.outbox)?;
         for (program, topic, now) in self.released {
             tx.execute(
@@ -236,6 +339,10 @@ impl Writes {
         }
         let pools: Vec<(Row, i64, i64)> =
             self.pools.into_iter().map(|((program, pool), (by, most))| (pool_key(program, &pool), by, most)).collect();
-        tx.take_from_pools(&pools)
+        tx.take_from_pools(&pools)?;
+        for (program, pool, redemption, now) in self.codes {
+            crate::codes::give(tx, program, &pool, redemption, now)?;
+        }
+        Ok(())
     }
 }

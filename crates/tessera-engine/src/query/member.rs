@@ -12,8 +12,7 @@ use tessera_core::time::{Day, Instant};
 use tessera_store::{Reader, StoreError, Value, tables};
 
 use crate::executor::{Context, events_between};
-use crate::identifier::{Identifier, Subject};
-use crate::programs::{ProgramHandle, member_id};
+use crate::programs::ProgramHandle;
 use crate::record::{
     ENTRY_COLUMNS, EVENT_COLUMNS, StoredEvent, entry_from_row, event_from_row, member_key, number, order_record,
     own_key, state_from_bytes, unsigned,
@@ -117,35 +116,6 @@ impl PageRequest {
     fn below(&self) -> u64 {
         self.after.as_deref().and_then(|after| after.parse().ok()).unwrap_or(u64::MAX)
     }
-}
-
-/// The member a caller names; `None` where there is none. The shadow of a guest's order is nobody.
-pub fn find_member(
-    context: &Context,
-    program: &ProgramHandle,
-    subject: &Subject,
-) -> Result<Option<MemberId>, StoreError> {
-    match subject {
-        Subject::Member(id) => {
-            let sql = "SELECT status FROM member WHERE bucket = $1 AND program = $2 AND member = $3";
-            let rows = context.database.read(|reader| reader.query(sql, &member_key(program.number, *id)))?;
-            let status = rows.first().map(|row| row[0].int()).transpose()?;
-            Ok((status == Some(Status::Active.code())).then_some(*id))
-        }
-        Subject::Identifier(identifier) => by_identifier(context, program, identifier),
-        Subject::Nobody => Ok(None),
-    }
-}
-
-fn by_identifier(
-    context: &Context,
-    program: &ProgramHandle,
-    identifier: &Identifier,
-) -> Result<Option<MemberId>, StoreError> {
-    let key = context.secrets.identifier_key(program.number, &identifier.to_text());
-    let sql = "SELECT member FROM member_identifier WHERE bucket = $1 AND program = $2 AND key = $3";
-    let rows = context.database.read(|reader| reader.query(sql, &own_key(program.number, &key)))?;
-    rows.first().map(|row| member_id(row[0].bytes()?)).transpose()
 }
 
 pub(super) fn settled(

@@ -1,9 +1,11 @@
 use tessera_core::decide::{self, LotTrace, Quote, RedemptionView};
 use tessera_core::event::Redeem;
 use tessera_core::id::{EventId, MemberId};
-use tessera_store::{StoreError, tables};
+use tessera_core::ledger::RedemptionStatus;
+use tessera_store::{Reader, StoreError, tables};
 
 use super::member::{Page, PageRequest, page_of, settled};
+use crate::codes;
 use crate::executor::Context;
 use crate::programs::ProgramHandle;
 use crate::record::{Rows, StoredEvent, redemption_from_text, redemption_key, unsigned};
@@ -16,10 +18,44 @@ pub fn redemption(
     id: EventId,
 ) -> Result<Option<RedemptionView>, StoreError> {
     let key = redemption_key(program.number, id);
-    let rows = context.database.read(|reader| Rows::fetch_by_keys(reader, &tables::REDEMPTION, &[key]))?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    let found = redemption_from_text(row[4].text()?)?.as_at(context.clock.now());
-    Ok(Some(RedemptionView::new(id, &found)))
+    context.database.read(|reader| {
+        let rows = Rows::fetch_by_keys(reader, &tables::REDEMPTION, &[key])?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let found = redemption_from_text(row[4].text()?)?.as_at(context.clock.now());
+        with_code(context, reader, program.number, id, RedemptionView::new(id, &found)).map(Some)
+    })
+}
+
+/// The code that came with a redemption, for whoever redeemed or asks for it.
+pub fn code_of(
+    context: &Context,
+    program: &ProgramHandle,
+    redemption: &RedemptionView,
+) -> Result<Option<String>, StoreError> {
+    let Ok(id) = redemption.id.parse::<EventId>() else { return Ok(None) };
+    if !has_code(redemption) {
+        return Ok(None);
+    }
+    context.database.read(|reader| codes::of_redemption(reader, &context.secrets, program.number, id))
+}
+
+fn has_code(redemption: &RedemptionView) -> bool {
+    let given = redemption.given.as_ref();
+    redemption.status == RedemptionStatus::Captured && given.is_some_and(|given| given.code_pool.is_some())
+}
+
+fn with_code(
+    context: &Context,
+    reader: &mut Reader<'_>,
+    program: i64,
+    id: EventId,
+    view: RedemptionView,
+) -> Result<RedemptionView, StoreError> {
+    if !has_code(&view) {
+        return Ok(view);
+    }
+    let code = codes::of_redemption(reader, &context.secrets, program, id)?;
+    Ok(RedemptionView { code, ..view })
 }
 
 /// What a member redeemed, newest first.

@@ -3,13 +3,15 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use tessera_core::decide;
 use tessera_core::event::Redeem;
-use tessera_core::id::{Bucket, MemberId};
-use tessera_core::program::{Id, RewardGives};
+use tessera_core::id::MemberId;
+use tessera_core::program::{Id, Program, RewardGives};
+use tessera_core::quantity::Amount;
 use tessera_core::time::Day;
 use tessera_store::{Reader, Row, StoreError, tables};
 
-use super::member::settled;
-use crate::executor::Context;
+use super::member::{PageRequest, settled};
+use crate::codes;
+use crate::executor::{Context, pool_key};
 use crate::programs::ProgramHandle;
 use crate::record::Rows;
 use crate::submission::Refusal;
@@ -19,60 +21,153 @@ use crate::submission::Refusal;
 pub struct RewardView {
     pub id: Id,
     pub name: Option<String>,
+    pub text: Option<String>,
+    pub images: Vec<String>,
     pub currency: Id,
-    /// The price: of the member, where one was named and may have it.
+    /// The price in points: the member's own, where one was named.
     pub points: i64,
+    /// What is to be paid in money besides.
+    pub money: Option<Amount>,
     pub gives: RewardGives,
     /// How many are left; `None` where there are as many as are wanted.
     pub left: Option<i64>,
     pub from: Option<Day>,
     pub until: Option<Day>,
-    /// Why the member cannot have it now; `None` where they can, or nobody was named.
+    /// Whether the member has the points for it; `None` where nobody was named.
+    pub affordable: Option<bool>,
+    /// How many points the member has too few.
+    pub missing: Option<i64>,
+    /// Why the member cannot have it now, in words and as data; `None` where they can, or nobody was named.
     pub refused: Option<Refusal>,
 }
 
-/// The catalogue in the order of its names, for a member or for anybody; `None` where there is no such member.
+/// In which order a catalogue is listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RewardSort {
+    /// By id.
+    #[default]
+    Id,
+    Name,
+    /// The cheapest in points first.
+    Price,
+    /// The dearest first.
+    PriceDown,
+}
+
+impl RewardSort {
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "id" => Some(Self::Id),
+            "name" => Some(Self::Name),
+            "price" => Some(Self::Price),
+            "-price" => Some(Self::PriceDown),
+            _ => None,
+        }
+    }
+}
+
+/// Which rewards are looked for.
+#[derive(Clone, Debug, Default)]
+pub struct RewardQuery {
+    pub member: Option<MemberId>,
+    pub language: String,
+    /// Only what gives this: `item`, `voucher`, `donation` …
+    pub gives: Option<String>,
+    /// Only what the member has the points for.
+    pub affordable: bool,
+    /// Only what the member can have now, or what is left where nobody was named.
+    pub available: bool,
+    pub sort: RewardSort,
+}
+
+/// A page of a catalogue.
+#[derive(Clone, Debug, Serialize)]
+pub struct RewardPage {
+    pub items: Vec<RewardView>,
+    pub next: Option<String>,
+}
+
+/// The catalogue for a member or for anybody; `None` where there is no such member.
 pub fn rewards(
     context: &Context,
     program: &ProgramHandle,
-    member: Option<MemberId>,
-    language: &str,
-) -> Result<Option<Vec<RewardView>>, StoreError> {
+    asked: &RewardQuery,
+    page: &PageRequest,
+) -> Result<Option<RewardPage>, StoreError> {
     let rules = program.versions().at(context.clock.now()).clone();
-    context.database.read(|reader| {
-        let state = match member {
+    let mut found = context.database.read(|reader| {
+        let state = match asked.member {
             Some(member) => match settled(context, reader, program, member)? {
                 Some(state) => Some(state),
                 None => return Ok(None),
             },
             None => None,
         };
-        let taken = taken(reader, program.number, rules.definition.rewards.keys())?;
-        let view = |id: &Id| {
-            let reward = rules.reward(id.as_str())?;
-            let left = reward.definition.stock.map(|stock| (stock - taken.get(id).copied().unwrap_or(0)).max(0));
-            let asked = state.as_ref().map(|state| decide::quote_redemption(&rules, state, &one(id)));
-            let (points, refused) = match asked {
-                Some(Ok(_)) if left == Some(0) => (reward.price, Some(sold_out(id, reward.definition.stock))),
-                Some(Ok(quote)) => (quote.points, None),
-                Some(Err(rejected)) => (reward.price, Some(rejected.into())),
-                None => (reward.price, None),
-            };
-            let definition = &reward.definition;
-            Some(RewardView {
-                id: id.clone(),
-                name: definition.name.in_language(language).map(str::to_owned),
-                currency: reward.currency.clone(),
-                points,
-                gives: definition.gives.clone(),
-                left,
-                from: definition.from,
-                until: definition.until,
-                refused,
-            })
-        };
-        Ok(Some(rules.definition.rewards.keys().filter_map(view).collect()))
+        let left = left(reader, program.number, &rules)?;
+        let view = |id: &Id| view(&rules, id, state.as_ref(), &left, &asked.language);
+        Ok(Some(rules.definition.rewards.keys().filter_map(view).collect::<Vec<_>>()))
+    })?;
+    let Some(views) = &mut found else { return Ok(None) };
+    views.retain(|reward| is_asked_for(reward, asked));
+    views.sort_by(|one, other| match asked.sort {
+        RewardSort::Id => one.id.cmp(&other.id),
+        RewardSort::Name => (&one.name, &one.id).cmp(&(&other.name, &other.id)),
+        RewardSort::Price => (one.points, one.money, &one.id).cmp(&(other.points, other.money, &other.id)),
+        RewardSort::PriceDown => (other.points, other.money, &one.id).cmp(&(one.points, one.money, &other.id)),
+    });
+    let after = page.after.as_deref();
+    let start =
+        after.and_then(|after| views.iter().position(|reward| reward.id == *after)).map_or(0, |place| place + 1);
+    let mut items: Vec<RewardView> = views.drain(start..).collect();
+    let more = items.len() > page.limit;
+    items.truncate(page.limit);
+    let next = items.last().filter(|_| more).map(|last| last.id.to_string());
+    Ok(Some(RewardPage { items, next }))
+}
+
+fn view(
+    rules: &Program,
+    id: &Id,
+    state: Option<&tessera_core::member::MemberState>,
+    left: &BTreeMap<Id, i64>,
+    language: &str,
+) -> Option<RewardView> {
+    let reward = rules.reward(id.as_str())?;
+    let definition = &reward.definition;
+    let left = left.get(id).copied();
+    let points = state.map_or(reward.price, |state| decide::reward_price(rules, state, reward));
+    let missing = state.map(|state| {
+        let available = state.purse(reward.currency.as_str()).map_or(0, |purse| purse.active().get());
+        (points - available).max(0)
+    });
+    let refused = state.and_then(|state| match decide::quote_redemption(rules, state, &one(id)) {
+        Ok(_) if left == Some(0) => Some(sold_out(id, definition.stock)),
+        Ok(_) => None,
+        Err(rejected) => Some(rejected.into()),
+    });
+    Some(RewardView {
+        id: id.clone(),
+        name: definition.name.in_language(language).map(str::to_owned),
+        text: definition.text.in_language(language).map(str::to_owned),
+        images: definition.images.clone(),
+        currency: reward.currency.clone(),
+        points,
+        money: reward.money,
+        gives: definition.gives.clone(),
+        left,
+        from: definition.from,
+        until: definition.until,
+        affordable: missing.map(|missing| missing == 0),
+        missing,
+        refused,
     })
+}
+
+fn is_asked_for(reward: &RewardView, asked: &RewardQuery) -> bool {
+    let gives = |kind: &String| serde_json::json!(reward.gives).get(kind).is_some();
+    asked.gives.as_ref().is_none_or(gives)
+        && (!asked.affordable || reward.affordable == Some(true))
+        && (!asked.available || (reward.refused.is_none() && reward.left != Some(0)))
 }
 
 fn one(reward: &Id) -> Redeem {
@@ -91,20 +186,21 @@ fn sold_out(reward: &Id, stock: Option<i64>) -> Refusal {
     decide::Rejected::RewardSoldOut { reward: reward.clone(), stock: stock.unwrap_or(0) }.into()
 }
 
-/// How many of each reward are taken.
-fn taken<'a>(
-    reader: &mut Reader<'_>,
-    program: i64,
-    rewards: impl Iterator<Item = &'a Id>,
-) -> Result<BTreeMap<Id, i64>, StoreError> {
-    let mut taken = BTreeMap::new();
-    for reward in rewards {
-        let pool = decide::stock_pool(reward);
-        let bucket = i64::from(Bucket::of(pool.as_bytes()).get());
-        let key: Row = vec![bucket.into(), program.into(), pool.as_str().into()];
-        if let Some(row) = Rows::fetch_by_keys(reader, &tables::POOL, &[key])?.first() {
-            taken.insert(reward.clone(), row[3].int()?);
+/// How many there are left of each reward that is scarce: in stock, and of the codes it gives.
+fn left(reader: &mut Reader<'_>, program: i64, rules: &Program) -> Result<BTreeMap<Id, i64>, StoreError> {
+    let definition = &rules.definition;
+    let codes: BTreeMap<Id, i64> =
+        codes::pools_of(reader, program, definition, "")?.into_iter().map(|pool| (pool.pool, pool.left)).collect();
+    let mut left = BTreeMap::new();
+    for (id, reward) in &definition.rewards {
+        let mut least = reward.gives.code_pool.as_ref().and_then(|pool| codes.get(pool).copied());
+        if let Some(stock) = reward.stock {
+            let key: Row = pool_key(program, &decide::stock_pool(id));
+            let taken =
+                Rows::fetch_by_keys(reader, &tables::POOL, &[key])?.first().map_or(Ok(0), |row| row[3].int())?;
+            least = Some(least.unwrap_or(i64::MAX).min((stock - taken).max(0)));
         }
+        left.extend(least.map(|least| (id.clone(), least)));
     }
-    Ok(taken)
+    Ok(left)
 }

@@ -125,6 +125,7 @@ impl Run {
             orders: &orders,
             redemptions: &redemptions,
             history: (needs.history || late).then_some(self.history.as_slice()),
+            memory: None,
             entropy: entropy(self.id, event.seq),
             payload: &event.data,
             explain: false,
@@ -207,6 +208,7 @@ pub(super) fn settled(versions: &Versions, state: &MemberState, to: Instant) -> 
         orders: &[],
         redemptions: &[],
         history: None,
+        memory: None,
         entropy: entropy(state.id, 0),
         payload: "{}",
         explain: false,
@@ -287,6 +289,10 @@ impl Run {
                     _ => What::ReturnRedemption(part),
                 }
             }
+            "leave" => What::Leave { erase: false },
+            "erase" => What::Leave { erase: true },
+            // Names move no points.
+            "identifiers" => What::WakeUp,
             kind => match read_event(definition, kind, &event.data) {
                 Ok(What::Purchase(order)) => What::Purchase(self.paid_now(order)),
                 Ok(What::Amend(order)) => What::Amend(self.paid_now(order)),

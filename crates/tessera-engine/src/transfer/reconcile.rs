@@ -202,9 +202,14 @@ impl Work<'_> {
                             None => reasons.insert(self.reasons_of(&mapping, file)?),
                         };
                         let told = known.get(&line.number).cloned();
-                        let (code, detail) = told.unwrap_or_else(|| {
-                            ("never-imported".to_owned(), "no import has sent this line".to_owned())
-                        });
+                        let (code, detail) = match told {
+                            Some(told) => told,
+                            // What is about nobody leaves no trace either.
+                            None if part != Part::Members && !self.is_known(&line.member)? => {
+                                ("unknown-member".to_owned(), "no member has come under this number".to_owned())
+                            }
+                            None => ("never-imported".to_owned(), "no import has sent this line".to_owned()),
+                        };
                         Fate::Refused { code, detail }
                     }
                     fate => fate,
@@ -326,6 +331,15 @@ impl Work<'_> {
             }
         }
         Ok(reasons)
+    }
+
+    fn is_known(&self, name: &str) -> Result<bool, StoreError> {
+        let text = format!("{}:{name}", self.moving.member.kind);
+        let Ok(identifier) = text.parse::<crate::identifier::Identifier>() else { return Ok(false) };
+        let key = self.context.secrets.identifier_key(self.program.number, &identifier.to_text());
+        let key = own_key(self.program.number, &key);
+        let rows = self.context.database.read(|reader| reader.fetch_by_keys(&tables::MEMBER_IDENTIFIER, &[key]))?;
+        Ok(!rows.is_empty())
     }
 
     /// Who the members of the files are here.

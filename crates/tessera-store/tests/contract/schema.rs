@@ -111,8 +111,10 @@ on_both! {
                  AND NOT x.indisprimary AND NOT x.indisunique ORDER BY i.relname"
             }
         };
-        let expected = ["adjustment_state", "api_key_hash", "member_wake_at", "outbox_due", "outbox_topic"];
-        assert_eq!(texts(ask(db, sql, &[])), expected);
+        let cold = ["fulfilment_", "partner_order_", "pool_code_", "waitlist_"];
+        let mut found = texts(ask(db, sql, &[]));
+        found.retain(|name| !cold.iter().any(|table| name.starts_with(table)));
+        assert_eq!(found, ["adjustment_state", "api_key_hash", "member_wake_at", "outbox_due", "outbox_topic"]);
     }
 
     fn the_search_for_wake_ups_uses_its_index(db) {
@@ -237,15 +239,20 @@ fn sqlite_is_strict_durable_and_rowless_where_rows_are_narrow() {
     assert_eq!(texts(ask(&db, loose, &[])), Vec::<String>::new());
     let rowless = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND wr = 1 ORDER BY name";
     let expected = [
+        "code_pool",
         "entry",
         "event_key",
+        "fulfilment",
         "installation",
         "member_identifier",
         "order_key",
+        "partner_order",
         "pool",
+        "pool_code",
         "program",
         "redemption",
         "voucher",
+        "waitlist",
     ];
     assert_eq!(texts(ask(&db, rowless, &[])), expected);
     let mut writer = db.database.writer().unwrap();

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use tessera_core::decide::{
-    Balance, Decision, EffectKind, Inputs, OrderProgress, OrderRecord, Record, Recorded, Rejected, decide, needs,
-    needs_history, settled_to,
+    Balance, Decision, EffectKind, Inputs, Memory, OrderProgress, OrderRecord, Record, Recorded, Rejected, decide,
+    needs, needs_history, settled_to,
 };
 use tessera_core::event::{Adjustment, Command, Order, Redeem, RedemptionPart, What, read_event};
 use tessera_core::id::{EventId, MemberId};
@@ -61,6 +61,7 @@ pub struct Shop {
     current: usize,
     checked: bool,
     guest: bool,
+    memory: Option<Memory>,
 }
 
 /// One member as stored.
@@ -91,6 +92,7 @@ impl Shop {
             current: 0,
             checked: true,
             guest: false,
+            memory: None,
         }
     }
 
@@ -111,6 +113,12 @@ impl Shop {
     #[must_use]
     pub fn guest(mut self) -> Self {
         self.guest = true;
+        self
+    }
+
+    /// Whoever joins from now on was a member before, of whom this is remembered.
+    pub fn remembering(&mut self, memory: Memory) -> &mut Self {
+        self.memory = Some(memory);
         self
     }
 
@@ -236,6 +244,7 @@ impl Shop {
             orders: &orders,
             redemptions: &redemptions,
             history: needs_history.then_some(member.events.as_slice()),
+            memory: self.memory.as_ref(),
             entropy: [7; 16],
             payload,
             explain: true,

@@ -1,0 +1,80 @@
+//! What a reward gives.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::definition::Definition;
+use super::scalar::{Exact, Id};
+use super::validate::Checker;
+use crate::time::Period;
+
+/// What is handed over: one of these, or several together.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RewardGives {
+    /// A SKU, shown to the counter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item: Option<String>,
+    /// A voucher of the document: money off, percent off, a free item, free shipping.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voucher: Option<Id>,
+    /// A benefit for a while.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub benefit: Option<GivenBenefit>,
+    /// A code of a partner, from those that were brought in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code_pool: Option<Id>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub donation: Option<Donation>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GivenBenefit {
+    pub benefit: Id,
+    #[serde(rename = "for")]
+    pub period: Period,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Donation {
+    pub cause: String,
+    /// In the program's currency.
+    pub money: Exact,
+}
+
+/// The longest name of a cause, in bytes: it is a part of the name of its counter.
+const CAUSE_MAX: usize = 100;
+
+impl Checker<'_> {
+    pub(super) fn gives(&mut self, definition: &Definition, reward: &Id, gives: &RewardGives) {
+        if *gives == RewardGives::default() {
+            let message = "this reward gives nothing: say `item`, `voucher`, `benefit`, `code_pool` or `donation`";
+            self.error(&["rewards", reward.as_str(), "gives"], message.to_owned());
+        }
+        let at = |key: &'static str| ["rewards", reward.as_str(), "gives", key];
+        if let Some(voucher) = &gives.voucher {
+            let known = definition.vouchers.keys().map(Id::as_str);
+            self.known(&at("voucher"), "voucher", voucher.as_str(), known);
+        }
+        if let Some(given) = &gives.benefit {
+            let known = definition.benefits.keys().map(Id::as_str);
+            self.known(&at("benefit"), "benefit", given.benefit.as_str(), known);
+        }
+        if let Some(pool) = &gives.code_pool {
+            let known = definition.code_pools.keys().map(Id::as_str);
+            self.known(&at("code_pool"), "code pool", pool.as_str(), known);
+        }
+        if let Some(donation) = &gives.donation {
+            self.money(definition, &at("donation"), donation.money.0);
+            if donation.cause.is_empty() || donation.cause.len() > CAUSE_MAX {
+                self.error(&at("donation"), format!("a cause has a name of 1 to {CAUSE_MAX} bytes"));
+            }
+            if !definition.causes.is_empty() {
+                let known = definition.causes.keys().map(String::as_str);
+                self.known(&at("donation"), "cause", &donation.cause, known);
+            }
+        }
+    }
+}
