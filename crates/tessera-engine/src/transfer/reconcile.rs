@@ -339,7 +339,8 @@ impl Work<'_> {
         let key = self.context.secrets.identifier_key(self.program.number, &identifier.to_text());
         let key = own_key(self.program.number, &key);
         let rows = self.context.database.read(|reader| reader.fetch_by_keys(&tables::MEMBER_IDENTIFIER, &[key]))?;
-        Ok(!rows.is_empty())
+        // A name that somebody left behind is nobody's.
+        Ok(rows.iter().any(|row| row[4] == tessera_store::Value::Null))
     }
 
     /// Who the members of the files are here.
@@ -357,7 +358,7 @@ impl Work<'_> {
             }
             let keys: Vec<_> = by_key.keys().map(|key| own_key(self.program.number, key)).collect();
             let rows = self.context.database.read(|reader| reader.fetch_by_keys(&tables::MEMBER_IDENTIFIER, &keys))?;
-            for row in rows {
+            for row in rows.iter().filter(|row| row[4] == tessera_store::Value::Null) {
                 let Ok(key) = <[u8; 16]>::try_from(row[2].bytes()?) else { continue };
                 if let Some(name) = by_key.remove(&key) {
                     found.insert(member_id(row[3].bytes()?)?, name);

@@ -62,8 +62,8 @@ pub struct MemberArguments {
     #[arg(long, value_name = "FILE", requires = "mapping")]
     vouchers: Option<PathBuf>,
     /// Hold the files against the ledger afterwards, and against the totals of a file where one is given
-    #[arg(long, value_name = "TOTALS.csv", num_args = 0..=1, default_missing_value = "", requires = "mapping")]
-    reconcile: Option<PathBuf>,
+    #[arg(long, value_name = "TOTALS.csv", requires = "mapping")]
+    reconcile: Option<Option<PathBuf>>,
 }
 
 pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
@@ -77,7 +77,7 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
                 if Moving::is_meant(&text) {
                     let moving = moving::read(file, &text)?;
                     let parts = Parts { members: Some(arguments.file.clone()), lots, vouchers };
-                    return moving::run(context, &arguments, &moving, &parts, reconcile.as_deref());
+                    return moving::run(context, &arguments, &moving, &parts, reconcile.as_ref().map(Option::as_deref));
                 }
                 if lots.is_some() || vouchers.is_some() || reconcile.is_some() {
                     let what = format!("{}: it has no [members], [lots] or [vouchers]", file.display());

@@ -48,7 +48,7 @@ pub fn run(
     arguments: &Arguments,
     moving: &Moving,
     parts: &Parts,
-    expected: Option<&Path>,
+    reconciled: Option<Option<&Path>>,
 ) -> Result<ExitCode, Failure> {
     // Before the first line of any file is taken, all of them must be there and be understood.
     for (part, file) in parts.each() {
@@ -59,7 +59,7 @@ pub fn run(
         }
         moving.mapping(part).map_err(Failure::usage)?;
     }
-    let totals = expected.map(totals).transpose()?;
+    let totals = reconciled.map(|file| file.map_or(Ok(Vec::new()), totals)).transpose()?;
     let engine = context.writer(&task(&arguments.program, true))?;
     let program = known(&engine.context, &arguments.program)?;
     let progress = Arc::new(Progress::default());
@@ -132,11 +132,7 @@ pub fn report(
     Ok(if found.equal { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
 }
 
-/// The totals of a file; none where no file is named.
 fn totals(file: &Path) -> Result<Vec<(String, i128)>, Failure> {
-    if file.as_os_str().is_empty() {
-        return Ok(Vec::new());
-    }
     read_expected(file).map_err(|problem| Failure::usage(format!("{}: {problem}", file.display())))
 }
 
