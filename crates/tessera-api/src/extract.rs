@@ -34,7 +34,8 @@ macro_rules! rights {
     )*};
 }
 rights!(WriteEvents => WriteEvents, ReadMembers => ReadMembers, WriteMembers => WriteMembers,
-    WriteAdjustments => WriteAdjustments, WriteMoving => WriteMoving, WriteRedemptions => WriteRedemptions, ReadDocument => ReadDocument, WriteDocument => WriteDocument);
+    WriteAdjustments => WriteAdjustments, WriteMoving => WriteMoving, WriteRedemptions => WriteRedemptions, WriteBenefits => WriteBenefits,
+    WriteTiers => WriteTiers, ReadDocument => ReadDocument, WriteDocument => WriteDocument);
 
 /// A caller with a right in the program the address names.
 #[derive(Clone, Debug)]

@@ -6,7 +6,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::AppState;
-use crate::routes::{adjustments, document, events, health, members, moving, people, progress, redemptions, rewards};
+use crate::routes::{
+    adjustments, benefits, document, events, health, members, moving, people, progress, redemptions, rewards, tiers,
+    transfers,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -21,7 +24,8 @@ use crate::routes::{adjustments, document, events, health, members, moving, peop
         (name = "events", description = "What happened: purchases, returns and whatever the program declares"),
         (name = "members", description = "What members have, and why"),
         (name = "adjustments", description = "Balances changed by hand: asked for, approved, rejected, undone"),
-        (name = "redemptions", description = "Spending points: quote, reserve, capture or void, return"),
+        (name = "redemptions", description = "Spending points: quote, reserve, capture or void, return; sending them to another member"),
+        (name = "benefits", description = "What members have besides points, and its use"),
         (name = "document", description = "The program itself, versioned"),
         (name = "operations", description = "Is it well?")
     )
@@ -52,8 +56,12 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(members::list_events))
         .routes(routes!(members::list_vouchers))
         .routes(routes!(members::list_tiers))
-        .routes(routes!(members::list_entitlements))
         .routes(routes!(moving::create_moving_in))
+        .routes(routes!(tiers::create_placement))
+        .routes(routes!(benefits::list_entitlements))
+        .routes(routes!(benefits::create_benefit_use))
+        .routes(routes!(benefits::create_benefit_return))
+        .routes(routes!(benefits::list_benefits))
         .routes(routes!(adjustments::list_adjustments, adjustments::create_adjustment))
         .routes(routes!(adjustments::show_adjustment))
         .routes(routes!(adjustments::create_approval))
@@ -68,6 +76,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(redemptions::create_void))
         .routes(routes!(redemptions::create_redemption_return))
         .routes(routes!(redemptions::list_redemptions))
+        .routes(routes!(transfers::create_transfer))
         .routes(routes!(rewards::list_rewards))
         .routes(routes!(rewards::list_code_pools))
         .routes(routes!(rewards::create_codes))

@@ -115,8 +115,16 @@ impl From<Refusal> for Problem {
         let status = match refusal.code.as_str() {
             "same-person" | "approval-above-limit" => StatusCode::FORBIDDEN,
             "invalid-event" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
-            "unknown-adjustment" | "unknown-challenge" | "unknown-member" | "unknown-order" | "unknown-redemption"
-            | "unknown-identifier" | "unknown-reward" => StatusCode::NOT_FOUND,
+            "unknown-adjustment"
+            | "unknown-challenge"
+            | "unknown-member"
+            | "unknown-order"
+            | "unknown-redemption"
+            | "unknown-identifier"
+            | "unknown-reward"
+            | "unknown-benefit"
+            | "unknown-benefit-use"
+            | "unknown-ladder" => StatusCode::NOT_FOUND,
             "member-left" => StatusCode::GONE,
             "idempotency-key-reused"
             | "order-exists"
@@ -134,6 +142,10 @@ impl From<Refusal> for Problem {
             | "adjustment-decided"
             | "adjustment-is-an-undo"
             | "challenge-already-joined"
+            | "benefit-not-held"
+            | "benefit-used-up"
+            | "benefit-not-open-yet"
+            | "not-placed"
             | "not-enough-to-take-back" => StatusCode::CONFLICT,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };

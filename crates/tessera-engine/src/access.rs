@@ -23,6 +23,10 @@ pub enum Scope {
     WriteMoving,
     #[serde(rename = "redemptions:write")]
     WriteRedemptions,
+    #[serde(rename = "benefits:write")]
+    WriteBenefits,
+    #[serde(rename = "tiers:write")]
+    WriteTiers,
     #[serde(rename = "document:read")]
     ReadDocument,
     #[serde(rename = "document:write")]
@@ -30,13 +34,15 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::WriteEvents,
         Self::ReadMembers,
         Self::WriteMembers,
         Self::WriteAdjustments,
         Self::WriteMoving,
         Self::WriteRedemptions,
+        Self::WriteBenefits,
+        Self::WriteTiers,
         Self::ReadDocument,
         Self::WriteDocument,
     ];
@@ -49,6 +55,8 @@ impl Scope {
             Self::WriteAdjustments => "adjustments:write",
             Self::WriteMoving => "moving:write",
             Self::WriteRedemptions => "redemptions:write",
+            Self::WriteBenefits => "benefits:write",
+            Self::WriteTiers => "tiers:write",
             Self::ReadDocument => "document:read",
             Self::WriteDocument => "document:write",
         }

@@ -27,6 +27,7 @@ pub mod report;
 pub mod scenario;
 pub mod scheduler;
 pub mod secret;
+pub mod standing;
 pub mod submission;
 pub mod transfer;
 pub mod verify;

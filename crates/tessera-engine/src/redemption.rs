@@ -50,7 +50,7 @@ impl Submission {
                 data[name] = value;
             }
         }
-        of_redemption(secrets, program, member, What::Redeem(redeem), &data, key, now)
+        by_key(secrets, program, member, What::Redeem(redeem), &data, key, now)
     }
 
     /// Does something with a redemption. `key`: the caller's idempotency key, of its own for each kind of step.
@@ -72,11 +72,12 @@ impl Submission {
         if let Some(points) = points {
             data["points"] = points.into();
         }
-        of_redemption(secrets, program, Subject::Member(redemption.member), what, &data, key, now)
+        by_key(secrets, program, Subject::Member(redemption.member), what, &data, key, now)
     }
 }
 
-fn of_redemption(
+/// A command without a natural id, under its caller's key.
+pub(crate) fn by_key(
     secrets: &Secrets,
     program: &Arc<ProgramHandle>,
     subject: Subject,

@@ -284,27 +284,3 @@ pub async fn list_tiers(
 ) -> Result<Json<Value>, Problem> {
     Ok(Json(json!({ "items": view(&app, caller, &member).await?.tiers, "next": null })))
 }
-
-/// Benefits a member has now, by tier or by grant.
-///
-/// Needs `members:read`.
-#[utoipa::path(get, path = "/v1/programs/{program}/members/{member}/entitlements", tag = "members", security(("key" = [])),
-    params(("program" = String, Path), ("member" = String, Path)),
-    responses((status = 200, description = "`items`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
-pub async fn list_entitlements(
-    State(app): State<AppState>,
-    caller: Caller<ReadMembers>,
-    Path((_, member)): Path<(String, String)>,
-) -> Result<Json<Value>, Problem> {
-    let member = view(&app, caller, &member).await?;
-    let by_tier = member.tiers.iter().flat_map(|tier| {
-        tier.benefits.iter().map(
-            move |benefit| json!({ "benefit": benefit, "by": "tier", "level": tier.level, "until": tier.holds_until }),
-        )
-    });
-    let granted = member
-        .grants
-        .iter()
-        .map(|(benefit, last_day)| json!({ "benefit": benefit, "by": "grant", "last_day": last_day }));
-    Ok(Json(json!({ "items": by_tier.chain(granted).collect::<Vec<Value>>(), "next": null })))
-}

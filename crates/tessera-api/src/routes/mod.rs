@@ -1,4 +1,5 @@
 pub mod adjustments;
+pub mod benefits;
 pub mod document;
 pub mod events;
 pub mod health;
@@ -8,3 +9,5 @@ pub mod people;
 pub mod progress;
 pub mod redemptions;
 pub mod rewards;
+pub mod tiers;
+pub mod transfers;

@@ -4,6 +4,7 @@
 
 mod access;
 mod adjustments;
+mod benefits;
 mod common;
 mod document;
 mod events;
@@ -20,3 +21,5 @@ mod progress;
 mod quotes;
 mod redemptions;
 mod rewards;
+mod tiers;
+mod transfers;

@@ -7,6 +7,7 @@
 mod adjust;
 mod award;
 mod basis;
+mod benefit;
 mod birthday;
 mod derived;
 mod evaluate;
@@ -20,6 +21,7 @@ mod moving;
 mod order;
 mod outcome;
 mod people;
+mod placement;
 mod play;
 mod progress;
 mod redeem;
@@ -44,10 +46,13 @@ use serde::{Deserialize, Serialize};
 
 pub use adjust::adjustment_pool;
 pub use basis::Basis;
+pub use benefit::{Entitlement, Source, SourceKind, UsesLeft, entitlements};
 pub use explain::explain;
 pub use follow_up::FollowUp;
 pub use order::{Credit, OrderProgress, OrderRecord};
-pub use outcome::{Balance, Effect, EffectKind, Outcome, OutcomeStatus, TierStanding, balances, tier_standings};
+pub use outcome::{
+    Balance, Effect, EffectKind, Outcome, OutcomeStatus, PlacementView, TierStanding, balances, tier_standings,
+};
 pub use people::Memory;
 pub use play::Playing;
 pub use progress::{BadgeView, CardView, ChallengeView, ProgressView, StreakView, progress};
@@ -390,6 +395,9 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Transfer(transfer) => working.transfer(transfer)?,
         What::Arrival(arrival) => working.arrive(arrival)?,
         What::FollowUpRefused(refused) => working.follow_up_refused(refused)?,
+        What::UseBenefit(wish) => working.use_benefit(wish)?,
+        What::ReturnBenefit { used } => working.return_benefit(*used)?,
+        What::PlaceTier(placement) => working.place_tier(placement)?,
         What::WakeUp => {}
     }
     working.forfeit_after_leaving();

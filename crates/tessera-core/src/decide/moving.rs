@@ -157,10 +157,12 @@ fn levels<'m>(
 ) -> Result<Vec<(Id, usize, &'m MovedLevel)>, Rejected> {
     let mut found = Vec::new();
     for (ladder, moved) in tiers {
-        let known = program.ladder(ladder.as_str());
-        let rank = known.and_then(|rules| rules.levels.iter().position(|level| level.id == moved.level));
-        let Some(rank) = rank else {
-            return Err(Rejected::UnknownLevel { ladder: ladder.clone(), level: moved.level.clone() });
+        let Some(rules) = program.ladder(ladder.as_str()) else {
+            return Err(Rejected::UnknownLadder { ladder: ladder.clone() });
+        };
+        let Some(rank) = rules.levels.iter().position(|level| level.id == moved.level) else {
+            let known = rules.levels.iter().map(|level| level.id.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(Rejected::UnknownLevel { ladder: ladder.clone(), level: moved.level.clone(), known });
         };
         found.push((ladder.clone(), rank, moved));
     }

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::redeem::RedemptionView;
 use super::tier::standing;
-use crate::member::MemberState;
-use crate::program::{Id, Program};
+use crate::event::PlacementKind;
+use crate::member::{MemberState, Placement};
+use crate::program::{Id, LadderRules, Program};
 use crate::quantity::{Amount, Points};
 use crate::time::{Day, Instant};
 
@@ -76,6 +77,12 @@ pub struct Effect {
     /// Why, as a stable code, where something did not come about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<CompactString>,
+    /// How many uses of the benefit are left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<i64>,
+    /// Why, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<CompactString>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,10 +145,18 @@ pub enum EffectKind {
     BadgeTaken,
     /// On the way to another member.
     Sent,
+    /// Paid for sending.
+    Fee,
     /// From another member.
     Received,
     /// Sent, and back again: it could not arrive.
     CameBack,
+    BenefitUsed,
+    /// A use is there again.
+    BenefitReturned,
+    /// Somebody put the member on a level.
+    TierPlaced,
+    TierPlacementEnded,
 }
 
 impl Effect {
@@ -172,6 +187,8 @@ impl Effect {
             badge: None,
             member: None,
             reason: None,
+            left: None,
+            words: None,
         }
     }
 
@@ -259,6 +276,23 @@ pub struct TierStanding {
     /// What is still missing in this window to keep the level beyond its end, by measure.
     pub missing_to_stay: BTreeMap<Id, Amount>,
     pub benefits: Vec<Id>,
+    /// Levels the member was put on, beside what they reached.
+    pub placements: Vec<PlacementView>,
+    /// The level and why it is held: `gold until 2026-06-30: status match`.
+    pub words: String,
+}
+
+/// A level that somebody put a member on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PlacementView {
+    pub kind: PlacementKind,
+    pub level: Id,
+    pub since: Instant,
+    /// When it ends by itself (exclusive); `None` where somebody has to end it.
+    pub until: Option<Instant>,
+    pub reason: CompactString,
+    /// What is still missing in a trial to stay, by measure; empty once it is reached, or where nothing is asked.
+    pub missing_to_keep: BTreeMap<Id, Amount>,
 }
 
 /// Where a settled member stands on every ladder at an instant.
@@ -269,10 +303,14 @@ pub fn tier_standings(program: &Program, member: &MemberState, now: Instant) -> 
         let known = member.ladder(ladder.id.as_str());
         let level = levels.get(&ladder.id).cloned().unwrap_or_default();
         let rank = ladder.rank(&level);
+        let above = ladder.above(rank);
+        let held = standing::at(program, ladder, member, now, day);
         let (from, until) = standing::period(program, ladder, member.joined_on, day);
         let sum = |measure: &Id| known.map_or(Amount::ZERO, |known| known.sum(measure, from, until));
         let missing = |rank: usize| -> BTreeMap<Id, Amount> {
-            let Some(level) = ladder.levels.get(rank) else { return BTreeMap::new() };
+            let Some(level) = ladder.levels.get(rank).filter(|level| !level.by_invitation) else {
+                return BTreeMap::new();
+            };
             let short = level.at.of.iter().filter_map(|(measure, threshold)| {
                 let short = (threshold.0 - sum(measure).to_decimal()).max(Decimal::ZERO);
                 Amount::try_from(short)
@@ -285,16 +323,58 @@ pub fn tier_standings(program: &Program, member: &MemberState, now: Instant) -> 
         TierStanding {
             ladder: ladder.id.clone(),
             since: known.filter(|known| !known.level.as_str().is_empty()).map(|known| known.since),
-            holds_until: standing::at(program, ladder, member, now, day).until,
+            holds_until: held.until.filter(|until| *until < Instant::MAX),
             measured: ladder.measures.iter().map(|(name, _)| (ladder.measure_name(name), sum(name))).collect(),
-            next_level: ladder.levels.get(rank + 1).map(|level| level.id.clone()),
-            missing_to_rise: missing(rank + 1),
+            next_level: above.map(|rank| ladder.level(rank).id.clone()),
+            missing_to_rise: above.map(missing).unwrap_or_default(),
             missing_to_stay: if rank == 0 { BTreeMap::new() } else { missing(rank) },
             benefits: ladder.level(rank).benefits.clone(),
+            words: words(program, ladder, member, rank, now),
+            placements: member
+                .placements(ladder.id.as_str(), now)
+                .map(|placement| view(ladder, member, placement))
+                .collect(),
             level,
         }
     };
     program.ladders.iter().map(standing).collect()
+}
+
+fn view(ladder: &LadderRules, member: &MemberState, placement: &Placement) -> PlacementView {
+    let missing = placement.keep_if.iter().filter_map(|wanted| {
+        let missing = wanted.needed - super::placement::reached(member, ladder.id.as_str(), wanted);
+        (missing > Amount::ZERO).then(|| (ladder.measure_name(&wanted.measure), missing))
+    });
+    PlacementView {
+        kind: placement.kind,
+        level: placement.level.clone(),
+        since: placement.since,
+        until: placement.until,
+        reason: placement.reason.clone(),
+        missing_to_keep: missing.collect(),
+    }
+}
+
+/// A level with its end and why it is held.
+fn words(program: &Program, ladder: &LadderRules, member: &MemberState, rank: usize, now: Instant) -> String {
+    let level = &ladder.level(rank).id;
+    let day = program.calendar.day(now);
+    let (held, measured) =
+        (standing::at(program, ladder, member, now, day), standing::by_measures(program, ladder, member, now, day));
+    let until = match held.until.filter(|until| *until < Instant::MAX) {
+        Some(until) => format!(" until {}", program.calendar.last_day_before(until)),
+        None => String::new(),
+    };
+    let sustains = |placement: &&Placement| {
+        let end = placement.until.unwrap_or(Instant::MAX);
+        ladder.rank(&placement.level) == held.rank && Some(end) == held.until
+    };
+    let placed = member.placements(ladder.id.as_str(), now).find(sustains).filter(|_| held != measured);
+    match placed {
+        Some(placement) => format!("{level}{until}: {}", placement.kind.words()),
+        None if rank == 0 => format!("{level}: everybody's level"),
+        None => format!("{level}{until}: reached"),
+    }
 }
 
 /// Points that move, as entries carry them.

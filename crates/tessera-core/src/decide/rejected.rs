@@ -1,8 +1,9 @@
 use compact_str::CompactString;
 
 use super::Balance;
+use crate::event::PlacementKind;
 use crate::ledger::RedemptionStatus;
-use crate::program::{Id, Sign};
+use crate::program::{Id, Sign, UseWindow};
 use crate::quantity::Amount;
 use crate::time::{Day, Instant, Period};
 
@@ -87,8 +88,6 @@ pub enum Rejected {
     NothingToAdjust,
     #[error("this event needs a member")]
     NeedsMember,
-    #[error("the ladder {ladder} has no level {level}")]
-    UnknownLevel { ladder: Id, level: Id },
     #[error("the program has no voucher {voucher}")]
     UnknownVoucher { voucher: Id },
     #[error("the lot expired on {expires}, before it was earned, on {earned}")]
@@ -122,10 +121,44 @@ pub enum Rejected {
     TransferToOneself,
     #[error("no points are no transfer: a number above 0 is expected")]
     NothingToTransfer,
+    #[error("the document lets nobody send {currency}: it is not among its `transfers`")]
+    TransferNotAllowed { currency: Id },
+    #[error("{wanted} {currency} are not sent at once: at least {min} are{}", at_most(*max))]
+    TransferSize { currency: Id, wanted: i64, min: i64, max: Option<i64> },
+    #[error("a member may send {most} {currency} ({window}); {sent} are sent, and {wanted} would be too many")]
+    TransferLimit { currency: Id, window: &'static str, most: i64, sent: i64, wanted: i64 },
     #[error("a member who owes {debt} {currency} sends none")]
     TransferWhileOwing { currency: Id, debt: i64 },
     #[error("{wanted} {currency} are more than the member can hold: there is room for {room}")]
     NoRoom { currency: Id, wanted: i64, room: i64 },
+    #[error("the program has no benefit {benefit}")]
+    UnknownBenefit { benefit: Id },
+    #[error("the member does not have the benefit {benefit} now")]
+    BenefitNotHeld { benefit: Id },
+    #[error("{used} of {most} {benefit} are used {}{}", window.words(), from_next(*next))]
+    BenefitUsedUp { benefit: Id, window: UseWindow, used: i64, most: i64, next: Option<Day> },
+    #[error("the benefit {benefit} is for what `{condition}` holds of")]
+    BenefitNotHere { benefit: Id, condition: String },
+    #[error("whether the benefit {benefit} can be used depends on `{field}`: say it")]
+    BenefitNeeds { benefit: Id, field: CompactString },
+    #[error("the benefit {benefit} opens this at {opens_at}")]
+    BenefitNotOpenYet { benefit: Id, opens_at: Instant },
+    #[error("there is no use {used} of a benefit that could be taken back")]
+    UnknownBenefitUse { used: CompactString },
+    #[error("the program has no ladder {ladder}")]
+    UnknownLadder { ladder: Id },
+    #[error("the ladder {ladder} has no level {level}; there are: {known}")]
+    UnknownLevel { ladder: Id, level: Id, known: String },
+    #[error("the ladder {ladder} does not measure {measure}; it measures: {known}")]
+    UnknownMeasure { ladder: Id, measure: Id, known: String },
+    #[error("say which level of the ladder {ladder}; there are: {known}")]
+    PlacementWithoutLevel { ladder: Id, known: String },
+    #[error("a {} ends: say `until` its last day, or `for` how long", kind.name())]
+    PlacementWithoutEnd { kind: PlacementKind },
+    #[error("its last day would be {last_day}, and today is {today}")]
+    PlacementInThePast { last_day: Day, today: Day },
+    #[error("the member has no level of the ladder {ladder} {}", kind.words())]
+    NotPlaced { ladder: Id, kind: PlacementKind },
 }
 
 /// Between which days, as far as they are set.
@@ -133,6 +166,16 @@ fn days(from: Option<Day>, until: Option<Day>) -> String {
     let from = from.map(|day| format!(" from {day}")).unwrap_or_default();
     let until = until.map(|day| format!(" until {day}")).unwrap_or_default();
     if from.is_empty() && until.is_empty() { String::new() } else { format!(": only{from}{until}") }
+}
+
+/// The most that may be, where there is one.
+fn at_most(max: Option<i64>) -> String {
+    max.map(|max| format!(", and at most {max}")).unwrap_or_default()
+}
+
+/// When a benefit can be used again.
+fn from_next(next: Option<Day>) -> String {
+    next.map(|day| format!(", next from {day}")).unwrap_or_default()
 }
 
 /// What to do with a redemption that is past what was wanted of it.
@@ -187,7 +230,6 @@ impl Rejected {
             Self::ChallengeNotNow { .. } => "challenge-not-now",
             Self::NothingToAdjust => "nothing-to-adjust",
             Self::NeedsMember => "needs-member",
-            Self::UnknownLevel { .. } => "unknown-level",
             Self::UnknownVoucher { .. } => "unknown-voucher",
             Self::ExpiresBeforeEarned { .. } => "expires-before-earned",
             Self::MovedFromTheFuture { .. } => "moved-from-the-future",
@@ -203,8 +245,25 @@ impl Rejected {
             Self::AdjustedEnoughToday { .. } => "adjusted-enough-today",
             Self::TransferToOneself => "transfer-to-oneself",
             Self::NothingToTransfer => "nothing-to-transfer",
+            Self::TransferNotAllowed { .. } => "transfer-not-allowed",
+            Self::TransferSize { .. } => "transfer-size",
+            Self::TransferLimit { .. } => "transfer-limit",
             Self::TransferWhileOwing { .. } => "transfer-while-owing",
             Self::NoRoom { .. } => "no-room",
+            Self::UnknownBenefit { .. } => "unknown-benefit",
+            Self::BenefitNotHeld { .. } => "benefit-not-held",
+            Self::BenefitUsedUp { .. } => "benefit-used-up",
+            Self::BenefitNotHere { .. } => "benefit-not-here",
+            Self::BenefitNeeds { .. } => "benefit-needs-field",
+            Self::BenefitNotOpenYet { .. } => "benefit-not-open-yet",
+            Self::UnknownBenefitUse { .. } => "unknown-benefit-use",
+            Self::UnknownLadder { .. } => "unknown-ladder",
+            Self::UnknownLevel { .. } => "unknown-level",
+            Self::UnknownMeasure { .. } => "unknown-measure",
+            Self::PlacementWithoutLevel { .. } => "placement-without-level",
+            Self::PlacementWithoutEnd { .. } => "placement-without-end",
+            Self::PlacementInThePast { .. } => "placement-in-the-past",
+            Self::NotPlaced { .. } => "not-placed",
         }
     }
 
@@ -313,6 +372,20 @@ impl Rejected {
             Self::NoExchangeRate { currency, expected } => {
                 vec![("currency", currency.as_str().into()), ("expected", expected.as_str().into())]
             }
+            Self::TransferNotAllowed { currency } => vec![("currency", currency.as_str().into())],
+            Self::TransferSize { currency, wanted, min, max } => vec![
+                ("currency", currency.as_str().into()),
+                ("wanted", (*wanted).into()),
+                ("min", (*min).into()),
+                ("max", (*max).into()),
+            ],
+            Self::TransferLimit { currency, window, most, sent, wanted } => vec![
+                ("currency", currency.as_str().into()),
+                ("window", (*window).into()),
+                ("most", (*most).into()),
+                ("sent", (*sent).into()),
+                ("wanted", (*wanted).into()),
+            ],
             Self::TransferWhileOwing { currency, debt } => {
                 vec![("currency", currency.as_str().into()), ("debt", (*debt).into())]
             }
@@ -320,9 +393,6 @@ impl Rejected {
                 vec![("currency", currency.as_str().into()), ("wanted", (*wanted).into()), ("room", (*room).into())]
             }
             Self::TooManyParked { most } | Self::TooManyReservations { most } => vec![("most", (*most).into())],
-            Self::UnknownLevel { ladder, level } => {
-                vec![("ladder", ladder.as_str().into()), ("level", level.as_str().into())]
-            }
             Self::UnknownVoucher { voucher } => vec![("voucher", voucher.as_str().into())],
             Self::ExpiresBeforeEarned { expires, earned } => {
                 vec![("expires", expires.to_string().into()), ("earned", earned.to_string().into())]
@@ -361,6 +431,47 @@ impl Rejected {
             | Self::NeedsNoJoining { challenge }
             | Self::AlreadyTakesPart { challenge }
             | Self::ChallengeNotNow { challenge } => vec![("challenge", challenge.as_str().into())],
+            Self::UnknownBenefit { benefit } | Self::BenefitNotHeld { benefit } => {
+                vec![("benefit", benefit.as_str().into())]
+            }
+            Self::BenefitUsedUp { benefit, window, used, most, next } => vec![
+                ("benefit", benefit.as_str().into()),
+                ("window", window.name().into()),
+                ("used", (*used).into()),
+                ("most", (*most).into()),
+                ("next", next.map(|day| day.to_string()).into()),
+            ],
+            Self::BenefitNotHere { benefit, condition } => {
+                vec![("benefit", benefit.as_str().into()), ("condition", condition.as_str().into())]
+            }
+            Self::BenefitNeeds { benefit, field } => {
+                vec![("benefit", benefit.as_str().into()), ("field", field.as_str().into())]
+            }
+            Self::BenefitNotOpenYet { benefit, opens_at } => {
+                vec![("benefit", benefit.as_str().into()), ("opens_at", opens_at.to_string().into())]
+            }
+            Self::UnknownBenefitUse { used } => vec![("use", used.as_str().into())],
+            Self::UnknownLadder { ladder } => vec![("ladder", ladder.as_str().into())],
+            Self::UnknownLevel { ladder, level, known } => vec![
+                ("ladder", ladder.as_str().into()),
+                ("level", level.as_str().into()),
+                ("levels", known.as_str().into()),
+            ],
+            Self::UnknownMeasure { ladder, measure, known } => vec![
+                ("ladder", ladder.as_str().into()),
+                ("measure", measure.as_str().into()),
+                ("measures", known.as_str().into()),
+            ],
+            Self::PlacementWithoutLevel { ladder, known } => {
+                vec![("ladder", ladder.as_str().into()), ("levels", known.as_str().into())]
+            }
+            Self::PlacementWithoutEnd { kind } => vec![("kind", kind.name().into())],
+            Self::PlacementInThePast { last_day, today } => {
+                vec![("last_day", last_day.to_string().into()), ("today", today.to_string().into())]
+            }
+            Self::NotPlaced { ladder, kind } => {
+                vec![("ladder", ladder.as_str().into()), ("kind", kind.name().into())]
+            }
             Self::AlreadyEnrolled
             | Self::ReturnWithoutOrder
             | Self::NothingToAdjust

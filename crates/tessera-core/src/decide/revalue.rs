@@ -70,6 +70,7 @@ impl Working<'_> {
             self.measure_spend(next.spend - before.spend, day);
             if all_back {
                 self.measure_event("purchase", -1, day);
+                self.return_benefits_of(&record.order_id);
             }
             self.move_usage(&before, &next, record);
             self.move_carried(&before, &next);

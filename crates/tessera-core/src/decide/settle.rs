@@ -6,7 +6,7 @@ use super::outcome::{Effect, EffectKind};
 use super::tier::standing;
 use super::working::{Posting, Working};
 use super::{Credit, EventStatus, Inputs, Recorded, birthday};
-use crate::event::{Command, What};
+use crate::event::{Command, PlacementKind, What};
 use crate::id::MemberId;
 use crate::ledger::{Account, EntryKind, Lot, LotRef, Purse, Wait};
 use crate::member::MemberState;
@@ -27,6 +27,11 @@ enum Due {
     },
     Expiry {
         currency: Id,
+    },
+    /// A level that somebody put the member on ends.
+    Placement {
+        ladder: Id,
+        kind: PlacementKind,
     },
     Review {
         ladder: Id,
@@ -62,6 +67,11 @@ fn next_due(versions: &Versions, member: &MemberState, until: Instant) -> Option
     for hold in &member.holds {
         if let Some(at) = hold.terms.ends_at {
             offer(at, Due::End { redemption: hold.event });
+        }
+    }
+    for placement in &member.placements {
+        if let Some(at) = placement.until {
+            offer(at, Due::Placement { ladder: placement.ladder.clone(), kind: placement.kind });
         }
     }
     reviews(versions, member, until, &mut offer);
@@ -173,6 +183,7 @@ impl Working<'_> {
                 Due::Maturity { currency, event } => self.mature(&currency, event, at),
                 Due::End { redemption } => self.end_reservation(redemption, at),
                 Due::Expiry { currency } => self.expire(&currency, at),
+                Due::Placement { ladder, kind } => self.placement_ends(&ladder, kind, at),
                 Due::Review { ladder } => {
                     self.open("tier-review", EventStatus::Derived, at, None);
                     let program = self.program.clone();

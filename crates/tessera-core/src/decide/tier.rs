@@ -1,7 +1,9 @@
 //! Where a member stands on the ladders (T1-T8).
 
 use crate::member::{Change, MemberState};
-use crate::program::{Counts, DownTo, HoldsTo, Id, LadderRules, Measure, Program, ReturnUndoes, TierWindow};
+use crate::program::{
+    Counts, DownTo, HoldsTo, Id, LadderRules, LevelDefinition, Measure, Program, ReturnUndoes, TierWindow,
+};
 use crate::quantity::Amount;
 use crate::time::{Day, Instant, Period};
 
@@ -11,11 +13,11 @@ use super::working::Working;
 pub(super) mod standing {
     use super::*;
 
-    /// The level that measures and reviews sustain, and until when.
+    /// The level that a member holds, and until when.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Standing {
         pub rank: usize,
-        /// The next review; `None` at the base, which nobody can lose.
+        /// The next review; `None` at the base, which nobody can lose. [`Instant::MAX`] for a level without an end.
         pub until: Option<Instant>,
     }
 
@@ -31,12 +33,7 @@ pub(super) mod standing {
             TierWindow::CalendarYear => {
                 (day.start_of(crate::time::Window::Year), day.end_of(crate::time::Window::Year))
             }
-            TierWindow::Anniversary => {
-                let years = i32::from(day.year()) - i32::from(joined_on.year());
-                let anniversary = |year: i32| Period::months(12 * year).after(joined_on);
-                let year = if anniversary(years) <= day { years } else { years - 1 };
-                (anniversary(year), anniversary(year + 1))
-            }
+            TierWindow::Anniversary => crate::program::membership_year(day, joined_on),
             TierWindow::Rolling { rolling } => (rolling.before(day).plus(1), day.plus(1)),
         }
     }
@@ -54,14 +51,43 @@ pub(super) mod standing {
         let known = member.ladder(ladder.id.as_str());
         let sum = |measure: &Id| known.map_or(Amount::ZERO, |known| known.sum(measure, from, until)).to_decimal();
         let holds = |rank: &usize| {
-            let at = &ladder.levels[*rank].at;
+            let LevelDefinition { at, .. } = &ladder.levels[*rank];
             at.of.iter().filter(|(measure, threshold)| sum(measure) >= threshold.0).count() >= at.needed
         };
         (1..ladder.levels.len()).rev().find(holds).unwrap_or(0)
     }
 
-    /// Where a member stands at an instant: the best of what each window earned and a review left, as long as it holds.
+    /// Where a member stands at an instant: the best of what they reached and what somebody put them on, as long as it
+    /// holds. The one place that says so.
     pub fn at(program: &Program, ladder: &LadderRules, member: &MemberState, now: Instant, day: Day) -> Standing {
+        let mut best = by_measures(program, ladder, member, now, day);
+        for placement in member.placements(ladder.id.as_str(), now) {
+            let (rank, until) = (ladder.rank(&placement.level), placement.until.unwrap_or(Instant::MAX));
+            if rank > best.rank || (rank > 0 && rank == best.rank && Some(until) > best.until) {
+                best = Standing { rank, until: Some(until) };
+            }
+        }
+        best
+    }
+
+    /// Until when a level is held that is reached on a day (T3).
+    pub fn holds_until(program: &Program, ladder: &LadderRules, joined_on: Day, day: Day) -> Instant {
+        let end = match (ladder.window, ladder.holds_to) {
+            (TierWindow::Rolling { rolling }, _) => rolling.after(day).plus(1),
+            (_, HoldsTo::Current) => period(program, ladder, joined_on, day).1,
+            (_, HoldsTo::Next) => period(program, ladder, joined_on, period(program, ladder, joined_on, day).1).1,
+        };
+        program.calendar.start(ladder.down.grace.after(end))
+    }
+
+    /// Where measures and reviews alone put a member: the best of what each window earned and a review left.
+    pub fn by_measures(
+        program: &Program,
+        ladder: &LadderRules,
+        member: &MemberState,
+        now: Instant,
+        day: Day,
+    ) -> Standing {
         let mut best = Standing { rank: 0, until: None };
         let mut better = |rank: usize, until: Instant| {
             if rank > 0 && until > now && (rank > best.rank || (rank == best.rank && Some(until) > best.until)) {
@@ -255,22 +281,22 @@ impl Working<'_> {
         let program = self.program.clone();
         let day = program.calendar.day(at);
         let current = standing::rank(ladder, &self.state);
-        let sustained = standing::at(&program, ladder, &self.state, at, day).rank;
-        if sustained >= current {
+        if standing::at(&program, ladder, &self.state, at, day).rank >= current {
             return;
         }
+        let sustained = standing::by_measures(&program, ladder, &self.state, at, day).rank;
         if let Some(until) = self.promised(ladder, at) {
             let floor = Some((ladder.level(current).id.clone(), until));
             return self.change(Change::Floor { ladder: ladder.id.clone(), floor });
         }
         let rank = match ladder.down.to {
             DownTo::ToEarned => sustained,
-            DownTo::OneDown => sustained.max(current - 1),
+            DownTo::OneDown => sustained.max(ladder.below(current)),
             DownTo::ToBase => {
                 let (from, _) = standing::period(&program, ladder, self.state.joined_on, day);
                 let before = if matches!(ladder.window, TierWindow::Rolling { .. }) { day.plus(1) } else { from };
                 self.change(Change::Forgot { ladder: ladder.id.clone(), before });
-                standing::at(&program, ladder, &self.state, at, day).rank
+                standing::by_measures(&program, ladder, &self.state, at, day).rank
             }
         };
         // An older floor that sustains a lower level stays.
@@ -282,6 +308,8 @@ impl Working<'_> {
             let floor = Some((ladder.level(rank).id.clone(), program.calendar.start(ladder.down.grace.after(end))));
             self.change(Change::Floor { ladder: ladder.id.clone(), floor });
         }
-        self.set_level(ladder, rank);
+        // What somebody put the member on holds beside what is left of what they reached.
+        let held = standing::at(&program, ladder, &self.state, at, day).rank;
+        self.set_level(ladder, rank.max(held));
     }
 }

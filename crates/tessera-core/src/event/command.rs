@@ -2,8 +2,8 @@ use compact_str::CompactString;
 use serde::Deserialize;
 
 use super::{
-    Arrival, Birthday, FieldValues, Item, MovedIn, MovedVoucher, Order, Redeem, RedemptionPart, RefusedFollowUp,
-    Renaming, Transfer,
+    Arrival, Birthday, FieldValues, Item, MovedIn, MovedVoucher, Order, PlaceTier, Redeem, RedemptionPart,
+    RefusedFollowUp, Renaming, Transfer, UseBenefit,
 };
 use crate::ledger::Entry;
 use crate::program::Id;
@@ -68,6 +68,14 @@ pub enum What {
     Arrival(Arrival),
     /// What this member's event caused for another was refused there.
     FollowUpRefused(RefusedFollowUp),
+    /// Uses a benefit that the member has.
+    UseBenefit(UseBenefit),
+    /// Takes back a use of a benefit, by its event.
+    ReturnBenefit {
+        used: u64,
+    },
+    /// Puts the member on a level beside what they reached, or ends that.
+    PlaceTier(PlaceTier),
     /// Only settles what fell due (I7).
     WakeUp,
 }
@@ -98,6 +106,9 @@ impl What {
             Self::Transfer(_) => "transfer",
             Self::Arrival(_) => "transfer-in",
             Self::FollowUpRefused(_) => "follow-up-refused",
+            Self::UseBenefit(_) => "benefit-use",
+            Self::ReturnBenefit { .. } => "benefit-return",
+            Self::PlaceTier(placement) => placement.event_type(),
             Self::WakeUp => "wake-up",
         }
     }
@@ -105,6 +116,11 @@ impl What {
     /// Whether it brings something from another system: it is a matter of then, whatever the program does today.
     pub const fn is_from_elsewhere(&self) -> bool {
         matches!(self, Self::Import(_) | Self::MoveIn(_) | Self::MoveVoucher(_))
+    }
+
+    /// Whether this is done now, to a member there is: it makes nobody, and is never about the past.
+    pub const fn is_about_now(&self) -> bool {
+        self.is_redemption() || matches!(self, Self::UseBenefit(_) | Self::ReturnBenefit { .. } | Self::PlaceTier(_))
     }
 
     /// The order this makes, which must be new.

@@ -42,7 +42,7 @@ impl What {
 
     /// Whether this is about what a member has now. Such a command is never before what they have seen already.
     pub const fn is_never_past(&self) -> bool {
-        self.is_redemption()
+        self.is_about_now()
             || self.is_follow_up()
             || matches!(self, Self::Transfer(_) | Self::Rename(_) | Self::Leave { .. })
     }

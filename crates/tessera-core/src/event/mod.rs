@@ -1,5 +1,6 @@
 //! What can happen to a member: the events every program has, those it declares, and the commands made of them.
 
+mod benefit;
 mod birthday;
 mod command;
 mod data;
@@ -7,10 +8,12 @@ mod follow_up;
 mod moving;
 mod order;
 mod people;
+mod placement;
 mod read;
 mod redemption;
 mod transfer;
 
+pub use benefit::{Situation, UseBenefit};
 pub use birthday::{Birthday, BirthdayError};
 pub use command::{Adjustment, Asker, Command, Exchange, Imported, Profile, Return, ReturnItem, Undone, What};
 pub use data::{DataProblem, FieldValue, FieldValues};
@@ -18,6 +21,7 @@ pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
 pub use moving::{MovedIn, MovedLevel, MovedVoucher};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
 pub use people::{NameKey, Removal, Renaming, SecondFact};
+pub use placement::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep};
 pub use read::{DocumentedTypes, read_event};
 pub use redemption::{Redeem, RedemptionPart};
 pub use transfer::{Arrival, Transfer};
@@ -54,6 +58,16 @@ pub const RESERVED_TYPES: &[&str] = &[
     "transfer-in",
     "follow-up-refused",
     "challenge-join",
+    "benefit-use",
+    "benefit-return",
+    "tier-invite",
+    "tier-match",
+    "tier-trial",
+    "tier-lock",
+    "tier-unlock",
+    "tier-withdraw",
+    "tier-placement-end",
+    "entitlement-end",
 ];
 
 /// Triggers that no event from outside has: what time or an award brings about.

@@ -30,6 +30,9 @@ pub struct Arrival {
     /// What the sender paid on top, by lots: it goes back with the rest if the points cannot arrive.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fee: Vec<LotPart>,
+    /// The program day of sending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_on: Option<Day>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<CompactString>,
 }

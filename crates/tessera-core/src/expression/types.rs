@@ -122,6 +122,14 @@ fn event(definition: &Definition, trigger: &str) -> (VariableType, Option<Variab
         "balance" => {
             fields.insert("currency".to_owned(), VariableType::String);
         }
+        "benefit-use" => {
+            for name in ["total", "shipping"] {
+                fields.insert(name.to_owned(), VariableType::Number);
+            }
+            for name in ["location", "channel"] {
+                fields.insert(name.to_owned(), VariableType::String);
+            }
+        }
         "tier" => {
             for name in ["ladder", "level", "from"] {
                 fields.insert(name.to_owned(), VariableType::String);

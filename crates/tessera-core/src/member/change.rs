@@ -5,7 +5,9 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::play::{Badge, REWARDS_MAX, Ranked, Reward, Streak};
+use super::standing::{BenefitUse, Placement};
 use super::state::{Bucketed, Counter, Fraction, Grant, MemberState, Status};
+use crate::event::PlacementKind;
 use crate::ledger::{Hold, Wait};
 use crate::program::{Every, Id, id_or_empty};
 use crate::quantity::{Amount, Points};
@@ -209,6 +211,21 @@ pub enum Change {
         first_purchase: Option<Day>,
         last_purchase: Option<Day>,
     },
+    /// Somebody put the member on a level.
+    Placed {
+        placement: Placement,
+    },
+    Unplaced {
+        ladder: Id,
+        kind: PlacementKind,
+    },
+    BenefitUsed {
+        used: BenefitUse,
+    },
+    /// A use, by its event, was taken back.
+    BenefitReturned {
+        used: u64,
+    },
 }
 
 /// An event that names an order nobody has seen yet (I4).
@@ -314,6 +331,8 @@ impl Change {
                 state.status = Status::Left;
                 state.parked.clear();
                 state.grants.clear();
+                state.placements.clear();
+                state.uses.clear();
             }
             Self::Erased => {
                 (state.birthday, state.birthday_since, state.birthday_next) = (None, None, None);
@@ -373,6 +392,10 @@ impl Change {
                 (statistics.purchases, statistics.spend) = (*purchases, *spend);
                 statistics.last_purchase = *last_purchase;
             }
+            Self::Placed { placement } => state.place(placement),
+            Self::Unplaced { ladder, kind } => state.unplace(ladder, *kind),
+            Self::BenefitUsed { used } => state.use_benefit(used),
+            Self::BenefitReturned { used } => state.uses.retain(|known| known.event != *used),
         }
     }
 }

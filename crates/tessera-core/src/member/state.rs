@@ -2,7 +2,7 @@ use compact_str::CompactString;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Badge, Change, ParkedEvent, Progress, Ranked, Streak};
+use super::{Badge, BenefitUse, Change, ParkedEvent, Placement, Progress, Ranked, Streak};
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, Hold, Lot, Purse};
 use crate::program::{Id, id_or_empty};
@@ -13,7 +13,7 @@ use crate::time::{Day, Instant, MonthDay};
 ///
 /// What bounds it: lots by days × funders, counters by limits in open windows, tier buckets by two windows, parked
 /// events by [`MemberState::PARKED_MAX`], reservations by [`MemberState::HOLDS_MAX`], challenges and streaks by what a
-/// document may have of them.
+/// document may have of them, placements by ladders × kinds, uses of benefits by [`MemberState::USES_MAX`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberState {
     pub id: MemberId,
@@ -55,6 +55,10 @@ pub struct MemberState {
     pub streaks: Vec<Streak>,
     pub badges: Vec<Badge>,
     pub ranked: Option<Ranked>,
+    /// Levels the member was put on, by ladder and kind.
+    pub placements: Vec<Placement>,
+    /// Uses of benefits that may still be taken back, oldest first.
+    pub uses: Vec<BenefitUse>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,7 +176,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[0, 0, 0, 0];
+const SINCE_FORMAT_2: &[u8] = &[0, 0, 0, 0, 0, 0];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -211,6 +215,8 @@ impl MemberState {
             streaks: Vec::new(),
             badges: Vec::new(),
             ranked: None,
+            placements: Vec::new(),
+            uses: Vec::new(),
         }
     }
 
@@ -350,6 +356,7 @@ impl MemberState {
             self.counters.retain(|counter| counter.until > day);
             self.grants.retain(|grant| grant.last_day >= day);
             self.challenges.retain(|progress| progress.until > day);
+            self.uses.retain(|used| used.until > day);
         }
     }
 

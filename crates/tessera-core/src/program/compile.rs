@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use compact_str::{CompactString, format_compact};
 use rust_decimal::Decimal;
 
+use super::benefits::Benefit;
 use super::challenges::Challenge;
 use super::definition::*;
 use super::limits::Limits;
@@ -30,6 +31,7 @@ pub struct Program {
     rewards: BTreeMap<Id, Reward>,
     pub challenges: Vec<Challenge>,
     pub streaks: Vec<StreakRules>,
+    pub benefits: BTreeMap<Id, Benefit>,
 }
 
 /// The campaigns that look at one event type, and all that their expressions read.
@@ -134,6 +136,16 @@ impl LadderRules {
         }
     }
 
+    /// The next level under a place that can be reached.
+    pub fn below(&self, rank: usize) -> usize {
+        (0..rank).rev().find(|rank| !self.levels[*rank].by_invitation).unwrap_or(0)
+    }
+
+    /// The next level above a place that can be reached; `None` at the top.
+    pub fn above(&self, rank: usize) -> Option<usize> {
+        (rank + 1..self.levels.len()).find(|rank| !self.levels[*rank].by_invitation)
+    }
+
     pub fn level(&self, rank: usize) -> &LevelDefinition {
         &self.levels[rank.min(self.levels.len() - 1)]
     }
@@ -175,8 +187,10 @@ impl Program {
         let ladders: Vec<LadderRules> =
             definition.tiers.iter().map(|(id, ladder)| compile_ladder(id, ladder)).collect();
         let rewards = checker.rewards(definition);
+        checker.transfers(definition);
         let challenges = checker.challenges(definition);
         let streaks = checker.streaks(definition);
+        let benefits = checker.benefits(definition);
         if strictness == Strictness::New {
             super::inert::refuse(definition, &campaigns, &mut checker);
         }
@@ -191,8 +205,19 @@ impl Program {
         }
         let triggers = index(&campaigns, &challenges, &streaks);
         let definition = definition.clone();
-        let program =
-            Self { version, definition, calendar, money, campaigns, triggers, ladders, rewards, challenges, streaks };
+        let program = Self {
+            version,
+            definition,
+            calendar,
+            money,
+            campaigns,
+            triggers,
+            ladders,
+            rewards,
+            challenges,
+            streaks,
+            benefits,
+        };
         (Some(program), findings)
     }
 
@@ -215,6 +240,10 @@ impl Program {
 
     pub fn streak(&self, id: &str) -> Option<&StreakRules> {
         self.streaks.iter().find(|streak| streak.id == *id)
+    }
+
+    pub fn benefit(&self, id: &str) -> Option<&Benefit> {
+        self.benefits.get(id)
     }
 
     pub fn ladder(&self, id: &str) -> Option<&LadderRules> {

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::adjustments::AdjustmentsDefinition;
+use super::benefits::BenefitDefinition;
 use super::cards::CardDefinition;
 use super::challenges::{BadgeDefinition, ChallengeDefinition};
 use super::made::Made;
@@ -17,6 +18,7 @@ use super::rewards::{CauseDefinition, CodePoolDefinition, RewardDefinition};
 use super::scalar::{Exact, Formula, Id, Share, Texts, word_or_map};
 use super::spending::{CashRounding, SpendDefinition};
 use super::streaks::StreakDefinition;
+use super::transfers::TransferDefinition;
 use crate::quantity::Rounding;
 use crate::time::{Day, Period, RoundTo, TimeOfDay, Weekday, Window};
 
@@ -74,6 +76,9 @@ pub struct Definition {
     /// What points can be spent on.
     #[serde(default)]
     pub rewards: BTreeMap<Id, RewardDefinition>,
+    /// Which points members may send to each other, by currency; what is not listed cannot be sent.
+    #[serde(default)]
+    pub transfers: BTreeMap<Id, TransferDefinition>,
     /// Codes of partners that rewards give.
     #[serde(default)]
     pub code_pools: BTreeMap<Id, CodePoolDefinition>,
@@ -582,7 +587,12 @@ pub enum ReturnUndoes {
 #[serde(deny_unknown_fields)]
 pub struct LevelDefinition {
     pub id: Id,
+    /// What it takes to reach it; left out of a level that is `by_invitation`.
+    #[serde(default)]
     pub at: Threshold,
+    /// Nothing that is measured reaches it: somebody is asked in.
+    #[serde(default)]
+    pub by_invitation: bool,
     #[serde(default)]
     pub name: Texts,
     /// Base earning is multiplied by this, by currency.
@@ -592,13 +602,20 @@ pub struct LevelDefinition {
     pub benefits: Vec<Id>,
 }
 
-/// What it takes to reach a level: a number, or conditions over several measures (T7).
+/// What it takes to reach a level: a number, or conditions over several measures (T7). Without conditions it is never
+/// reached.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Threshold {
     /// How many of the conditions must hold.
     pub needed: usize,
     /// By measure; under the empty name for the ladder's one `measure`.
     pub of: Vec<(Id, Exact)>,
+}
+
+impl Default for Threshold {
+    fn default() -> Self {
+        Self { needed: 1, of: Vec::new() }
+    }
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -636,15 +653,6 @@ word_or_map!(
         }
     }
 );
-
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct BenefitDefinition {
-    pub name: Texts,
-    /// How often it may be used: `{ month: 4 }`.
-    #[serde(default)]
-    pub per: BTreeMap<Window, i64>,
-}
 
 /// An event type of the program's own, or more fields for one that every program has.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]

@@ -75,6 +75,7 @@ fn subject(path: &str) -> String {
         "benefits" => "benefit",
         "vouchers" => "voucher",
         "events" => "event type",
+        "transfers" => "sending",
         _ => "",
     };
     let mut parts = path.splitn(3, '.');

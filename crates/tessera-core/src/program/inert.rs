@@ -24,15 +24,6 @@ pub(super) fn refuse(definition: &Definition, campaigns: &[Campaign], checker: &
     for (id, ladder) in &definition.tiers {
         self::ladder(definition, id.as_str(), ladder, checker);
     }
-    for (id, benefit) in &definition.benefits {
-        if !benefit.per.is_empty() {
-            checker.suggest(
-                &["benefits", id.as_str(), "per"],
-                "nothing counts how often a benefit is used yet".to_owned(),
-                "leave `per` out, and say it in the benefit's name",
-            );
-        }
-    }
     for (id, event) in &definition.events {
         self::event(id.as_str(), event, checker);
     }

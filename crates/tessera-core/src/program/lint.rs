@@ -141,7 +141,7 @@ fn out_of_reach(
             _ => None,
         }
     };
-    for (place, level) in ladder.levels.iter().enumerate().skip(1) {
+    for (place, level) in ladder.levels.iter().enumerate().skip(1).filter(|(_, level)| !level.by_invitation) {
         let reachable = level.at.of.iter().filter(|(measure, threshold)| {
             let within = most(measure).is_none_or(|most| Decimal::from(most) >= threshold.0);
             threshold.0 <= Decimal::ZERO || (feeds(measure) && within)

@@ -1,6 +1,7 @@
 //! A loyalty program as a document: read, checked, compiled, compared.
 
 mod adjustments;
+mod benefits;
 mod cards;
 mod challenges;
 mod compile;
@@ -19,10 +20,13 @@ mod rewards;
 mod scalar;
 mod spending;
 mod streaks;
+mod transfers;
 mod validate;
 mod version;
 
 pub use adjustments::{AdjustmentsDefinition, ReasonDefinition, RoleLimit, Sign};
+pub(crate) use benefits::membership_year;
+pub use benefits::{Benefit, BenefitDefinition, USE_FIELDS, UseOnReturn, UseWindow};
 pub use cards::{CardDefinition, Gift, STAMPS_MAX};
 pub use challenges::{
     BadgeDefinition, CHALLENGES_MAX, Challenge, ChallengeDefinition, Join, STEPS_MAX, StepDefinition, VALUE_BYTES_MAX,
@@ -42,6 +46,7 @@ pub(crate) use scalar::id_or_empty;
 pub use scalar::{Exact, Formula, Id, IdProblem, Share, Texts};
 pub use spending::{CashRounding, Restored, SpendDefinition};
 pub use streaks::{Every, MilestoneDefinition, StreakDefinition, StreakRules};
+pub use transfers::{TransferDefinition, TransferTo};
 use validate::Strictness;
 pub use version::Versions;
 

@@ -184,6 +184,11 @@ impl Texts {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// The texts by language.
+    pub const fn by_language(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
 }
 
 impl<'de> Deserialize<'de> for Texts {

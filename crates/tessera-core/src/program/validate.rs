@@ -277,6 +277,17 @@ impl<'a> Checker<'a> {
                 [(measure, threshold)] if measure.as_str().is_empty() => Some(threshold.0),
                 _ => None,
             };
+            if level.by_invitation != level.at.of.is_empty() {
+                let message = if level.by_invitation {
+                    "a level by invitation is never reached: leave `at` out"
+                } else {
+                    "`at` is missing: what it takes to reach the level, or `by_invitation: true`"
+                };
+                self.error(&at, message.to_owned());
+            }
+            if level.by_invitation && place == 0 {
+                self.error(&path, "the first level is everybody's: nobody needs an invitation".to_owned());
+            }
             match single {
                 Some(_) if ladder.measure.is_none() => {
                     self.error(&at, "the ladder has several measures: say `at: { all: { … } }`".to_owned());

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Day, Instant};
+use super::{Day, Instant, Period};
 
 /// A program's zone and cut-off hour: which day an instant belongs to, and when a day begins and ends.
 #[derive(Clone, Debug)]
@@ -58,6 +58,17 @@ impl Calendar {
         } else {
             day
         }
+    }
+
+    /// The same time of day so many days, months or years before an instant.
+    pub fn before(&self, instant: Instant, period: Period) -> Instant {
+        let local = self.local(instant);
+        self.instant(period.before(Day::from_date(local.date())).date().to_datetime(local.time()))
+    }
+
+    /// The last program day that something counts which ends at an instant (exclusive).
+    pub fn last_day_before(&self, end: Instant) -> Day {
+        self.day(Instant::from_micros(end.micros().saturating_sub(1)))
     }
 
     /// When a program day begins.

@@ -17,6 +17,9 @@ const FIRST: i32 = -4_000_000;
 const LAST: i32 = 2_932_000;
 
 impl Day {
+    /// The last day there is.
+    pub const MAX: Self = Self(LAST);
+
     pub const fn from_number(days: i32) -> Self {
         Self(days)
     }

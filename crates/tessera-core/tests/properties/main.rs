@@ -9,3 +9,4 @@ mod programs;
 mod redemptions;
 mod reference;
 mod returns;
+mod transfers;

@@ -116,11 +116,6 @@ const AWARD: &str = "award: { currency: point, amount: 5 }";
     "campaigns.c.rules[0].award.base",
     "only a purchase has an `event.net`"
 )]
-#[case::how_often_a_benefit(
-    with("", "benefits: { lounge: { name: Lounge, per: { month: 4 } } }"),
-    "benefits.lounge.per",
-    "nothing counts how often a benefit is used yet"
-)]
 #[case::matching_that_is_off(
     with("", "unlinked_returns: { policy: take_back, within: P9D }"),
     "unlinked_returns.within",

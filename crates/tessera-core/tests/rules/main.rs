@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod adjustments;
+mod benefits;
 mod caps;
 mod codes;
 mod common;
@@ -18,6 +19,7 @@ mod money;
 mod moving;
 mod pending;
 mod people;
+mod placements;
 mod play;
 mod redemptions;
 mod returns;
@@ -27,3 +29,4 @@ mod stacking;
 mod stored_state;
 mod tiers;
 mod time_and_order;
+mod transfers;

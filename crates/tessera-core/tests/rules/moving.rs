@@ -116,7 +116,7 @@ fn l9_a_voucher_keeps_its_code_and_its_end() {
 
 #[rstest]
 #[case::another_level(r#"{"tiers": {"club": {"level": "diamond"}}}"#, "unknown-level")]
-#[case::another_ladder(r#"{"tiers": {"lounge": {"level": "gold"}}}"#, "unknown-level")]
+#[case::another_ladder(r#"{"tiers": {"lounge": {"level": "gold"}}}"#, "unknown-ladder")]
 #[case::another_currency(r#"{"balances": {"mile": 5}}"#, "unknown-currency")]
 #[case::a_day_to_come(r#"{"joined": "2026-03-03"}"#, "moved-from-the-future")]
 fn l9_a_member_who_cannot_be_is_refused(#[case] data: &str, #[case] code: &str) {

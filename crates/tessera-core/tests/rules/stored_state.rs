@@ -3,8 +3,13 @@
 //! A change of the state's types takes a new format byte (decision 5), a reader for the old one, and a fixture of the
 //! new: `cargo test -p tessera-core --test rules -- --ignored writes_the_fixture` writes it beside this format's.
 
+use std::collections::BTreeMap;
+
+use tessera_core::event::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Situation, UseBenefit, What};
 use tessera_core::member::{MemberState, StateError};
-use tessera_testkit::shop::{Shop, json::*, reserve};
+use tessera_core::quantity::Amount;
+use tessera_core::time::Period;
+use tessera_testkit::shop::{Shop, at, id, json::*, reserve};
 
 const BYTES: &[u8] = include_bytes!("../fixtures/member-state-2.postcard");
 const IN_WORDS: &str = include_str!("../fixtures/member-state-2.json");
@@ -20,7 +25,7 @@ fn member() -> MemberState {
   point: { name: P, expires: { after: P12M, round: month }, pending: { for: P14D } }
   star: { name: S, expires: { inactivity: P6M } }
 tiers: { club: { measure: { earned: star }, return_undoes: at_review, levels: [ { id: blue, at: 0 }, { id: gold, at: 50 } ] } }
-benefits: { lounge: { name: Lounge } }
+benefits: { lounge: { name: Lounge, per: { month: 2 } } }
 events: { visit: {} }
 campaigns:
   base: { trigger: purchase, rules: [ { award: { currency: point, amount: event.net / 1500, fraction: carry } }, { award: { currency: star, amount: event.net / 1000 }, limit: { per_member: { month: { points: 500 } } } } ] }
@@ -39,6 +44,13 @@ badges: { tourist: { name: Tourist } }",
     shop.send("2026-03-11T09:00", "purchase", &sale("o2", 40_000));
     shop.send("2026-03-11T10:00", "return", &back_all("o9"));
     shop.adjust("2026-03-12T09:00", "star", -500).unwrap();
+    let wish = UseBenefit { benefit: id("lounge"), order_id: Some("o2".into()), situation: Situation::default() };
+    shop.ask(at("2026-03-12T09:10"), What::UseBenefit(wish)).unwrap();
+    let keep_if = BTreeMap::from([(id("star"), Amount::whole(40))]);
+    let (kind, ends) = (PlacementKind::Trial, PlacementEnd::For(Period::days(30)));
+    let step = PlacementStep::Place { kind, level: Some(id("gold")), ends, keep_if };
+    let wish = PlaceTier { ladder: id("club"), step, reason: "a month of gold".into() };
+    shop.ask(at("2026-03-12T09:20"), What::PlaceTier(wish)).unwrap();
     shop.redeem("2026-03-12T10:00", reserve("point", 5)).unwrap();
     shop.state()
 }
@@ -56,6 +68,7 @@ fn the_fixture_has_something_in_every_part() {
     assert!(state.birthday.is_some() && state.birthday_since.is_some() && state.birthday_next.is_some());
     assert!(!state.gifts.is_empty() && !state.exposures.is_empty() && !state.grants.is_empty());
     assert!(!state.challenges.is_empty() && !state.streaks.is_empty() && !state.badges.is_empty());
+    assert!(!state.placements.is_empty() && !state.uses.is_empty());
     assert!(!state.parked.is_empty() && state.wake_at.is_some() && !state.holds.is_empty());
 }
 

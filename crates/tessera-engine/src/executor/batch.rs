@@ -243,7 +243,7 @@ impl One<'_> {
                     // Somebody has joined elsewhere before they have points: what comes first is about nobody.
                     (what, _) if what.is_from_elsewhere() => Err(unknown()),
                     (What::Rename(_) | What::Leave { .. }, _) => Err(unknown()),
-                    (what, _) if what.is_redemption() => Err(unknown()),
+                    (what, _) if what.is_about_now() => Err(unknown()),
                     (What::Enrol(_), _) | (_, UnknownMember::Enrol) => Ok(Whom::New { guest: false }),
                     (_, UnknownMember::Refuse) => Err(unknown()),
                     // What waits lies in the open: personal data do not.

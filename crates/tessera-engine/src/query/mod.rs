@@ -1,6 +1,7 @@
 //! What the outside reads of members: always as settled to now, whatever jobs have run.
 
 mod donation;
+mod entitlement;
 mod member;
 mod people;
 mod progress;
@@ -8,6 +9,7 @@ mod redemption;
 mod reward;
 
 pub use donation::{CauseView, Settlement, causes, settlements};
+pub use entitlement::{BenefitView, EntitlementView, LevelOf, benefits, entitlements};
 pub use member::{
     EntryView, EventView, LotView, MemberView, Page, PageRequest, VoucherView, entries, event, events, explain, lots,
     member, members, vouchers,

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use compact_str::CompactString;
 use serde::Deserialize;
 use tessera_core::decide::{self, Decision, Inputs, OrderProgress, OrderRecord, Recorded, Rejected};
-use tessera_core::event::{Adjustment, Command, Order, Redeem, RedemptionPart, What, read_event};
+use tessera_core::event::{
+    Adjustment, Command, FOLLOW_UP_TYPES, Order, Redeem, RedemptionPart, Transfer, What, read_event, read_follow_up,
+};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Entry, Redemption};
 use tessera_core::member::MemberState;
@@ -257,6 +259,14 @@ struct Done {
     points: Option<i64>,
 }
 
+/// The data of a transfer.
+#[derive(Deserialize)]
+struct Sent {
+    to: String,
+    currency: Id,
+    amount: i64,
+}
+
 fn parsed<'a, T: Deserialize<'a>>(event: &'a Logged) -> Result<T, String> {
     serde_json::from_str(&event.data).map_err(|_| "invalid-event".to_owned())
 }
@@ -288,6 +298,14 @@ impl Run {
                     "void" => What::Void { redemption },
                     _ => What::ReturnRedemption(part),
                 }
+            }
+            "transfer" => {
+                let Sent { to, currency, amount } = parsed(event)?;
+                let to = to.parse().map_err(|_| "invalid-event".to_owned())?;
+                What::Transfer(Transfer { to, currency, amount, message: None })
+            }
+            kind if FOLLOW_UP_TYPES.contains(&kind) => {
+                read_follow_up(kind, &event.data).map_err(|_| "invalid-event".to_owned())?
             }
             "leave" => What::Leave { erase: false },
             "erase" => What::Leave { erase: true },

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use tessera_core::decide::{Effect, Outcome, RuleTrace};
+use tessera_core::event::Situation;
 use tessera_core::program::{Kind, Node};
 use tessera_core::time::Calendar;
 
@@ -208,6 +209,12 @@ fn judge_member(
             "purchases" => compare(expected, &json!(member.purchases), &what, calendar, found),
             "spend" => compare(expected, &json!(member.spend), &what, calendar, found),
             "grants" => compare(expected, &json!(member.grants), &what, calendar, found),
+            "entitlements" => {
+                let has = query::entitlements(context, program, subject, &Situation::default(), "en")?;
+                let has = has.unwrap_or_default().into_iter();
+                let has = has.map(|view| (view.entitlement.benefit.to_string(), json!(view)));
+                compare(expected, &Value::Object(has.collect()), &what, calendar, found);
+            }
             "tiers" => {
                 let levels = member.tiers.iter().map(|standing| (standing.ladder.to_string(), json!(standing.level)));
                 compare(expected, &Value::Object(levels.collect()), &what, calendar, found);

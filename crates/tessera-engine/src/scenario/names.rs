@@ -70,6 +70,7 @@ impl Names {
             ("standing", &self.ladders, "ladder"),
             ("vouchers", &self.vouchers, "voucher"),
             ("grants", &self.benefits, "benefit"),
+            ("entitlements", &self.benefits, "benefit"),
         ];
         for (name, known, what) in maps {
             let Some(Kind::Map(entries)) = seen.get(name).map(|map| &map.kind) else { continue };

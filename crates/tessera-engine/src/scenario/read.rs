@@ -365,7 +365,8 @@ impl Reader<'_> {
     /// The node that names the member a step is about.
     fn named(&self, node: &Node) -> Option<Node> {
         let action = ACTIONS.iter().copied().chain(["return"]).find_map(|word| node.get(word));
-        if let Some(Node { kind: Kind::Text(redemption), .. }) = action.and_then(|action| action.get("redemption")) {
+        let earlier = |action: &Node| action.get("redemption").or(action.get("use")).cloned();
+        if let Some(Node { kind: Kind::Text(redemption), .. }) = &action.and_then(earlier) {
             return self.redeemed.iter().find(|(id, _)| id == redemption).map(|(_, member)| member.clone());
         }
         let data = match node.get(EVENT).map(|event| &event.kind) {
@@ -433,6 +434,27 @@ impl Reader<'_> {
             let member = self.named(node).unwrap_or_else(|| node.clone());
             self.redeemed.push((id.clone(), member));
             return (Action::Redeem { subject, settings, id }, format!("redemption{whose}"));
+        }
+        if let Some(settings) = written.transfer.clone() {
+            let to = node.get("transfer").and_then(|settings| settings.get("to")).cloned();
+            let to = to.map_or(Subject::Nobody, |to| self.subject(&to));
+            return (Action::Transfer { subject, to, settings, id }, format!("transfer{whose}"));
+        }
+        if let Some(settings) = written.uses.clone() {
+            let member = self.named(node).unwrap_or_else(|| node.clone());
+            self.redeemed.push((id.clone(), member));
+            return (Action::Use { subject, settings, id }, format!("use of a benefit{whose}"));
+        }
+        if let Some(settings) = &written.use_back {
+            if !self.redeemed.iter().any(|(known, _)| *known == settings.used) {
+                let message =
+                    format!("no step before this one has the id `{}`: give the step with `use` one", settings.used);
+                self.wrong(node.at, message);
+            }
+            return (Action::UseBack { used: settings.used.clone(), id }, format!("{} is taken back", settings.used));
+        }
+        if let Some(settings) = written.tier.clone() {
+            return (Action::Tier { subject, settings, id }, format!("a level{whose}"));
         }
         if let Some(settings) = &written.capture {
             let step = redemption::Step::Capture { points: settings.points };
@@ -509,7 +531,9 @@ impl Reader<'_> {
             }
         }
         let has = |word: &str| node.get(word).is_some();
-        let sends = ["adjust", "redeem", "capture", "void", "return", "join", EVENT].into_iter().any(has);
+        let sends =
+            ["adjust", "redeem", "capture", "void", "return", "join", "transfer", "use", "use-back", "tier", EVENT];
+        let sends = sends.into_iter().any(has);
         if !sends {
             let (publishes, asks) = (has("publish"), has("quote"));
             let answered = ["status", "refused", "effects", "without", "because", "answer", "version"];

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tessera_core::decide::RuleTrace;
-use tessera_core::event::Redeem;
+use tessera_core::event::{Redeem, Transfer};
+use tessera_core::time::Calendar;
 
 use super::Failure;
 use super::compare::Mismatch;
@@ -53,13 +54,16 @@ fn run_step(
         Action::Quote { subject, settings } => {
             quoted(&installation.engine, program, subject, &settings.redeem())?.map(|said| (said, Vec::new()))
         }
-        _ => match answer(step, installation, program, redeemed)? {
+        _ => match answer(step, installation, program, redeemed, calendar)? {
             None => None,
             Some(Answer::Unavailable) => {
                 return Err(crate::StoreError::Unavailable("a step was not taken".to_owned()).into());
             }
             Some(Answer::Refused(refusal)) => Some((Said::Refused(refusal), Vec::new())),
             Some(Answer::Done { outcome, trace }) => {
+                if let Action::Use { id, .. } = &step.action {
+                    redeemed.insert(id.clone(), outcome.event_id.clone());
+                }
                 if let (Action::Redeem { id, .. }, Some(redemption)) = (&step.action, &outcome.redemption) {
                     redeemed.insert(id.clone(), redemption.id.to_string());
                 }
@@ -120,6 +124,7 @@ fn answer(
     installation: &Installation,
     program: &Arc<ProgramHandle>,
     redeemed: &Redeemed,
+    calendar: &Calendar,
 ) -> Result<Option<Answer>, EngineError> {
     let engine = &installation.engine;
     let secrets = &engine.context.secrets;
@@ -160,6 +165,28 @@ fn answer(
         }
         Action::Redeem { subject, settings, id } => {
             Ok(Submission::redeem(secrets, program, subject.clone(), settings.redeem(), id, step.now))
+        }
+        Action::Transfer { subject, to, settings, id } => {
+            let found = crate::query::find_member(&engine.context, program, to)?;
+            let unknown = || Refusal::new("unknown-member", "nobody is known under this name");
+            found.ok_or_else(unknown).map(|to| {
+                let (currency, amount) = (settings.currency.clone(), settings.amount);
+                let transfer = Transfer { to, currency, amount, message: None };
+                Submission::transfer(secrets, program, subject.clone(), transfer, id, step.now)
+            })
+        }
+        Action::Use { subject, settings, id } => {
+            let wish = settings.wish(calendar);
+            Ok(Submission::use_benefit(secrets, program, subject.clone(), wish, id, step.now))
+        }
+        Action::UseBack { used, id } => {
+            let known = redeemed.get(used).and_then(|known| known.parse().ok());
+            known
+                .map(|known| Submission::return_benefit(secrets, program, known, id, step.now))
+                .ok_or_else(|| Refusal::new("unknown-benefit-use", format!("`{used}` was refused")))
+        }
+        Action::Tier { subject, settings, id } => {
+            Ok(Submission::place_tier(secrets, program, subject.clone(), settings.wish(), id, step.now))
         }
         Action::OfRedemption { redemption, step: what, id } => {
             let known = redeemed.get(redemption).and_then(|known| known.parse().ok());

@@ -11,8 +11,9 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use tessera_core::decide::{EffectKind, EventStatus};
+use tessera_core::event::PlacementKind;
 use tessera_core::ledger::{Account, EntryKind, RedemptionStatus};
-use tessera_core::program::{Exact, Id};
+use tessera_core::program::{Exact, Id, UseWindow};
 use tessera_core::time::Day;
 
 use super::moment::Moment;
@@ -65,10 +66,16 @@ pub(super) struct Step {
     pub(super) quote: Option<super::step::Redemption>,
     pub(super) capture: Option<super::step::OfRedemption>,
     pub(super) void: Option<super::step::OfRedemption>,
+    pub(super) transfer: Option<super::step::Sending>,
     /// Of a redemption; that of an order is an event.
     #[serde(rename = "return")]
     pub(super) give_back: Option<super::step::OfRedemption>,
     pub(super) join: Option<super::step::Join>,
+    #[serde(rename = "use")]
+    pub(super) uses: Option<super::step::Use>,
+    #[serde(rename = "use-back")]
+    pub(super) use_back: Option<super::step::UseBack>,
+    pub(super) tier: Option<super::step::Tier>,
     pub(super) expect: Option<Expect>,
 }
 
@@ -181,6 +188,7 @@ pub(super) const SEEN_KEYS: &[&str] = &[
     "challenges",
     "streaks",
     "badges",
+    "entitlements",
 ];
 
 #[derive(Deserialize)]
@@ -192,6 +200,8 @@ struct Seen {
     lots: Option<BTreeMap<Id, Vec<Lot>>>,
     vouchers: Option<BTreeMap<Id, u32>>,
     grants: Option<BTreeMap<Id, Day>>,
+    /// What the member can use: all that is named, and `null` for what they do not have.
+    entitlements: Option<BTreeMap<Id, Option<Entitlement>>>,
     history: Option<Vec<Event>>,
     entries: Option<Vec<Entry>>,
     redemptions: Option<Vec<Redemption>>,
@@ -222,6 +232,53 @@ struct Standing {
     missing_to_rise: Option<BTreeMap<Id, Exact>>,
     missing_to_stay: Option<BTreeMap<Id, Exact>>,
     benefits: Option<Vec<Id>>,
+    placements: Option<Vec<Placement>>,
+    words: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Placement {
+    kind: Option<PlacementKind>,
+    level: Option<Id>,
+    since: Option<Moment>,
+    until: Option<Moment>,
+    reason: Option<String>,
+    missing_to_keep: Option<BTreeMap<Id, Exact>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entitlement {
+    kind: Option<Id>,
+    from: Option<Vec<Source>>,
+    until: Option<Moment>,
+    last_day: Option<Day>,
+    uses: Option<Vec<UsesLeft>>,
+    when: Option<String>,
+    opens_at: Option<Moment>,
+    partner: Option<Id>,
+    usable: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Source {
+    by: Option<String>,
+    ladder: Option<Id>,
+    level: Option<Id>,
+    plan: Option<Id>,
+    until: Option<Moment>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UsesLeft {
+    window: Option<UseWindow>,
+    most: Option<i64>,
+    used: Option<i64>,
+    left: Option<i64>,
+    next: Option<Day>,
 }
 
 #[derive(Deserialize)]
@@ -293,6 +350,8 @@ struct Effect {
     streak: Option<Id>,
     step: Option<u32>,
     badge: Option<Id>,
+    left: Option<i64>,
+    words: Option<String>,
     until: Option<Moment>,
     money: Option<Exact>,
 }

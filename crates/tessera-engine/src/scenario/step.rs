@@ -1,17 +1,21 @@
 //! What a step may do. A new command of the engine gets its word in [`ACTIONS`], its settings here, its reading in
 //! [`super::read`] and its submission in [`super::run`].
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
-use tessera_core::event::Redeem;
+use tessera_core::event::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Redeem, Situation, UseBenefit};
 use tessera_core::program::{Exact, Id, Node};
 use tessera_core::quantity::Amount;
-use tessera_core::time::Instant;
+use tessera_core::time::{Calendar, Day, Instant, Period};
 
 use super::expect::Expectation;
+use super::moment::Moment;
 use crate::identifier::Subject;
 
 /// Words of steps that do something and are no event types.
-pub(super) const ACTIONS: &[&str] = &["adjust", "publish", "redeem", "quote", "capture", "void", "join"];
+pub(super) const ACTIONS: &[&str] =
+    &["adjust", "publish", "redeem", "quote", "capture", "void", "join", "transfer", "use", "use-back", "tier"];
 
 /// The other words of steps.
 pub(super) const SETTINGS: [&str; 6] = ["say", "at", "happened", "id", "source", "expect"];
@@ -64,15 +68,49 @@ pub(super) enum Action {
         step: crate::redemption::Step,
         id: String,
     },
+    /// Sends points to another member.
+    Transfer {
+        subject: Subject,
+        to: Subject,
+        settings: Sending,
+        id: String,
+    },
     /// Takes part in a challenge.
     Join {
         subject: Subject,
         challenge: Id,
         id: String,
     },
+    Use {
+        subject: Subject,
+        settings: Use,
+        id: String,
+    },
+    /// Takes back what an earlier step used, by the `id` of that step.
+    UseBack {
+        used: String,
+        id: String,
+    },
+    Tier {
+        subject: Subject,
+        settings: Tier,
+        id: String,
+    },
     Publish {
         text: String,
     },
+}
+
+/// Points sent to another member.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sending {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    #[serde(rename = "to")]
+    pub(super) _to: String,
+    pub(super) currency: Id,
+    pub(super) amount: i64,
 }
 
 /// What is redeemed: a reward, or points of a currency.
@@ -125,6 +163,106 @@ pub(super) struct Join {
     #[serde(rename = "member")]
     pub(super) _member: String,
     pub(super) challenge: Id,
+}
+
+/// A benefit that is used, and what is known of the moment.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Use {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    pub(super) benefit: Id,
+    pub(super) order_id: Option<String>,
+    pub(super) total: Option<Exact>,
+    pub(super) shipping: Option<Exact>,
+    pub(super) location: Option<String>,
+    pub(super) channel: Option<String>,
+    pub(super) public_at: Option<Moment>,
+}
+
+impl Use {
+    pub(super) fn wish(&self, calendar: &Calendar) -> UseBenefit {
+        let amount = |exact: Option<Exact>| exact.and_then(|exact| Amount::try_from(exact.0).ok());
+        UseBenefit {
+            benefit: self.benefit.clone(),
+            order_id: self.order_id.as_deref().map(Into::into),
+            situation: Situation {
+                total: amount(self.total),
+                shipping: amount(self.shipping),
+                location: self.location.as_deref().map(Into::into),
+                channel: self.channel.as_deref().map(Into::into),
+                public_at: self.public_at.map(|moment| moment.at(calendar)),
+            },
+        }
+    }
+}
+
+/// What an earlier step used.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UseBack {
+    #[serde(rename = "use")]
+    pub(super) used: String,
+}
+
+/// A level that is given, or taken back.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tier {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    pub(super) ladder: Id,
+    pub(super) kind: TierKind,
+    pub(super) level: Option<Id>,
+    pub(super) until: Option<Day>,
+    #[serde(rename = "for")]
+    pub(super) period: Option<Period>,
+    #[serde(default)]
+    pub(super) keep_if: BTreeMap<Id, Exact>,
+    pub(super) reason: String,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum TierKind {
+    Invite,
+    Match,
+    Trial,
+    Lock,
+    Unlock,
+    WithdrawInvite,
+    WithdrawMatch,
+    WithdrawTrial,
+}
+
+impl Tier {
+    pub(super) fn wish(&self) -> PlaceTier {
+        let place = |kind| PlacementStep::Place {
+            kind,
+            level: self.level.clone(),
+            ends: match (self.until, self.period) {
+                (Some(day), _) => PlacementEnd::Until(day),
+                (None, Some(period)) => PlacementEnd::For(period),
+                (None, None) => PlacementEnd::Open,
+            },
+            keep_if: self
+                .keep_if
+                .iter()
+                .filter_map(|(measure, needed)| Some((measure.clone(), Amount::try_from(needed.0).ok()?)))
+                .collect(),
+        };
+        let step = match self.kind {
+            TierKind::Invite => place(PlacementKind::Invite),
+            TierKind::Match => place(PlacementKind::Match),
+            TierKind::Trial => place(PlacementKind::Trial),
+            TierKind::Lock => place(PlacementKind::Lock),
+            TierKind::Unlock => PlacementStep::Unlock,
+            TierKind::WithdrawInvite => PlacementStep::Withdraw(PlacementKind::Invite),
+            TierKind::WithdrawMatch => PlacementStep::Withdraw(PlacementKind::Match),
+            TierKind::WithdrawTrial => PlacementStep::Withdraw(PlacementKind::Trial),
+        };
+        PlaceTier { ladder: self.ladder.clone(), step, reason: self.reason.as_str().into() }
+    }
 }
 
 /// A manual change of a balance.

@@ -10,6 +10,7 @@ pub const POINTS: &str = "
 unknown_member: enrol
 currencies: { point: { name: Point, expires: { after: P12M }, overdraft: debt } }
 tiers: { club: { measure: { earned: point }, levels: [ { id: blue, at: 0 }, { id: gold, at: 100 } ] } }
+transfers: { point: {} }
 events: { visit: { data: { place: { type: text, optional: true } } } }
 campaigns:
   base: { trigger: purchase, rules: [ { award: { currency: point, amount: event.net / 1000 } } ] }

@@ -4,7 +4,7 @@ use std::sync::Barrier;
 
 use serde_json::Value;
 use tessera_core::decide::{EffectKind, Outcome, OutcomeStatus};
-use tessera_core::event::Adjustment;
+use tessera_core::event::{Adjustment, Situation, UseBenefit};
 use tessera_engine::Engine;
 use tessera_engine::submission::{Answer, Submission};
 use tessera_testkit::app::{TestApp, accepted, amounts, event};
@@ -20,6 +20,8 @@ const SCARCE: &str = "
 unknown_member: enrol
 currencies: { point: { name: Point, expires: never }, star: { name: Star, expires: never, overdraft: refuse }, mug: { name: Mug, expires: never } }
 limits: { program: { star: { day: 200 } } }
+tiers: { club: { measure: spend, levels: [ { id: all, at: 0, benefits: [delivery] } ] } }
+benefits: { delivery: { name: Delivery, per: { month: 2 } } }
 campaigns:
   gift: { trigger: purchase, earning: bonus, budget: { point: 100 }, rules: [ { award: { currency: point, amount: 7 } } ] }
   stars: { trigger: purchase, rules: [ { award: { currency: star, amount: event.net / 1000 } } ] }
@@ -33,6 +35,7 @@ on_both_databases!(SCARCE =>
     c5_budgets_and_caps_are_never_overspent_however_many_at_once,
     c5_budgets_are_not_overspent_by_one_batch,
     i2_of_many_spends_of_the_last_points_one_succeeds,
+    of_many_uses_of_the_last_of_a_benefit_one_succeeds,
     i1_one_event_sent_by_many_at_once_is_applied_once,
     r3_of_many_returns_of_one_order_at_once_no_more_units_come_back_than_were_bought,
     one_name_claimed_by_many_at_once_has_one_owner,
@@ -56,6 +59,27 @@ pub fn at_once<T: Send>(work: impl Fn(i64) -> T + Sync) -> Vec<T> {
 
 fn total(outcomes: &[Outcome], currency: &str) -> i64 {
     outcomes.iter().flat_map(|outcome| amounts(&outcome.effects, EffectKind::Accrual, currency)).sum()
+}
+
+fn of_many_uses_of_the_last_of_a_benefit_one_succeeds(app: &mut TestApp) {
+    app.send(&sale("r-1", "card:1", 9_000));
+    let wish = |number: i64| {
+        let benefit = "delivery".parse().unwrap();
+        let wish = UseBenefit { benefit, order_id: None, situation: Situation::default() };
+        let (secrets, subject) = (&app.engine().context.secrets, "card:1".parse().unwrap());
+        Submission::use_benefit(secrets, &app.program, subject, wish, &format!("u-{number}"), app.now())
+    };
+    let first = app.engine().submit(wish(100)).unwrap();
+    assert!(matches!(first, Answer::Done { .. }), "one of two is used");
+    let shared = app.engine().context.database.dialect() == tessera_store::Dialect::Postgres;
+    let other: Option<Engine> = shared.then(|| app.neighbour());
+    let answers = at_once(|number| {
+        let engine = other.as_ref().filter(|_| number % 2 == 0).unwrap_or(app.engine());
+        engine.submit(wish(number)).unwrap()
+    });
+    assert_eq!(counted(&answers, OutcomeStatus::Applied), (1, vec!["benefit-used-up"]));
+    let list = app.get("members/card:1/entitlements").ok();
+    assert_eq!(list["items"][0]["uses"][0]["used"], 2);
 }
 
 fn check_scarce(app: &TestApp, outcomes: &[Outcome]) {

@@ -5,14 +5,15 @@
 
 mod books;
 pub mod json;
+mod links;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use compact_str::CompactString;
 use tessera_core::decide::{
-    Balance, Decision, EffectKind, Inputs, Memory, OrderProgress, OrderRecord, Record, Recorded, Rejected, decide,
-    needs, needs_history, settled_to,
+    Balance, Decision, EffectKind, FollowUp, Inputs, Memory, OrderProgress, OrderRecord, Record, Recorded, Rejected,
+    decide, needs, needs_history, settled_to,
 };
 use tessera_core::event::{Adjustment, Command, Order, Redeem, RedemptionPart, What, read_event};
 use tessera_core::id::{EventId, MemberId};
@@ -58,6 +59,8 @@ pub struct Shop {
     orders: BTreeMap<CompactString, StoredOrder>,
     /// By member and event, as JSON.
     redemptions: BTreeMap<(usize, u64), String>,
+    /// What decisions caused for other members, not yet brought to them.
+    waiting: Vec<FollowUp>,
     current: usize,
     checked: bool,
     guest: bool,
@@ -89,6 +92,7 @@ impl Shop {
             members: vec![Member::new(0)],
             orders: BTreeMap::new(),
             redemptions: BTreeMap::new(),
+            waiting: Vec::new(),
             current: 0,
             checked: true,
             guest: false,
@@ -292,6 +296,7 @@ impl Shop {
             let text = serde_json::to_string(&through_json(redemption)).unwrap();
             self.redemptions.insert((number, *seq), text);
         }
+        self.waiting.extend(decision.follow_ups.iter().map(through_json));
         for change in &decision.pools {
             let used = self.pools.entry(change.pool.clone()).or_insert(0);
             *used += change.by;

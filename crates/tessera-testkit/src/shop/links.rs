@@ -1,0 +1,62 @@
+//! Two members in one effect: what one member's decision causes for another, as the relay brings it.
+
+use std::collections::BTreeMap;
+
+use tessera_core::decide::{Decision, FollowUp, Rejected};
+use tessera_core::event::{Transfer, What, read_follow_up};
+use tessera_core::ledger::Account;
+
+use super::{Shop, at, id};
+
+impl Shop {
+    /// Sends points to the member of a number; they arrive when [`Shop::relay`] is called.
+    pub fn transfer(&mut self, time: &str, to: usize, currency: &str, amount: i64) -> Result<Decision, Rejected> {
+        let current = self.current;
+        let to = self.of_member(to).member().id;
+        self.current = current;
+        self.ask(at(time), What::Transfer(Transfer { to, currency: id(currency), amount, message: None }))
+    }
+
+    /// Brings what decisions caused for other members, and what that causes; what is refused goes back. Says what each
+    /// came to, in order.
+    pub fn relay(&mut self) -> Vec<Result<Decision, Rejected>> {
+        let current = self.current;
+        let mut done = Vec::new();
+        while !self.waiting.is_empty() {
+            let follow_up = self.waiting.remove(0);
+            let applied = self.follow(&follow_up);
+            if let Err(rejected) = &applied {
+                let back = follow_up.refused(rejected.code());
+                let back = back.unwrap_or_else(|| panic!("what comes back was refused: {rejected}"));
+                self.follow(&back).unwrap_or_else(|rejected| panic!("what comes back was refused: {rejected}"));
+            }
+            done.push(applied);
+        }
+        self.current = current;
+        for (currency, left) in self.clearing() {
+            assert_eq!(left, 0, "P7: {currency} is between two members, and nothing is on the way");
+        }
+        done
+    }
+
+    fn follow(&mut self, follow_up: &FollowUp) -> Result<Decision, Rejected> {
+        let what = read_follow_up(&follow_up.kind, &follow_up.data).unwrap_or_else(|problem| panic!("{problem}"));
+        let known = self.members.iter().position(|member| member.id == follow_up.to);
+        self.current = known.unwrap_or_else(|| panic!("a follow-up for nobody: {follow_up:?}"));
+        self.ask(follow_up.effective_at, what)
+    }
+
+    /// What all members' entries have left in `clearing`, by currency.
+    pub fn clearing(&self) -> BTreeMap<String, i64> {
+        let mut sums = BTreeMap::new();
+        let events = self.members.iter().flat_map(|member| &member.events);
+        for entry in events.flat_map(|event| &event.entries) {
+            for (account, amount) in [(entry.from, -entry.amount.get()), (entry.to, entry.amount.get())] {
+                if account == Account::Clearing {
+                    *sums.entry(entry.currency.to_string()).or_insert(0) += amount;
+                }
+            }
+        }
+        sums
+    }
+}
