@@ -7,8 +7,8 @@ use utoipa_axum::routes;
 
 use crate::AppState;
 use crate::routes::{
-    adjustments, benefits, document, events, health, members, moving, people, progress, redemptions, rewards, tiers,
-    transfers,
+    adjustments, benefits, document, draws, events, fulfilment, health, members, moving, people, progress, redemptions,
+    rewards, tiers, transfers, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -26,6 +26,7 @@ use crate::routes::{
         (name = "adjustments", description = "Balances changed by hand: asked for, approved, rejected, undone"),
         (name = "redemptions", description = "Spending points: quote, reserve, capture or void, return; sending them to another member"),
         (name = "benefits", description = "What members have besides points, and its use"),
+        (name = "vouchers", description = "Codes: what one gives, using it, taking a use back"),
         (name = "document", description = "The program itself, versioned"),
         (name = "operations", description = "Is it well?")
     )
@@ -57,6 +58,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(members::list_vouchers))
         .routes(routes!(members::list_tiers))
         .routes(routes!(moving::create_moving_in))
+        .routes(routes!(draws::list_draws))
         .routes(routes!(tiers::create_placement))
         .routes(routes!(benefits::list_entitlements))
         .routes(routes!(benefits::create_benefit_use))
@@ -76,6 +78,9 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(redemptions::create_void))
         .routes(routes!(redemptions::create_redemption_return))
         .routes(routes!(redemptions::list_redemptions))
+        .routes(routes!(fulfilment::create_fulfilment))
+        .routes(routes!(fulfilment::list_fulfilments))
+        .routes(routes!(fulfilment::create_place, fulfilment::list_places))
         .routes(routes!(transfers::create_transfer))
         .routes(routes!(rewards::list_rewards))
         .routes(routes!(rewards::list_code_pools))
@@ -83,6 +88,10 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(rewards::list_causes))
         .routes(routes!(rewards::show_cause))
         .routes(routes!(rewards::list_donations))
+        .routes(routes!(vouchers::create_voucher_validation))
+        .routes(routes!(vouchers::show_voucher))
+        .routes(routes!(vouchers::create_voucher_redemption))
+        .routes(routes!(vouchers::create_voucher_rollback))
         .routes(routes!(document::show_document, document::replace_document))
         .routes(routes!(document::plan_document))
         .routes(routes!(document::list_versions))

@@ -81,9 +81,11 @@ fn decisions(criterion: &mut Criterion) {
             pools: &pools,
             orders: &[],
             redemptions: &[],
+            codes: &[],
             history: None,
             memory: None,
             entropy: [7; 16],
+            draws: tessera_core::decide::Draws::Fresh,
             payload: &data,
             explain: false,
         };

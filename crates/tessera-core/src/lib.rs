@@ -16,3 +16,4 @@ pub mod member;
 pub mod program;
 pub mod quantity;
 pub mod time;
+pub mod voucher;

@@ -23,6 +23,8 @@ pub enum Scope {
     WriteMoving,
     #[serde(rename = "redemptions:write")]
     WriteRedemptions,
+    #[serde(rename = "fulfilment:write")]
+    WriteFulfilment,
     #[serde(rename = "benefits:write")]
     WriteBenefits,
     #[serde(rename = "tiers:write")]
@@ -41,6 +43,7 @@ impl Scope {
         Self::WriteAdjustments,
         Self::WriteMoving,
         Self::WriteRedemptions,
+        Self::WriteFulfilment,
         Self::WriteBenefits,
         Self::WriteTiers,
         Self::ReadDocument,
@@ -55,6 +58,7 @@ impl Scope {
             Self::WriteAdjustments => "adjustments:write",
             Self::WriteMoving => "moving:write",
             Self::WriteRedemptions => "redemptions:write",
+            Self::WriteFulfilment => "fulfilment:write",
             Self::WriteBenefits => "benefits:write",
             Self::WriteTiers => "tiers:write",
             Self::ReadDocument => "document:read",

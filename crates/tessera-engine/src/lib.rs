@@ -31,6 +31,8 @@ pub mod standing;
 pub mod submission;
 pub mod transfer;
 pub mod verify;
+pub mod voucher;
+pub mod waitlist;
 
 pub use engine::{Engine, EngineError};
 /// What reading and writing may end in, for those who only see the engine.

@@ -154,6 +154,7 @@ pub fn order_record(
         basis: record.basis.clone().unwrap_or_default(),
         content,
         credits: record.credits.clone(),
+        vouchers: record.vouchers.clone(),
         progress,
     })
 }
@@ -251,4 +252,23 @@ pub fn member_key(program: i64, member: MemberId) -> Row {
 /// The key columns of a look-up key in its own bucket.
 pub fn own_key(program: i64, key: &[u8; 16]) -> Row {
     vec![i64::from(tessera_core::id::Bucket::of(key).get()).into(), program.into(), key.as_slice().into()]
+}
+
+/// The rows of what an event drew.
+pub(crate) fn draw_rows(member: MemberId, program: i64, event: &Recorded) -> Vec<Row> {
+    let row = |(place, draw): (usize, &tessera_core::decide::Draw)| -> Row {
+        vec![
+            program.into(),
+            draw.campaign.as_str().into(),
+            event.effective_at.micros().into(),
+            member.as_bytes().as_slice().into(),
+            number(event.seq).into(),
+            i64::try_from(place).unwrap_or(i64::MAX).into(),
+            i64::from(draw.rule).into(),
+            draw.chance.as_str().into(),
+            i64::from(draw.drawn).into(),
+            i64::from(draw.won).into(),
+        ]
+    };
+    event.record.draws.iter().enumerate().map(row).collect()
 }

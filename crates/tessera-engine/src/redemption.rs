@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tessera_core::event::{Redeem, RedemptionPart, What};
+use tessera_core::event::{FulfilmentStep, Redeem, RedemptionPart, What};
 use tessera_core::id::EventId;
+use tessera_core::ledger::FulfilmentState;
+use tessera_core::program::Id;
 use tessera_core::time::Instant;
 
 use crate::identifier::Subject;
@@ -73,6 +75,49 @@ impl Submission {
             data["points"] = points.into();
         }
         by_key(secrets, program, Subject::Member(redemption.member), what, &data, key, now)
+    }
+}
+
+/// What is done about waiting for a reward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    Join,
+    Leave,
+    /// Only the engine offers, to the member at this place.
+    Offer(i64),
+}
+
+impl Submission {
+    /// Somebody did something for a redemption: `by` is the name of their key. `key`: the caller's idempotency key.
+    pub fn fulfilment(
+        secrets: &Secrets,
+        program: &Arc<ProgramHandle>,
+        redemption: EventId,
+        (to, by): (FulfilmentState, &str),
+        key: &str,
+        now: Instant,
+    ) -> Self {
+        let what = What::Fulfil(FulfilmentStep { redemption: redemption.seq, to, by: by.into() });
+        let data = json!({ "redemption": redemption.to_string(), "state": to.word(), "by": by });
+        by_key(secrets, program, Subject::Member(redemption.member), what, &data, key, now)
+    }
+
+    /// A member waits for a reward, or no longer. `key`: the caller's idempotency key.
+    pub fn waiting(
+        secrets: &Secrets,
+        program: &Arc<ProgramHandle>,
+        member: Subject,
+        (reward, waiting): (Id, Waiting),
+        key: &str,
+        now: Instant,
+    ) -> Self {
+        let data = json!({ "reward": reward.as_str() });
+        let what = match waiting {
+            Waiting::Join => What::WaitFor { reward },
+            Waiting::Leave => What::LeaveWaitlist { reward },
+            Waiting::Offer(place) => What::Offer { reward, place },
+        };
+        by_key(secrets, program, member, what, &data, key, now)
     }
 }
 

@@ -30,7 +30,8 @@ impl Scheduler {
         let run = move || loop {
             let woken = wake_due(&context, &executor)
                 .and_then(|woken| Ok(woken + crate::relay::relay_due(&context, &executor)?))
-                .and_then(|done| Ok(done + crate::adjustment::finish_approved(&context, &executor)?));
+                .and_then(|done| Ok(done + crate::adjustment::finish_approved(&context, &executor)?))
+                .and_then(|done| Ok(done + crate::waitlist::offer_free(&context, &executor)?));
             let pause = match woken {
                 Ok(0) => PAUSE,
                 Ok(_) => Duration::ZERO,

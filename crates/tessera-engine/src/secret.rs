@@ -25,6 +25,10 @@ pub struct Secrets {
     access: [u8; 32],
     /// Wraps the members' own keys.
     wrap: [u8; 32],
+    /// For look-up keys of vouchers' codes, and for the codes that are made.
+    voucher: [u8; 32],
+    /// Seals vouchers' codes that came from elsewhere.
+    voucher_seal: [u8; 32],
     /// Seals codes of partners, and finds those that are known.
     code: [u8; 32],
     /// Seals whole exports.
@@ -70,6 +74,8 @@ impl Secrets {
             command: derive("command hash"),
             access: derive("api key hash"),
             wrap: derive("member key wrap"),
+            voucher: derive("voucher code"),
+            voucher_seal: derive("voucher code seal"),
             code: derive("partner code seal"),
             export: derive("export seal"),
             fingerprint,
@@ -132,6 +138,29 @@ impl Secrets {
     /// The look-up key of an order.
     pub fn order_key(&self, program: i64, order_id: &str) -> [u8; 16] {
         first_half(keyed(&self.command, &[b"order", &program.to_be_bytes(), order_id.as_bytes()]))
+    }
+
+    /// The look-up key of a voucher's code, in its normal form.
+    pub fn code_key(&self, program: i64, code: &str) -> [u8; 16] {
+        first_half(keyed(&self.voucher, &[b"find", &program.to_be_bytes(), code.as_bytes()]))
+    }
+
+    /// Random bytes for a code of a batch: the same for the same number, so that a batch can be made again.
+    pub(crate) fn code_bytes(&self, batch: &[u8; 16], number: u64, attempt: u32) -> [u8; 64] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.voucher);
+        hasher.update(b"make").update(batch).update(&number.to_be_bytes()).update(&attempt.to_be_bytes());
+        let mut bytes = [0; 64];
+        hasher.finalize_xof().fill(&mut bytes);
+        bytes
+    }
+
+    /// A voucher's code that came from elsewhere, for the database.
+    pub(crate) fn seal_voucher_code(&self, code: &str, entropy: &mut Entropy) -> Vec<u8> {
+        seal(&self.voucher_seal, &entropy.bytes(), code.as_bytes())
+    }
+
+    pub(crate) fn open_voucher_code(&self, sealed: &[u8]) -> Result<String, SecretError> {
+        String::from_utf8(open(&self.voucher_seal, sealed)?).map_err(|_| SecretError::WrongKey)
     }
 
     /// The stored form of an API key's secret.

@@ -27,12 +27,14 @@ macro_rules! source {
     };
 }
 
-static SOURCES: [Source; 5] = [
+static SOURCES: &[Source] = &[
     source!("V1__foundation"),
     source!("V2__redemptions"),
+    source!("V3__vouchers"),
     source!("V5__rewards"),
     source!("V6__people"),
     source!("V7__adjustments"),
+    source!("V8__play"),
 ];
 
 /// Any number, as long as it is always the same: whoever migrates a database holds this lock.

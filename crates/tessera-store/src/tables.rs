@@ -144,6 +144,74 @@ pub static VOUCHER: Table = Table {
     locked: false,
 };
 
+/// Every code of a voucher, by a keyed hash of its text, with how often it was used.
+pub static VOUCHER_CODE: Table = Table {
+    name: "voucher_code",
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::bytes("key"),
+        Column::int("version"),
+        Column::text("voucher"),
+        Column::int("program_version"),
+        Column::bytes("member").or_null(),
+        Column::bytes("batch").or_null(),
+        Column::int("number"),
+        Column::int("issued_at"),
+        Column::int("expires_at").or_null(),
+        Column::int("most").or_null(),
+        Column::int("shared"),
+        Column::int("status"),
+        Column::int("uses"),
+        Column::bytes("last_member").or_null(),
+        Column::int("last_seq").or_null(),
+    ],
+    key: 3,
+    guard: Some(3),
+    steady: None,
+    locked: false,
+};
+
+/// Codes that were made, taken in or shared together.
+pub static VOUCHER_BATCH: Table = Table {
+    name: "voucher_batch",
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::bytes("batch"),
+        Column::text("voucher"),
+        Column::text("name"),
+        Column::int("kind"),
+        Column::int("length"),
+        Column::int("codes"),
+        Column::int("program_version"),
+        Column::int("created_at"),
+        Column::int("expires_at").or_null(),
+        Column::bytes("hash"),
+        Column::int("status"),
+    ],
+    key: 3,
+    guard: None,
+    steady: None,
+    locked: false,
+};
+
+/// The text of codes that came from elsewhere, sealed, by their number in the batch.
+pub static VOUCHER_TEXT: Table = Table {
+    name: "voucher_text",
+    columns: &[
+        Column::int("bucket"),
+        Column::int("program"),
+        Column::bytes("batch"),
+        Column::int("number"),
+        Column::bytes("text"),
+    ],
+    key: 4,
+    guard: None,
+    steady: None,
+    locked: false,
+};
+
 /// What members redeemed, by its event, and how far each redemption has come.
 pub static REDEMPTION: Table = Table {
     name: "redemption",
@@ -384,8 +452,29 @@ pub static INSTALLATION: Table = Table {
     locked: false,
 };
 
+/// What rules with a chance drew, won or not.
+pub static DRAW: Table = Table {
+    name: "draw",
+    columns: &[
+        Column::int("program"),
+        Column::text("campaign"),
+        Column::int("at"),
+        Column::bytes("member"),
+        Column::int("seq"),
+        Column::int("number"),
+        Column::int("rule"),
+        Column::text("chance"),
+        Column::int("drawn"),
+        Column::int("won"),
+    ],
+    key: 6,
+    guard: None,
+    steady: None,
+    locked: false,
+};
+
 /// All tables of programs.
-pub static ALL: [&Table; 20] = [
+pub static ALL: [&Table; 24] = [
     &MEMBER,
     &EVENT,
     &ENTRY,
@@ -393,6 +482,9 @@ pub static ALL: [&Table; 20] = [
     &ORDER_KEY,
     &MEMBER_IDENTIFIER,
     &VOUCHER,
+    &VOUCHER_CODE,
+    &VOUCHER_BATCH,
+    &VOUCHER_TEXT,
     &REDEMPTION,
     &POOL,
     &MEMBER_PROFILE,
@@ -400,6 +492,7 @@ pub static ALL: [&Table; 20] = [
     &PROGRAM,
     &PROGRAM_VERSION,
     &API_KEY,
+    &DRAW,
     &CODE_POOL,
     &POOL_CODE,
     &FULFILMENT,

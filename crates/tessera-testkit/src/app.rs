@@ -23,7 +23,7 @@ use tessera_engine::programs::{ProgramHandle, Publication};
 use tessera_engine::redemption::Step;
 use tessera_engine::submission::{Answer, CloudEvent, Refusal, Submission};
 use tessera_engine::verify::{Verification, verify};
-use tessera_engine::{Engine, EngineError, relay, scheduler};
+use tessera_engine::{Engine, EngineError, relay, scheduler, waitlist};
 use tower::ServiceExt;
 
 use crate::postgres::{self, TestDatabase};
@@ -249,10 +249,11 @@ impl TestApp {
         loop {
             let woken = scheduler::wake_due(context, executor).expect("members can be woken");
             let sent = relay::relay_due(context, executor).expect("follow-ups can be sent");
-            if woken + sent == 0 {
+            let offered = waitlist::offer_free(context, executor).expect("what is free can be offered");
+            if woken + sent + offered == 0 {
                 return done;
             }
-            done += woken + sent;
+            done += woken + sent + offered;
             assert!(done < 100_000, "the scheduler never comes to rest");
         }
     }

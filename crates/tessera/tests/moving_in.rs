@@ -107,7 +107,7 @@ fn old() -> Old {
             old.lot_lines += 1;
         }
         if number % 10 == 0 {
-            old.vouchers += &format!("V-{number},M{number},2099-12-31\n");
+            old.vouchers += &format!("CAKE-{number},M{number},2099-12-31\n");
             old.voucher_lines += 1;
         }
     }
@@ -143,7 +143,7 @@ fn l9_five_thousand_members_move_in_and_every_deliberate_error_is_told() {
     old.lots +=
         "X1,M20,30,2021-05-01,2021-04-30\nX2,NOBODY,40,2021-05-01,2099-12-31\nX3,M21,-7,2021-05-01,2099-12-31\n";
     let first_voucher = line(old.vouchers.as_bytes());
-    old.vouchers += "V-X,E1,2099-12-31\n";
+    old.vouchers += "CAKE-X,E1,2099-12-31\n";
     tessera.write("members.csv", &old.members);
     tessera.write("lots.csv", &old.lots);
     tessera.write("vouchers.csv", &old.vouchers);
@@ -228,7 +228,7 @@ fn l9_what_adds_up_says_so_and_nothing_fired() {
         format!("{header}M1,2019-05-06,+84901234567,Minh,1990-02-28,12,340.50,40,C1,Gold,2099-12-31\n"),
     );
     tessera.write("lots.csv", "lot,no,left,earned,expires\nL1,M1,25,2021-05-01,2099-12-31\n");
-    tessera.write("vouchers.csv", "code,no,until\nV1,M1,2099-12-31\n");
+    tessera.write("vouchers.csv", "code,no,until\nCAKE-1,M1,2099-12-31\n");
     tessera.write(
         "totals.csv",
         "figure,expected\nmembers,1\npoints.point,65\nlots.point,2\nlevels.club.gold,1\nvouchers.cake,1\n",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tessera_core::id::MemberId;
 use tessera_engine::identifier::Subject;
 use tessera_engine::programs::ProgramHandle;
-use tessera_engine::query::{self, Located, MemberView};
+use tessera_engine::query::{self, Located, MemberView, VoucherPlace, VoucherState};
 use tessera_engine::submission::{CloudEvent, Submission};
 use utoipa::ToSchema;
 
@@ -252,23 +252,35 @@ pub(super) fn language(headers: &HeaderMap) -> String {
     language.split([',', ';', '-']).next().unwrap_or("en").to_owned()
 }
 
-/// Vouchers of a member, newest first.
+/// Which vouchers are wanted.
+#[derive(Debug, Deserialize)]
+pub struct OfState {
+    state: Option<String>,
+}
+
+/// Vouchers of a member, newest first, each `open`, `used`, `expired` or `cancelled`.
 ///
 /// Needs `members:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/members/{member}/vouchers", tag = "members", security(("key" = [])),
-    params(("program" = String, Path), ("member" = String, Path), ("Accept-Language" = Option<String>, Header, example = "vi")),
-    responses((status = 200, description = "`items`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    params(("program" = String, Path), ("member" = String, Path), PageQuery,
+        ("state" = Option<String>, Query, description = "Only these", example = "open"),
+        ("Accept-Language" = Option<String>, Header, example = "vi")),
+    responses((status = 200, description = "`items` and `next`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn list_vouchers(
     State(app): State<AppState>,
     caller: Caller<ReadMembers>,
     Path((_, member)): Path<(String, String)>,
+    Parameters(wanted): Parameters<OfState>,
+    WantedPage(page, ..): WantedPage<VoucherPlace>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
+    let state = wanted.state.as_deref().map(str::parse::<VoucherState>).transpose();
+    let state = state.map_err(|error| Problem::invalid(format!("state: {error}")))?;
     let id = named(&app, &caller.program, &member).await?;
     let language = language(&headers);
     let context = app.context.clone();
-    let vouchers = app.blocking(move || Ok(query::vouchers(&context, &caller.program, id, &language)?)).await?;
-    Ok(Json(json!({ "items": vouchers, "next": null })))
+    let found = move || Ok(query::vouchers(&context, &caller.program, id, (&page, state, &language))?);
+    Ok(Json(json!(app.blocking(found).await?)))
 }
 
 /// Where a member stands on every ladder, with what is missing to rise and to stay.

@@ -1,7 +1,9 @@
 pub mod adjustments;
 pub mod benefits;
 pub mod document;
+pub mod draws;
 pub mod events;
+pub mod fulfilment;
 pub mod health;
 pub mod members;
 pub mod moving;
@@ -11,3 +13,4 @@ pub mod redemptions;
 pub mod rewards;
 pub mod tiers;
 pub mod transfers;
+pub mod vouchers;

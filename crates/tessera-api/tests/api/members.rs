@@ -159,7 +159,7 @@ fn everything_a_member_has_is_shown() {
     let voucher = &items(&vouchers)[0];
     assert_eq!(
         (&voucher["voucher"], &voucher["name"], &voucher["state"]),
-        (&json!("cup"), &json!("Một ly miễn phí"), &json!("valid"))
+        (&json!("cup"), &json!("Một ly miễn phí"), &json!("open"))
     );
     let kinds: Vec<Value> = items(&part("events")).iter().map(|event| event["type"].clone()).collect();
     assert_eq!(kinds.first(), Some(&json!("review")), "newest first");

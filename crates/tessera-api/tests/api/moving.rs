@@ -28,7 +28,7 @@ fn l9_members_lots_and_vouchers_move_in_over_the_api_and_nothing_fires() {
     let lines = [
         line("move-in", "1", "old:1", member),
         lot("l-1"),
-        line("move-voucher", "v-1", "old:1", json!({ "voucher": "cup", "code": "OLD-1", "expires": "2026-12-31" })),
+        line("move-voucher", "v-1", "old:1", json!({ "voucher": "cup", "code": "old-01", "expires": "2026-12-31" })),
         line("import", "l-2", "old:2", json!({ "currency": "point", "amount": 1 })),
         sale("r-1", "old:1", 5_000),
         line("move-in", "3", "old:3", json!({ "balances": { "point": -1 } })),
@@ -50,7 +50,7 @@ fn l9_members_lots_and_vouchers_move_in_over_the_api_and_nothing_fires() {
         (&known["tiers"][0]["level"], &known["tiers"][0]["holds_until"]),
         (&json!("gold"), &json!("2026-06-30T17:00:00Z"))
     );
-    assert_eq!(app.get("members/old:1/vouchers").ok()["items"][0]["code"], "OLD-1");
+    assert_eq!(app.get("members/old:1/vouchers").ok()["items"][0]["code"], "OLD01");
     let events = app.query("SELECT payload FROM event");
     assert!(events.iter().all(|row| !row[0].text().unwrap().contains("Minh")), "personal data are in no event");
     app.post("events", &lines[0]).problem(400, "unknown-event-type");

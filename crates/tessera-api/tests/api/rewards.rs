@@ -118,3 +118,62 @@ fn what_a_public_cause_was_given_everybody_may_read() {
     );
     assert_eq!(items(&app.get("donations?from=2026-04-01").ok()).len(), 0);
 }
+
+const BY_HAND: &str = "
+unknown_member: enrol
+currencies: { bean: { name: Bean, expires: never } }
+rewards:
+  mug: { costs: { bean: 40 }, gives: { item: MUG }, fulfilment: {} }
+  seat: { costs: { bean: 10 }, gives: { experience: { day: 2026-06-01 } }, stock: 1, waitlist: {} }
+campaigns: { base: { trigger: purchase, rules: [ { award: { currency: bean, amount: event.net / 1000 } } ] } }
+";
+
+#[test]
+fn what_people_have_to_do_is_listed_by_state_and_by_whom_it_was_done() {
+    let app = TestApp::new(BY_HAND);
+    app.post("events", &event("purchase", "r-1", "card:1", &data::sale("r-1", 200_000))).ok();
+    let ids: Vec<String> =
+        ["k-1", "k-2", "k-3"].map(|key| take(&app, "mug", key)["redemption"]["id"].as_str().unwrap().to_owned()).into();
+    let page = app.get("fulfilments?state=requested&limit=2").ok();
+    assert_eq!(items(&page)[0]["redemption"], ids[0]);
+    let rest = app.get(&format!("fulfilments?state=requested&limit=2&after={}", page["next"].as_str().unwrap())).ok();
+    assert_eq!((items(&rest).len(), &items(&rest)[0]["redemption"], &rest["next"]), (1, &json!(ids[2]), &Value::Null));
+    let path = format!("redemptions/{}/fulfilment", ids[0]);
+    let step = |state: &str, key: &str| once(&app, "POST", &path, key).json(&json!({ "state": state }));
+    let done = step("done", "f-1").ok();
+    assert_eq!(done["redemption"]["given"]["fulfilment"]["by"], "test");
+    assert_eq!(step("done", "f-1").header("idempotency-replayed"), Some("true"));
+    assert_eq!(step("sent", "f-2").problem(409, "fulfilment-not-there")["next"], json!([]));
+    step("lost", "f-3").problem(400, "invalid-request");
+    assert_eq!(items(&app.get("fulfilments?state=requested").ok()).len(), 2);
+    assert_eq!(items(&app.get("fulfilments?state=done").ok())[0]["reward"], "mug");
+}
+
+#[test]
+fn what_comes_free_goes_to_whoever_waited_longest() {
+    let app = TestApp::new(BY_HAND);
+    for number in 1..=3 {
+        let id = format!("r-{number}");
+        app.post("events", &event("purchase", &id, &format!("card:{number}"), &data::sale(&id, 200_000))).ok();
+    }
+    let taken = take(&app, "seat", "k-1");
+    let wait =
+        |member: &str, key: &str| once(&app, "POST", "rewards/seat/waitlist", key).json(&json!({ "member": member }));
+    assert_eq!(wait("card:2", "w-2").ok()["effects"][0]["place"], 1);
+    assert_eq!(wait("card:3", "w-3").ok()["effects"][0]["place"], 2);
+    wait("card:3", "w-4").problem(409, "waits-already");
+    let id = taken["redemption"]["id"].as_str().unwrap();
+    once(&app, "POST", &format!("redemptions/{id}/return"), "b").send("").ok();
+    let grab = |member: &str, key: &str| {
+        once(&app, "POST", "redemptions", key).json(&json!({ "member": member, "reward": "seat", "capture": true }))
+    };
+    grab("card:1", "g-1").problem(409, "reward-waited-for");
+    assert!(app.run_scheduler() > 0);
+    let places = app.get("rewards/seat/waitlist").ok();
+    let states: Vec<&Value> = items(&places).iter().map(|place| &place["state"]).collect();
+    assert_eq!(states, ["offered", "waiting"]);
+    grab("card:3", "g-3").problem(409, "reward-sold-out");
+    assert_eq!(grab("card:2", "g-2").status, 201);
+    assert_eq!(app.run_scheduler(), 0, "nothing is left to offer");
+    assert_eq!(items(&app.get("rewards/seat/waitlist").ok()).len(), 1);
+}

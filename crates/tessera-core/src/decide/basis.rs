@@ -44,6 +44,9 @@ pub struct Basis {
     /// Challenges that the event counted for, as far as it met their conditions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub playing: Vec<Playing>,
+    /// The numbers that rules with a chance drew.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub draws: BTreeMap<CompactString, u32>,
 }
 
 /// A limit with its window, as keys of counters, pools and rooms.
@@ -152,7 +155,12 @@ pub(super) fn limits_of(program: &Program, kind: &str, day: Day) -> Vec<(Compact
 pub(super) fn pool_names(program: &Program, day: Day) -> Vec<CompactString> {
     let limits = limits(program, program.campaigns.iter(), day).into_iter().map(|(key, ..)| key);
     let stocks = stocks(program).map(|(pool, _)| pool);
-    limits.filter(|key| key::is_pool(key)).chain(stocks).chain(super::reward::code_pools(program)).collect()
+    limits
+        .filter(|key| key::is_pool(key))
+        .chain(stocks)
+        .chain(super::reward::code_pools(program))
+        .chain(super::waitlist::pools(program))
+        .collect()
 }
 
 /// The pool of each reward that is scarce, and how many there are.

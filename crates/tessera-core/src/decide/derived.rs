@@ -7,10 +7,12 @@ use super::outcome::{Effect, EffectKind, points};
 use super::working::{Posting, Working};
 use super::{Credit, DERIVED_MAX};
 use crate::event::{FieldValue, FieldValues};
+use crate::id::MemberId;
 use crate::ledger::{Account, EntryKind};
 use crate::member::Change;
 use crate::program::Id;
 use crate::time::{Day, Instant, Period};
+use crate::voucher;
 
 /// What an event caused, to be decided after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,28 +149,22 @@ impl Working<'_> {
     }
 }
 
-/// A voucher's code: 75 random bits and a check character, in an alphabet without look-alikes, `XXXX-XXXX-XXXX-XXXX`.
-pub(super) fn voucher_code(entropy: &[u8; 16], event: u64, number: u32) -> CompactString {
-    let mut hasher = blake3::Hasher::new_keyed(&{
-        let mut key = [0; 32];
-        key[..16].copy_from_slice(entropy);
-        key
-    });
-    hasher.update(&event.to_be_bytes());
-    hasher.update(&number.to_be_bytes());
-    let digits: Vec<u8> = crate::id::base32(&hasher.finalize().as_bytes()[..10]).into_bytes();
-    let digits = &digits[..15];
-    // Weighted by place, so that neighbours that change places are noticed.
-    let sum: u32 = digits.iter().zip(1_u32..).map(|(digit, place)| u32::from(*digit) * place).sum();
-    let check = crate::id::base32(&[u8::try_from(sum % 32).unwrap_or_default() << 3]);
-    let mut code = String::with_capacity(19);
-    for (place, character) in digits.iter().map(|digit| char::from(*digit)).chain(check.chars().take(1)).enumerate() {
-        if place > 0 && place % 4 == 0 {
-            code.push('-');
+/// A new code: 67 random bits and a check character, in groups of four.
+pub(super) fn voucher_code(entropy: &[u8; 16], member: MemberId, event: u64, number: u32) -> CompactString {
+    let mut key = [0; 32];
+    key[..16].copy_from_slice(entropy);
+    for attempt in 0_u8..=u8::MAX {
+        let mut hasher = blake3::Hasher::new_keyed(&key);
+        hasher.update(member.as_bytes());
+        hasher.update(&event.to_be_bytes()).update(&number.to_be_bytes()).update(&[attempt]);
+        let mut random = [0; 64];
+        hasher.finalize_xof().fill(&mut random);
+        if let Some(code) = voucher::made_of(&random, voucher::LENGTH) {
+            return voucher::grouped(&code);
         }
-        code.push(character.to_ascii_uppercase());
     }
-    code.into()
+    // Of 64 random bytes 49 would have to be above 252, 256 times.
+    CompactString::default()
 }
 
 #[cfg(test)]
@@ -177,12 +173,11 @@ mod tests {
 
     #[test]
     fn v1_codes_are_readable_and_differ() {
-        let code = voucher_code(&[7; 16], 1, 0);
+        let member = MemberId::from_bytes([0; 16]);
+        let code = voucher_code(&[7; 16], member, 1, 0);
         assert_eq!(code.len(), 19);
-        assert!(
-            code.chars().all(|character| character == '-' || "0123456789ABCDEFGHJKMNPQRSTVWXYZ".contains(character))
-        );
-        assert_ne!(code, voucher_code(&[7; 16], 1, 1));
-        assert_ne!(code, voucher_code(&[8; 16], 1, 0));
+        assert!(voucher::has_check(&voucher::normalise(&code).unwrap()), "{code}");
+        assert_ne!(code, voucher_code(&[7; 16], member, 1, 1));
+        assert_ne!(code, voucher_code(&[8; 16], member, 1, 0));
     }
 }

@@ -11,6 +11,7 @@ use rust_decimal::Decimal;
 use super::Basis;
 use super::award::{self, Worth};
 use super::basis::key;
+use super::draw::{self, Draw};
 use super::play::{self, Mark, Move};
 use super::trace::{Reason, RuleTrace};
 use super::{holdout, stacking};
@@ -47,6 +48,8 @@ pub(super) struct Evaluation {
     /// What counts towards challenges, and the periods of streaks that it falls in.
     pub moves: Vec<Move>,
     pub marks: Vec<Mark>,
+    /// What was drawn, won or not.
+    pub draws: Vec<Draw>,
     pub trace: Vec<RuleTrace>,
 }
 
@@ -203,7 +206,11 @@ fn explain(look: &Look<'_>, result: &mut Evaluation, campaign: &Campaign, place:
     if look.explain {
         let applied = matches!(
             reason,
-            Reason::Awarded { .. } | Reason::Multiplied { .. } | Reason::Acted | Reason::Capped { .. }
+            Reason::Awarded { .. }
+                | Reason::Multiplied { .. }
+                | Reason::Acted
+                | Reason::Capped { .. }
+                | Reason::Drawn { won: true, .. }
         );
         let facts =
             campaign.audience.iter().chain(campaign.rules[place].when.iter()).flat_map(|expression| &expression.facts);
@@ -328,6 +335,24 @@ fn give_one(look: &Look<'_>, found: &Applied<'_>, caps: &mut Caps<'_>, result: &
     if let Err(limit) = caps.times_left(found) {
         explain(look, result, found.campaign, found.place, Reason::UsedUp { limit });
         return;
+    }
+    if let Some(chance) = found.rule.chance {
+        let full = parts.iter().find_map(|(currency, wanted)| caps.first_too_small(found, currency, *wanted));
+        if let Some(limit) = full {
+            explain(look, result, found.campaign, found.place, Reason::UsedUp { limit });
+            return;
+        }
+        let chance_text = format_compact!("{}", chance.decimal().normalize());
+        let Some(drawn) = draw::draw(look.basis, found.campaign, found.place, found.rule, chance) else {
+            explain(look, result, found.campaign, found.place, Reason::MayWin { chance: chance_text });
+            return;
+        };
+        let (number, won) = (drawn.drawn, drawn.won);
+        explain(look, result, found.campaign, found.place, Reason::Drawn { chance: chance_text, drawn: number, won });
+        result.draws.push(drawn);
+        if !won {
+            return;
+        }
     }
     let mut given = acts;
     for (currency, wanted) in parts {
@@ -483,17 +508,35 @@ impl Caps<'_> {
         wanted: i64,
         usage: &mut BTreeMap<CompactString, Use>,
     ) -> (i64, Option<CompactString>) {
+        let passes = self.passes_of(found, currency);
+        let mut amount = wanted;
+        let mut capped_by = None;
+        for pass in &passes {
+            let room = self.room(&pass.key);
+            if room < amount {
+                amount = room.max(0);
+                capped_by = Some(pass.key.clone());
+            }
+        }
+        if amount > 0 {
+            for pass in passes {
+                self.use_up(pass, amount, usage);
+            }
+        }
+        (amount, capped_by)
+    }
+
+    /// The first cap that an award does not fit whole.
+    fn first_too_small(&mut self, found: &Applied<'_>, currency: &Id, wanted: i64) -> Option<CompactString> {
+        let passes = self.passes_of(found, currency);
+        passes.into_iter().find(|pass| self.room(&pass.key) < wanted).map(|pass| pass.key)
+    }
+
+    /// Every cap that an award of a currency must pass, in their order.
+    fn passes_of(&mut self, found: &Applied<'_>, currency: &Id) -> Vec<Pass> {
         let definition = &self.look.program.definition;
         let day = self.look.basis.day;
         let mut passes: Vec<Pass> = Vec::new();
-        let mut amount = wanted;
-        let mut capped_by = None;
-        let mut cut = |room: i64, name: &CompactString| {
-            if room < amount {
-                amount = room.max(0);
-                capped_by = Some(name.clone());
-            }
-        };
         let of_rule = (&found.rule.limits, format_compact!("rule/{}/event", found.rule.key));
         let of_campaign = (&found.campaign.limits, format_compact!("campaign/{}/event", found.campaign.id));
         for (limits, event) in [of_rule, of_campaign] {
@@ -522,20 +565,7 @@ impl Caps<'_> {
         if definition.currencies.get(currency).is_some_and(|currency| currency.max_balance.is_some()) {
             passes.push(Pass { key: key::balance(currency), gives_back: false });
         }
-        for pass in &passes {
-            let room = self
-                .left
-                .get(&pass.key)
-                .copied()
-                .unwrap_or_else(|| self.look.basis.rooms.get(&pass.key).copied().unwrap_or(0));
-            cut(room, &pass.key);
-        }
-        if amount > 0 {
-            for pass in passes {
-                self.use_up(pass, amount, usage);
-            }
-        }
-        (amount, capped_by)
+        passes
     }
 }
 

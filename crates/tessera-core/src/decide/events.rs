@@ -4,7 +4,7 @@ use compact_str::CompactString;
 
 use super::outcome::{Effect, EffectKind};
 use super::working::Working;
-use super::{Basis, EventStatus, OrderProgress, OrderRecord, Rejected};
+use super::{Basis, EventStatus, OrderProgress, OrderRecord, PricedVoucher, Rejected};
 use crate::event::{Command, FieldValues, Order, Profile, What};
 use crate::ledger::{Purse, Wait};
 use crate::member::{Change, MemberState, ParkedEvent, Status};
@@ -75,9 +75,10 @@ impl Working<'_> {
         }
         self.check_payments(order)?;
         let basis = self.order_basis(order)?;
+        let vouchers = self.price_vouchers(order, &basis)?;
         self.open_main("purchase", EventStatus::Applied);
         let standings = self.standings();
-        let record = self.make_order(order, basis);
+        let record = self.make_order(order, basis, vouchers);
         self.judge_tiers(&standings);
         self.follow_causes();
         self.settle_parked(record);
@@ -93,19 +94,14 @@ impl Working<'_> {
 
     /// A basis with the rate of an order in a foreign currency; refused where nobody says it.
     fn with_rate(&self, basis: Basis, order: &Order) -> Result<Basis, Rejected> {
-        let own = self.program.definition.currency.as_str();
-        if order.currency.is_empty() || order.currency == own {
-            return Ok(basis);
-        }
-        let known = self.program.definition.exchange_rates.get(order.currency.as_str()).map(|rate| rate.0);
-        match order.exchange_rate.or(known) {
-            Some(rate) => Ok(Basis { exchange_rate: Some(compact_str::format_compact!("{rate}")), ..basis }),
-            None => Err(Rejected::NoExchangeRate { currency: order.currency.clone(), expected: own.to_owned() }),
-        }
+        Ok(match rate_of(&self.program, order)? {
+            Some(rate) => Basis { exchange_rate: Some(compact_str::format_compact!("{rate}")), ..basis },
+            None => basis,
+        })
     }
 
     /// Decides a purchase that is new, inside the event that is open. Tiers are left for the caller to judge (R10).
-    pub(super) fn make_order(&mut self, order: &Order, basis: Basis) -> OrderRecord {
+    pub(super) fn make_order(&mut self, order: &Order, basis: Basis, vouchers: Vec<PricedVoucher>) -> OrderRecord {
         let content = match basis.rate() {
             Some(rate) => order.converted(rate),
             None => order.clone(),
@@ -121,10 +117,12 @@ impl Working<'_> {
             self.keep_alive("purchase");
             self.expire_dead_on_arrival();
         }
+        self.use_vouchers(vouchers, Some(&order.order_id));
         self.orders.push((order.order_id.clone(), seq));
         let record = &mut self.record().record;
         record.credits.clone_from(&credits);
         record.basis = Some(basis.clone());
+        let vouchers = record.vouchers.clone();
         OrderRecord {
             order_id: order.order_id.clone(),
             member: self.state.id,
@@ -133,6 +131,7 @@ impl Working<'_> {
             basis,
             content: order.clone(),
             credits,
+            vouchers,
             progress: None,
         }
     }
@@ -160,7 +159,7 @@ impl Working<'_> {
                 Ok(What::Exchange(exchange)) => {
                     working.must_be_free(&exchange.bought.order_id)?;
                     let basis = working.with_rate(working.basis_now("purchase", at), &exchange.bought)?;
-                    let (progress, bought) = working.exchange_units(&order, &exchange, basis)?;
+                    let (progress, bought) = working.exchange_units(&order, &exchange, basis, Vec::new())?;
                     Ok((Some(progress), Some(bought)))
                 }
                 Ok(What::Declared { kind, data }) => {
@@ -265,6 +264,25 @@ impl Working<'_> {
         self.note_progress(&order.order_id, &progress);
         progress
     }
+}
+
+/// The rate of an order in a foreign currency; `None` in the program's own.
+fn rate_of(program: &Program, order: &Order) -> Result<Option<rust_decimal::Decimal>, Rejected> {
+    let own = program.definition.currency.as_str();
+    if order.currency.is_empty() || order.currency == own {
+        return Ok(None);
+    }
+    let known = program.definition.exchange_rates.get(order.currency.as_str()).map(|rate| rate.0);
+    let missing = || Rejected::NoExchangeRate { currency: order.currency.clone(), expected: own.to_owned() };
+    order.exchange_rate.or(known).ok_or_else(missing).map(Some)
+}
+
+/// An order in the program's currency (M5).
+///
+/// # Errors
+/// Where nobody says the rate of its own.
+pub fn priced_in(program: &Program, order: &Order) -> Result<Order, Rejected> {
+    Ok(rate_of(program, order)?.map_or_else(|| order.clone(), |rate| order.converted(rate)))
 }
 
 /// Whether events of this type make pending points spendable.

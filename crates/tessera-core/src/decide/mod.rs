@@ -10,11 +10,13 @@ mod basis;
 mod benefit;
 mod birthday;
 mod derived;
+mod draw;
 mod evaluate;
 mod events;
 mod expiry;
 mod explain;
 mod follow_up;
+mod fulfilment;
 mod give_again;
 mod holdout;
 mod moving;
@@ -37,6 +39,8 @@ mod tier;
 mod trace;
 mod transfer;
 mod unlinked;
+mod voucher;
+mod waitlist;
 mod working;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,11 +51,14 @@ use serde::{Deserialize, Serialize};
 pub use adjust::adjustment_pool;
 pub use basis::Basis;
 pub use benefit::{Entitlement, Source, SourceKind, UsesLeft, entitlements};
+pub use draw::{Draw, Draws, NUMBERS};
+pub use events::priced_in;
 pub use explain::explain;
 pub use follow_up::FollowUp;
 pub use order::{Credit, OrderProgress, OrderRecord};
 pub use outcome::{
-    Balance, Effect, EffectKind, Outcome, OutcomeStatus, PlacementView, TierStanding, balances, tier_standings,
+    Balance, Effect, EffectKind, LineDiscount, Outcome, OutcomeStatus, PlacementView, TierStanding, balances,
+    tier_standings,
 };
 pub use people::Memory;
 pub use play::Playing;
@@ -62,13 +69,16 @@ pub use revalue::explain_order;
 pub use reward::{code_pool, codes_imported, donation_pools, donation_prefixes, imports_of, reward_price, stock_pool};
 pub use settle::{as_at, next_wake, settled_to};
 pub use trace::{Part, PartOf, Reason, RuleTrace};
+pub use voucher::{PricedVoucher, VoucherLook, price_vouchers, shared_code_pool, voucher_codes};
+pub use waitlist::{places_pool, waiting_pool};
 
 use crate::event::{Command, What};
 use crate::id::MemberId;
 use crate::ledger::{Entry, LotRef, Redemption};
-use crate::member::{Change, MemberState, Status};
+use crate::member::{Change, MemberState, Status, WaitState};
 use crate::program::{Id, Versions};
 use crate::time::{Day, Instant};
+use crate::voucher::{CodeRecord, CodeUse};
 use working::Working;
 
 /// How deep derived events may cause each other (C8).
@@ -94,6 +104,8 @@ pub struct Inputs<'a> {
     pub orders: &'a [OrderRecord],
     /// The redemptions of the member that the command or those orders name (see [`redemptions`]), by event.
     pub redemptions: &'a [(u64, Redemption)],
+    /// Those that exist of the codes that the command or those orders name (see [`voucher_codes`]).
+    pub codes: &'a [CodeRecord],
     /// Every event of the member, oldest first: for a backdated event (see [`Needs::history`]), and for a return of what
     /// may have expired (see [`needs_history`]).
     pub history: Option<&'a [Recorded]>,
@@ -101,6 +113,8 @@ pub struct Inputs<'a> {
     pub memory: Option<&'a Memory>,
     /// Random bytes, for voucher codes.
     pub entropy: [u8; 16],
+    /// Where the numbers of draws come from.
+    pub draws: Draws<'a>,
     /// The event's data as it came: kept when the event has to wait.
     pub payload: &'a str,
     /// Whether to say for every rule why it did or did not apply.
@@ -134,10 +148,14 @@ pub struct Decision {
     /// Changes of pools, each with the most the pool may reach.
     pub pools: Vec<PoolChange>,
     pub vouchers: Vec<IssuedVoucher>,
+    /// Places in waiting lists that are new or have come to something else.
+    pub waitlist: Vec<WaitlistChange>,
     /// Codes of partners to be given, one each: from which pool, to which redemption (by its event).
     pub codes: Vec<(Id, u64)>,
     /// Redemptions made or changed, by their event: how far each has come.
     pub redemptions: Vec<(u64, Redemption)>,
+    /// Codes of vouchers whose uses changed.
+    pub voucher_codes: Vec<CodeRecord>,
     /// Commands about other members that these events cause, in order.
     pub follow_ups: Vec<FollowUp>,
     pub outcome: Outcome,
@@ -178,9 +196,15 @@ pub struct Record {
     /// Redemptions that this event made or changed, by their event.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redemptions: Vec<(u64, Redemption)>,
+    /// Codes that this event used, or gave a use of back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vouchers: Vec<CodeUse>,
     /// What this event causes for other members.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub follow_ups: Vec<FollowUp>,
+    /// What was drawn, won or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub draws: Vec<Draw>,
     /// Joined by this event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joined: Option<Status>,
@@ -256,10 +280,22 @@ pub struct PoolChange {
     pub most: i64,
 }
 
+/// What became of a member's place in the list of those who wait for a reward.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitlistChange {
+    pub reward: Id,
+    pub place: i64,
+    pub state: WaitState,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuedVoucher {
     pub code: CompactString,
     pub voucher: Id,
+    /// The version whose terms hold.
+    pub version: u32,
+    /// How often the code may be used.
+    pub uses: i64,
     pub event: u64,
     pub issued_at: Instant,
     pub expires_at: Option<Instant>,
@@ -291,6 +327,7 @@ pub fn needs(versions: &Versions, state: Option<&MemberState>, command: &Command
     }
     needs.history = state.is_some_and(|state| command.effective_at < state.clock)
         && !(matches!(command.what, What::WakeUp) || command.what.is_never_past() || command.what.is_from_elsewhere());
+    needs.history |= matches!(command.what, What::RollbackVoucher(_)) && state.is_some();
     needs
 }
 
@@ -389,6 +426,12 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Capture(part) => working.capture(part)?,
         What::Void { redemption } => working.void(*redemption)?,
         What::ReturnRedemption(part) => working.return_redemption(part)?,
+        What::Fulfil(step) => working.fulfil(step)?,
+        What::WaitFor { reward } => working.wait_for(reward)?,
+        What::LeaveWaitlist { reward } => working.leave_waitlist(reward)?,
+        What::Offer { reward, place } => working.offer(reward, *place)?,
+        What::RedeemVoucher(redeem) => working.redeem_voucher(redeem)?,
+        What::RollbackVoucher(rollback) => working.rollback_voucher(rollback)?,
         What::Rename(renaming) => working.rename(renaming)?,
         What::Leave { erase } => working.leave(*erase)?,
         What::JoinChallenge { challenge } => working.join_challenge(challenge)?,

@@ -129,13 +129,13 @@ impl Working<'_> {
     /// A voucher that another system issued, with its own code and its own end.
     pub(super) fn move_voucher(&mut self, moved: &MovedVoucher) -> Result<(), Rejected> {
         let program = self.inputs.versions.at(self.at_effective()).clone();
-        if !program.definition.vouchers.contains_key(&moved.voucher) {
-            return Err(Rejected::UnknownVoucher { voucher: moved.voucher.clone() });
-        }
+        let Some(definition) = program.definition.vouchers.get(&moved.voucher) else {
+            return Err(Rejected::NoSuchVoucher { voucher: moved.voucher.clone() });
+        };
         self.open_main("move-voucher", EventStatus::Applied);
         let code = match &moved.code {
             Some(code) => code.clone(),
-            None => super::derived::voucher_code(&self.inputs.entropy, self.state.events, 0),
+            None => super::derived::voucher_code(&self.inputs.entropy, self.state.id, self.state.events, 0),
         };
         self.effect(Effect {
             voucher: Some(moved.voucher.clone()),
@@ -145,7 +145,15 @@ impl Working<'_> {
         });
         let expires_at: Option<Instant> = moved.expires.map(|day| program.calendar.end(day));
         let (event, issued_at) = (self.state.events, self.at());
-        self.issued(IssuedVoucher { code, voucher: moved.voucher.clone(), event, issued_at, expires_at });
+        self.issued(IssuedVoucher {
+            code,
+            voucher: moved.voucher.clone(),
+            version: program.version,
+            uses: definition.uses.per_code,
+            event,
+            issued_at,
+            expires_at,
+        });
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use crate::ledger::LotRef;
 use crate::program::Id;
 use crate::quantity::{Amount, Points};
 use crate::time::Instant;
+use crate::voucher::CodeUse;
 
 /// An order as a later event about it finds it.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct OrderRecord {
     pub content: Order,
     /// What it was credited with when it was made.
     pub credits: Vec<Credit>,
+    /// The codes it was made with.
+    pub vouchers: Vec<CodeUse>,
     /// `None` while nothing has happened to it since.
     pub progress: Option<OrderProgress>,
 }

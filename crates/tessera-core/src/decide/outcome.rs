@@ -10,7 +10,7 @@ use super::redeem::RedemptionView;
 use super::tier::standing;
 use crate::event::PlacementKind;
 use crate::member::{MemberState, Placement};
-use crate::program::{Id, LadderRules, Program};
+use crate::program::{Id, LadderRules, Program, Texts};
 use crate::quantity::{Amount, Points};
 use crate::time::{Day, Instant};
 
@@ -53,12 +53,26 @@ pub struct Effect {
     /// The redemption it belongs to, by its event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redemption: Option<CompactString>,
-    /// Until when points are reserved (exclusive).
+    /// Until when points are reserved, or a reward is set aside (exclusive).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Instant>,
     /// What is paid back in money, or donated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub money: Option<Amount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reward: Option<Id>,
+    /// In the list of those who wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<i64>,
+    /// What of it falls on each line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<LineDiscount>,
+    /// What of it falls on the shipping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipping: Option<Amount>,
+    /// What was won, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prize: Option<Texts>,
     /// What was given to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<CompactString>,
@@ -83,6 +97,13 @@ pub struct Effect {
     /// Why, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<CompactString>,
+}
+
+/// What a voucher takes off one line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineDiscount {
+    pub line: CompactString,
+    pub amount: Amount,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +142,11 @@ pub enum EffectKind {
     TierUp,
     TierDown,
     VoucherIssued,
+    VoucherRedeemed,
+    /// Used, and good again: what it was used on came back.
+    VoucherRearmed,
+    /// Won with a code.
+    Prize,
     BenefitGranted,
     /// The membership ended.
     Left,
@@ -132,6 +158,12 @@ pub enum EffectKind {
     DebtForgiven,
     /// Went to a cause.
     Donated,
+    /// Has a place in the list of those who wait for a reward.
+    Waits,
+    /// A reward that came free is set aside for the member.
+    Offered,
+    /// They did not take it in time.
+    OfferEnded,
     /// A partner's code was given; the redemption has it.
     CodeGiven,
     ChallengeJoined,
@@ -180,6 +212,11 @@ impl Effect {
             redemption: None,
             until: None,
             money: None,
+            reward: None,
+            place: None,
+            lines: Vec::new(),
+            shipping: None,
+            prize: None,
             cause: None,
             challenge: None,
             streak: None,

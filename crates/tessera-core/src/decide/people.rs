@@ -112,6 +112,7 @@ impl Working<'_> {
             self.void_for_leaving(&hold);
         }
         self.open_main(if erase { "erase" } else { "leave" }, EventStatus::Applied);
+        self.stop_waiting();
         let program = self.program.clone();
         let purses = self.state.purses.clone();
         for purse in &purses {

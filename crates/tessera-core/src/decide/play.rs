@@ -418,6 +418,7 @@ impl Working<'_> {
                 basis: Basis { version: program.version, at: self.at(), day: reward.on, ..Basis::default() },
                 content: Order::default(),
                 credits: vec![Credit::new(currency, points(*amount), Some(lot))],
+                vouchers: Vec::new(),
                 progress: None,
             };
             self.take_back(&record, currency, points(*amount), &mut OrderProgress::default())?;

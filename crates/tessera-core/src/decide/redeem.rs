@@ -503,6 +503,7 @@ impl Working<'_> {
             return Err(Rejected::NothingToRedeem);
         }
         reward::is_whole(&found.terms, id, wanted, found.captured)?;
+        self.may_be_cancelled(part.redemption, &found)?;
         self.open_main("redemption-return", EventStatus::Applied);
         self.put_reward_back(&found.terms);
         let given = self.take_given_back(part.redemption, &found);

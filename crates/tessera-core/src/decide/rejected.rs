@@ -2,7 +2,7 @@ use compact_str::CompactString;
 
 use super::Balance;
 use crate::event::PlacementKind;
-use crate::ledger::RedemptionStatus;
+use crate::ledger::{FulfilmentState, RedemptionStatus};
 use crate::program::{Id, Sign, UseWindow};
 use crate::quantity::Amount;
 use crate::time::{Day, Instant, Period};
@@ -64,10 +64,77 @@ pub enum Rejected {
     RewardNotForMember { reward: Id, condition: String },
     #[error("the reward {reward} is sold out: there were {stock}")]
     RewardSoldOut { reward: Id, stock: i64 },
+    #[error("{left} of the reward {reward} are left, and {waiting} members wait for one: wait with them")]
+    RewardWaitedFor { reward: Id, left: i64, waiting: i64 },
+    #[error("nobody has to wait for the reward {reward}: {left} are left")]
+    RewardIsLeft { reward: Id, left: i64 },
+    #[error("the reward {reward} has no waiting list")]
+    NoWaitlist { reward: Id },
+    #[error("this member waits for the reward {reward} already")]
+    WaitsAlready { reward: Id },
+    #[error("this member waits for {most} rewards, which is the most")]
+    WaitsForTooMuch { most: usize },
+    #[error("this member does not wait for the reward {reward}")]
+    NotWaiting { reward: Id },
+    #[error("nobody has anything to do for the redemption {redemption}")]
+    NothingToFulfil { redemption: CompactString },
+    #[error("the redemption {redemption} is {}, and does not become {} from there{}", state.word(), wanted.word(), or_next(next))]
+    FulfilmentNotThere {
+        redemption: CompactString,
+        state: FulfilmentState,
+        wanted: FulfilmentState,
+        next: &'static [FulfilmentState],
+    },
+    #[error("the redemption {redemption} is {}: it is no longer cancelled; refuse it, and the points go back", state.word())]
+    FulfilmentTooFar { redemption: CompactString, state: FulfilmentState },
+    #[error("the redemption {redemption} could be cancelled until {last_day}")]
+    TooLateToCancel { redemption: CompactString, last_day: Day },
     #[error("a member may have {most} of the reward {reward} ({window})")]
     RewardLimit { reward: Id, window: &'static str, most: i64 },
     #[error("{wanted} are not the whole reward: it was {price}")]
     RewardInPart { redemption: CompactString, wanted: i64, price: i64 },
+    #[error("{}", unknown_voucher(code, *mistyped))]
+    UnknownVoucher { code: CompactString, mistyped: bool },
+    #[error("the voucher {voucher} ({code}) was cancelled")]
+    VoucherCancelled { code: CompactString, voucher: Id },
+    #[error("the voucher {voucher} ({code}) is another member's")]
+    VoucherOfAnotherMember { code: CompactString, voucher: Id },
+    #[error("the voucher {voucher} ({code}) can be used from {from} on")]
+    VoucherNotYet { code: CompactString, voucher: Id, from: Day },
+    #[error("the voucher {voucher} ({code}) expired on {expired_on}")]
+    VoucherExpired { code: CompactString, voucher: Id, expired_on: Day },
+    #[error("the voucher {voucher} ({code}) is used up: it was good for {most} {}", if *most == 1 { "use" } else { "uses" })]
+    VoucherUsedUp { code: CompactString, voucher: Id, most: i64 },
+    #[error("a member may use the voucher {voucher} {most} {} ({window})", if *most == 1 { "time" } else { "times" })]
+    VoucherLimit { voucher: Id, window: &'static str, most: i64 },
+    #[error("the voucher {voucher} ({code}) is claimed by a member: it takes nothing off an order")]
+    VoucherIsClaimed { code: CompactString, voucher: Id },
+    #[error("whether the voucher {voucher} ({code}) may be used depends on what is bought: send it as `order`")]
+    VoucherNeedsOrder { code: CompactString, voucher: Id },
+    #[error("the voucher {voucher} ({code}) is for the {what} {allowed}, and this is {}", found.as_deref().unwrap_or("none of them"))]
+    VoucherNotHere {
+        code: CompactString,
+        voucher: Id,
+        what: &'static str,
+        found: Option<CompactString>,
+        allowed: String,
+    },
+    #[error("the voucher {voucher} ({code}) needs an order of {least}, this one is worth {spent}: {missing} more")]
+    VoucherBelowMinimum { code: CompactString, voucher: Id, least: Amount, spent: Amount, missing: Amount },
+    #[error("the voucher {voucher} ({code}) is for when `{condition}` holds")]
+    VoucherConditionNotMet { code: CompactString, voucher: Id, condition: String },
+    #[error("nothing on the order is what the voucher {voucher} ({code}) is for")]
+    VoucherMatchesNothing { code: CompactString, voucher: Id },
+    #[error("the vouchers {voucher} ({code}) and {other_voucher} ({other}) do not go together: take one of them off")]
+    VouchersDoNotCombine { code: CompactString, voucher: Id, other: CompactString, other_voucher: Id },
+    #[error("an exchange with vouchers cannot wait for the order {order_id}: send it once the order is there")]
+    VouchersCannotWait { order_id: CompactString },
+    #[error("the order {order_id} was made with other vouchers: a correction names the same, or none")]
+    VouchersChanged { order_id: CompactString },
+    #[error("this member has no open use of the voucher {code}{}", on_order(order_id.as_deref()))]
+    VoucherNotUsed { code: CompactString, order_id: Option<CompactString> },
+    #[error("the order {order_id} was made with the voucher {code} and stands: return all of it first")]
+    VoucherOrderStands { code: CompactString, order_id: CompactString },
     #[error("{most} reservations of this member are open: capture or void one of them first")]
     TooManyReservations { most: usize },
     #[error("the program has no currency {currency}")]
@@ -89,7 +156,7 @@ pub enum Rejected {
     #[error("this event needs a member")]
     NeedsMember,
     #[error("the program has no voucher {voucher}")]
-    UnknownVoucher { voucher: Id },
+    NoSuchVoucher { voucher: Id },
     #[error("the lot expired on {expires}, before it was earned, on {earned}")]
     ExpiresBeforeEarned { expires: Day, earned: Day },
     #[error("{day} is after today, {today}")]
@@ -168,6 +235,25 @@ fn days(from: Option<Day>, until: Option<Day>) -> String {
     if from.is_empty() && until.is_empty() { String::new() } else { format!(": only{from}{until}") }
 }
 
+/// What it may become instead.
+fn or_next(next: &[FulfilmentState]) -> String {
+    match next {
+        [] => ": it stays so".to_owned(),
+        next => format!(", but {}", next.iter().map(|state| state.word()).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn unknown_voucher(code: &str, mistyped: bool) -> String {
+    if mistyped {
+        return format!("{code} is mistyped: its last character does not fit the others");
+    }
+    format!("there is no voucher {code}")
+}
+
+fn on_order(order_id: Option<&str>) -> String {
+    order_id.map(|order_id| format!(" on the order {order_id}")).unwrap_or_default()
+}
+
 /// The most that may be, where there is one.
 fn at_most(max: Option<i64>) -> String {
     max.map(|max| format!(", and at most {max}")).unwrap_or_default()
@@ -220,7 +306,36 @@ impl Rejected {
             Self::RewardNotForMember { .. } => "reward-not-for-member",
             Self::RewardSoldOut { .. } => "reward-sold-out",
             Self::RewardLimit { .. } => "reward-limit",
+            Self::RewardWaitedFor { .. } => "reward-waited-for",
+            Self::RewardIsLeft { .. } => "reward-is-left",
+            Self::NoWaitlist { .. } => "no-waitlist",
+            Self::WaitsAlready { .. } => "waits-already",
+            Self::WaitsForTooMuch { .. } => "waits-for-too-much",
+            Self::NotWaiting { .. } => "not-waiting",
+            Self::NothingToFulfil { .. } => "nothing-to-fulfil",
+            Self::FulfilmentNotThere { .. } => "fulfilment-not-there",
+            Self::FulfilmentTooFar { .. } => "fulfilment-too-far",
+            Self::TooLateToCancel { .. } => "too-late-to-cancel",
             Self::RewardInPart { .. } => "reward-in-part",
+            Self::UnknownVoucher { mistyped: true, .. } => "voucher-mistyped",
+            Self::UnknownVoucher { .. } => "unknown-voucher",
+            Self::VoucherCancelled { .. } => "voucher-cancelled",
+            Self::VoucherOfAnotherMember { .. } => "voucher-of-another-member",
+            Self::VoucherNotYet { .. } => "voucher-not-yet",
+            Self::VoucherExpired { .. } => "voucher-expired",
+            Self::VoucherUsedUp { .. } => "voucher-used-up",
+            Self::VoucherLimit { .. } => "voucher-limit",
+            Self::VoucherIsClaimed { .. } => "voucher-is-claimed",
+            Self::VoucherNeedsOrder { .. } => "voucher-needs-order",
+            Self::VoucherNotHere { .. } => "voucher-not-here",
+            Self::VoucherBelowMinimum { .. } => "voucher-below-minimum",
+            Self::VoucherConditionNotMet { .. } => "voucher-condition-not-met",
+            Self::VoucherMatchesNothing { .. } => "voucher-matches-nothing",
+            Self::VouchersDoNotCombine { .. } => "vouchers-do-not-combine",
+            Self::VouchersCannotWait { .. } => "vouchers-cannot-wait",
+            Self::VouchersChanged { .. } => "vouchers-changed",
+            Self::VoucherNotUsed { .. } => "voucher-not-used",
+            Self::VoucherOrderStands { .. } => "voucher-order-stands",
             Self::UnknownCurrency { .. } => "unknown-currency",
             Self::NoExchangeRate { .. } => "no-exchange-rate",
             Self::TooManyParked { .. } => "too-many-parked",
@@ -230,7 +345,7 @@ impl Rejected {
             Self::ChallengeNotNow { .. } => "challenge-not-now",
             Self::NothingToAdjust => "nothing-to-adjust",
             Self::NeedsMember => "needs-member",
-            Self::UnknownVoucher { .. } => "unknown-voucher",
+            Self::NoSuchVoucher { .. } => "no-such-voucher",
             Self::ExpiresBeforeEarned { .. } => "expires-before-earned",
             Self::MovedFromTheFuture { .. } => "moved-from-the-future",
             Self::MemberLeft => "member-left",
@@ -341,6 +456,29 @@ impl Rejected {
             Self::RewardSoldOut { reward, stock } => {
                 vec![("reward", reward.as_str().into()), ("stock", (*stock).into())]
             }
+            Self::RewardWaitedFor { reward, left, waiting } => {
+                vec![("reward", reward.as_str().into()), ("left", (*left).into()), ("waiting", (*waiting).into())]
+            }
+            Self::RewardIsLeft { reward, left } => {
+                vec![("reward", reward.as_str().into()), ("left", (*left).into())]
+            }
+            Self::NoWaitlist { reward } | Self::WaitsAlready { reward } | Self::NotWaiting { reward } => {
+                vec![("reward", reward.as_str().into())]
+            }
+            Self::WaitsForTooMuch { most } => vec![("most", (*most).into())],
+            Self::NothingToFulfil { redemption } => vec![("redemption", redemption.as_str().into())],
+            Self::FulfilmentNotThere { redemption, state, wanted, next } => vec![
+                ("redemption", redemption.as_str().into()),
+                ("state", state.word().into()),
+                ("wanted", wanted.word().into()),
+                ("next", next.iter().map(|state| state.word()).collect::<Vec<_>>().into()),
+            ],
+            Self::FulfilmentTooFar { redemption, state } => {
+                vec![("redemption", redemption.as_str().into()), ("state", state.word().into())]
+            }
+            Self::TooLateToCancel { redemption, last_day } => {
+                vec![("redemption", redemption.as_str().into()), ("last_day", last_day.to_string().into())]
+            }
             Self::RewardLimit { reward, window, most } => {
                 vec![("reward", reward.as_str().into()), ("window", (*window).into()), ("most", (*most).into())]
             }
@@ -368,6 +506,56 @@ impl Rejected {
                 ("captured", (*captured).into()),
                 ("returned", (*returned).into()),
             ],
+            Self::UnknownVoucher { code, .. } => vec![("code", code.as_str().into())],
+            Self::VoucherCancelled { code, voucher }
+            | Self::VoucherOfAnotherMember { code, voucher }
+            | Self::VoucherIsClaimed { code, voucher }
+            | Self::VoucherNeedsOrder { code, voucher }
+            | Self::VoucherMatchesNothing { code, voucher } => of_voucher(code, voucher, Vec::new()),
+            Self::VoucherNotYet { code, voucher, from } => {
+                of_voucher(code, voucher, vec![("from", from.to_string().into())])
+            }
+            Self::VoucherExpired { code, voucher, expired_on } => {
+                of_voucher(code, voucher, vec![("expired_on", expired_on.to_string().into())])
+            }
+            Self::VoucherUsedUp { code, voucher, most } => of_voucher(code, voucher, vec![("most", (*most).into())]),
+            Self::VoucherLimit { voucher, window, most } => {
+                vec![("voucher", voucher.as_str().into()), ("window", (*window).into()), ("most", (*most).into())]
+            }
+            Self::VoucherNotHere { code, voucher, what, found, allowed } => {
+                let found = found.as_deref().into();
+                of_voucher(
+                    code,
+                    voucher,
+                    vec![("what", (*what).into()), ("found", found), ("allowed", allowed.as_str().into())],
+                )
+            }
+            Self::VoucherBelowMinimum { code, voucher, least, spent, missing } => of_voucher(
+                code,
+                voucher,
+                vec![
+                    ("min_spend", least.to_string().into()),
+                    ("spent", spent.to_string().into()),
+                    ("missing", missing.to_string().into()),
+                ],
+            ),
+            Self::VoucherConditionNotMet { code, voucher, condition } => {
+                of_voucher(code, voucher, vec![("condition", condition.as_str().into())])
+            }
+            Self::VouchersDoNotCombine { code, voucher, other, other_voucher } => of_voucher(
+                code,
+                voucher,
+                vec![("other_code", other.as_str().into()), ("other_voucher", other_voucher.as_str().into())],
+            ),
+            Self::VouchersCannotWait { order_id } | Self::VouchersChanged { order_id } => {
+                vec![("order_id", order_id.as_str().into())]
+            }
+            Self::VoucherNotUsed { code, order_id } => {
+                vec![("code", code.as_str().into()), ("order_id", order_id.as_deref().into())]
+            }
+            Self::VoucherOrderStands { code, order_id } => {
+                vec![("code", code.as_str().into()), ("order_id", order_id.as_str().into())]
+            }
             Self::UnknownCurrency { currency } => vec![("currency", currency.as_str().into())],
             Self::NoExchangeRate { currency, expected } => {
                 vec![("currency", currency.as_str().into()), ("expected", expected.as_str().into())]
@@ -393,7 +581,7 @@ impl Rejected {
                 vec![("currency", currency.as_str().into()), ("wanted", (*wanted).into()), ("room", (*room).into())]
             }
             Self::TooManyParked { most } | Self::TooManyReservations { most } => vec![("most", (*most).into())],
-            Self::UnknownVoucher { voucher } => vec![("voucher", voucher.as_str().into())],
+            Self::NoSuchVoucher { voucher } => vec![("voucher", voucher.as_str().into())],
             Self::ExpiresBeforeEarned { expires, earned } => {
                 vec![("expires", expires.to_string().into()), ("earned", earned.to_string().into())]
             }
@@ -483,4 +671,14 @@ impl Rejected {
         };
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
+}
+
+/// The facts that every refusal of a voucher has, and more.
+fn of_voucher(
+    code: &CompactString,
+    voucher: &Id,
+    more: Vec<(&'static str, serde_json::Value)>,
+) -> Vec<(&'static str, serde_json::Value)> {
+    let named = [("code", code.as_str().into()), ("voucher", voucher.as_str().into())];
+    named.into_iter().chain(more).collect()
 }

@@ -3,7 +3,7 @@
 use compact_str::CompactString;
 
 use super::working::Working;
-use super::{Basis, EventStatus, OrderProgress, OrderRecord, Rejected};
+use super::{Basis, EventStatus, OrderProgress, OrderRecord, PricedVoucher, Rejected};
 use crate::event::{Exchange, Order, Return, ReturnItem, Returned};
 use crate::quantity::Amount;
 
@@ -30,13 +30,18 @@ impl Working<'_> {
         self.must_be_free(&exchange.bought.order_id)?;
         let is_back = |record: &&OrderRecord| record.order_id == order_id;
         let Some(record) = self.inputs.orders.iter().find(is_back).cloned() else {
+            // Whether its vouchers are still good then, nobody can promise.
+            if !exchange.bought.vouchers.is_empty() {
+                return Err(Rejected::VouchersCannotWait { order_id });
+            }
             return self.park("exchange", &order_id);
         };
         self.check_payments(&exchange.bought)?;
         // The new purchase reads the member as they were before the exchange (C8).
         let basis = self.order_basis(&exchange.bought)?;
+        let vouchers = self.price_vouchers(&exchange.bought, &basis)?;
         self.open_main("exchange", EventStatus::Applied);
-        let (_, bought) = self.exchange_units(&record, exchange, basis)?;
+        let (_, bought) = self.exchange_units(&record, exchange, basis, vouchers)?;
         self.settle_parked(bought);
         Ok(())
     }
@@ -56,9 +61,10 @@ impl Working<'_> {
         record: &OrderRecord,
         exchange: &Exchange,
         basis: Basis,
+        vouchers: Vec<PricedVoucher>,
     ) -> Result<(OrderProgress, OrderRecord), Rejected> {
         let standings = self.standings();
-        let bought = self.make_order(&exchange.bought, basis);
+        let bought = self.make_order(&exchange.bought, basis, vouchers);
         let progress = self.take_units(record, &exchange.back)?;
         self.judge_tiers(&standings);
         self.follow_causes();
@@ -88,6 +94,7 @@ impl Working<'_> {
         if record.member != self.state.id {
             return Err(Rejected::OrderOfAnotherMember { order_id: record.order_id.clone() });
         }
+        self.same_vouchers(record, order)?;
         let standings = self.standings();
         let before = record.progress.as_ref().map(|progress| progress.returned.clone()).unwrap_or_default();
         let returned = carried_over(&record.content, order, &before);

@@ -84,6 +84,9 @@ impl Working<'_> {
             }
             self.expire_dead_on_arrival();
         }
+        if all_back {
+            self.rearm_vouchers(record);
+        }
         self.note_progress(&record.order_id, &next);
         if self.inputs.explain {
             self.trace.extend(explain_order(&rules, record, content.as_ref().map(|(order, _)| order), &next));

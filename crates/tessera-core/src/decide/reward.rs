@@ -12,7 +12,7 @@ use super::tier::standing;
 use super::working::Working;
 use crate::event::Redeem;
 use crate::expression::{EventScope, Facts};
-use crate::ledger::{Given, GivenDonation, Redemption, Terms};
+use crate::ledger::{Fulfilment, FulfilmentState, Given, GivenDonation, Redemption, Terms};
 use crate::member::MemberState;
 use crate::program::{Donation, Early, Id, Program, Reward};
 use crate::quantity::Amount;
@@ -91,9 +91,20 @@ fn price_for(program: &Program, member: &MemberState, reward: &Reward) -> i64 {
     program.ladders.iter().filter_map(own).chain([reward.price]).min().unwrap_or(reward.price)
 }
 
-fn may_have(program: &Program, member: &MemberState, id: &Id, reward: &Reward, at: Instant) -> Result<(), Rejected> {
+pub(super) fn may_have(
+    program: &Program,
+    member: &MemberState,
+    id: &Id,
+    reward: &Reward,
+    at: Instant,
+) -> Result<(), Rejected> {
     let (definition, day) = (&reward.definition, program.calendar.day(at));
     in_time(program, member, id, reward, day)?;
+    if let Some(experience) = &definition.gives.experience
+        && experience.day < day
+    {
+        return Err(Rejected::RewardNotNow { reward: id.clone(), from: definition.from, until: Some(experience.day) });
+    }
     if let Some(when) = &reward.when {
         let facts: Facts =
             when.facts.iter().map(|fact| (fact.clone(), basis::fact_value(program, member, fact, day))).collect();
@@ -143,15 +154,12 @@ impl Working<'_> {
     pub(super) fn take_reward(&mut self, id: &Id) -> Result<Option<Given>, Rejected> {
         let program = self.program.clone();
         let Some(reward) = program.reward(id.as_str()) else { return Ok(None) };
-        let pool = stock_pool(id);
-        if let Some(stock) = reward.definition.stock
-            && self.pool(&pool) >= stock
-        {
-            return Err(Rejected::RewardSoldOut { reward: id.clone(), stock });
-        }
         let day = self.program.calendar.day(self.state.clock);
-        if reward.definition.stock.is_some() {
-            self.use_limit(&pool, 1, day);
+        if let Some(stock) = reward.definition.stock
+            && !self.take_offer(id)
+        {
+            self.is_free(id, stock)?;
+            self.use_limit(&stock_pool(id), 1, day);
         }
         for window in reward.definition.per_member.keys() {
             self.use_limit(&counter(id, *window), 1, day);
@@ -183,6 +191,9 @@ impl Working<'_> {
             self.codes.push((codes.clone(), redemption));
             let redemption = Some(self.redemption_id(redemption));
             self.effect(Effect { redemption, ..Effect::of(EffectKind::CodeGiven) });
+        }
+        if rules.reward(terms.reward.as_ref()?.as_str())?.definition.fulfilment.is_some() {
+            given.fulfilment = Some(self.requested());
         }
         if let Some(donation) = &gives.donation {
             given.donation = self.donate(redemption, &rules, donation);
@@ -219,7 +230,28 @@ impl Working<'_> {
             let order_id = found.terms.order_id.clone();
             self.effect(Effect { redemption, order_id, money: Some(money), ..Effect::of(EffectKind::MoneyBack) });
         }
+        if let Some(fulfilment) = &mut given.fulfilment {
+            *fulfilment = Fulfilment { state: FulfilmentState::Cancelled, since: self.at(), by: None };
+        }
         Some(Given { back: true, ..given })
+    }
+
+    /// Whether a reward that was given may still be cancelled: nobody sent it, and its day is far enough away.
+    pub(super) fn may_be_cancelled(&self, redemption: u64, found: &Redemption) -> Result<(), Rejected> {
+        let id = || self.redemption_id(redemption);
+        let fulfilment = found.given.as_ref().and_then(|given| given.fulfilment.as_ref());
+        if let Some(fulfilment) = fulfilment.filter(|fulfilment| !fulfilment.state.may_be_cancelled()) {
+            return Err(Rejected::FulfilmentTooFar { redemption: id(), state: fulfilment.state });
+        }
+        let rules = self.rules_of_reward(&found.terms);
+        let reward = found.terms.reward.as_ref().and_then(|reward| rules.as_ref()?.reward(reward.as_str()));
+        if let Some(experience) = reward.and_then(|reward| reward.definition.gives.experience.as_ref()) {
+            let last = experience.cancel_until.map_or(experience.day, |before| before.before(experience.day));
+            if self.program.calendar.day(self.at_effective()) > last {
+                return Err(Rejected::TooLateToCancel { redemption: id(), last_day: last });
+            }
+        }
+        Ok(())
     }
 
     /// A code that nobody has seen may go to somebody else.

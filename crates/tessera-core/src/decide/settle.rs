@@ -28,6 +28,10 @@ enum Due {
     Expiry {
         currency: Id,
     },
+    /// What was set aside for whoever waited for it goes to the next.
+    Offer {
+        reward: Id,
+    },
     /// A level that somebody put the member on ends.
     Placement {
         ladder: Id,
@@ -67,6 +71,11 @@ fn next_due(versions: &Versions, member: &MemberState, until: Instant) -> Option
     for hold in &member.holds {
         if let Some(at) = hold.terms.ends_at {
             offer(at, Due::End { redemption: hold.event });
+        }
+    }
+    for wait in &member.waiting {
+        if let Some(at) = wait.offered_until {
+            offer(at, Due::Offer { reward: wait.reward.clone() });
         }
     }
     for placement in &member.placements {
@@ -125,9 +134,12 @@ pub fn settled_to(versions: &Versions, member: &MemberState, at: Instant) -> Mem
         pools: &pools,
         orders: &[],
         redemptions: &[],
+        codes: &[],
         history: None,
         memory: None,
         entropy: [0; 16],
+        // What is only looked at draws nothing.
+        draws: super::Draws::Hidden,
         payload: "{}",
         explain: false,
     };
@@ -183,6 +195,7 @@ impl Working<'_> {
                 Due::Maturity { currency, event } => self.mature(&currency, event, at),
                 Due::End { redemption } => self.end_reservation(redemption, at),
                 Due::Expiry { currency } => self.expire(&currency, at),
+                Due::Offer { reward } => self.end_offer(&reward, at),
                 Due::Placement { ladder, kind } => self.placement_ends(&ladder, kind, at),
                 Due::Review { ladder } => {
                     self.open("tier-review", EventStatus::Derived, at, None);

@@ -122,6 +122,16 @@ pub enum Reason {
     CannotBeWorkedOut {
         error: String,
     },
+    /// It was drawn whether the rule applies.
+    Drawn {
+        chance: CompactString,
+        drawn: u32,
+        won: bool,
+    },
+    /// It will be drawn whether the rule applies; nobody knows yet.
+    MayWin {
+        chance: CompactString,
+    },
     /// Counts towards a challenge or streak.
     Counted {
         by: Amount,
@@ -280,6 +290,11 @@ impl Reason {
                 format!("{wanted} {currency} are needed, {available} can be spent")
             }
             Self::CannotBeWorkedOut { error } => error.clone(),
+            Self::Drawn { chance, drawn, won } => {
+                let won = if *won { "won" } else { "not won" };
+                format!("{won}: {drawn} of 1000000 was drawn at a chance of {chance}")
+            }
+            Self::MayWin { chance } => format!("it may be won, at a chance of {chance}"),
             Self::Counted { by } => format!("it counts {by}"),
             Self::Uncounted { by } => format!("{by} no longer counts"),
             Self::NotTakingPart => "the member does not take part in the challenge".to_owned(),

@@ -91,6 +91,7 @@ impl Working<'_> {
             basis: basis.clone(),
             content: order.clone(),
             credits: Vec::new(),
+            vouchers: Vec::new(),
             progress: None,
         };
         for (currency, (all, base)) in totals {

@@ -8,12 +8,13 @@ use rust_decimal::Decimal;
 
 use super::basis::{self, Basis, Usage, key};
 use super::derived::Cause;
+use super::draw;
 use super::evaluate::{self, AwardLine, Evaluation, Look};
 use super::expiry;
 use super::outcome::{self, Effect, EffectKind, points};
 use super::{
     Answer, Credit, Decision, EventStatus, Inputs, IssuedVoucher, OrderProgress, PoolChange, Record, Recorded,
-    Rejected, RuleTrace,
+    Rejected, RuleTrace, WaitlistChange,
 };
 use crate::event::{Command, FieldValues, Order, What};
 use crate::id::EventId;
@@ -22,6 +23,7 @@ use crate::member::{Change, MemberState, Status};
 use crate::program::{CurrencyDefinition, Expires, Id, Pending, Program};
 use crate::quantity::{Points, apportion};
 use crate::time::{Day, Instant};
+use crate::voucher::CodeRecord;
 
 pub(super) struct Working<'a> {
     pub inputs: &'a Inputs<'a>,
@@ -37,10 +39,13 @@ pub(super) struct Working<'a> {
     pub progress: Vec<(CompactString, OrderProgress)>,
     pools: BTreeMap<CompactString, (i64, i64)>,
     vouchers: Vec<IssuedVoucher>,
+    pub waitlist: Vec<WaitlistChange>,
     /// Codes of partners to be given: from which pool, to which redemption.
     pub codes: Vec<(Id, u64)>,
     /// Redemptions made or changed, by their event.
     pub redemptions: Vec<(u64, Redemption)>,
+    /// Codes of vouchers whose uses changed.
+    pub voucher_codes: Vec<CodeRecord>,
     pub trace: Vec<RuleTrace>,
     pub causes: Vec<Cause>,
 }
@@ -100,8 +105,10 @@ impl<'a> Working<'a> {
             progress: Vec::new(),
             pools: BTreeMap::new(),
             vouchers: Vec::new(),
+            waitlist: Vec::new(),
             codes: Vec::new(),
             redemptions: Vec::new(),
+            voucher_codes: Vec::new(),
             trace: Vec::new(),
             causes: Vec::new(),
         })
@@ -115,6 +122,10 @@ impl<'a> Working<'a> {
     /// Whether the command is about a business time before the member's own clock.
     pub fn is_backdated(&self) -> bool {
         self.past.is_some()
+    }
+
+    pub fn past(&self) -> Option<&Past> {
+        self.past.as_ref()
     }
 
     /// The command's own business time.
@@ -158,13 +169,13 @@ impl<'a> Working<'a> {
     pub fn attempt<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Rejected>) -> Option<T> {
         let (state, event, past) = (self.state.clone(), self.record().clone(), self.past.clone());
         let (progress, pools, causes) = (self.progress.clone(), self.pools.clone(), self.causes.clone());
-        let redemptions = self.redemptions.clone();
+        let (redemptions, voucher_codes) = (self.redemptions.clone(), self.voucher_codes.clone());
         let (orders, vouchers, trace) = (self.orders.len(), self.vouchers.len(), self.trace.len());
         let done = work(self).ok();
         if done.is_none() {
             (self.state, self.past) = (state, past);
             (self.progress, self.pools, self.causes) = (progress, pools, causes);
-            self.redemptions = redemptions;
+            (self.redemptions, self.voucher_codes) = (redemptions, voucher_codes);
             *self.record() = event;
             self.orders.truncate(orders);
             self.vouchers.truncate(vouchers);
@@ -219,12 +230,24 @@ impl<'a> Working<'a> {
     /// The basis of the command's own event: the member as they were at its business time (I5, C8).
     pub fn basis(&self, kind: &str) -> Basis {
         let before = self.past.as_ref().map_or(&self.state, |past| &past.member);
-        basis::basis(&self.program, kind, before, &self.state, self, self.effective_at)
+        // The event is opened next.
+        self.with_draws(kind, self.state.events + 1, |working| {
+            basis::basis(&working.program, kind, before, &working.state, working, working.effective_at)
+        })
+    }
+
+    fn with_draws(&self, kind: &str, event: u64, basis: impl FnOnce(&Self) -> Basis) -> Basis {
+        let before = self.events.iter().map(|event| event.record.draws.len()).sum();
+        let (draws, entropy, member) = (self.inputs.draws, &self.inputs.entropy, self.state.id);
+        let seed = draw::Seed { draws, entropy, member, event, before };
+        Basis { draws: draw::numbers(&self.program, kind, seed), ..basis(self) }
     }
 
     /// The basis of what time or the open event brings about: the member as they are by now (C8).
     pub fn basis_now(&self, kind: &str, at: Instant) -> Basis {
-        basis::basis(&self.program, kind, &self.state, &self.state, self, at)
+        self.with_draws(kind, self.state.events, |working| {
+            basis::basis(&working.program, kind, &working.state, &working.state, working, at)
+        })
     }
 
     pub fn evaluate(
@@ -260,6 +283,7 @@ impl<'a> Working<'a> {
             }
         }
         self.announce_waits(evaluation, order_id, day);
+        self.record().record.draws.extend(evaluation.draws.iter().cloned());
         let mut credits = Vec::new();
         for award in &evaluation.awards {
             self.award(award, day, &mut credits);
@@ -482,9 +506,10 @@ impl<'a> Working<'a> {
     pub fn issue_voucher(&mut self, campaign: Option<&Id>, voucher: &Id) -> Option<CompactString> {
         let program = self.program.clone();
         let definition = program.definition.vouchers.get(voucher)?;
-        let last_day = definition.valid.map(|valid| valid.after(self.day()));
+        let valid = definition.valid.map(|valid| valid.after(self.day()));
+        let last_day = valid.into_iter().chain(definition.until).min();
         let number = u32::try_from(self.vouchers.len()).unwrap_or(u32::MAX);
-        let code = super::derived::voucher_code(&self.inputs.entropy, self.state.events, number);
+        let code = super::derived::voucher_code(&self.inputs.entropy, self.state.id, self.state.events, number);
         self.effect(Effect {
             voucher: Some(voucher.clone()),
             code: Some(code.clone()),
@@ -495,6 +520,8 @@ impl<'a> Working<'a> {
         self.vouchers.push(IssuedVoucher {
             code: code.clone(),
             voucher: voucher.clone(),
+            version: program.version,
+            uses: definition.uses.per_code,
             event: self.state.events,
             issued_at: self.at(),
             expires_at: last_day.map(|last| program.calendar.end(last)),
@@ -565,8 +592,10 @@ impl<'a> Working<'a> {
             progress: self.progress,
             pools: pools.map(|(pool, (by, most))| PoolChange { pool, by, most }).collect(),
             vouchers: self.vouchers,
+            waitlist: self.waitlist,
             codes: self.codes,
             redemptions: self.redemptions,
+            voucher_codes: self.voucher_codes,
             follow_ups,
             outcome,
             trace: self.trace,

@@ -2,8 +2,8 @@ use compact_str::CompactString;
 use serde::Deserialize;
 
 use super::{
-    Arrival, Birthday, FieldValues, Item, MovedIn, MovedVoucher, Order, PlaceTier, Redeem, RedemptionPart,
-    RefusedFollowUp, Renaming, Transfer, UseBenefit,
+    Arrival, Birthday, FieldValues, FulfilmentStep, Item, MovedIn, MovedVoucher, Order, PlaceTier, Redeem,
+    RedemptionPart, RefusedFollowUp, Renaming, Transfer, UseBenefit,
 };
 use crate::ledger::Entry;
 use crate::program::Id;
@@ -52,6 +52,24 @@ pub enum What {
     },
     /// Cancels a redemption, or a part of it: the points go back to their lots (R7).
     ReturnRedemption(RedemptionPart),
+    /// Somebody did something for a redemption.
+    Fulfil(FulfilmentStep),
+    /// Waits for a reward that is sold out.
+    WaitFor {
+        reward: Id,
+    },
+    LeaveWaitlist {
+        reward: Id,
+    },
+    /// Sets a reward that came free aside for the member whose turn it is.
+    Offer {
+        reward: Id,
+        place: i64,
+    },
+    /// Uses a voucher's code by itself (V1).
+    RedeemVoucher(RedeemVoucher),
+    /// Takes back a use of a voucher's code (V2).
+    RollbackVoucher(RollbackVoucher),
     /// A change of the names under which the member is known (P4).
     Rename(Renaming),
     /// The membership ends (P3). `erase`: the person is forgotten as well.
@@ -99,6 +117,12 @@ impl What {
             Self::Capture(_) => "capture",
             Self::Void { .. } => "void",
             Self::ReturnRedemption(_) => "redemption-return",
+            Self::Fulfil(_) => "fulfilment",
+            Self::WaitFor { .. } => "waitlist",
+            Self::LeaveWaitlist { .. } => "waitlist-leave",
+            Self::Offer { .. } => "seat-offer",
+            Self::RedeemVoucher(_) => "voucher-redemption",
+            Self::RollbackVoucher(_) => "voucher-rollback",
             Self::Rename(_) => "identifiers",
             Self::Leave { erase: false } => "leave",
             Self::Leave { erase: true } => "erase",
@@ -118,6 +142,11 @@ impl What {
         matches!(self, Self::Import(_) | Self::MoveIn(_) | Self::MoveVoucher(_))
     }
 
+    /// Whether it only takes back what was done.
+    pub const fn is_rollback(&self) -> bool {
+        matches!(self, Self::RollbackVoucher(_))
+    }
+
     /// Whether this is done now, to a member there is: it makes nobody, and is never about the past.
     pub const fn is_about_now(&self) -> bool {
         self.is_redemption() || matches!(self, Self::UseBenefit(_) | Self::ReturnBenefit { .. } | Self::PlaceTier(_))
@@ -132,6 +161,18 @@ impl What {
         }
     }
 
+    /// The codes of vouchers that this names, as they are looked up.
+    pub fn voucher_codes(&self) -> impl Iterator<Item = &CompactString> {
+        let (orders, own) = match self {
+            Self::Purchase(order) | Self::Amend(order) => (order.vouchers.as_slice(), None),
+            Self::Exchange(exchange) => (exchange.bought.vouchers.as_slice(), None),
+            Self::RedeemVoucher(redeem) => (&[][..], Some(&redeem.code)),
+            Self::RollbackVoucher(rollback) => (&[][..], Some(&rollback.code)),
+            _ => (&[][..], None),
+        };
+        orders.iter().chain(own)
+    }
+
     /// The order this is about, which should exist.
     pub fn names_order(&self) -> Option<&str> {
         match self {
@@ -141,6 +182,25 @@ impl What {
             _ => None,
         }
     }
+}
+
+/// A voucher's code that is used by itself, without the event of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedeemVoucher {
+    /// As it is looked up.
+    pub code: CompactString,
+    pub order_id: Option<CompactString>,
+    /// What is bought; the code is the only voucher on it.
+    pub order: Option<Order>,
+}
+
+/// A use of a voucher's code that is taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RollbackVoucher {
+    /// As it is looked up.
+    pub code: CompactString,
+    /// The order it was used on; `None`: the member's last use.
+    pub order_id: Option<CompactString>,
 }
 
 /// Items that come back.

@@ -15,7 +15,10 @@ mod transfer;
 
 pub use benefit::{Situation, UseBenefit};
 pub use birthday::{Birthday, BirthdayError};
-pub use command::{Adjustment, Asker, Command, Exchange, Imported, Profile, Return, ReturnItem, Undone, What};
+pub use command::{
+    Adjustment, Asker, Command, Exchange, Imported, Profile, RedeemVoucher, Return, ReturnItem, RollbackVoucher,
+    Undone, What,
+};
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
 pub use moving::{MovedIn, MovedLevel, MovedVoucher};
@@ -23,14 +26,14 @@ pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, R
 pub use people::{NameKey, Removal, Renaming, SecondFact};
 pub use placement::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep};
 pub use read::{DocumentedTypes, read_event};
-pub use redemption::{Redeem, RedemptionPart};
+pub use redemption::{FulfilmentStep, Redeem, RedemptionPart};
 pub use transfer::{Arrival, Transfer};
 
 /// The event types that every program has.
 pub const BUILT_IN_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend", "enrol", "profile"];
 
 /// Event types of redemptions: commands of their own, no events that anybody sends.
-pub const REDEMPTION_TYPES: [&str; 4] = ["redemption", "capture", "void", "redemption-return"];
+pub const REDEMPTION_TYPES: [&str; 5] = ["redemption", "capture", "void", "redemption-return", "fulfilment"];
 
 /// Names that no event type of a document has: what is in the program's own history, or will be.
 pub const RESERVED_TYPES: &[&str] = &[
@@ -46,6 +49,13 @@ pub const RESERVED_TYPES: &[&str] = &[
     "capture",
     "void",
     "refund",
+    "fulfilment",
+    "waitlist",
+    "waitlist-leave",
+    "seat-offer",
+    "seat-offer-end",
+    "voucher-redemption",
+    "voucher-rollback",
     "claim",
     "merge",
     "identifiers",

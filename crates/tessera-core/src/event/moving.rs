@@ -56,9 +56,6 @@ const MEMBER_FIELDS: [&str; 9] =
 const LEVEL_FIELDS: [&str; 4] = ["level", "since", "holds_until", "progress"];
 const VOUCHER_FIELDS: [&str; 3] = ["voucher", "code", "expires"];
 
-/// The longest code of a voucher, in bytes.
-const CODE_MAX: usize = 60;
-
 pub(super) fn moved_in(data: &str) -> Result<MovedIn, DataProblem> {
     let mut moved = MovedIn::default();
     for Leaf { path, text } in leaves(data)? {
@@ -116,10 +113,8 @@ pub(super) fn moved_voucher(data: &str) -> Result<MovedVoucher, DataProblem> {
         let at = |message: String| DataProblem::new(format!("data.{path}"), message);
         match path.as_str() {
             "voucher" => voucher = Some(text.parse::<Id>().map_err(|error| at(error.to_string()))?),
-            "code" if text.is_empty() || text.len() > CODE_MAX => {
-                return Err(at(format!("a code of 1 to {CODE_MAX} bytes is expected")));
-            }
-            "code" => code = Some(CompactString::from(text)),
+            // As it is looked up: without spaces and hyphens, in capitals.
+            "code" => code = Some(crate::voucher::normalise(&text).map_err(|error| at(error.to_string()))?.into()),
             "expires" => expires = Some(day(&text).map_err(at)?),
             other => return Err(at(unknown(other, &VOUCHER_FIELDS))),
         }
@@ -223,6 +218,6 @@ mod tests {
         }
         let voucher = |data: &str| moved_voucher(data).map_err(|problem| problem.to_string());
         assert!(voucher("{}").is_err_and(|problem| problem.contains("data.voucher: is missing")));
-        assert!(voucher(r#"{"voucher": "cake", "code": ""}"#).is_err_and(|problem| problem.contains("1 to 60 bytes")));
+        assert!(voucher(r#"{"voucher": "cake", "code": "A-1"}"#).is_err_and(|problem| problem.contains("data.code")));
     }
 }

@@ -56,6 +56,8 @@ pub struct Order {
     pub staff: Option<CompactString>,
     pub payments: Vec<Payment>,
     pub items: Vec<Item>,
+    /// Codes of vouchers that are used on it, as they are looked up.
+    pub vouchers: Vec<CompactString>,
     /// Fields that the program declares.
     pub extra: FieldValues,
 }
@@ -191,7 +193,7 @@ impl Order {
         }
         let weights: Vec<i128> = self.items.iter().map(|item| item.amount.millionths()).collect();
         // Shares are cut at the finest digit the order itself uses, so that they are amounts of its currency.
-        let unit = finest_digit(self.items.iter().map(|item| item.amount).chain([whole]));
+        let unit = Amount::finest_digit(self.items.iter().map(|item| item.amount).chain([whole]));
         let shares = apportion(whole.millionths() / unit, &weights);
         shares.into_iter().map(|share| Amount::from_millionths(share * unit)).collect()
     }
@@ -218,17 +220,6 @@ impl Order {
         }
         order
     }
-}
-
-/// The largest power of ten (in millionths, at most one unit) that divides every amount.
-fn finest_digit(amounts: impl Iterator<Item = Amount>) -> i128 {
-    let mut unit = 1_000_000;
-    for amount in amounts {
-        while unit > 1 && amount.millionths() % unit != 0 {
-            unit /= 10;
-        }
-    }
-    unit
 }
 
 /// Units of an order's lines that have come back so far.

@@ -12,6 +12,7 @@ use super::{Exchange, ITEMS_MAX, Imported, Item, Order, Payment, Profile, Return
 use crate::id::EventId;
 use crate::program::{Definition, EventDefinition, FieldDefinition, Id, nearest};
 use crate::quantity::{Amount, Points};
+use crate::voucher::{self, VOUCHERS_MAX};
 
 /// The names of the event types a program knows.
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +116,25 @@ fn amount<'de, A: MapAccess<'de>>(map: &mut A, name: &str) -> Result<Amount, A::
     map.next_value::<Amount>().map_err(|error| under(name, &error))
 }
 
+/// The codes of an order's vouchers, as they are looked up.
+fn codes<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Vec<CompactString>, A::Error> {
+    let texts: Vec<Cow<'de, str>> =
+        map.next_value().map_err(|_| wrong::<A::Error>("vouchers", "a list of codes is expected"))?;
+    if texts.len() > VOUCHERS_MAX {
+        return Err(wrong("vouchers", &format!("at most {VOUCHERS_MAX} vouchers are used on one order")));
+    }
+    let mut codes = Vec::with_capacity(texts.len());
+    for (place, text) in texts.iter().enumerate() {
+        let path = format!("vouchers[{place}]");
+        let code = voucher::normalise(text).map_err(|error| wrong::<A::Error>(&path, &error.to_string()))?;
+        if codes.contains(&code) {
+            return Err(wrong(&path, "this code stands here twice"));
+        }
+        codes.push(code);
+    }
+    Ok(codes)
+}
+
 fn declared_value<'de, A: MapAccess<'de>>(
     map: &mut A,
     name: &str,
@@ -167,7 +187,7 @@ struct OrderSeed<'a> {
 }
 seed!(OrderSeed => Order, "a purchase");
 
-const ORDER_KEYS: [&str; 13] = [
+const ORDER_KEYS: [&str; 14] = [
     "order_id",
     "currency",
     "exchange_rate",
@@ -181,6 +201,7 @@ const ORDER_KEYS: [&str; 13] = [
     "staff",
     "payments",
     "items",
+    "vouchers",
 ];
 
 impl<'de> Visitor<'de> for OrderSeed<'_> {
@@ -226,6 +247,7 @@ impl<'de> Visitor<'de> for OrderSeed<'_> {
                     let seed = List(ItemSeed { declared: self.declared });
                     order.items = map.next_value_seed(seed).map_err(|error| under("items", &error))?;
                 }
+                "vouchers" => order.vouchers = codes(&mut map)?,
                 name => {
                     let field = self.declared.and_then(|declared| declared.data.get(name));
                     declared_value(&mut map, name, field, &ORDER_KEYS, &mut order.extra)?;

@@ -2,6 +2,7 @@ use compact_str::CompactString;
 
 use super::What;
 use crate::id::EventId;
+use crate::ledger::FulfilmentState;
 use crate::program::Id;
 use crate::quantity::Amount;
 
@@ -22,6 +23,16 @@ pub struct Redeem {
     pub capture: bool,
 }
 
+/// What somebody did for a redemption of the member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FulfilmentStep {
+    /// Its event.
+    pub redemption: u64,
+    pub to: FulfilmentState,
+    /// The name of the key that says so.
+    pub by: CompactString,
+}
+
 /// All or a part of a redemption of the same member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RedemptionPart {
@@ -37,13 +48,26 @@ impl What {
         match self {
             Self::Capture(part) | Self::ReturnRedemption(part) => Some(part.redemption),
             Self::Void { redemption } => Some(*redemption),
+            Self::Fulfil(step) => Some(step.redemption),
             _ => None,
         }
     }
 
-    /// Whether points are spent, reserved or released by this. Such a command is never about the past.
+    /// Whether points or vouchers are spent, reserved or released by this. Such a command is never about the past.
     pub const fn is_redemption(&self) -> bool {
-        matches!(self, Self::Redeem(_) | Self::Capture(_) | Self::Void { .. } | Self::ReturnRedemption(_))
+        matches!(
+            self,
+            Self::Redeem(_)
+                | Self::Capture(_)
+                | Self::Void { .. }
+                | Self::ReturnRedemption(_)
+                | Self::Fulfil(_)
+                | Self::WaitFor { .. }
+                | Self::LeaveWaitlist { .. }
+                | Self::Offer { .. }
+                | Self::RedeemVoucher(_)
+                | Self::RollbackVoucher(_)
+        )
     }
 
     /// The redemptions that paid for what this makes.

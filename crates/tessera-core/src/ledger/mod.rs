@@ -2,12 +2,14 @@
 
 mod account;
 mod entry;
+mod fulfilment;
 mod lot;
 mod purse;
 mod redemption;
 
 pub use account::Account;
 pub use entry::{Entry, EntryKind};
+pub use fulfilment::{Fulfilment, FulfilmentState};
 pub use lot::{Lot, LotRef, LotRefError};
 pub use purse::{Purse, Totals, Wait};
 pub use redemption::{Bill, Given, GivenDonation, Hold, LotPart, Redemption, RedemptionStatus, Terms};

@@ -3,7 +3,7 @@
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-use super::{Lot, LotRef};
+use super::{Fulfilment, Lot, LotRef};
 use crate::program::Id;
 use crate::quantity::{Amount, Points};
 use crate::time::{Day, Instant};
@@ -85,6 +85,9 @@ pub struct Given {
     pub code_pool: Option<Id>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub donation: Option<GivenDonation>,
+    /// How far it has come, where people have to do something for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fulfilment: Option<Fulfilment>,
     /// Cancelled: what had been given came back.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub back: bool,

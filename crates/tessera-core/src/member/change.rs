@@ -4,6 +4,7 @@ use compact_str::CompactString;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use super::Waiting;
 use super::play::{Badge, REWARDS_MAX, Ranked, Reward, Streak};
 use super::standing::{BenefitUse, Placement};
 use super::state::{Bucketed, Counter, Fraction, Grant, MemberState, Status};
@@ -122,6 +123,20 @@ pub enum Change {
     /// A redemption reserves what the event's entries put into it.
     Reserved {
         hold: Hold,
+    },
+    /// Waits for a reward that is sold out, at a place in its list.
+    Waiting {
+        reward: Id,
+        place: i64,
+    },
+    /// One is set aside for the member until an instant.
+    Offered {
+        reward: Id,
+        until: Instant,
+    },
+    /// Waits no longer, for whatever reason.
+    WaitOver {
+        reward: Id,
     },
     /// The membership ended.
     Left {
@@ -327,6 +342,14 @@ impl Change {
             Self::Parked { event } => state.parked.push(event.clone()),
             Self::Unparked { event } => state.parked.retain(|parked| parked.event != *event),
             Self::Reserved { hold } => state.holds.push(hold.clone()),
+            Self::Waiting { reward, place } => {
+                state.waiting.push(Waiting { reward: reward.clone(), place: *place, offered_until: None });
+            }
+            Self::Offered { reward, until } => {
+                let wait = state.waiting.iter_mut().find(|wait| wait.reward == *reward);
+                wait.into_iter().for_each(|wait| wait.offered_until = Some(*until));
+            }
+            Self::WaitOver { reward } => state.waiting.retain(|wait| wait.reward != *reward),
             Self::Left { .. } => {
                 state.status = Status::Left;
                 state.parked.clear();

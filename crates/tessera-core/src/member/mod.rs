@@ -4,8 +4,10 @@ mod change;
 mod play;
 mod standing;
 mod state;
+mod waiting;
 
 pub use change::{Change, ParkedEvent};
 pub use play::{Badge, Progress, Ranked, Reward, Run, Streak};
 pub use standing::{BenefitUse, Condition, Placement};
 pub use state::{Bucketed, Counter, Fraction, Grant, Ladder, MemberState, StateError, Statistics, Status};
+pub use waiting::{WaitState, Waiting};

@@ -2,7 +2,7 @@ use compact_str::CompactString;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Badge, BenefitUse, Change, ParkedEvent, Placement, Progress, Ranked, Streak};
+use super::{Badge, BenefitUse, Change, ParkedEvent, Placement, Progress, Ranked, Streak, Waiting};
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, Hold, Lot, Purse};
 use crate::program::{Id, id_or_empty};
@@ -55,6 +55,8 @@ pub struct MemberState {
     pub streaks: Vec<Streak>,
     pub badges: Vec<Badge>,
     pub ranked: Option<Ranked>,
+    /// Rewards that are waited for, or set aside for the member.
+    pub waiting: Vec<Waiting>,
     /// Levels the member was put on, by ladder and kind.
     pub placements: Vec<Placement>,
     /// Uses of benefits that may still be taken back, oldest first.
@@ -176,7 +178,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[0, 0, 0, 0, 0, 0];
+const SINCE_FORMAT_2: &[u8] = &[0, 0, 0, 0, 0, 0, 0];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -184,6 +186,9 @@ impl MemberState {
 
     /// Reservations that are open at once; one more is refused. A member at several tills has a few.
     pub const HOLDS_MAX: usize = 20;
+
+    /// Rewards that a member waits for at once; one more is refused.
+    pub const WAITING_MAX: usize = 20;
 
     pub fn new(id: MemberId, status: Status, joined_at: Instant, joined_on: Day) -> Self {
         Self {
@@ -215,6 +220,7 @@ impl MemberState {
             streaks: Vec::new(),
             badges: Vec::new(),
             ranked: None,
+            waiting: Vec::new(),
             placements: Vec::new(),
             uses: Vec::new(),
         }
@@ -303,6 +309,11 @@ impl MemberState {
     /// Points of a currency that are reserved.
     pub fn held(&self, currency: &str) -> Points {
         self.holds.iter().filter(|hold| hold.terms.currency == *currency).map(Hold::held).sum()
+    }
+
+    /// The member's place in the list of those who wait for a reward.
+    pub fn waits_for(&self, reward: &Id) -> Option<&Waiting> {
+        self.waiting.iter().find(|wait| wait.reward == *reward)
     }
 
     /// An open reservation, by its redemption's event.

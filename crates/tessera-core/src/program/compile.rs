@@ -12,6 +12,7 @@ use super::limits::Limits;
 use super::rewards::Reward;
 use super::streaks::StreakRules;
 use super::validate::{Checker, Strictness};
+use super::vouchers::Voucher;
 use super::{Id, Node, Problem, Share};
 use crate::expression::{EventFields, Expected, Expression, Fact, RootTypes};
 use crate::quantity::{Currency, Rounding};
@@ -29,6 +30,7 @@ pub struct Program {
     triggers: BTreeMap<Id, Trigger>,
     pub ladders: Vec<LadderRules>,
     rewards: BTreeMap<Id, Reward>,
+    vouchers: BTreeMap<Id, Voucher>,
     pub challenges: Vec<Challenge>,
     pub streaks: Vec<StreakRules>,
     pub benefits: BTreeMap<Id, Benefit>,
@@ -74,6 +76,7 @@ pub struct Rule {
     pub issue: Option<Id>,
     pub grant: Option<GrantAction>,
     pub badge: Option<Id>,
+    pub chance: Option<Share>,
     pub limits: Limits,
 }
 
@@ -187,6 +190,7 @@ impl Program {
         let ladders: Vec<LadderRules> =
             definition.tiers.iter().map(|(id, ladder)| compile_ladder(id, ladder)).collect();
         let rewards = checker.rewards(definition);
+        let vouchers = checker.vouchers(definition);
         checker.transfers(definition);
         let challenges = checker.challenges(definition);
         let streaks = checker.streaks(definition);
@@ -214,6 +218,7 @@ impl Program {
             triggers,
             ladders,
             rewards,
+            vouchers,
             challenges,
             streaks,
             benefits,
@@ -232,6 +237,10 @@ impl Program {
 
     pub fn reward(&self, id: &str) -> Option<&Reward> {
         self.rewards.get(id)
+    }
+
+    pub fn voucher(&self, id: &str) -> Option<&Voucher> {
+        self.vouchers.get(id)
     }
 
     pub fn challenge(&self, id: &str) -> Option<&Challenge> {
@@ -385,6 +394,7 @@ fn compile_rule(
         issue: rule.issue.as_ref().map(|issue| issue.voucher.clone()),
         grant: rule.grant.clone(),
         badge: rule.badge.clone(),
+        chance: rule.chance,
         limits: Limits::default(),
     };
     compiled.limits = Limits::compile(rule.limit.as_ref(), compiled.is_fixed());

@@ -19,6 +19,7 @@ use super::scalar::{Exact, Formula, Id, Share, Texts, word_or_map};
 use super::spending::{CashRounding, SpendDefinition};
 use super::streaks::StreakDefinition;
 use super::transfers::TransferDefinition;
+use super::vouchers::VoucherDefinition;
 use crate::quantity::Rounding;
 use crate::time::{Day, Period, RoundTo, TimeOfDay, Weekday, Window};
 
@@ -826,6 +827,9 @@ pub struct RuleDefinition {
     /// A badge of the document.
     #[serde(default)]
     pub badge: Option<Id>,
+    /// The share of times that the rule applies, drawn each time.
+    #[serde(default)]
+    pub chance: Option<Share>,
     #[serde(default)]
     pub limit: Option<Limit>,
 }
@@ -1016,36 +1020,4 @@ pub enum Choose {
     Best,
     /// The first by priority, then name.
     First,
-}
-
-/// A voucher that rules can issue.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct VoucherDefinition {
-    #[serde(default)]
-    pub name: Texts,
-    /// What it gives, shown to the counter.
-    pub gives: Gives,
-    /// How long it is valid, from the business day of issue, the last day included.
-    #[serde(default)]
-    pub valid: Option<Period>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Gives {
-    pub amount_off: Option<Exact>,
-    pub percent_off: Option<Exact>,
-    pub free_item: Option<ItemChoice>,
-    pub free_shipping: Option<bool>,
-    /// The lines it is about; left out: the order.
-    pub items: Option<ItemChoice>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ItemChoice {
-    pub category: Option<String>,
-    pub sku: Vec<String>,
-    pub up_to: Option<Exact>,
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::definition::Definition;
 use super::scalar::{Exact, Id};
 use super::validate::Checker;
-use crate::time::Period;
+use crate::time::{Day, Period, TimeOfDay};
 
 /// What is handed over: one of these, or several together.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -26,6 +26,31 @@ pub struct RewardGives {
     pub code_pool: Option<Id>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub donation: Option<Donation>,
+    /// Something to be at; `stock` says how many seats there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub experience: Option<Experience>,
+}
+
+impl RewardGives {
+    /// Whether people bring it about, and nothing of it is given by itself.
+    pub(super) fn has_hands(&self) -> bool {
+        let by_itself = self.voucher.is_some() || self.benefit.is_some() || self.code_pool.is_some();
+        !by_itself && self.donation.is_none() && (self.item.is_some() || self.experience.is_some())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Experience {
+    /// The program day it is on; it is not to be had afterwards.
+    pub day: Day,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<TimeOfDay>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// How long before its day it may last be cancelled; left out, until the day itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_until: Option<Period>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -50,7 +75,8 @@ const CAUSE_MAX: usize = 100;
 impl Checker<'_> {
     pub(super) fn gives(&mut self, definition: &Definition, reward: &Id, gives: &RewardGives) {
         if *gives == RewardGives::default() {
-            let message = "this reward gives nothing: say `item`, `voucher`, `benefit`, `code_pool` or `donation`";
+            let message =
+                "this reward gives nothing: say `item`, `voucher`, `benefit`, `code_pool`, `donation` or `experience`";
             self.error(&["rewards", reward.as_str(), "gives"], message.to_owned());
         }
         let at = |key: &'static str| ["rewards", reward.as_str(), "gives", key];

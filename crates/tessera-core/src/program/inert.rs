@@ -202,6 +202,7 @@ fn campaign(definition: &Definition, campaign: &Campaign, checker: &mut Checker<
                 "spend them in a campaign with `trigger: balance`",
             );
         }
+        chance(&path, rule, campaign, checker);
         if let Some(award) = rule.award.as_ref().filter(|_| !is_purchase) {
             let lines = (award.per == RoundPer::Line, "per", "only a purchase has lines to round");
             let net = (
@@ -213,6 +214,24 @@ fn campaign(definition: &Definition, campaign: &Campaign, checker: &mut Checker<
                 checker.suggest(&at(&["award", key]), why.to_owned(), "leave it out");
             }
         }
+    }
+}
+
+/// What is drawn is a gift on top: base earning is a promise, and nothing is multiplied, spent or carried over by chance.
+fn chance(path: &[&str], rule: &RuleDefinition, campaign: &Campaign, checker: &mut Checker<'_>) {
+    let Some(chance) = rule.chance else { return };
+    let at = [path, &["chance"]].concat();
+    let carries = rule.award.as_ref().is_some_and(|award| award.fraction == Fraction::Carry);
+    if campaign.is_base {
+        let message = "base earning is a promise to everybody and left to no chance".to_owned();
+        checker.suggest(&at, message, "set `earning: bonus`");
+    } else if rule.extra.is_some() || rule.spend.is_some() || carries {
+        let message = "a surprise is given, not multiplied, spent or carried over".to_owned();
+        checker.suggest(&at, message, "leave `extra`, `spend` and `fraction: carry` out");
+    }
+    if chance.decimal().is_zero() || chance.decimal().normalize().scale() > 6 {
+        let message = "a chance is above 0, in millionths".to_owned();
+        checker.suggest(&at, message, "write it with at most 6 decimals, such as 0.05");
     }
 }
 

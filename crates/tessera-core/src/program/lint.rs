@@ -14,6 +14,7 @@ pub(super) fn lint(definition: &Definition, campaigns: &[Campaign], checker: &mu
     for campaign in campaigns {
         never_matches(definition, campaign, checker);
         feeds_itself(campaign, checker);
+        unbounded_surprise(definition, campaign, checker);
     }
     for (id, currency) in &definition.currencies {
         matures_too_late(id, currency, checker);
@@ -22,6 +23,23 @@ pub(super) fn lint(definition: &Definition, campaigns: &[Campaign], checker: &mu
         out_of_reach(definition, id, ladder, campaigns, checker);
     }
     money_pump(definition, campaigns, checker);
+}
+
+/// A surprise without an end costs what nobody has decided.
+fn unbounded_surprise(definition: &Definition, campaign: &Campaign, checker: &mut Checker<'_>) {
+    let Some(written) = definition.campaigns.get(&campaign.id) else { return };
+    for (place, rule) in campaign.rules.iter().enumerate().filter(|(_, rule)| rule.chance.is_some()) {
+        let is_bounded = !campaign.budget.is_empty()
+            || [&campaign.limits, &rule.limits].iter().any(|limits| !limits.program.is_empty());
+        if !is_bounded && written.active {
+            let place = place.to_string();
+            checker.warning(
+                &["campaigns", campaign.id.as_str(), "rules", &place, "chance"],
+                "what this surprise may give in all has no end".to_owned(),
+                "give the campaign a `budget`, or say `limit: { program: { month: { times: 100 } } }`",
+            );
+        }
+    }
 }
 
 fn never_matches(definition: &Definition, campaign: &Campaign, checker: &mut Checker<'_>) {

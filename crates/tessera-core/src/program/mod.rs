@@ -23,6 +23,7 @@ mod streaks;
 mod transfers;
 mod validate;
 mod version;
+mod vouchers;
 
 pub use adjustments::{AdjustmentsDefinition, ReasonDefinition, RoleLimit, Sign};
 pub(crate) use benefits::membership_year;
@@ -36,12 +37,12 @@ pub use compile::{Award, Campaign, Extra, LadderRules, Program, Rule, Trigger};
 pub use decode::{Mistakes, decode};
 pub use definition::*;
 pub use diff::{Difference, difference};
-pub use gives::{Donation, GivenBenefit, RewardGives};
+pub use gives::{Donation, Experience, GivenBenefit, RewardGives};
 pub use limits::{CapRule, Limits};
 pub use node::{DOCUMENT_BYTES_MAX, Key, Kind, Node, Position, read as read_tree};
 pub use people::{IdentityDefinition, LeavingDefinition, LeavingPoints};
 pub use problem::{Problem, Severity, nearest};
-pub use rewards::{CauseDefinition, CodePoolDefinition, Early, Reward, RewardDefinition};
+pub use rewards::{ByHand, CauseDefinition, CodePoolDefinition, Early, Reward, RewardDefinition, Waitlist};
 pub(crate) use scalar::id_or_empty;
 pub use scalar::{Exact, Formula, Id, IdProblem, Share, Texts};
 pub use spending::{CashRounding, Restored, SpendDefinition};
@@ -49,6 +50,7 @@ pub use streaks::{Every, MilestoneDefinition, StreakDefinition, StreakRules};
 pub use transfers::{TransferDefinition, TransferTo};
 use validate::Strictness;
 pub use version::Versions;
+pub use vouchers::{Gives, ItemChoice, OnVoucherReturn, PercentOf, Stacks, Uses, Voucher, VoucherDefinition};
 
 /// The JSON Schema of a program document, for editors and other tools.
 pub fn json_schema() -> serde_json::Value {

@@ -12,7 +12,7 @@ use super::scalar::{Exact, Formula, Id, Texts};
 use super::validate::Checker;
 use crate::expression::{Expected, Expression, RootTypes};
 use crate::quantity::{Amount, Currency};
-use crate::time::{Day, Period, Window};
+use crate::time::{Day, Duration, Period, Window};
 
 /// Something that can be had for points, for money, or for both.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -50,7 +50,37 @@ pub struct RewardDefinition {
     /// The condition on the member.
     #[serde(default)]
     pub when: Option<Formula>,
+    /// What people have to do before the member has it; left out, nothing.
+    #[serde(default)]
+    pub fulfilment: Option<ByHand>,
+    /// Whether members may wait for it once it is sold out.
+    #[serde(default)]
+    pub waitlist: Option<Waitlist>,
 }
+
+/// A reward that people send or hand over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ByHand {
+    /// Whether somebody has to approve it first.
+    pub approval: bool,
+}
+
+/// Who comes first waits first, and is offered what comes free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Waitlist {
+    /// How long it is set aside for whoever is next.
+    #[serde(default = "a_day")]
+    pub offer: Duration,
+}
+
+fn a_day() -> Duration {
+    Duration::days(1)
+}
+
+/// The shortest and the longest time it is set aside.
+const OFFER: (Duration, Duration) = (Duration::minutes(5), Duration::days(30));
 
 /// A window before the first day, for some.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -152,6 +182,22 @@ impl Checker<'_> {
                 let message = format!("`{image}` is no address of an image, such as https://cdn.example.com/mug.jpg");
                 self.error(&at("images"), message);
             }
+        }
+        if reward.fulfilment.is_some() && !reward.gives.has_hands() {
+            let message = "what is given at once needs nobody to send it: this is for `item` and `experience` alone";
+            self.error(&at("fulfilment"), message.to_owned());
+        }
+        if let Some(waitlist) = reward.waitlist {
+            if reward.stock.is_none() {
+                self.error(&at("waitlist"), "without `stock` nobody has to wait: say how many there are".to_owned());
+            }
+            if !(OFFER.0..=OFFER.1).contains(&waitlist.offer) {
+                let message = format!("it is set aside for {} to {}, not {}", OFFER.0, OFFER.1, waitlist.offer);
+                self.error(&["rewards", id.as_str(), "waitlist", "offer"], message);
+            }
+        }
+        if reward.gives.experience.is_some() && reward.stock.is_none() {
+            self.error(&at("stock"), "an experience has so many seats: say how many as `stock`".to_owned());
         }
         let Some(early) = &reward.early else { return };
         if reward.from.is_none() {

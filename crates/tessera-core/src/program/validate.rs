@@ -31,6 +31,11 @@ impl<'a> Checker<'a> {
         Self { tree, strictness, made, findings: Vec::new() }
     }
 
+    /// Whether the document is held to everything, not only run again.
+    pub fn is_new(&self) -> bool {
+        self.strictness == Strictness::New
+    }
+
     pub fn has_errors(&self) -> bool {
         self.findings.iter().any(Problem::is_error)
     }

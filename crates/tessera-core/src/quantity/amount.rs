@@ -91,6 +91,17 @@ impl Amount {
         format!("{sign}{}{point}{}", size / one, &fraction[..kept])
     }
 
+    /// The largest power of ten (in millionths, at most one unit) that divides every amount.
+    pub(crate) fn finest_digit(amounts: impl Iterator<Item = Self>) -> i128 {
+        let mut unit = Self::ONE;
+        for amount in amounts {
+            while unit > 1 && amount.0 % unit != 0 {
+                unit /= 10;
+            }
+        }
+        unit
+    }
+
     fn in_range(self) -> Result<Self, AmountError> {
         (self.0.abs() <= Self::MAX).then_some(self).ok_or(AmountError::TooLarge)
     }

@@ -29,6 +29,11 @@ impl Instant {
     }
 
     /// Whole milliseconds since 1970, zero before.
+    /// The last instant before this one.
+    pub const fn before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
     pub fn unix_ms(self) -> u64 {
         u64::try_from(self.0 / 1000).unwrap_or_default()
     }

@@ -156,9 +156,11 @@ fn live(text: &str) {
             pools: &BTreeMap::new(),
             orders: &orders,
             redemptions: &[],
+            codes: &[],
             history: None,
             memory: None,
             entropy: [7; 16],
+            draws: tessera_core::decide::Draws::Fresh,
             payload: data,
             explain: true,
         };
@@ -172,6 +174,7 @@ fn live(text: &str) {
                 basis: event.record.basis.clone().unwrap_or_default(),
                 content: content.clone(),
                 credits: event.record.credits.clone(),
+                vouchers: event.record.vouchers.clone(),
                 progress: None,
             });
         }

@@ -10,3 +10,4 @@ mod redemptions;
 mod reference;
 mod returns;
 mod transfers;
+mod vouchers;

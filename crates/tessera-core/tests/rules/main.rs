@@ -27,6 +27,8 @@ mod reward_kinds;
 mod rewards;
 mod stacking;
 mod stored_state;
+mod surprise;
 mod tiers;
 mod time_and_order;
 mod transfers;
+mod vouchers;

@@ -1,11 +1,13 @@
 //! One batch: read, decide each in order, write, commit.
 
-use tessera_core::decide::{self, Decision, Inputs, Memory, OrderRecord, Recorded};
+use compact_str::CompactString;
+use tessera_core::decide::{self, Decision, Draws, Inputs, Memory, OrderRecord, Recorded};
 use tessera_core::event::{Command, Removal, SecondFact, What};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::Redemption;
 use tessera_core::member::Status;
 use tessera_core::program::UnknownMember;
+use tessera_core::voucher::CodeRecord;
 use tessera_store::{Dialect, StoreError, tables};
 
 use super::load::{self, ClosedName, Loaded};
@@ -16,6 +18,7 @@ use crate::identifier::{Identifier, Subject};
 use crate::profile::{Profile, SealedProfile};
 use crate::record::{Rows, member_key};
 use crate::submission::{Answer, Refusal, Submission};
+use crate::voucher;
 
 /// What became of one command of a batch.
 enum Step {
@@ -49,6 +52,7 @@ impl Worker {
             tx: &mut tx,
             loaded: &mut loaded,
             writes: &mut writes,
+            is_quote: false,
         };
         for command in batch {
             match one.decide(command)? {
@@ -82,7 +86,14 @@ pub fn quote(context: &Context, command: &Submission) -> Result<Option<Answer>, 
             Dialect::Postgres => Loaded::read(reader, context, batch)?,
         };
         let mut writes = Writes::default();
-        let mut one = One { context, entropy: &mut entropy, tx: reader, loaded: &mut loaded, writes: &mut writes };
+        let mut one = One {
+            context,
+            entropy: &mut entropy,
+            tx: reader,
+            loaded: &mut loaded,
+            writes: &mut writes,
+            is_quote: true,
+        };
         match one.decide(command)? {
             Step::Answer(answer) => Ok(Some(answer)),
             Step::Cut => Ok(None),
@@ -94,6 +105,7 @@ pub fn quote(context: &Context, command: &Submission) -> Result<Option<Answer>, 
 struct More {
     orders: Vec<OrderRecord>,
     redemptions: Vec<(u64, Redemption)>,
+    codes: Vec<CodeRecord>,
     history: Option<Vec<Recorded>>,
 }
 
@@ -103,6 +115,8 @@ struct One<'a> {
     tx: &'a mut dyn Rows,
     loaded: &'a mut Loaded,
     writes: &'a mut Writes,
+    /// Nothing is written, and what chance decides stays unknown.
+    is_quote: bool,
 }
 
 impl One<'_> {
@@ -212,6 +226,10 @@ impl One<'_> {
         match &command.subject {
             Subject::Member(id) => match self.loaded.members.get(&(program, *id)) {
                 Some(known) if known.state.status == Status::Active || command.what.is_follow_up() => {
+                    Ok(Whom::Known(*id))
+                }
+                // A guest's cancelled order may free its voucher.
+                Some(known) if known.state.status == Status::Guest && command.what.is_rollback() => {
                     Ok(Whom::Known(*id))
                 }
                 Some(known) if known.state.status == Status::Left => match command.what.may_follow_leaving() {
@@ -340,7 +358,33 @@ impl One<'_> {
                 ids.into_iter().filter_map(|key| Some((key.1.seq, self.loaded.redemptions.get(&key)?.clone()))),
             );
         }
-        Ok(Some(More { orders, redemptions, history }))
+        let member = known_member(whom);
+        let codes = self.read_vouchers(command, member, decide::voucher_codes(&core.what, &orders))?;
+        Ok(Some(More { orders, redemptions, codes, history }))
+    }
+
+    /// The codes of vouchers that are there of those named.
+    fn read_vouchers(
+        &mut self,
+        command: &Submission,
+        member: Option<MemberId>,
+        named: Vec<CompactString>,
+    ) -> Result<Vec<CodeRecord>, StoreError> {
+        let program = command.program.number;
+        let key = |code: &CompactString| (program, self.context.secrets.code_key(program, code));
+        let keys: Vec<_> = named.iter().map(key).collect();
+        self.loaded.read_codes_of(self.tx, &keys)?;
+        let mut codes = Vec::with_capacity(named.len());
+        for (code, key) in named.into_iter().zip(keys) {
+            if !self.loaded.codes.contains_key(&key)
+                && let Some(member) = member
+                && let Some(known) = voucher::issued_before(self.tx, &command.program, member, (&code, key.1))?
+            {
+                self.loaded.codes.insert(key, known);
+            }
+            codes.extend(self.loaded.codes.get(&key).map(|known| known.record(code, &key.1)).transpose()?);
+        }
+        Ok(codes)
     }
 
     /// A name that the data give must be free, or the member's own.
@@ -464,9 +508,11 @@ impl One<'_> {
             pools: self.loaded.pools.get(&program).unwrap_or(&none),
             orders: &more.orders,
             redemptions: &more.redemptions,
+            codes: &more.codes,
             history: more.history.as_deref(),
             memory: memory.as_ref(),
             entropy: self.entropy.bytes(),
+            draws: if self.is_quote { Draws::Hidden } else { Draws::Fresh },
             payload: command.data_text(),
             explain: command.explain,
         };
@@ -516,6 +562,13 @@ impl One<'_> {
         let sealed = SealedProfile { wrapped_key: row[3].bytes()?.to_vec(), data: row[4].bytes()?.to_vec() };
         Profile::open(&sealed, &self.context.secrets)
             .map_err(|error| StoreError::corrupt("member_profile", "data", error.to_string()))
+    }
+}
+
+fn known_member(whom: &Whom) -> Option<MemberId> {
+    match whom {
+        Whom::Known(member) => Some(*member),
+        _ => None,
     }
 }
 

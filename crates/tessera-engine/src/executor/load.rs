@@ -20,6 +20,7 @@ use crate::record::{
     own_key, progress_from_text, redemption_from_text, redemption_key, state_from_bytes, unsigned,
 };
 use crate::submission::Submission;
+use crate::voucher::{KnownCode, shared_pool};
 
 /// A key that some command used before.
 #[derive(Clone, Debug)]
@@ -64,6 +65,7 @@ pub(super) struct Loaded {
     pub closed: HashMap<Key, ClosedName>,
     pub orders: HashMap<Key, KnownOrder>,
     pub redemptions: HashMap<(i64, EventId), Redemption>,
+    pub codes: HashMap<Key, KnownCode>,
     pub members: HashMap<(i64, MemberId), KnownMember>,
     pub pools: HashMap<i64, BTreeMap<CompactString, i64>>,
     /// Members with rows that this batch has decided and not yet written.
@@ -90,6 +92,7 @@ impl Loaded {
         loaded.read_keys(tx, batch)?;
         loaded.read_identifiers(tx, context, batch)?;
         loaded.read_orders(tx, context, batch)?;
+        loaded.read_codes(tx, context, batch)?;
         loaded.read_members(tx, batch)?;
         // After the members: whoever has a member's row has their redemptions to themselves.
         loaded.read_redemptions(tx, batch)?;
@@ -224,6 +227,25 @@ impl Loaded {
         Ok(())
     }
 
+    fn read_codes(&mut self, tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<(), StoreError> {
+        let mut keys = Vec::new();
+        for command in batch {
+            let program = command.program.number;
+            keys.extend(command.what.voucher_codes().map(|code| (program, context.secrets.code_key(program, code))));
+        }
+        self.read_codes_of(tx, &keys)
+    }
+
+    /// Reads codes that are not known yet.
+    pub fn read_codes_of(&mut self, tx: &mut dyn Rows, wanted: &[Key]) -> Result<(), StoreError> {
+        let unknown = wanted.iter().filter(|key| !self.codes.contains_key(key));
+        let keys: Vec<Row> = unknown.map(|(program, key)| own_key(*program, key)).collect();
+        for row in tx.fetch_by_keys(&tables::VOUCHER_CODE, &keys)? {
+            self.codes.insert(key_of(&row)?, KnownCode::read(row)?);
+        }
+        Ok(())
+    }
+
     fn read_pools(&mut self, tx: &mut dyn Rows, batch: &[Submission]) -> Result<(), StoreError> {
         let mut names: HashSet<(i64, CompactString)> = HashSet::new();
         let mut looked = HashSet::new();
@@ -240,6 +262,8 @@ impl Loaded {
                 names.extend(pool.map(|pool| (program, pool)));
             }
         }
+        let shared = self.codes.iter().filter(|(_, code)| code.is_shared());
+        names.extend(shared.map(|((program, key), _)| (*program, shared_pool(key))));
         self.read_imported_codes(tx, &names)?;
         let keys: Vec<Row> = names.iter().map(|(program, pool)| pool_key(*program, pool)).collect();
         for row in tx.fetch_by_keys(&tables::POOL, &keys)? {

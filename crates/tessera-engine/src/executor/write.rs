@@ -16,6 +16,7 @@ use crate::profile::SealedProfile;
 use crate::record::{Envelope, entry_row, event_row, member_key, member_row, own_key, redemption_key};
 use crate::relay::{Payload, follow_up_key};
 use crate::submission::{Refusal, Submission};
+use crate::voucher;
 
 #[derive(Debug, Default)]
 pub(super) struct Writes {
@@ -37,6 +38,12 @@ pub(super) struct Writes {
     entries: Vec<Row>,
     vouchers: Vec<Row>,
     redemptions: BTreeMap<(i64, EventId), Row>,
+    draws: Vec<Row>,
+    fulfilments: BTreeMap<(i64, EventId), Row>,
+    waitlist: BTreeMap<(i64, Id, i64), Row>,
+    new_voucher_codes: Vec<Row>,
+    /// Codes whose uses changed.
+    voucher_codes: BTreeMap<(i64, [u8; 16]), Row>,
     /// Codes of partners to be given, each to a redemption.
     codes: Vec<(i64, Id, EventId, Instant)>,
     profiles: Vec<Row>,
@@ -61,6 +68,7 @@ impl Writes {
                 None => "{\"data\":{}}".to_owned(),
             };
             self.events.push(event_row(member, program, event, command.recorded_at, payload));
+            self.draws.extend(crate::record::draw_rows(member, program, event));
             self.entries.extend(event.entries.iter().map(|entry| entry_row(member, program, entry)));
         }
         if let (Some((key, hash)), Some(main)) = (command.key, decision.events.get(decision.main)) {
@@ -93,6 +101,12 @@ impl Writes {
                 1.into(),
             ]);
             self.vouchers.push(row);
+            self.new_voucher_codes.push(voucher::issued_row(context, program, member, &voucher));
+        }
+        for code in decision.voucher_codes {
+            let key = (program, context.secrets.code_key(program, &code.code));
+            let Some(known) = loaded.codes.get_mut(&key) else { continue };
+            self.voucher_codes.insert(key, known.now(&code));
         }
         for (seq, redemption) in decision.redemptions {
             let id = EventId { member, seq };
@@ -100,7 +114,27 @@ impl Writes {
             // Names, numbers and instants: it always has a JSON form.
             row.push(serde_json::to_string(&redemption).unwrap_or_default().into());
             self.redemptions.insert((program, id), row);
+            let fulfilment = redemption.given.as_ref().and_then(|given| given.fulfilment.as_ref());
+            if let (Some(fulfilment), Some(reward)) = (fulfilment, &redemption.terms.reward) {
+                let mut row = redemption_key(program, id);
+                let (state, since) = (fulfilment.state.code(), fulfilment.since.micros());
+                row.extend([reward.as_str().into(), state.into(), since.into()]);
+                self.fulfilments.insert((program, id), row);
+            }
             loaded.redemptions.insert((program, id), redemption);
+        }
+        for wait in decision.waitlist {
+            let bucket = i64::from(Bucket::of(wait.reward.as_str().as_bytes()).get());
+            let row: Row = vec![
+                bucket.into(),
+                program.into(),
+                wait.reward.as_str().into(),
+                wait.place.into(),
+                member.as_bytes().as_slice().into(),
+                wait.state.code().into(),
+                command.recorded_at.micros().into(),
+            ];
+            self.waitlist.insert((program, wait.reward, wait.place), row);
         }
         for change in decision.pools {
             *loaded.pools.entry(program).or_default().entry(change.pool.clone()).or_default() += change.by;
@@ -318,6 +352,11 @@ impl Writes {
         tx.insert_rows(&tables::EVENT, &self.events)?;
         tx.insert_rows(&tables::ENTRY, &self.entries)?;
         tx.insert_rows(&tables::VOUCHER, &self.vouchers)?;
+        tx.insert_rows(&tables::DRAW, &self.draws)?;
+        tx.upsert_rows(&tables::FULFILMENT, &self.fulfilments.into_values().collect::<Vec<_>>())?;
+        tx.upsert_rows(&tables::WAITLIST, &self.waitlist.into_values().collect::<Vec<_>>())?;
+        tx.insert_rows(&tables::VOUCHER_CODE, &self.new_voucher_codes)?;
+        tx.upsert_rows(&tables::VOUCHER_CODE, &self.voucher_codes.into_values().collect::<Vec<_>>())?;
         tx.upsert_rows(&tables::REDEMPTION, &self.redemptions.into_values().collect::<Vec<_>>())?;
         let members: Vec<Row> = loaded
             .touched

@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -84,17 +83,6 @@ pub struct EventView {
     pub effects: Vec<Effect>,
     /// What the decision was based on.
     pub basis: Option<Basis>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct VoucherView {
-    pub code: String,
-    pub voucher: Id,
-    pub name: Option<String>,
-    pub issued_at: Instant,
-    pub expires_at: Option<Instant>,
-    /// `valid` or `expired`.
-    pub state: &'static str,
 }
 
 /// Which part of a list is wanted.
@@ -311,34 +299,6 @@ fn event_view(member: MemberId, event: &StoredEvent) -> Result<EventView, StoreE
         effects: recorded.record.effects.clone(),
         basis: recorded.record.basis.clone(),
     })
-}
-
-/// Vouchers of a member, newest first.
-pub fn vouchers(
-    context: &Context,
-    program: &Arc<ProgramHandle>,
-    id: MemberId,
-    language: &str,
-) -> Result<Vec<VoucherView>, StoreError> {
-    let sql = "SELECT code, voucher, issued_at, expires_at FROM voucher WHERE bucket = $1 AND program = $2 AND member = $3 ORDER BY issued_at DESC, code";
-    let rows = context.database.read(|reader| reader.query(sql, &member_key(program.number, id)))?;
-    let now = context.clock.now();
-    let versions = program.versions();
-    let view = |row: &Vec<Value>| {
-        let voucher: Id =
-            row[1].text()?.parse().map_err(|_| StoreError::corrupt("voucher", "voucher", "not a name"))?;
-        let expires_at = row[3].opt_int()?.map(Instant::from_micros);
-        let definition = versions.head().definition.vouchers.get(&voucher);
-        Ok(VoucherView {
-            code: row[0].text()?.to_owned(),
-            name: definition.and_then(|definition| definition.name.in_language(language)).map(str::to_owned),
-            voucher,
-            issued_at: Instant::from_micros(row[2].int()?),
-            expires_at,
-            state: if expires_at.is_some_and(|end| end <= now) { "expired" } else { "valid" },
-        })
-    };
-    rows.iter().map(view).collect()
 }
 
 pub(super) fn page_of(

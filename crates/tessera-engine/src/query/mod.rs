@@ -1,20 +1,30 @@
 //! What the outside reads of members: always as settled to now, whatever jobs have run.
 
+mod batch;
 mod donation;
+mod draw;
 mod entitlement;
 mod member;
 mod people;
 mod progress;
 mod redemption;
 mod reward;
+mod voucher;
 
+pub use batch::{BatchCode, BatchView, batch, batch_codes, batches};
 pub use donation::{CauseView, Settlement, causes, settlements};
+pub use draw::{DrawPlace, DrawView, draws};
 pub use entitlement::{BenefitView, EntitlementView, LevelOf, benefits, entitlements};
 pub use member::{
-    EntryView, EventView, LotView, MemberView, Page, PageRequest, VoucherView, entries, event, events, explain, lots,
-    member, members, vouchers,
+    EntryView, EventView, LotView, MemberView, Page, PageRequest, entries, event, events, explain, lots, member,
+    members,
 };
 pub use people::{Located, find_member, identifiers, locate};
 pub use progress::progress;
-pub use redemption::{code_of, explain_redemption, quote_redemption, redemption, redemptions};
+pub use redemption::{
+    FulfilmentView, code_of, explain_redemption, fulfilments, quote_redemption, redemption, redemptions,
+};
 pub use reward::{RewardPage, RewardQuery, RewardSort, RewardView, rewards};
+pub use voucher::{
+    ClaimView, CodeView, DiscountView, VoucherPlace, VoucherState, VoucherView, code, last_user, validate, vouchers,
+};

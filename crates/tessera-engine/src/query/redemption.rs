@@ -1,7 +1,9 @@
+use serde::Serialize;
 use tessera_core::decide::{self, LotTrace, Quote, RedemptionView};
 use tessera_core::event::Redeem;
 use tessera_core::id::{EventId, MemberId};
-use tessera_core::ledger::RedemptionStatus;
+use tessera_core::ledger::{FulfilmentState, RedemptionStatus};
+use tessera_core::time::Instant;
 use tessera_store::{Reader, StoreError, tables};
 
 use super::member::{Page, PageRequest, page_of, settled};
@@ -24,6 +26,55 @@ pub fn redemption(
         let found = redemption_from_text(row[4].text()?)?.as_at(context.clock.now());
         with_code(context, reader, program.number, id, RedemptionView::new(id, &found)).map(Some)
     })
+}
+
+/// A redemption that people have to do something for.
+#[derive(Clone, Debug, Serialize)]
+pub struct FulfilmentView {
+    pub redemption: String,
+    pub member: String,
+    pub reward: String,
+    pub state: FulfilmentState,
+    pub since: Instant,
+}
+
+/// Redemptions at one point of what people do for them, those that have been there longest first.
+pub fn fulfilments(
+    context: &Context,
+    program: &ProgramHandle,
+    state: FulfilmentState,
+    page: &PageRequest,
+) -> Result<Page<FulfilmentView>, StoreError> {
+    let after = page.after.as_deref().and_then(|after| {
+        let (since, id) = after.split_once('.')?;
+        Some((since.parse::<i64>().ok()?, id.parse::<EventId>().ok()?))
+    });
+    let (since, member, seq) = match after {
+        Some((since, id)) => (since, id.member.as_bytes().to_vec(), crate::record::number(id.seq)),
+        None => (i64::MIN, Vec::new(), 0),
+    };
+    let sql = format!(
+        "SELECT since, member, seq, reward FROM fulfilment WHERE program = $1 AND state = $2 \
+         AND (since > $3 OR (since = $3 AND (member > $4 OR (member = $4 AND seq > $5)))) \
+         ORDER BY since, member, seq LIMIT {}",
+        page.limit + 1
+    );
+    let params = [program.number.into(), state.code().into(), since.into(), member.as_slice().into(), seq.into()];
+    let rows = context.database.read(|reader| reader.query(&sql, &params))?;
+    let view = |row: &Vec<tessera_store::Value>| {
+        let member = crate::programs::member_id(row[1].bytes()?)?;
+        Ok(FulfilmentView {
+            redemption: EventId { member, seq: unsigned(row[2].int()?) }.to_string(),
+            member: member.to_string(),
+            reward: row[3].text()?.to_owned(),
+            state,
+            since: Instant::from_micros(row[0].int()?),
+        })
+    };
+    let items: Vec<FulfilmentView> = rows.iter().take(page.limit).map(view).collect::<Result<_, StoreError>>()?;
+    let last = items.last().filter(|_| rows.len() > page.limit);
+    let next = last.map(|last| format!("{}.{}", last.since.micros(), last.redemption));
+    Ok(Page { items, next })
 }
 
 /// The code that came with a redemption, for whoever redeemed or asks for it.

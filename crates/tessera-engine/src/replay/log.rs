@@ -1,10 +1,15 @@
-//! The recorded events as a replay reads them: what came from outside, without what it was decided to.
+//! The recorded events as a replay reads them: what came from outside, without what it was decided to; but what was drawn
+//! by chance stays drawn.
 
-use tessera_core::decide::EventStatus;
+use std::collections::BTreeMap;
+
+use compact_str::CompactString;
+use tessera_core::decide::{EventStatus, Record};
 use tessera_core::event::FOLLOW_UP_TYPES;
 use tessera_core::id::MemberId;
 use tessera_core::ledger::Entry;
 use tessera_core::member::MemberState;
+use tessera_core::program::Id;
 use tessera_core::time::Instant;
 use tessera_store::{Reader, StoreError, Value};
 
@@ -14,7 +19,9 @@ use crate::record::{ENTRY_COLUMNS, Envelope, entry_from_row, member_key, number,
 /// Members read in one query.
 const PAGE: i64 = 500;
 
-const COLUMNS: &str = "seq, type, effective_at, recorded_at, payload";
+/// Records are read only where they tell something: what was drawn, and of a claimed code what it was for.
+const COLUMNS: &str = "seq, type, effective_at, recorded_at, payload, \
+     CASE WHEN type = 'voucher-redemption' OR record LIKE '%\"draws\":%' THEN record END";
 
 /// What time and the member's own events brought about is decided again; what other members caused comes as it came.
 fn from_outside() -> String {
@@ -32,6 +39,10 @@ pub(super) struct Logged {
     pub recorded_at: Instant,
     /// The event's data, as JSON.
     pub data: String,
+    /// The numbers that its rules drew.
+    pub draws: BTreeMap<CompactString, u32>,
+    /// The voucher whose code it used by itself.
+    pub voucher: Option<Id>,
 }
 
 /// Where an event stands among all that were recorded.
@@ -130,11 +141,24 @@ fn logged(row: &[Value]) -> Result<Logged, StoreError> {
     let payload = row[4].text()?;
     let envelope: Envelope<'_> =
         serde_json::from_str(payload).map_err(|error| StoreError::corrupt("event", "payload", error.to_string()))?;
+    let record = row[5].opt_text()?.map(serde_json::from_str::<Record>).transpose();
+    let record = record.map_err(|error| StoreError::corrupt("event", "record", error.to_string()))?;
     Ok(Logged {
         seq: unsigned(row[0].int()?),
         kind: row[1].text()?.to_owned(),
         effective_at: Instant::from_micros(row[2].int()?),
         recorded_at: Instant::from_micros(row[3].int()?),
         data: envelope.data.get().to_owned(),
+        voucher: record.as_ref().and_then(|record| record.vouchers.first().map(|used| used.voucher.clone())),
+        draws: record.map(drawn).unwrap_or_default(),
     })
+}
+
+/// The numbers that an event's rules drew, by its record; of a rule that drew more than once the first.
+fn drawn(record: Record) -> BTreeMap<CompactString, u32> {
+    let mut numbers = record.basis.map(|basis| basis.draws).unwrap_or_default();
+    for draw in record.draws {
+        numbers.entry(draw.key()).or_insert(draw.drawn);
+    }
+    numbers
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use compact_str::CompactString;
 use serde::Deserialize;
-use tessera_core::decide::{self, Decision, Inputs, OrderProgress, OrderRecord, Recorded, Rejected};
+use tessera_core::decide::{self, Decision, Draws, Inputs, OrderProgress, OrderRecord, Recorded, Rejected};
 use tessera_core::event::{
-    Adjustment, Command, FOLLOW_UP_TYPES, Order, Redeem, RedemptionPart, Transfer, What, read_event, read_follow_up,
+    Adjustment, Command, FOLLOW_UP_TYPES, FulfilmentStep, Order, Redeem, RedeemVoucher, RedemptionPart, Transfer, What,
+    read_event, read_follow_up,
 };
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Entry, Redemption};
@@ -14,6 +15,7 @@ use tessera_core::member::MemberState;
 use tessera_core::program::{Id, Versions};
 use tessera_core::quantity::Amount;
 use tessera_core::time::Instant;
+use tessera_core::voucher::{CodeRecord, normalise};
 
 use super::log::Logged;
 use super::{Used, refusal_of};
@@ -117,6 +119,9 @@ impl Run {
         let named = decide::redemptions(&command.what, self.id, &orders);
         let redemptions: Vec<(u64, Redemption)> =
             named.into_iter().filter_map(|seq| Some((seq, self.redemptions.get(&seq)?.clone()))).collect();
+        // A code that was good is good under the draft, with the draft's terms.
+        let good = |voucher: &Id| crate::voucher::good_code(versions, command, voucher);
+        let codes: Vec<CodeRecord> = event.voucher.iter().filter_map(good).collect();
         let late = self.state.as_ref().is_some_and(|state| decide::needs_history(versions, state, &orders, command));
         let inputs = Inputs {
             versions,
@@ -126,9 +131,11 @@ impl Run {
             pools: used,
             orders: &orders,
             redemptions: &redemptions,
+            codes: &codes,
             history: (needs.history || late).then_some(self.history.as_slice()),
             memory: None,
             entropy: entropy(self.id, event.seq),
+            draws: Draws::Stored(&event.draws),
             payload: &event.data,
             explain: false,
         };
@@ -180,6 +187,7 @@ impl Run {
             basis: made_by.record.basis.clone().unwrap_or_default(),
             content: self.paid_now(content_of(versions, self.event(content)?)?),
             credits: made_by.record.credits.clone(),
+            vouchers: made_by.record.vouchers.clone(),
             progress: known.progress.clone(),
         })
     }
@@ -209,9 +217,11 @@ pub(super) fn settled(versions: &Versions, state: &MemberState, to: Instant) -> 
         pools: &Used::new(),
         orders: &[],
         redemptions: &[],
+        codes: &[],
         history: None,
         memory: None,
         entropy: entropy(state.id, 0),
+        draws: Draws::Fresh,
         payload: "{}",
         explain: false,
     };
@@ -240,6 +250,12 @@ struct Adjusted {
     reason: CompactString,
 }
 
+/// The data of joining a challenge, as it is recorded.
+#[derive(Deserialize)]
+struct Joined {
+    challenge: Id,
+}
+
 /// The data of a redemption, as it is recorded.
 #[derive(Deserialize)]
 struct Redeemed {
@@ -252,11 +268,26 @@ struct Redeemed {
     order_id: Option<CompactString>,
 }
 
+/// The data of a code used by itself, as it is recorded.
+#[derive(Deserialize)]
+struct UsedCode {
+    code: CompactString,
+    order_id: Option<CompactString>,
+}
+
 /// The data of what is done with a redemption, as it is recorded.
 #[derive(Deserialize)]
 struct Done {
     redemption: CompactString,
     points: Option<i64>,
+}
+
+/// The data of what somebody did for a redemption, as it is recorded.
+#[derive(Deserialize)]
+struct Fulfilled {
+    redemption: CompactString,
+    state: tessera_core::ledger::FulfilmentState,
+    by: CompactString,
 }
 
 /// The data of a transfer.
@@ -280,6 +311,10 @@ impl Run {
                 let Adjusted { currency, amount, reason } = parsed(event)?;
                 What::Adjust(Adjustment::new(currency, amount, &reason))
             }
+            "challenge-join" => {
+                let Joined { challenge } = parsed(event)?;
+                What::JoinChallenge { challenge }
+            }
             "redemption" => {
                 let Redeemed { reward, currency, capture, points, payable, tender, order_id } = parsed(event)?;
                 let payable = payable.map(|payable| payable.parse::<Amount>()).transpose();
@@ -299,6 +334,22 @@ impl Run {
                     _ => What::ReturnRedemption(part),
                 }
             }
+            "fulfilment" => {
+                let Fulfilled { redemption, state, by } = parsed(event)?;
+                let known = redemption.parse::<EventId>().ok().and_then(|id| self.renumbered.get(&id.seq).copied());
+                let redemption = known.ok_or_else(|| "unknown-redemption".to_owned())?;
+                What::Fulfil(FulfilmentStep { redemption, to: state, by })
+            }
+            // Who waited for what is no matter of points.
+            "waitlist" | "waitlist-leave" | "seat-offer" => What::WakeUp,
+            "voucher-redemption" => {
+                let UsedCode { code, order_id } = parsed(event)?;
+                let code = normalise(&code).map_err(|_| "invalid-event".to_owned())?;
+                // What it took off an order is on that order's receipt; points, benefits and prizes are given again.
+                What::RedeemVoucher(RedeemVoucher { code, order_id, order: None })
+            }
+            // Only vouchers come back, and they are good anyway.
+            "voucher-rollback" => What::WakeUp,
             "transfer" => {
                 let Sent { to, currency, amount } = parsed(event)?;
                 let to = to.parse().map_err(|_| "invalid-event".to_owned())?;
@@ -327,6 +378,8 @@ impl Run {
 
     /// An order with the redemptions that paid it as they are numbered now; one that the draft refused paid nothing.
     fn paid_now(&self, mut order: Order) -> Order {
+        // The receipt says what was paid, whatever took something off it.
+        order.vouchers.clear();
         for payment in &mut order.payments {
             if let Some(redemption) = payment.redemption.filter(|redemption| redemption.member == self.id) {
                 let seq = self.renumbered.get(&redemption.seq);
@@ -337,7 +390,8 @@ impl Run {
     }
 }
 
-/// The same bytes for the same event, whenever it is replayed: voucher codes are drawn from them.
+/// The same bytes for the same event, whenever it is replayed: voucher codes are drawn from them, and what a rule draws
+/// that drew nothing then.
 fn entropy(member: MemberId, seq: u64) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(member.as_bytes());

@@ -300,11 +300,13 @@ fn vouchers(
     id: tessera_core::id::MemberId,
     expected: &Node,
 ) -> Result<Value, StoreError> {
-    let held = query::vouchers(&engine.context, program, id, "en")?;
+    let held = super::vouchers::held(engine, program, id)?;
     let mut counted = Map::new();
     if let Kind::Map(kinds) = &expected.kind {
         for (kind, _) in kinds {
-            let good = held.iter().filter(|voucher| voucher.voucher == *kind.text.as_str() && voucher.state == "valid");
+            let good = held
+                .iter()
+                .filter(|voucher| voucher.voucher == *kind.text.as_str() && voucher.state == query::VoucherState::Open);
             counted.insert(kind.text.clone(), good.count().into());
         }
     }

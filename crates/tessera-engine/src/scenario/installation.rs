@@ -48,7 +48,8 @@ impl Installation {
     pub(super) fn let_time_work(&self) -> Result<(), EngineError> {
         let (context, executor) = (&self.engine.context, self.engine.executor());
         for _ in 0..ROUNDS_MAX {
-            if scheduler::wake_due(context, executor)? + relay::relay_due(context, executor)? == 0 {
+            let done = scheduler::wake_due(context, executor)? + relay::relay_due(context, executor)?;
+            if done + crate::waitlist::offer_free(context, executor)? == 0 {
                 break;
             }
         }

@@ -16,6 +16,7 @@ mod read;
 mod run;
 mod shape;
 mod step;
+mod vouchers;
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;

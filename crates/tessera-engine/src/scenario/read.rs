@@ -12,9 +12,9 @@ use super::STEPS_MAX;
 use super::expect::Expectation;
 use super::names::Names;
 use super::shape::{self, EVENT, EXPECT_KEYS, SEEN, SEEN_KEYS};
-use super::step::{ACTIONS, Action, EVENT_TYPES, OfRedemption, Person, Published, SETTINGS, Step};
+use super::step::{ACTIONS, Action, Doing, EVENT_TYPES, Person, Published, SETTINGS, Step as Told};
 use crate::identifier::Subject;
-use crate::redemption;
+use crate::redemption::Step;
 
 /// A scenario that can run.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct Scenario {
     pub(super) chance: u64,
     /// Whether the scheduler runs before and after each step.
     pub(super) wake_ups: bool,
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<Told>,
 }
 
 /// Why a file cannot be used.
@@ -320,7 +320,7 @@ impl Reader<'_> {
         tree: &Node,
         written: &[shape::Step],
         mut published: impl Iterator<Item = &'a Published>,
-    ) -> Vec<Step> {
+    ) -> Vec<Told> {
         let nodes = match tree.get("steps").map(|steps| &steps.kind) {
             Some(Kind::List(nodes)) if !nodes.is_empty() => nodes.as_slice(),
             _ => {
@@ -332,7 +332,7 @@ impl Reader<'_> {
             self.wrong(nodes[STEPS_MAX].at, format!("a scenario has at most {STEPS_MAX} steps"));
             return Vec::new();
         }
-        let mut steps: Vec<Step> = Vec::with_capacity(nodes.len());
+        let mut steps: Vec<Told> = Vec::with_capacity(nodes.len());
         for (place, (node, written)) in nodes.iter().zip(written).enumerate() {
             let before = steps.last().map(|step| step.now);
             let now = self.now(node, written, before);
@@ -340,7 +340,7 @@ impl Reader<'_> {
             let (action, words) = self.action(node, written, place, &mut published);
             let expectation = self.expectation(node, about);
             let title = written.say.clone().unwrap_or(words);
-            steps.push(Step { line: node.at.line, title, now, action, expectation });
+            steps.push(Told { line: node.at.line, title, now, action, expectation });
         }
         steps
     }
@@ -456,16 +456,21 @@ impl Reader<'_> {
         if let Some(settings) = written.tier.clone() {
             return (Action::Tier { subject, settings, id }, format!("a level{whose}"));
         }
-        if let Some(settings) = &written.capture {
-            let step = redemption::Step::Capture { points: settings.points };
-            return self.of_redemption(node, "capture", settings, step, id);
+        let done = [
+            ("capture", written.capture.as_ref().map(|of| (&of.redemption, Step::Capture { points: of.points }))),
+            ("void", written.void.as_ref().map(|of| (&of.redemption, Step::Void))),
+            ("return", written.give_back.as_ref().map(|of| (&of.redemption, Step::Return { points: of.points }))),
+        ];
+        for (word, done) in done {
+            if let Some((redemption, step)) = done {
+                return self.of_redemption(node, word, redemption, Doing::Step(step), id);
+            }
         }
-        if let Some(settings) = &written.void {
-            return self.of_redemption(node, "void", settings, redemption::Step::Void, id);
+        if let Some(settings) = &written.fulfil {
+            return self.of_redemption(node, "fulfil", &settings.redemption, Doing::Fulfil(settings.to), id);
         }
-        if let Some(settings) = &written.give_back {
-            let step = redemption::Step::Return { points: settings.points };
-            return self.of_redemption(node, "return", settings, step, id);
+        if let Some(settings) = written.waitlist.clone() {
+            return (Action::Waitlist { subject, settings, id }, format!("waiting list{whose}"));
         }
         if let Some(settings) = &written.join {
             return (Action::Join { subject, challenge: settings.challenge.clone(), id }, format!("joining{whose}"));
@@ -480,11 +485,11 @@ impl Reader<'_> {
         &mut self,
         node: &Node,
         word: &str,
-        settings: &OfRedemption,
-        step: redemption::Step,
+        redemption: &str,
+        doing: Doing,
         id: String,
     ) -> (Action, String) {
-        let redemption = settings.redemption.clone();
+        let redemption = redemption.to_owned();
         if !self.redeemed.iter().any(|(known, _)| *known == redemption) {
             let near = nearest(&redemption, self.redeemed.iter().map(|(known, _)| known.as_str()));
             let advice = match near {
@@ -495,7 +500,7 @@ impl Reader<'_> {
             self.wrong(at, format!("no step before this one redeemed `{redemption}`: {advice}"));
         }
         let words = format!("{word} of {redemption}");
-        (Action::OfRedemption { redemption, step, id }, words)
+        (Action::OfRedemption { redemption, doing, id }, words)
     }
 
     /// What is expected, and of whom: the member of the step, or the only one there is.
@@ -531,8 +536,10 @@ impl Reader<'_> {
             }
         }
         let has = |word: &str| node.get(word).is_some();
-        let sends =
-            ["adjust", "redeem", "capture", "void", "return", "join", "transfer", "use", "use-back", "tier", EVENT];
+        let sends = [
+            "adjust", "redeem", "capture", "void", "return", "join", "transfer", "use", "use-back", "tier", "fulfil",
+            "waitlist", EVENT,
+        ];
         let sends = sends.into_iter().any(has);
         if !sends {
             let (publishes, asks) = (has("publish"), has("quote"));

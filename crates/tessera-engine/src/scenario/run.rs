@@ -13,12 +13,13 @@ use super::compare::Mismatch;
 use super::expect::{Said, told};
 use super::installation::Installation;
 use super::read::Scenario;
-use super::step::{Action, Step};
+use super::step::{Action, Doing, Step};
 use crate::EngineError;
 use crate::engine::Engine;
 use crate::identifier::Subject;
 use crate::programs::{ProgramError, ProgramHandle, Publication};
 use crate::query;
+use crate::redemption::Waiting;
 use crate::submission::{Answer, CloudEvent, Refusal, Submission};
 use crate::verify::verify;
 
@@ -144,7 +145,9 @@ fn answer(
             };
         }
         Action::Event { kind, subject, data, happened, id, source } => {
-            let data = serde_json::value::to_raw_value(&with_redemptions(data, redeemed))
+            let data = with_redemptions(data, redeemed);
+            let data = super::vouchers::with_codes(engine, program, subject, &data)?;
+            let data = serde_json::value::to_raw_value(&data)
                 .map_err(|error| crate::StoreError::Database(format!("a step's data have no JSON form: {error}")))?;
             let event = CloudEvent {
                 specversion: Some("1.0".into()),
@@ -162,6 +165,11 @@ fn answer(
         }
         Action::Join { subject, challenge, id } => {
             Ok(Submission::join_challenge(secrets, program, subject.clone(), challenge.clone(), id, step.now))
+        }
+        Action::Waitlist { subject, settings, id } => {
+            let waiting = if settings.leave { Waiting::Leave } else { Waiting::Join };
+            let about = (settings.reward.clone(), waiting);
+            Ok(Submission::waiting(secrets, program, subject.clone(), about, id, step.now))
         }
         Action::Redeem { subject, settings, id } => {
             Ok(Submission::redeem(secrets, program, subject.clone(), settings.redeem(), id, step.now))
@@ -188,10 +196,14 @@ fn answer(
         Action::Tier { subject, settings, id } => {
             Ok(Submission::place_tier(secrets, program, subject.clone(), settings.wish(), id, step.now))
         }
-        Action::OfRedemption { redemption, step: what, id } => {
+        Action::OfRedemption { redemption, doing, id } => {
             let known = redeemed.get(redemption).and_then(|known| known.parse().ok());
+            let submission = |known| match *doing {
+                Doing::Step(what) => Submission::redemption_step(secrets, program, known, what, id, step.now),
+                Doing::Fulfil(to) => Submission::fulfilment(secrets, program, known, (to, "scenario"), id, step.now),
+            };
             known
-                .map(|known| Submission::redemption_step(secrets, program, known, *what, id, step.now))
+                .map(submission)
                 .ok_or_else(|| Refusal::new("unknown-redemption", format!("`{redemption}` was refused")))
         }
     };

@@ -66,6 +66,8 @@ pub(super) struct Step {
     pub(super) quote: Option<super::step::Redemption>,
     pub(super) capture: Option<super::step::OfRedemption>,
     pub(super) void: Option<super::step::OfRedemption>,
+    pub(super) fulfil: Option<super::step::Fulfil>,
+    pub(super) waitlist: Option<super::step::Waitlist>,
     pub(super) transfer: Option<super::step::Sending>,
     /// Of a redemption; that of an order is an event.
     #[serde(rename = "return")]
@@ -142,7 +144,35 @@ struct Redemption {
     order_id: Option<String>,
     bill: Option<Bill>,
     reward: Option<Id>,
+    given: Option<Given>,
     lots: Option<Vec<LotTrace>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Given {
+    money: Option<Exact>,
+    code_pool: Option<Id>,
+    donation: Option<Donation>,
+    fulfilment: Option<Fulfilment>,
+    back: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Donation {
+    cause: Option<String>,
+    money: Option<Exact>,
+    day: Option<Day>,
+    back: Option<Day>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fulfilment {
+    state: Option<tessera_core::ledger::FulfilmentState>,
+    since: Option<Moment>,
+    by: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -354,6 +384,20 @@ struct Effect {
     words: Option<String>,
     until: Option<Moment>,
     money: Option<Exact>,
+    cause: Option<String>,
+    reward: Option<Id>,
+    place: Option<i64>,
+    lines: Option<Vec<LineDiscount>>,
+    shipping: Option<String>,
+    prize: Option<IgnoredAny>,
+}
+
+/// What a voucher took off one line.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LineDiscount {
+    line: Option<String>,
+    amount: Option<String>,
 }
 
 /// What became of one rule.

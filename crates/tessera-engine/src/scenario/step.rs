@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use tessera_core::event::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Redeem, Situation, UseBenefit};
+use tessera_core::ledger::FulfilmentState;
 use tessera_core::program::{Exact, Id, Node};
 use tessera_core::quantity::Amount;
 use tessera_core::time::{Calendar, Day, Instant, Period};
@@ -14,8 +15,10 @@ use super::moment::Moment;
 use crate::identifier::Subject;
 
 /// Words of steps that do something and are no event types.
-pub(super) const ACTIONS: &[&str] =
-    &["adjust", "publish", "redeem", "quote", "capture", "void", "join", "transfer", "use", "use-back", "tier"];
+pub(super) const ACTIONS: &[&str] = &[
+    "adjust", "publish", "redeem", "quote", "capture", "void", "join", "transfer", "use", "use-back", "tier", "fulfil",
+    "waitlist",
+];
 
 /// The other words of steps.
 pub(super) const SETTINGS: [&str; 6] = ["say", "at", "happened", "id", "source", "expect"];
@@ -65,7 +68,7 @@ pub(super) enum Action {
     OfRedemption {
         /// The `id` of that step.
         redemption: String,
-        step: crate::redemption::Step,
+        doing: Doing,
         id: String,
     },
     /// Sends points to another member.
@@ -79,6 +82,11 @@ pub(super) enum Action {
     Join {
         subject: Subject,
         challenge: Id,
+        id: String,
+    },
+    Waitlist {
+        subject: Subject,
+        settings: Waitlist,
         id: String,
     },
     Use {
@@ -99,6 +107,32 @@ pub(super) enum Action {
     Publish {
         text: String,
     },
+}
+
+/// What is done with a redemption.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Doing {
+    Step(crate::redemption::Step),
+    Fulfil(FulfilmentState),
+}
+
+/// What somebody did for what an earlier step redeemed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Fulfil {
+    pub(super) redemption: String,
+    pub(super) to: FulfilmentState,
+}
+
+/// Who waits for a reward, or no longer.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Waitlist {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    pub(super) reward: Id,
+    #[serde(default)]
+    pub(super) leave: bool,
 }
 
 /// Points sent to another member.

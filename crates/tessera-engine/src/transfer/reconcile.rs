@@ -433,7 +433,9 @@ impl Work<'_> {
                 }
             }
             for (voucher, code, line) in &known.codes {
-                let there = id.and_then(|id| codes.get(&id)).is_some_and(|codes| codes.contains(code));
+                let stored =
+                    tessera_core::voucher::normalise(code).map_or_else(|_| code.clone(), |code| code.to_string());
+                let there = id.and_then(|id| codes.get(&id)).is_some_and(|codes| codes.contains(&stored));
                 self.report.vouchers.entry(voucher.clone()).or_default().now += u64::from(there);
                 if !there {
                     let detail = format!("the voucher {code} of line {line} is not there");

@@ -32,6 +32,9 @@ pub struct Verification {
     pub entries: u64,
     pub orders: u64,
     pub differences: Vec<Difference>,
+    /// How often each code of a voucher was used, by its key.
+    #[serde(skip)]
+    uses: BTreeMap<[u8; 16], i64>,
 }
 
 /// One thing that does not agree: what the ledger says it should be, and what is stored.
@@ -84,6 +87,7 @@ pub fn verify(
             progress(found.members);
             Ok(())
         })?;
+        check_codes(reader, program.number, &mut found)?;
         // Of a ledger that is not folded to its end nobody knows the sum.
         if found.differences.len() < DIFFERENCES_MAX {
             found.differences.extend(clearing.differences());
@@ -139,6 +143,9 @@ fn check_whole(
     let mut made = BTreeMap::new();
     let events = history_seen(reader, program, id, &mut |event| note_order(versions, event, &mut made))?;
     found.members += 1;
+    for used in events.iter().flat_map(|event| &event.record.vouchers) {
+        *found.uses.entry(context.secrets.code_key(program, &used.code)).or_default() += used.by();
+    }
     found.events += events.len() as u64;
     found.entries += events.iter().map(|event| event.entries.len() as u64).sum::<u64>();
     found.orders += made.len() as u64;
@@ -354,6 +361,40 @@ fn check_redemptions(
             };
             differs(Difference::between(what, text(last.get(seq).copied()), text(kept.get(seq))));
         }
+    }
+    Ok(())
+}
+
+/// Every code was used as often as events say.
+fn check_codes(reader: &mut Reader<'_>, program: i64, found: &mut Verification) -> Result<(), StoreError> {
+    let mut uses = std::mem::take(&mut found.uses);
+    uses.retain(|_, uses| *uses != 0);
+    let shared = "SELECT used FROM pool WHERE bucket = $1 AND program = $2 AND pool = $3";
+    let mut differ = |key: &[u8; 16], what: &str, expected: i64, kept: i64| {
+        if expected != kept && found.differences.len() < DIFFERENCES_MAX {
+            let what = format!(
+                "a code of {what} (key {}) is kept with {kept} uses, events say {expected}",
+                crate::secret::hex(key)
+            );
+            found.differences.push(Difference::between(what, expected, kept));
+        }
+    };
+    let sql = "SELECT key, voucher, uses, shared FROM voucher_code WHERE program = $1 AND (uses <> 0 OR shared = 1)";
+    for row in reader.query(sql, &[program.into()])? {
+        let key: [u8; 16] =
+            row[0].bytes()?.try_into().map_err(|_| StoreError::corrupt("voucher_code", "key", "not 16 bytes"))?;
+        let expected = uses.remove(&key).unwrap_or(0);
+        let mut kept = row[2].int()?;
+        if row[3].int()? == 1 {
+            let pool = crate::voucher::shared_pool(&key);
+            let bucket = i64::from(tessera_core::id::Bucket::of(pool.as_bytes()).get());
+            let rows = reader.query(shared, &[bucket.into(), program.into(), pool.as_str().into()])?;
+            kept = rows.first().map_or(Ok(0), |row| row[0].int())?;
+        }
+        differ(&key, row[1].text()?, expected, kept);
+    }
+    for (key, expected) in uses {
+        differ(&key, "a voucher", expected, 0);
     }
     Ok(())
 }

@@ -19,3 +19,4 @@ mod simulation;
 mod time;
 mod transfers;
 mod verification;
+mod vouchers;

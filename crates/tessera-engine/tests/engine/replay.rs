@@ -36,7 +36,38 @@ on_both_databases!(SHOP =>
     a_budget_over_all_members_is_shared_in_the_order_of_the_log,
     a_draft_from_a_day_on_leaves_what_was_before,
     an_event_the_draft_does_not_know_is_counted_as_refused,
+    g1_what_was_drawn_stays_drawn_and_a_new_surprise_draws_the_same_each_time,
 );
+
+/// What chance decided is no part of what a draft changes; what it never decided is drawn by the event itself.
+fn g1_what_was_drawn_stays_drawn_and_a_new_surprise_draws_the_same_each_time(app: &mut TestApp) {
+    let lucky = |amount: &str| {
+        format!(
+            "{SHOP}  lucky: {{ trigger: purchase, earning: bonus, budget: {{ star: 90000 }}, rules: [ {{ chance: 0.5, award: {{ currency: star, amount: {amount} }} }} ] }}\n"
+        )
+    };
+    app.publish(&lucky("10")).unwrap();
+    for number in 0..30 {
+        app.send(&sale(&format!("o-{number}"), &format!("card:{}", number % 4), 1_000));
+    }
+    let won = app.count("SELECT CAST(SUM(won) AS BIGINT) FROM draw");
+    assert!((3..=27).contains(&won), "{won} of 30 at a half");
+    assert_eq!(app.count("SELECT CAST(COUNT(*) AS BIGINT) FROM draw"), 30);
+    let issued = |text: &str| {
+        let told = what_if(app, text, None);
+        let star = &told["currencies"]["star"];
+        (star["before"]["issued"].as_i64().unwrap(), star["after"]["issued"].as_i64().unwrap())
+    };
+    assert_eq!(issued(&lucky("10")), (won * 10, won * 10));
+    assert_eq!(issued(&lucky("7")), (won * 10, won * 7), "the same win, another prize");
+    let more = format!(
+        "{}  second: {{ trigger: purchase, earning: bonus, budget: {{ star: 90000 }}, rules: [ {{ chance: 0.5, award: {{ currency: star, amount: 1 }} }} ] }}\n",
+        lucky("10")
+    );
+    let (first, again) = (issued(&more), issued(&more));
+    assert_eq!(first, again);
+    assert!((won * 10 + 3..=won * 10 + 27).contains(&first.1), "{first:?}");
+}
 
 /// A spring of everything that can happen to two members and a guest.
 fn spring(app: &mut TestApp) {

@@ -240,6 +240,7 @@ fn sqlite_is_strict_durable_and_rowless_where_rows_are_narrow() {
     let rowless = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND wr = 1 ORDER BY name";
     let expected = [
         "code_pool",
+        "draw",
         "entry",
         "event_key",
         "fulfilment",
@@ -252,6 +253,9 @@ fn sqlite_is_strict_durable_and_rowless_where_rows_are_narrow() {
         "program",
         "redemption",
         "voucher",
+        "voucher_batch",
+        "voucher_code",
+        "voucher_text",
         "waitlist",
     ];
     assert_eq!(texts(ask(&db, rowless, &[])), expected);

@@ -21,6 +21,7 @@ use tessera_core::ledger::Redemption;
 use tessera_core::member::MemberState;
 use tessera_core::program::{Id, Program, Versions, load_program, read_document};
 use tessera_core::time::Instant;
+use tessera_core::voucher::{CodeRecord, CodeStatus, normalise};
 
 pub use books::{check_books, check_redemptions};
 
@@ -59,6 +60,8 @@ pub struct Shop {
     orders: BTreeMap<CompactString, StoredOrder>,
     /// By member and event, as JSON.
     redemptions: BTreeMap<(usize, u64), String>,
+    /// Codes of vouchers, as they are looked up.
+    codes: BTreeMap<CompactString, CodeRecord>,
     /// What decisions caused for other members, not yet brought to them.
     waiting: Vec<FollowUp>,
     current: usize,
@@ -92,6 +95,7 @@ impl Shop {
             members: vec![Member::new(0)],
             orders: BTreeMap::new(),
             redemptions: BTreeMap::new(),
+            codes: BTreeMap::new(),
             waiting: Vec::new(),
             current: 0,
             checked: true,
@@ -213,6 +217,33 @@ impl Shop {
         format!(r#"{{"method": "points", "amount": {amount}, "redemption": "{id}"}}"#)
     }
 
+    /// Makes a code that whoever has it may use, as a batch of them is made.
+    pub fn issue(&mut self, code: &str, voucher: &str) -> &mut CodeRecord {
+        let code = normalise(code).unwrap_or_else(|error| panic!("{code}: {error}"));
+        let head = self.versions.head();
+        let terms = head.voucher(voucher).unwrap_or_else(|| panic!("there is no voucher {voucher}"));
+        let record = CodeRecord {
+            code: code.clone(),
+            voucher: id(voucher),
+            version: head.version,
+            owner: None,
+            issued_at: Instant::from_micros(0),
+            expires_at: terms.definition.until.map(|until| head.calendar.end(until)),
+            status: CodeStatus::Open,
+            most: Some(terms.definition.uses.per_code),
+            pool: None,
+            uses: 0,
+            last: None,
+        };
+        self.codes.entry(code).or_insert(record)
+    }
+
+    /// A code as stored.
+    pub fn code(&self, code: &str) -> &CodeRecord {
+        let normal = normalise(code).unwrap_or_default();
+        self.codes.get(&normal).unwrap_or_else(|| panic!("there is no code {code}"))
+    }
+
     /// Lets the scheduler look at the member.
     pub fn wake(&mut self, time: &str) -> Decision {
         self.wake_at(at(time))
@@ -237,6 +268,8 @@ impl Shop {
         let named = tessera_core::decide::redemptions(&command.what, member.id, &orders);
         let redemptions: Vec<(u64, Redemption)> =
             named.into_iter().filter_map(|seq| Some((seq, self.redemption(seq)?))).collect();
+        let named = tessera_core::decide::voucher_codes(&command.what, &orders);
+        let codes: Vec<CodeRecord> = named.iter().filter_map(|code| self.codes.get(code).cloned()).collect();
         let needs_history = needs.history
             || state.as_ref().is_some_and(|state| needs_history(&self.versions, state, &orders, &command));
         let inputs = Inputs {
@@ -247,9 +280,11 @@ impl Shop {
             pools: &self.pools,
             orders: &orders,
             redemptions: &redemptions,
+            codes: &codes,
             history: needs_history.then_some(member.events.as_slice()),
             memory: self.memory.as_ref(),
             entropy: [7; 16],
+            draws: tessera_core::decide::Draws::Fresh,
             payload,
             explain: true,
         };
@@ -258,8 +293,8 @@ impl Shop {
             let again = decide(&inputs, &command)
                 .unwrap_or_else(|rejected| panic!("the same inputs decided differently: {rejected}"));
             assert_eq!(
-                (&again.events, &again.state),
-                (&decision.events, &decision.state),
+                (&again.events, &again.state, &again.voucher_codes),
+                (&decision.events, &decision.state, &decision.voucher_codes),
                 "the same inputs decided differently"
             );
         }
@@ -296,6 +331,26 @@ impl Shop {
             let text = serde_json::to_string(&through_json(redemption)).unwrap();
             self.redemptions.insert((number, *seq), text);
         }
+        for issued in &decision.vouchers {
+            let code = normalise(&issued.code).unwrap();
+            let record = CodeRecord {
+                code: code.clone(),
+                voucher: issued.voucher.clone(),
+                version: issued.version,
+                owner: Some(decision.state.id),
+                issued_at: issued.issued_at,
+                expires_at: issued.expires_at,
+                status: CodeStatus::Open,
+                most: Some(issued.uses),
+                pool: None,
+                uses: 0,
+                last: None,
+            };
+            assert!(self.codes.insert(code, record).is_none(), "a code was issued twice");
+        }
+        for code in &decision.voucher_codes {
+            assert!(self.codes.insert(code.code.clone(), code.clone()).is_some(), "a code from nowhere");
+        }
         self.waiting.extend(decision.follow_ups.iter().map(through_json));
         for change in &decision.pools {
             let used = self.pools.entry(change.pool.clone()).or_insert(0);
@@ -312,6 +367,17 @@ impl Shop {
 
     /// Checks the books of every member.
     pub fn check(&self) {
+        let mut uses: BTreeMap<&CompactString, i64> = BTreeMap::new();
+        let events = self.members.iter().flat_map(|member| &member.events);
+        for used in events.flat_map(|event| &event.record.vouchers) {
+            *uses.entry(&used.code).or_default() += used.by();
+        }
+        for code in self.codes.values() {
+            let used = uses.get(&code.code).copied().unwrap_or(0);
+            let counted = code.pool.as_ref().map_or(code.uses, |pool| self.pools.get(pool).copied().unwrap_or(0));
+            assert_eq!(counted, used, "the uses of {} are those of the events", code.code);
+            assert!(code.most.is_none_or(|most| counted <= most), "{} is used {counted} times", code.code);
+        }
         for (number, member) in self.members.iter().enumerate() {
             if let Some(state) = member.stored() {
                 check_books(&self.versions, &state, &member.events);
@@ -378,6 +444,7 @@ impl Shop {
             basis: event.record.basis.clone().unwrap_or_else(|| panic!("the order {order_id} has no basis")),
             content: self.content(content),
             credits: event.record.credits.clone(),
+            vouchers: event.record.vouchers.clone(),
             progress,
         })
     }
