@@ -1,11 +1,12 @@
 //! What a handler needs before it begins: who calls, for which program, with which right; bodies and pages.
 
 use std::marker::PhantomData;
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -17,6 +18,7 @@ use tessera_engine::programs::ProgramHandle;
 use tessera_engine::query::PageRequest;
 use utoipa::IntoParams;
 
+use crate::guessing::Guesser;
 use crate::{AppState, Problem};
 
 /// A right, as a type: a handler cannot be written without saying who may call it.
@@ -43,6 +45,8 @@ pub struct Caller<R> {
     pub program: Arc<ProgramHandle>,
     /// The key that was shown.
     pub key: Arc<KnownKey>,
+    /// As who they are counted when they are wrong about codes.
+    pub(crate) guesser: Guesser,
     right: PhantomData<R>,
 }
 
@@ -52,6 +56,8 @@ impl<R: Right> FromRequestParts<AppState> for Caller<R> {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
         let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let key = header.and_then(bearer).ok_or_else(Problem::unauthorized)?;
+        let hash = state.context.secrets.access_hash(key.trim());
+        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
         let key = state.authenticate(key.trim()).await?;
         let Path(path): Path<std::collections::HashMap<String, String>> = Path::from_request_parts(parts, state)
             .await
@@ -66,7 +72,9 @@ impl<R: Right> FromRequestParts<AppState> for Caller<R> {
         if !key.scopes.contains(&R::SCOPE) {
             return Err(Problem::forbidden(R::SCOPE.name()));
         }
-        Ok(Self { program, key, right: PhantomData })
+        let mut guesser = Guesser { key: [0; 16], address };
+        guesser.key.copy_from_slice(&hash[..16]);
+        Ok(Self { program, key, guesser, right: PhantomData })
     }
 }
 

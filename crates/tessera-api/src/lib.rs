@@ -4,6 +4,7 @@
 
 mod docs;
 mod extract;
+mod guessing;
 mod openapi;
 mod problem;
 mod routes;
@@ -13,6 +14,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 
+pub use guessing::CodeLimits;
 pub use openapi::document;
 pub use problem::Problem;
 pub use state::AppState;

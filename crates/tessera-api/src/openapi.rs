@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 use crate::AppState;
 use crate::routes::{
     adjustments, benefits, document, draws, events, fulfilment, health, members, moving, people, progress, redemptions,
-    rewards, tiers, transfers, vouchers,
+    rewards, tiers, transfers, voucher_codes, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -92,6 +92,12 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(vouchers::show_voucher))
         .routes(routes!(vouchers::create_voucher_redemption))
         .routes(routes!(vouchers::create_voucher_rollback))
+        .routes(routes!(voucher_codes::create_voucher_codes))
+        .routes(routes!(voucher_codes::create_voucher_import))
+        .routes(routes!(voucher_codes::list_voucher_batches))
+        .routes(routes!(voucher_codes::list_voucher_codes))
+        .routes(routes!(voucher_codes::create_voucher_void))
+        .routes(routes!(voucher_codes::create_voucher_batch_void))
         .routes(routes!(document::show_document, document::replace_document))
         .routes(routes!(document::plan_document))
         .routes(routes!(document::list_versions))

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tessera_engine::programs::ProgramError;
 use tessera_engine::submission::Refusal;
+use tessera_engine::voucher::BatchError;
 use tessera_engine::{EngineError, StoreError};
 use utoipa::ToSchema;
 
@@ -114,7 +115,7 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal.code.as_str() {
             "same-person" | "approval-above-limit" => StatusCode::FORBIDDEN,
-            "invalid-event" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
+            "invalid-event" | "invalid-request" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
             "unknown-adjustment"
             | "unknown-challenge"
             | "unknown-member"
@@ -123,6 +124,7 @@ impl From<Refusal> for Problem {
             | "unknown-identifier"
             | "unknown-reward"
             | "unknown-voucher"
+            | "unknown-voucher-name"
             | "unknown-benefit"
             | "unknown-benefit-use"
             | "unknown-ladder" => StatusCode::NOT_FOUND,
@@ -139,6 +141,7 @@ impl From<Refusal> for Problem {
             | "reservation-ended"
             | "redemption-closed"
             | "reward-sold-out"
+            | "code-exists"
             | "reward-waited-for"
             | "reward-is-left"
             | "waits-already"
@@ -167,6 +170,15 @@ impl From<Refusal> for Problem {
         problem.facts = refusal.facts;
         problem.replayed = refusal.replayed;
         problem
+    }
+}
+
+impl From<BatchError> for Problem {
+    fn from(error: BatchError) -> Self {
+        match error {
+            BatchError::Refused(refusal) => refusal.into(),
+            BatchError::Store(error) => error.into(),
+        }
     }
 }
 
@@ -221,11 +233,15 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let replayed = self.replayed;
+        let retry_after = self.facts.get("retry_after").and_then(Value::as_u64);
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/problem+json"));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+        }
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));

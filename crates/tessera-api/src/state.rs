@@ -11,7 +11,8 @@ use tessera_engine::executor::{Context, Executor};
 use tessera_engine::programs::{self, ProgramError, ProgramHandle};
 use tessera_engine::submission::{Answer, Submission};
 
-use crate::Problem;
+use crate::guessing::{Guesser, Guesses};
+use crate::{CodeLimits, Problem};
 
 /// How long a key's rights are believed without looking again: what a revoked key may still do.
 const KEY_BELIEVED: Duration = Duration::from_secs(1);
@@ -30,6 +31,8 @@ pub struct AppState {
     pub executor: Executor,
     pub metrics: Option<PrometheusHandle>,
     keys: Arc<Mutex<KnownKeys>>,
+    /// Who was wrong about codes.
+    pub(crate) guesses: Guesses,
     /// Who may replay now.
     pub(crate) replays: Arc<tokio::sync::Semaphore>,
 }
@@ -37,7 +40,13 @@ pub struct AppState {
 impl AppState {
     pub fn new(context: Arc<Context>, executor: Executor, metrics: Option<PrometheusHandle>) -> Self {
         let replays = Arc::new(tokio::sync::Semaphore::new(REPLAYS_MAX));
-        Self { context, executor, metrics, keys: Arc::default(), replays }
+        Self { context, executor, metrics, keys: Arc::default(), guesses: Guesses::default(), replays }
+    }
+
+    /// The same with other limits for wrong codes.
+    #[must_use]
+    pub fn with_code_limits(self, limits: CodeLimits) -> Self {
+        Self { guesses: Guesses::new(limits), ..self }
     }
 
     /// What a key opens.
@@ -88,6 +97,24 @@ impl AppState {
             Ok(result) => result,
             Err(_) => Err(Problem::broken()),
         }
+    }
+
+    /// Refuses whoever was wrong about codes too often, where a command names some; else what to tell of its answer.
+    pub(crate) fn watch(
+        &self,
+        guesser: Option<Guesser>,
+        submission: &Submission,
+    ) -> Result<impl FnOnce(&Answer) + Send + use<>, Problem> {
+        let guesser = guesser.filter(|_| submission.what.voucher_codes().next().is_some());
+        let (guesses, now) = (self.guesses.clone(), submission.recorded_at);
+        if let Some(guesser) = guesser {
+            guesses.check(guesser, now)?;
+        }
+        Ok(move |answer: &Answer| {
+            if let (Some(guesser), Answer::Refused(refusal)) = (guesser, answer) {
+                guesses.note(guesser, &refusal.code, now);
+            }
+        })
     }
 
     /// Sends a command through the one door and waits for its answer.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Deserialize;
+use tessera_api::CodeLimits;
+use tessera_core::time::Duration;
 use tessera_engine::engine::Location;
 
 use crate::output::{Failure, unreadable};
@@ -16,6 +18,27 @@ struct File {
     database_url: Option<String>,
     listen: Option<String>,
     log: Option<String>,
+    codes: Option<Codes>,
+}
+
+/// How many wrong codes of vouchers are answered.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Codes {
+    wrong_by_key: Option<u32>,
+    wrong_by_address: Option<u32>,
+    wrong_minutes: Option<u32>,
+}
+
+impl Codes {
+    fn limits(&self) -> CodeLimits {
+        let usual = CodeLimits::default();
+        CodeLimits {
+            by_key: self.wrong_by_key.unwrap_or(usual.by_key),
+            by_address: self.wrong_by_address.unwrap_or(usual.by_address),
+            window: self.wrong_minutes.map_or(usual.window, |minutes| Duration::minutes(minutes.into())),
+        }
+    }
 }
 
 /// What help calls them.
@@ -59,6 +82,7 @@ pub struct Resolved {
     pub database_url: Option<String>,
     pub listen: String,
     pub log: String,
+    pub code_limits: CodeLimits,
 }
 
 impl Settings {
@@ -69,6 +93,7 @@ impl Settings {
             database_url: self.database_url.clone().or(file.database_url),
             listen: file.listen.unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
             log: file.log.unwrap_or_else(|| "info".to_owned()),
+            code_limits: file.codes.unwrap_or_default().limits(),
         })
     }
 

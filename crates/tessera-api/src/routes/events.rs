@@ -20,6 +20,7 @@ use tessera_engine::submission::{Answer, CloudEvent, Refusal, Submission};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::extract::{Body, Caller, Parameters, ReadMembers, WriteEvents, parse, too_large};
+use crate::guessing::Guesser;
 use crate::{AppState, Problem, STREAM_MAX};
 
 /// Events in one batch.
@@ -36,6 +37,8 @@ pub struct Options {
     /// Whether what another system had is meant, and nothing else.
     #[serde(skip)]
     pub(super) moving: bool,
+    #[serde(skip)]
+    pub(super) guesser: Option<Guesser>,
 }
 
 /// Takes one CloudEvent, a batch, or a stream of NDJSON.
@@ -68,6 +71,7 @@ pub async fn create_event(
     Parameters(options): Parameters<Options>,
     request: Request,
 ) -> Result<Response, Problem> {
+    let options = Options { guesser: Some(caller.guesser), ..options };
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
         "application/x-ndjson" | "application/ndjson" => Ok(stream(app, caller.program, request, options)),
@@ -78,7 +82,10 @@ pub async fn create_event(
         "" | "application/json" | "application/cloudevents+json" => {
             let Body(bytes) = Body::from_request(request, &app).await?;
             let submission = submission(&app, &caller.program, &bytes, options).await?;
-            render(app.submit(submission).await?, options.explain).map(IntoResponse::into_response)
+            let watched = app.watch(options.guesser, &submission)?;
+            let answer = app.submit(submission).await?;
+            watched(&answer);
+            render(answer, options.explain).map(IntoResponse::into_response)
         }
         other => Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -198,7 +205,7 @@ async fn batch(
     let mut waiting: Vec<Waiting> = Vec::with_capacity(events.len());
     for event in events {
         let read = submission(app, program, event.get().as_bytes(), options).await;
-        waiting.push(read.and_then(|event| send(app, event)));
+        waiting.push(read.and_then(|event| send(app, event, options)));
     }
     let mut outcomes = Vec::with_capacity(waiting.len());
     for answer in waiting {
@@ -211,9 +218,11 @@ async fn batch(
     Ok(Json(outcomes))
 }
 
-fn send(app: &AppState, submission: Submission) -> Result<oneshot::Receiver<Answer>, Problem> {
+fn send(app: &AppState, submission: Submission, options: Options) -> Waiting {
+    let watched = app.watch(options.guesser, &submission)?;
     let (answer, answered) = oneshot::channel();
     let reply = Box::new(move |done| {
+        watched(&done);
         // The stream may have ended; the event is done all the same.
         let _ = answer.send(done);
     });
@@ -287,7 +296,7 @@ async fn line_in(
         return Ok(());
     }
     let waiting = match submission(app, program, line, options).await {
-        Ok(event) => send_patiently(app, event).await,
+        Ok(event) => send_patiently(app, event, options).await,
         Err(problem) => Err(problem),
     };
     // When the caller has gone, reading on would be work for nobody.
@@ -295,9 +304,11 @@ async fn line_in(
 }
 
 /// A stream waits for room in the queue where a single request would be told to come back.
-async fn send_patiently(app: &AppState, submission: Submission) -> Waiting {
+async fn send_patiently(app: &AppState, submission: Submission, options: Options) -> Waiting {
+    let watched = app.watch(options.guesser, &submission)?;
     let (answer, answered) = oneshot::channel();
     let reply = Box::new(move |done| {
+        watched(&done);
         let _ = answer.send(done);
     });
     let executor = app.executor.clone();
@@ -354,6 +365,9 @@ pub async fn create_quote(
     let mut submission = submission(&app, &caller.program, &bytes, options).await?;
     submission.key = None;
     let context = app.context.clone();
+    let watched = app.watch(Some(caller.guesser), &submission)?;
     let answer = app.blocking(move || Ok(quote(&context, &submission)?)).await?;
-    render(answer.unwrap_or(Answer::Unavailable), options.explain)
+    let answer = answer.unwrap_or(Answer::Unavailable);
+    watched(&answer);
+    render(answer, options.explain)
 }

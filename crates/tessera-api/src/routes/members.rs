@@ -258,6 +258,13 @@ pub struct OfState {
     state: Option<String>,
 }
 
+impl OfState {
+    pub(super) fn read(&self) -> Result<Option<VoucherState>, Problem> {
+        let state = self.state.as_deref().map(str::parse::<VoucherState>).transpose();
+        state.map_err(|error| Problem::invalid(format!("state: {error}")))
+    }
+}
+
 /// Vouchers of a member, newest first, each `open`, `used`, `expired` or `cancelled`.
 ///
 /// Needs `members:read`.
@@ -274,8 +281,7 @@ pub async fn list_vouchers(
     WantedPage(page, ..): WantedPage<VoucherPlace>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    let state = wanted.state.as_deref().map(str::parse::<VoucherState>).transpose();
-    let state = state.map_err(|error| Problem::invalid(format!("state: {error}")))?;
+    let state = wanted.read()?;
     let id = named(&app, &caller.program, &member).await?;
     let language = language(&headers);
     let context = app.context.clone();

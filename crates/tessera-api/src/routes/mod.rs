@@ -13,4 +13,5 @@ pub mod redemptions;
 pub mod rewards;
 pub mod tiers;
 pub mod transfers;
+pub mod voucher_codes;
 pub mod vouchers;

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::events::{Told, render};
 use super::members::{language, named, subject};
 use crate::extract::{Body, Caller, IdempotencyKey, ReadMembers, WriteRedemptions, parse};
+use crate::guessing::Guesser;
 use crate::{AppState, Problem};
 
 /// Who uses a code, and on what.
@@ -34,7 +35,7 @@ pub struct VoucherUse {
 /// The longest `order_id`, in bytes.
 const TEXT_MAX: usize = 400;
 
-fn code_of(text: &str) -> Result<Normal, Problem> {
+pub(super) fn code_of(text: &str) -> Result<Normal, Problem> {
     normalise(text).map_err(|error| Problem::invalid(format!("code: {error}")))
 }
 
@@ -45,6 +46,13 @@ fn unknown(code: &str) -> Problem {
     };
     let status = if kind == "unknown-voucher" { StatusCode::NOT_FOUND } else { StatusCode::UNPROCESSABLE_ENTITY };
     Problem::new(status, kind, detail).with("code", code)
+}
+
+/// A code that is not there, which counts.
+fn wrong(app: &AppState, guesser: Guesser, code: &str) -> Problem {
+    let kind = if is_mistyped(code) { "voucher-mistyped" } else { "unknown-voucher" };
+    app.guesses.note(guesser, kind, app.context.clock.now());
+    unknown(code)
 }
 
 fn body(bytes: &[u8]) -> Result<VoucherUse, Problem> {
@@ -88,9 +96,13 @@ pub async fn create_voucher_validation(
     let now = app.context.clock.now();
     let order = wish.order.map(|order| cart(&caller.program, order.get(), now)).transpose()?;
     let context = app.context.clone();
+    app.guesses.check(caller.guesser, now)?;
     let found = app
         .blocking(move || Ok(query::validate(&context, &caller.program, (&code, member, order), &language)?))
         .await?;
+    if let Err(refusal) = &found {
+        app.guesses.note(caller.guesser, &refusal.code, now);
+    }
     Ok(Json(json!(found?)))
 }
 
@@ -108,9 +120,11 @@ pub async fn show_voucher(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     let (code, language) = (code_of(&code)?, language(&headers));
-    let (context, asked) = (app.context.clone(), code.clone());
+    let (context, asked, now) = (app.context.clone(), code.clone(), app.context.clock.now());
+    app.guesses.check(caller.guesser, now)?;
+    let guesser = caller.guesser;
     let found = app.blocking(move || Ok(query::code(&context, &caller.program, &asked, &language)?)).await?;
-    Ok(Json(json!(found.ok_or_else(|| unknown(&code))?)))
+    Ok(Json(json!(found.ok_or_else(|| wrong(&app, guesser, &code))?)))
 }
 
 /// Uses a code by itself: claims what it gives, or marks it as used on an order that is sent later or not at all.
@@ -143,7 +157,10 @@ pub async fn create_voucher_redemption(
     let secrets = &app.context.secrets;
     let what = (code, wish.order_id.map(Into::into), wish.order.as_deref());
     let submission = Submission::redeem_voucher(secrets, &caller.program, member, what, &key, now)?;
-    render(app.submit(submission).await?, false)
+    let watched = app.watch(Some(caller.guesser), &submission)?;
+    let answer = app.submit(submission).await?;
+    watched(&answer);
+    render(answer, false)
 }
 
 /// Takes a use of a code back whose order was cancelled: it can be used again, if it has not expired.
@@ -169,6 +186,7 @@ pub async fn create_voucher_rollback(
     if wish.order.is_some() {
         return Err(Problem::invalid("order: say only `order_id`"));
     }
+    app.guesses.check(caller.guesser, app.context.clock.now())?;
     let member = match &wish.member {
         Some(text) => subject(text)?,
         None => Subject::Member(user_of(&app, &caller, &code).await?),
@@ -176,7 +194,10 @@ pub async fn create_voucher_rollback(
     let now = app.context.clock.now();
     let what = (code, wish.order_id.map(Into::into));
     let submission = Submission::rollback_voucher(&app.context.secrets, &caller.program, member, what, &key, now);
-    render(app.submit(submission).await?, false)
+    let watched = app.watch(Some(caller.guesser), &submission)?;
+    let answer = app.submit(submission).await?;
+    watched(&answer);
+    render(answer, false)
 }
 
 /// Who used a code last.
@@ -193,7 +214,7 @@ async fn user_of(
         })
         .await?;
     if !there {
-        return Err(unknown(code));
+        return Err(wrong(app, caller.guesser, code));
     }
     user.ok_or_else(|| {
         let detail = "nobody is known to have used this code: say who as `member`, with `order_id`";

@@ -24,4 +24,5 @@ mod redemptions;
 mod rewards;
 mod tiers;
 mod transfers;
+mod voucher_codes;
 mod vouchers;

@@ -16,6 +16,7 @@ mod scenario;
 pub mod serve;
 mod task;
 mod verify;
+mod voucher;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -66,6 +67,12 @@ enum Command {
     /// Figures of a program, now or as at any instant
     #[command(subcommand, after_help = "Example:\n  tessera report summary --program copper-cup")]
     Report(report::Command),
+    /// Make, share, take in and void codes of vouchers
+    #[command(
+        subcommand,
+        after_help = "Example:\n  tessera voucher issue --program copper-cup --voucher weekend --count 1000 --key spring --to codes.csv"
+    )]
+    Voucher(voucher::Command),
     /// Make, list and revoke API keys
     #[command(subcommand, after_help = "Example:\n  tessera key create --program copper-cup --name till-1")]
     Key(key::Command),
@@ -100,6 +107,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Verify(arguments) => verify::run(&context, &arguments),
         Command::Replay(arguments) => replay::run(&context, &arguments),
         Command::Report(command) => report::run(&context, command),
+        Command::Voucher(command) => voucher::run(&context, command),
         Command::Key(command) => key::run(&context, command),
         Command::Bench(command) => bench::run(&context, command),
     }

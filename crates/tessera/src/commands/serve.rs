@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use tessera_api::AppState;
+use tessera_api::{AppState, CodeLimits};
 use tessera_engine::Engine;
 use tessera_engine::scheduler::Scheduler;
 use tokio::net::TcpListener;
@@ -37,7 +37,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure
     };
     let task = Task::of_command("serve", "one process serves a folder; --data names another");
     let engine = context.engine(&task)?;
-    serve(engine, "serve", listen, |address| {
+    serve(engine, "serve", listen, context.settings.code_limits, |address| {
         say!("listening on http://{address}  (API browser: http://{address}/docs)");
     })
 }
@@ -56,10 +56,11 @@ pub fn serve(
     engine: Engine,
     command: &str,
     listen: SocketAddr,
+    limits: CodeLimits,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<ExitCode, Failure> {
     let metrics = PrometheusBuilder::new().install_recorder().ok();
-    let state = AppState::new(engine.context.clone(), engine.executor().clone(), metrics);
+    let state = AppState::new(engine.context.clone(), engine.executor().clone(), metrics).with_code_limits(limits);
     let scheduler = Scheduler::start(engine.context.clone(), engine.executor().clone()).map_err(Failure::refused)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::refused)?;
     // A watch keeps what it was told, so that a stop before anybody waits for it is not lost.
@@ -79,7 +80,8 @@ pub fn serve(
         let _ = announce(address);
         ready(address);
         let (mut ended, mut stopping) = (stopped.clone(), stopped);
-        let server = axum::serve(listener, tessera_api::router(state)).with_graceful_shutdown(async move {
+        let service = tessera_api::router(state).into_make_service_with_connect_info::<SocketAddr>();
+        let server = axum::serve(listener, service).with_graceful_shutdown(async move {
             let _ = ended.wait_for(|told| *told).await;
         });
         tokio::select! {

@@ -1,0 +1,329 @@
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use tessera_core::program::Id;
+use tessera_core::time::Day;
+use tessera_core::voucher::{LENGTH, normalise};
+use tessera_engine::Engine;
+use tessera_engine::query::{self, BatchView, PageRequest};
+use tessera_engine::voucher::{
+    Batch, BatchError, BatchKind, CHUNK, LineProblem, NewBatch, cancel_batch, cancel_code, chunks, finish_import,
+    import_chunk, make_chunk, open_batch,
+};
+
+use super::task::Task;
+use super::{Context, known};
+use crate::output::{
+    Failure, Progress, REFUSED, counted, grouped, json as print_json, moment, note, say, table, unreadable,
+};
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Make codes, a line each in a CSV file
+    #[command(
+        override_usage = "tessera voucher issue [OPTIONS] --program <PROGRAM> --voucher <NAME>\n         --count <COUNT> --key <KEY> --to <FILE>",
+        after_help = "Examples:\n  tessera voucher issue --program copper-cup --voucher weekend --count 100000 --key autumn --to codes.csv\n  tessera voucher issue --program copper-cup --voucher bottle-cap --count 500000 --length 10 --key caps-1 --to caps.csv\n\nThe same key gives the same codes: a run that was stopped goes on when it is started again. Fewer than 16 characters are for vouchers that are claimed, and never so many codes that a guess hits one more often than once in a million."
+    )]
+    Issue(Issue),
+    /// Make one code that many use
+    #[command(
+        override_usage = "tessera voucher share [OPTIONS] --program <PROGRAM> --voucher <NAME>\n         --code <CODE>",
+        after_help = "Example:\n  tessera voucher share --program copper-cup --voucher weekend --code TET2026 --total 5000"
+    )]
+    Share(Share),
+    /// Take in codes from elsewhere, a line each
+    #[command(
+        override_usage = "tessera voucher import [OPTIONS] --program <PROGRAM> --voucher <NAME>\n         --key <KEY> <FILE>",
+        after_help = "Example:\n  tessera voucher import partner.txt --program copper-cup --voucher weekend --key partner-1\n\nDuplicates are told with their line. The same file under the same key may be imported again."
+    )]
+    Import(Import),
+    /// Make a code, or all of a batch, void
+    #[command(
+        after_help = "Examples:\n  tessera voucher void --program copper-cup --code CDFG-2345-HJKM-67NP\n  tessera voucher void --program copper-cup --batch vb_0123456789abcdef"
+    )]
+    Void(Void),
+    /// List the batches of a voucher
+    #[command(after_help = "Example:\n  tessera voucher list --program copper-cup --voucher weekend")]
+    List(List),
+}
+
+#[derive(Args, Debug)]
+pub struct Of {
+    /// Which program, such as copper-cup
+    #[arg(long, value_name = "PROGRAM")]
+    program: String,
+    /// Which voucher of its document
+    #[arg(long, value_name = "NAME")]
+    voucher: Id,
+    /// What the batch is called, for people
+    #[arg(long, default_value = "", hide_default_value = true)]
+    name: String,
+    /// The last day of every code, such as 2026-12-31 [default: as the document says]
+    #[arg(long, value_name = "DAY")]
+    expires_on: Option<Day>,
+}
+
+#[derive(Args, Debug)]
+pub struct Issue {
+    #[command(flatten)]
+    of: Of,
+    /// How many, at most 1,000,000
+    #[arg(long)]
+    count: u64,
+    /// Characters of a code, the last of them its check
+    #[arg(long, default_value_t = LENGTH)]
+    length: usize,
+    /// Your own word for this batch: the same again gives the same codes
+    #[arg(long)]
+    key: String,
+    /// The new file
+    #[arg(long, value_name = "FILE")]
+    to: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub struct Share {
+    #[command(flatten)]
+    of: Of,
+    /// The code, as members type it
+    #[arg(long)]
+    code: String,
+    /// How often it may be used in all [default: as often as members like]
+    #[arg(long)]
+    total: Option<u64>,
+}
+
+#[derive(Args, Debug)]
+pub struct Import {
+    /// A code a line
+    file: PathBuf,
+    #[command(flatten)]
+    of: Of,
+    /// Your own word for this file
+    #[arg(long)]
+    key: String,
+}
+
+#[derive(Args, Debug)]
+pub struct Void {
+    /// Which program, such as copper-cup
+    #[arg(long, value_name = "PROGRAM")]
+    program: String,
+    #[arg(long, required_unless_present = "batch", conflicts_with = "batch")]
+    code: Option<String>,
+    /// As `voucher list` shows it
+    #[arg(long)]
+    batch: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct List {
+    /// Which program, such as copper-cup
+    #[arg(long, value_name = "PROGRAM")]
+    program: String,
+    /// Which voucher of its document
+    #[arg(long, value_name = "NAME")]
+    voucher: Id,
+}
+
+pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Issue(arguments) => issue(context, &arguments),
+        Command::Share(arguments) => share(context, arguments),
+        Command::Import(arguments) => import(context, &arguments),
+        Command::Void(arguments) => void(context, &arguments),
+        Command::List(arguments) => list(context, &arguments),
+    }
+}
+
+fn task(command: &'static str, program: &str, rest: &str) -> Task {
+    Task::over_api(command, "POST", format!("/v1/programs/{program}/{rest}"), "with a key for redemptions:write")
+}
+
+fn opened(engine: &Engine, of: &Of, new: &NewBatch, key: &str) -> Result<Batch, Failure> {
+    let program = known(&engine.context, &of.program)?;
+    open_batch(&engine.context, engine.executor(), &program, (new, key)).map_err(|error| match error {
+        BatchError::Refused(refusal) => Failure::refused(refusal.detail),
+        BatchError::Store(error) => Failure::refused(error),
+    })
+}
+
+impl Of {
+    fn batch(&self, kind: BatchKind) -> NewBatch {
+        NewBatch {
+            voucher: self.voucher.clone(),
+            kind,
+            name: self.name.clone(),
+            count: 0,
+            length: 0,
+            expires_on: self.expires_on,
+            code: None,
+        }
+    }
+}
+
+fn issue(context: &Context, arguments: &Issue) -> Result<ExitCode, Failure> {
+    let path = format!("vouchers/{}/codes", arguments.of.voucher);
+    let engine = context.writer(&task("voucher issue", &arguments.of.program, &path))?;
+    let program = known(&engine.context, &arguments.of.program)?;
+    let new = NewBatch { count: arguments.count, length: arguments.length, ..arguments.of.batch(BatchKind::Made) };
+    let batch = opened(&engine, &arguments.of, &new, &arguments.key)?;
+    let file = std::fs::File::create(&arguments.to)
+        .map_err(|error| Failure::usage(format!("{}: {error}", arguments.to.display())))?;
+    let mut file = BufWriter::new(file);
+    writeln!(file, "number,code")?;
+    let started = Instant::now();
+    let mut progress = Progress::new("codes", batch.codes);
+    for numbers in chunks(batch.codes) {
+        let (from, done) = (numbers.start, numbers.end - 1);
+        let codes = make_chunk(&engine.context, engine.executor(), &program, (&batch, numbers))?;
+        for (number, code) in (from..).zip(codes) {
+            writeln!(file, "{number},{code}")?;
+        }
+        progress.at(done, done, started);
+    }
+    file.into_inner().map_err(|error| error.into_error())?.sync_all()?;
+    progress.done();
+    engine.close();
+    if context.json {
+        print_json(&json!({ "batch": BatchView::from(&batch), "file": arguments.to }))?;
+    } else {
+        let codes = counted(batch.codes, "code", "codes");
+        say!("{codes} of {} in {} (batch {})", batch.voucher, arguments.to.display(), batch.key());
+        note!("whoever has a code may use it: keep the file as you would keep money");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn share(context: &Context, arguments: Share) -> Result<ExitCode, Failure> {
+    let path = format!("vouchers/{}/codes", arguments.of.voucher);
+    let engine = context.writer(&task("voucher share", &arguments.of.program, &path))?;
+    let code = normalise(&arguments.code).map_err(Failure::usage)?;
+    let new = NewBatch {
+        count: arguments.total.unwrap_or(0),
+        code: Some(code.clone()),
+        ..arguments.of.batch(BatchKind::Shared)
+    };
+    // One code, one batch: it is its own key.
+    let batch = opened(&engine, &arguments.of, &new, &format!("share {code}"))?;
+    engine.close();
+    if context.json {
+        print_json(&json!({ "batch": BatchView::from(&batch), "code": code }))?;
+    } else {
+        let uses = arguments.total.map_or_else(|| "any number of uses".to_owned(), |most| counted(most, "use", "uses"));
+        say!("{code} gives {}, {uses} in all (batch {})", batch.voucher, batch.key());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn import(context: &Context, arguments: &Import) -> Result<ExitCode, Failure> {
+    let path = format!("vouchers/{}/codes/import", arguments.of.voucher);
+    let file = std::fs::File::open(&arguments.file).map_err(|error| unreadable(&arguments.file, &error))?;
+    let engine = context.writer(&task("voucher import", &arguments.of.program, &path))?;
+    let program = known(&engine.context, &arguments.of.program)?;
+    let batch = opened(&engine, &arguments.of, &arguments.of.batch(BatchKind::Imported), &arguments.key)?;
+    let started = Instant::now();
+    let mut progress = Progress::new("codes", 0);
+    let (mut line, mut taken) = (0_u64, 0_u64);
+    let mut problems: Vec<LineProblem> = Vec::new();
+    let mut waiting = Vec::new();
+    for text in BufReader::new(file).lines() {
+        let text = text.map_err(|error| unreadable(&arguments.file, &error))?;
+        line += 1;
+        if !text.trim().is_empty() {
+            taken += 1;
+            waiting.push((line, text.trim().to_owned()));
+        }
+        if waiting.len() as u64 == CHUNK {
+            let lines = std::mem::take(&mut waiting);
+            problems.extend(import_chunk(&engine.context, engine.executor(), &program, (&batch, lines))?);
+            progress.at(0, taken, started);
+        }
+    }
+    problems.extend(import_chunk(&engine.context, engine.executor(), &program, (&batch, waiting))?);
+    finish_import(engine.executor(), &program, (&batch, line))?;
+    progress.done();
+    engine.close();
+    let imported = taken - problems.len() as u64;
+    if context.json {
+        print_json(&json!({ "batch": batch.key(), "lines": line, "imported": imported, "problems": problems }))?;
+    } else {
+        say!("{} of {} (batch {})", counted(imported, "code", "codes"), grouped(i128::from(taken)), batch.key());
+        for problem in problems.iter().take(TOLD_MAX) {
+            say!("line {}: {}: {}", problem.line, problem.code, problem.detail);
+        }
+        if problems.len() > TOLD_MAX {
+            note!("and {} more; --json lists all", grouped(problems.len() as i128 - TOLD_MAX as i128));
+        }
+    }
+    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
+}
+
+/// Lines that are told on a terminal.
+const TOLD_MAX: usize = 20;
+
+fn void(context: &Context, arguments: &Void) -> Result<ExitCode, Failure> {
+    let (path, code) = match (&arguments.code, &arguments.batch) {
+        (Some(code), _) => (format!("vouchers/{code}/void"), Some(normalise(code).map_err(Failure::usage)?)),
+        (None, batch) => (format!("voucher-batches/{}/void", batch.as_deref().unwrap_or_default()), None),
+    };
+    let engine = context.writer(&task("voucher void", &arguments.program, &path))?;
+    let program = known(&engine.context, &arguments.program)?;
+    let told = match (code, arguments.batch.as_deref()) {
+        (Some(code), _) => {
+            cancel_code(&engine.context, engine.executor(), &program, &code).map_err(Failure::refused)?;
+            json!({ "code": code, "cancelled": 1 })
+        }
+        (None, key) => {
+            let key = key.unwrap_or_default();
+            let batch = query::batch(&engine.context, &program, key)?.ok_or_else(|| {
+                Failure::refused(format!("`{}` has no batch {key}", arguments.program))
+                    .right("`tessera voucher list` shows the batches of a voucher")
+            })?;
+            let started = Instant::now();
+            let mut progress = Progress::new("codes", batch.codes);
+            let mut tell = |done| progress.at(done, done, started);
+            let cancelled = cancel_batch(&engine.context, engine.executor(), &program, &batch, &mut tell)?;
+            progress.done();
+            json!({ "batch": key, "cancelled": cancelled })
+        }
+    };
+    engine.close();
+    if context.json {
+        print_json(&told)?;
+    } else {
+        say!("made void: {}", counted(told["cancelled"].as_u64().unwrap_or(0), "code", "codes"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(context: &Context, arguments: &List) -> Result<ExitCode, Failure> {
+    let reader = context.reader()?;
+    let program = known(&reader, &arguments.program)?;
+    let page = PageRequest { limit: 1_000, after: None };
+    let batches = query::batches(&reader, &program, (&arguments.voucher, &page))?.items;
+    if context.json {
+        print_json(&batches)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows = batches.into_iter().map(|batch| {
+        let state = if batch.cancelled { "void" } else { "good" };
+        let expires = batch.expires_at.map_or_else(|| "never".to_owned(), moment);
+        let kind = format!("{:?}", batch.kind).to_lowercase();
+        vec![
+            batch.id,
+            batch.name,
+            kind,
+            grouped(i128::from(batch.codes)),
+            moment(batch.created_at),
+            expires,
+            state.to_owned(),
+        ]
+    });
+    say!("{}", table(&["id", "name", "kind", "codes", "made", "expires", "state"], &[3], rows));
+    Ok(ExitCode::SUCCESS)
+}
