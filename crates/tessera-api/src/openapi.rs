@@ -7,8 +7,8 @@ use utoipa_axum::routes;
 
 use crate::AppState;
 use crate::routes::{
-    adjustments, benefits, document, draws, events, fulfilment, health, members, moving, people, progress, redemptions,
-    rewards, tiers, transfers, voucher_codes, vouchers,
+    adjustments, benefits, document, draws, events, fulfilment, health, leaderboards, members, moving, people,
+    progress, redemptions, rewards, tiers, transfers, voucher_codes, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -59,6 +59,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(members::list_tiers))
         .routes(routes!(moving::create_moving_in))
         .routes(routes!(draws::list_draws))
+        .routes(routes!(leaderboards::show_leaderboard))
+        .routes(routes!(leaderboards::create_leaderboard_close))
         .routes(routes!(tiers::create_placement))
         .routes(routes!(benefits::list_entitlements))
         .routes(routes!(benefits::create_benefit_use))

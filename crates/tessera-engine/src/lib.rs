@@ -19,6 +19,7 @@ pub mod people;
 pub mod profile;
 pub mod programs;
 pub mod query;
+pub mod ranking;
 pub mod record;
 pub mod redemption;
 pub mod relay;

@@ -5,6 +5,7 @@ pub mod draws;
 pub mod events;
 pub mod fulfilment;
 pub mod health;
+pub mod leaderboards;
 pub mod members;
 pub mod moving;
 pub mod people;

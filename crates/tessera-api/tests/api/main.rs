@@ -10,6 +10,7 @@ mod document;
 mod draws;
 mod events;
 mod explain;
+mod leaderboards;
 mod lists;
 mod many;
 mod members;

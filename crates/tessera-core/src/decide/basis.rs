@@ -277,6 +277,10 @@ pub(super) fn fact_value(program: &Program, member: &MemberState, fact: &Fact, d
             FactValue::Number(Decimal::from(current))
         }
         Fact::Badge(id) => FactValue::Truth(member.badges.iter().any(|held| held.badge == *id)),
+        Fact::TopPercent => {
+            let percent = member.ranked.map_or(100, |ranked| ranked.top_percent);
+            FactValue::Number(Decimal::from(percent))
+        }
         Fact::Purchases => FactValue::Number(Decimal::from(member.statistics.purchases)),
         Fact::Spend => FactValue::Number(member.statistics.spend.to_decimal()),
         Fact::Returns => FactValue::Number(Decimal::from(member.statistics.returns)),

@@ -26,6 +26,7 @@ mod people;
 mod placement;
 mod play;
 mod progress;
+mod ranking;
 mod redeem;
 mod refund;
 mod rejected;
@@ -63,6 +64,7 @@ pub use outcome::{
 pub use people::Memory;
 pub use play::Playing;
 pub use progress::{BadgeView, CardView, ChallengeView, ProgressView, StreakView, progress};
+pub use ranking::score;
 pub use redeem::{LotTrace, Quote, RedemptionView, explain_redemption, quote_redemption};
 pub use rejected::Rejected;
 pub use revalue::explain_order;
@@ -434,6 +436,7 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::RollbackVoucher(rollback) => working.rollback_voucher(rollback)?,
         What::Rename(renaming) => working.rename(renaming)?,
         What::Leave { erase } => working.leave(*erase)?,
+        What::Rank { top_percent } => working.rank(*top_percent)?,
         What::JoinChallenge { challenge } => working.join_challenge(challenge)?,
         What::Transfer(transfer) => working.transfer(transfer)?,
         What::Arrival(arrival) => working.arrive(arrival)?,

@@ -76,6 +76,10 @@ pub enum What {
     Leave {
         erase: bool,
     },
+    /// Where the member stands among all.
+    Rank {
+        top_percent: Option<u8>,
+    },
     /// The member takes part in a challenge that asks.
     JoinChallenge {
         challenge: Id,
@@ -126,6 +130,7 @@ impl What {
             Self::Rename(_) => "identifiers",
             Self::Leave { erase: false } => "leave",
             Self::Leave { erase: true } => "erase",
+            Self::Rank { .. } => "ranking",
             Self::JoinChallenge { .. } => "challenge-join",
             Self::Transfer(_) => "transfer",
             Self::Arrival(_) => "transfer-in",

@@ -68,6 +68,7 @@ pub const RESERVED_TYPES: &[&str] = &[
     "transfer-in",
     "follow-up-refused",
     "challenge-join",
+    "ranking",
     "benefit-use",
     "benefit-return",
     "tier-invite",

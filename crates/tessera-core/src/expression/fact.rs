@@ -30,6 +30,8 @@ pub enum Fact {
     Streak(Id),
     /// `badge.<id>`: whether the member holds it.
     Badge(Id),
+    /// `top_percent`: among the best so many in a hundred, as last worked out; 100 for the others.
+    TopPercent,
     /// `purchases`: purchases so far, gross of returns.
     Purchases,
     /// `spend`: money spent so far, gross of returns.
@@ -54,6 +56,7 @@ impl fmt::Display for Fact {
             Self::Challenge(id) => write!(f, "challenge.{id}"),
             Self::Streak(id) => write!(f, "streak.{id}"),
             Self::Badge(id) => write!(f, "badge.{id}"),
+            Self::TopPercent => f.write_str("top_percent"),
             Self::Purchases => f.write_str("purchases"),
             Self::Spend => f.write_str("spend"),
             Self::Returns => f.write_str("returns"),
@@ -77,6 +80,7 @@ impl FromStr for Fact {
         let unknown = || UnknownFact { name: text.to_owned() };
         let Some((group, id)) = text.split_once('.') else {
             return match text {
+                "top_percent" => Ok(Self::TopPercent),
                 "purchases" => Ok(Self::Purchases),
                 "spend" => Ok(Self::Spend),
                 "returns" => Ok(Self::Returns),

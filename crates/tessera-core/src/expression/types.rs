@@ -77,7 +77,7 @@ fn member(definition: &Definition) -> VariableType {
     for group in ["balance", "pending", "debt", "issued"] {
         fields.insert(group.to_owned(), currencies());
     }
-    for number in ["purchases", "spend", "returns", "days_since_last_purchase", "days_since_joined"] {
+    for number in ["top_percent", "purchases", "spend", "returns", "days_since_last_purchase", "days_since_joined"] {
         fields.insert(number.to_owned(), VariableType::Number);
     }
     fields.insert("count".to_owned(), numbers(definition.events.keys()));

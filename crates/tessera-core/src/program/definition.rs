@@ -12,6 +12,7 @@ use super::adjustments::AdjustmentsDefinition;
 use super::benefits::BenefitDefinition;
 use super::cards::CardDefinition;
 use super::challenges::{BadgeDefinition, ChallengeDefinition};
+use super::leaderboards::{LeaderboardDefinition, RankingDefinition};
 use super::made::Made;
 use super::people::{IdentityDefinition, LeavingDefinition};
 use super::rewards::{CauseDefinition, CodePoolDefinition, RewardDefinition};
@@ -115,6 +116,12 @@ pub struct Definition {
     /// What challenges, streaks and rules give to be shown.
     #[serde(default)]
     pub badges: BTreeMap<Id, BadgeDefinition>,
+    /// Who did most in a stretch of time.
+    #[serde(default)]
+    pub leaderboards: BTreeMap<Id, LeaderboardDefinition>,
+    /// Who is among the best.
+    #[serde(default)]
+    pub ranking: Option<RankingDefinition>,
     /// What cards, challenges and streaks stand for.
     #[serde(skip)]
     pub made: Made,

@@ -10,6 +10,7 @@ mod definition;
 mod diff;
 mod gives;
 mod inert;
+mod leaderboards;
 mod limits;
 mod lint;
 mod made;
@@ -38,6 +39,9 @@ pub use decode::{Mistakes, decode};
 pub use definition::*;
 pub use diff::{Difference, difference};
 pub use gives::{Donation, Experience, GivenBenefit, RewardGives};
+pub use leaderboards::{
+    BANDS, LeaderboardDefinition, Names, PLACES_MAX, PRIZES_MAX, PrizeDefinition, RankingDefinition,
+};
 pub use limits::{CapRule, Limits};
 pub use node::{DOCUMENT_BYTES_MAX, Key, Kind, Node, Position, read as read_tree};
 pub use people::{IdentityDefinition, LeavingDefinition, LeavingPoints};

@@ -139,6 +139,7 @@ impl<'a> Checker<'a> {
             self.error(&path, message.clone());
         }
         self.cards(definition);
+        self.leaderboards(definition);
         if definition.currencies.is_empty() {
             self.error(&["currencies"], "a program has at least one currency".to_owned());
         }

@@ -33,6 +33,11 @@ pub struct MemberView {
     pub last_event: Option<Instant>,
     /// Benefits given by rules, with their last day.
     pub grants: BTreeMap<Id, Day>,
+    /// Among the best so many in a hundred, where the document ranks members.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_percent: Option<u8>,
+    /// Whether the member is among the best that the document wants served first.
+    pub priority_service: bool,
 }
 
 /// Points that die together.
@@ -150,6 +155,12 @@ fn view(
         purchases: state.statistics.purchases,
         spend: state.statistics.spend.to_text(rules.money.decimals()),
         last_event: state.statistics.last_event,
+        top_percent: state.ranked.map(|ranked| ranked.top_percent),
+        priority_service: rules
+            .definition
+            .ranking
+            .as_ref()
+            .is_some_and(|ranking| state.ranked.is_some_and(|ranked| ranked.top_percent <= ranking.priority_service)),
         grants: state.grants.iter().map(|grant| (grant.benefit.clone(), grant.last_day)).collect(),
     })
 }

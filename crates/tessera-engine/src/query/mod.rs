@@ -4,6 +4,7 @@ mod batch;
 mod donation;
 mod draw;
 mod entitlement;
+mod leaderboard;
 mod member;
 mod people;
 mod progress;
@@ -15,6 +16,7 @@ pub use batch::{BatchCode, BatchView, batch, batch_codes, batches};
 pub use donation::{CauseView, Settlement, causes, settlements};
 pub use draw::{DrawPlace, DrawView, draws};
 pub use entitlement::{BenefitView, EntitlementView, LevelOf, benefits, entitlements};
+pub use leaderboard::{LeaderboardQuery, LeaderboardView, PlaceView, leaderboard};
 pub use member::{
     EntryView, EventView, LotView, MemberView, Page, PageRequest, entries, event, events, explain, lots, member,
     members,
