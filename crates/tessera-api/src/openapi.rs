@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 use crate::AppState;
 use crate::routes::{
     adjustments, benefits, document, draws, events, fulfilment, health, leaderboards, members, moving, people,
-    progress, redemptions, rewards, tiers, transfers, voucher_codes, vouchers,
+    progress, redemptions, referrals, rewards, tiers, transfers, voucher_codes, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -84,6 +84,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(fulfilment::list_fulfilments))
         .routes(routes!(fulfilment::create_place, fulfilment::list_places))
         .routes(routes!(transfers::create_transfer))
+        .routes(routes!(referrals::show_referral))
+        .routes(routes!(referrals::list_referrals))
         .routes(routes!(rewards::list_rewards))
         .routes(routes!(rewards::list_code_pools))
         .routes(routes!(rewards::create_codes))

@@ -22,6 +22,7 @@ pub mod query;
 pub mod ranking;
 pub mod record;
 pub mod redemption;
+pub mod referral;
 pub mod relay;
 pub mod replay;
 pub mod report;

@@ -159,7 +159,7 @@ impl Submission {
             canonical.as_bytes(),
         ]);
         let key = secrets.event_key(program.number, &event.source, &event.id);
-        let (personal, identifiers, data) = without_personal(&event.kind, data)?;
+        let (personal, identifiers, data) = without_personal(secrets, program.number, &event.kind, data)?;
         let versions = program.versions();
         let what = read_event(&versions.at(effective_at).definition, &event.kind, &data)?;
         let envelope = Envelope::text(Some(&event.source), Some(&event.id), &data);
@@ -283,7 +283,7 @@ const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 type Personal<'a> = (BTreeMap<String, String>, Vec<Identifier>, std::borrow::Cow<'a, str>);
 
 /// Takes personal fields out of the data of events that may carry them.
-fn without_personal<'a>(kind: &str, data: &'a str) -> Result<Personal<'a>, Refusal> {
+fn without_personal<'a>(secrets: &Secrets, program: i64, kind: &str, data: &'a str) -> Result<Personal<'a>, Refusal> {
     if !matches!(kind, "enrol" | "profile" | "move-in") {
         return Ok((BTreeMap::new(), Vec::new(), data.into()));
     }
@@ -299,6 +299,9 @@ fn without_personal<'a>(kind: &str, data: &'a str) -> Result<Personal<'a>, Refus
             let detail = format!("data.phone: {digits} digits are no phone number");
             return Err(Refusal::new("invalid-event", detail).with("path", "data.phone"));
         }
+    }
+    if let Some(Value::String(device)) = value.get_mut("device") {
+        *device = crate::referral::device(secrets, program, device);
     }
     Ok((fields, identifiers, value.to_string().into()))
 }

@@ -39,6 +39,12 @@ pub struct MemberFields {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "vi")]
     language: Option<String>,
+    /// The referral code, or the token of the link, of whoever brought them
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    referred_by: Option<String>,
+    /// What tells the device; only a keyed hash of it is kept
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

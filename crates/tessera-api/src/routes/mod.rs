@@ -11,6 +11,7 @@ pub mod moving;
 pub mod people;
 pub mod progress;
 pub mod redemptions;
+pub mod referrals;
 pub mod rewards;
 pub mod tiers;
 pub mod transfers;

@@ -22,6 +22,7 @@ mod problems;
 mod progress;
 mod quotes;
 mod redemptions;
+mod referrals;
 mod rewards;
 mod tiers;
 mod transfers;

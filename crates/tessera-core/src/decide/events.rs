@@ -45,6 +45,7 @@ impl Working<'_> {
         }
         self.open_main("enrol", EventStatus::Applied);
         self.note_birthday(profile)?;
+        self.note_referral(profile)?;
         self.join(self.at());
         self.birthday_at_once();
         Ok(())
@@ -53,6 +54,7 @@ impl Working<'_> {
     pub(super) fn profile(&mut self, profile: &Profile) -> Result<(), Rejected> {
         self.open_main("profile", EventStatus::Applied);
         self.note_birthday(profile)?;
+        self.note_referral(profile)?;
         self.birthday_at_once();
         Ok(())
     }
@@ -116,6 +118,7 @@ impl Working<'_> {
             self.measure_event("purchase", 1, day);
             self.keep_alive("purchase");
             self.expire_dead_on_arrival();
+            self.qualify("purchase", (Some(&content), &content.extra), &basis);
         }
         self.use_vouchers(vouchers, Some(&order.order_id));
         self.orders.push((order.order_id.clone(), seq));
@@ -225,6 +228,7 @@ impl Working<'_> {
         let credits = self.give(&evaluation, None);
         self.measure_event(kind.as_str(), 1, self.day());
         self.keep_alive(kind.as_str());
+        self.qualify(kind.as_str(), (None, data), &basis);
         let progress = order.map(|order| self.release_order(kind, order));
         self.expire_dead_on_arrival();
         self.judge_tiers(&standings);

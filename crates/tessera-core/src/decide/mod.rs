@@ -28,6 +28,7 @@ mod play;
 mod progress;
 mod ranking;
 mod redeem;
+mod referral;
 mod refund;
 mod rejected;
 mod returns;
@@ -330,6 +331,7 @@ pub fn needs(versions: &Versions, state: Option<&MemberState>, command: &Command
     needs.history = state.is_some_and(|state| command.effective_at < state.clock)
         && !(matches!(command.what, What::WakeUp) || command.what.is_never_past() || command.what.is_from_elsewhere());
     needs.history |= matches!(command.what, What::RollbackVoucher(_)) && state.is_some();
+    needs.history |= matches!(command.what, What::Referral(crate::event::ReferralStep::Reversed { .. }));
     needs
 }
 
@@ -440,6 +442,7 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::JoinChallenge { challenge } => working.join_challenge(challenge)?,
         What::Transfer(transfer) => working.transfer(transfer)?,
         What::Arrival(arrival) => working.arrive(arrival)?,
+        What::Referral(step) => working.referral_step(step)?,
         What::FollowUpRefused(refused) => working.follow_up_refused(refused)?,
         What::UseBenefit(wish) => working.use_benefit(wish)?,
         What::ReturnBenefit { used } => working.return_benefit(*used)?,

@@ -183,6 +183,14 @@ pub enum EffectKind {
     Received,
     /// Sent, and back again: it could not arrive.
     CameBack,
+    /// Brought by another member.
+    ReferralJoined,
+    /// Did what a referral asks for; `until`: when it pays.
+    ReferralQualified,
+    ReferralPaid,
+    ReferralReversed,
+    /// It does not pay, or not this side; `reason` says why.
+    ReferralRefused,
     BenefitUsed,
     /// A use is there again.
     BenefitReturned,

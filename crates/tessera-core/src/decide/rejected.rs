@@ -184,6 +184,16 @@ pub enum Rejected {
     AdjustmentTooLarge { currency: Id, wanted: i64, most: i64 },
     #[error("{wanted} {currency} are more than is left of today: {used} of {most} were moved")]
     AdjustedEnoughToday { currency: Id, wanted: i64, used: i64, most: i64 },
+    #[error("this program has no `referral`: nobody is paid for bringing members")]
+    NoReferral,
+    #[error("nobody has the referral code or link `{code}`")]
+    UnknownReferralCode { code: CompactString },
+    #[error("this is the member's own code: a friend's is expected")]
+    ReferralOfOneself,
+    #[error(
+        "the member joined on {joined_on}: who brought them is said once, by {until} and before the first purchase"
+    )]
+    ReferralTooLate { joined_on: Day, until: Day },
     #[error("points are sent to another member: this is the same one")]
     TransferToOneself,
     #[error("no points are no transfer: a number above 0 is expected")]
@@ -358,6 +368,10 @@ impl Rejected {
             Self::SecondApprovalNeeded { .. } => "second-approval-needed",
             Self::AdjustmentTooLarge { .. } => "adjustment-too-large",
             Self::AdjustedEnoughToday { .. } => "adjusted-enough-today",
+            Self::NoReferral => "no-referral",
+            Self::UnknownReferralCode { .. } => "unknown-referral-code",
+            Self::ReferralOfOneself => "referral-of-oneself",
+            Self::ReferralTooLate { .. } => "referral-too-late",
             Self::TransferToOneself => "transfer-to-oneself",
             Self::NothingToTransfer => "nothing-to-transfer",
             Self::TransferNotAllowed { .. } => "transfer-not-allowed",
@@ -560,6 +574,10 @@ impl Rejected {
             Self::NoExchangeRate { currency, expected } => {
                 vec![("currency", currency.as_str().into()), ("expected", expected.as_str().into())]
             }
+            Self::UnknownReferralCode { code } => vec![("code", code.as_str().into())],
+            Self::ReferralTooLate { joined_on, until } => {
+                vec![("joined_on", joined_on.to_string().into()), ("until", until.to_string().into())]
+            }
             Self::TransferNotAllowed { currency } => vec![("currency", currency.as_str().into())],
             Self::TransferSize { currency, wanted, min, max } => vec![
                 ("currency", currency.as_str().into()),
@@ -665,6 +683,8 @@ impl Rejected {
             | Self::NothingToAdjust
             | Self::NothingToRedeem
             | Self::TransferToOneself
+            | Self::NoReferral
+            | Self::ReferralOfOneself
             | Self::NothingToTransfer
             | Self::NeedsMember
             | Self::MemberLeft => Vec::new(),

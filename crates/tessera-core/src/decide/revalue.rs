@@ -88,6 +88,7 @@ impl Working<'_> {
             self.rearm_vouchers(record);
         }
         self.note_progress(&record.order_id, &next);
+        self.qualifies_still(record, (!next.returned.everything).then_some(&rest));
         if self.inputs.explain {
             self.trace.extend(explain_order(&rules, record, content.as_ref().map(|(order, _)| order), &next));
         }

@@ -21,6 +21,8 @@ enum Due {
         currency: Id,
         event: u64,
     },
+    /// A referral has waited until its order cannot come back.
+    Referral,
     /// A reservation ends by itself.
     End {
         redemption: u64,
@@ -72,6 +74,9 @@ fn next_due(versions: &Versions, member: &MemberState, until: Instant) -> Option
         if let Some(at) = hold.terms.ends_at {
             offer(at, Due::End { redemption: hold.event });
         }
+    }
+    if let Some(at) = super::referral::due(member) {
+        offer(at, Due::Referral);
     }
     for wait in &member.waiting {
         if let Some(at) = wait.offered_until {
@@ -194,6 +199,7 @@ impl Working<'_> {
             match due {
                 Due::Maturity { currency, event } => self.mature(&currency, event, at),
                 Due::End { redemption } => self.end_reservation(redemption, at),
+                Due::Referral => self.referral_is_due(at),
                 Due::Expiry { currency } => self.expire(&currency, at),
                 Due::Offer { reward } => self.end_offer(&reward, at),
                 Due::Placement { ladder, kind } => self.placement_ends(&ladder, kind, at),

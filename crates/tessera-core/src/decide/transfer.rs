@@ -109,7 +109,7 @@ impl Working<'_> {
             return Err(Rejected::NeedsMember);
         }
         let Arrival { from, currency, lots, idle, .. } = arrival;
-        let (amount, room) = (points(arrival.amount()), self.room(currency));
+        let (amount, room) = (points(arrival.amount()), self.room_to_receive(currency));
         if amount > room {
             let (wanted, room) = (amount.get(), room.get());
             return Err(Rejected::NoRoom { currency: currency.clone(), wanted, room });
@@ -135,6 +135,16 @@ impl Working<'_> {
         self.expire_dead_on_arrival();
         self.follow_causes();
         Ok(())
+    }
+
+    /// How much more this member may hold, as the document says (`max_balance`).
+    fn room_to_receive(&self, currency: &Id) -> Points {
+        let room = self.room(currency);
+        let most = self.program.currency(currency.as_str()).and_then(|definition| definition.max_balance);
+        most.map_or(room, |most| {
+            let has = balance(&self.state, currency);
+            room.min(points((most - has.available - has.pending - has.held).max(0)))
+        })
     }
 
     /// What was sent and could not arrive is back in its lots.

@@ -3,8 +3,9 @@ use serde::Deserialize;
 
 use super::{
     Arrival, Birthday, FieldValues, FulfilmentStep, Item, MovedIn, MovedVoucher, Order, PlaceTier, Redeem,
-    RedemptionPart, RefusedFollowUp, Renaming, Transfer, UseBenefit,
+    RedemptionPart, ReferralStep, RefusedFollowUp, Renaming, Transfer, UseBenefit,
 };
+use crate::id::MemberId;
 use crate::ledger::Entry;
 use crate::program::Id;
 use crate::quantity::Amount;
@@ -88,6 +89,8 @@ pub enum What {
     Transfer(Transfer),
     /// Points that another member sent.
     Arrival(Arrival),
+    /// What the other side of a referral tells this one (F1).
+    Referral(ReferralStep),
     /// What this member's event caused for another was refused there.
     FollowUpRefused(RefusedFollowUp),
     /// Uses a benefit that the member has.
@@ -134,6 +137,7 @@ impl What {
             Self::JoinChallenge { .. } => "challenge-join",
             Self::Transfer(_) => "transfer",
             Self::Arrival(_) => "transfer-in",
+            Self::Referral(step) => step.kind(),
             Self::FollowUpRefused(_) => "follow-up-refused",
             Self::UseBenefit(_) => "benefit-use",
             Self::ReturnBenefit { .. } => "benefit-return",
@@ -238,6 +242,12 @@ pub struct Exchange {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profile {
     pub birthday: Option<Birthday>,
+    /// The code or link of whoever brought this member.
+    pub referred_by: Option<CompactString>,
+    /// Whose it is; whoever reads the store looks it up.
+    pub referrer: Option<MemberId>,
+    /// The device they are on, as a keyed hash.
+    pub device: Option<CompactString>,
 }
 
 /// A manual change of a balance (A2).

@@ -7,7 +7,16 @@ use super::{DataProblem, What};
 use crate::id::{EventId, MemberId, member_text};
 
 /// Event types that only the event of another member causes.
-pub const FOLLOW_UP_TYPES: &[&str] = &["transfer-in", "follow-up-refused"];
+pub const FOLLOW_UP_TYPES: &[&str] = &[
+    "transfer-in",
+    "follow-up-refused",
+    "referral-joined",
+    "referral-waits",
+    "referral-qualified",
+    "referral-paid",
+    "referral-refused",
+    "referral-reversed",
+];
 
 /// What an event of this member caused for another member was refused there: its value comes back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +38,7 @@ pub fn read_follow_up(kind: &str, data: &str) -> Result<What, DataProblem> {
     let read = match kind {
         "transfer-in" => serde_json::from_str(data).map(What::Arrival),
         "follow-up-refused" => serde_json::from_str(data).map(What::FollowUpRefused),
+        kind if kind.starts_with("referral-") => serde_json::from_str(data).map(What::Referral),
         _ => return Err(DataProblem::new("type", format!("no event causes a `{kind}` for another member"))),
     };
     read.map_err(|error| DataProblem::new("data", error.to_string()))
@@ -37,7 +47,7 @@ pub fn read_follow_up(kind: &str, data: &str) -> Result<What, DataProblem> {
 impl What {
     /// Whether another member's event caused this. It reaches whoever it names, whatever has become of them.
     pub const fn is_follow_up(&self) -> bool {
-        matches!(self, Self::Arrival(_) | Self::FollowUpRefused(_))
+        matches!(self, Self::Arrival(_) | Self::Referral(_) | Self::FollowUpRefused(_))
     }
 
     /// Whether this is about what a member has now. Such a command is never before what they have seen already.

@@ -11,6 +11,7 @@ mod people;
 mod placement;
 mod read;
 mod redemption;
+mod referral;
 mod transfer;
 
 pub use benefit::{Situation, UseBenefit};
@@ -27,6 +28,7 @@ pub use people::{NameKey, Removal, Renaming, SecondFact};
 pub use placement::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep};
 pub use read::{DocumentedTypes, read_event};
 pub use redemption::{FulfilmentStep, Redeem, RedemptionPart};
+pub use referral::ReferralStep;
 pub use transfer::{Arrival, Transfer};
 
 /// The event types that every program has.
@@ -67,6 +69,13 @@ pub const RESERVED_TYPES: &[&str] = &[
     "move-voucher",
     "transfer-in",
     "follow-up-refused",
+    "referral",
+    "referral-joined",
+    "referral-waits",
+    "referral-qualified",
+    "referral-paid",
+    "referral-refused",
+    "referral-reversed",
     "challenge-join",
     "ranking",
     "benefit-use",

@@ -521,6 +521,8 @@ impl<'de> Visitor<'de> for ProfileSeed {
                     profile.birthday =
                         read.map_err(|error: super::BirthdayError| wrong::<A::Error>("birthday", &error.to_string()))?;
                 }
+                "referred_by" => profile.referred_by = optional_text(&mut map, "referred_by")?,
+                "device" => profile.device = optional_text(&mut map, "device")?,
                 name => declared_value(&mut map, name, None, &["birthday"], &mut Vec::new())?,
             }
         }

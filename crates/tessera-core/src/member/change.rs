@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Waiting;
 use super::play::{Badge, REWARDS_MAX, Ranked, Reward, Streak};
+use super::referral::Referral;
 use super::standing::{BenefitUse, Placement};
 use super::state::{Bucketed, Counter, Fraction, Grant, MemberState, Status};
 use crate::event::PlacementKind;
@@ -226,6 +227,14 @@ pub enum Change {
         first_purchase: Option<Day>,
         last_purchase: Option<Day>,
     },
+    /// Who brought the member, and what has become of it.
+    Referral {
+        referral: Box<Referral>,
+    },
+    /// A device the member is on, as a keyed hash.
+    Device {
+        device: CompactString,
+    },
     /// Somebody put the member on a level.
     Placed {
         placement: Placement,
@@ -414,6 +423,12 @@ impl Change {
                 let statistics = &mut state.statistics;
                 (statistics.purchases, statistics.spend) = (*purchases, *spend);
                 statistics.last_purchase = *last_purchase;
+            }
+            Self::Referral { referral } => state.referral = Some((**referral).clone()),
+            Self::Device { device } => {
+                state.devices.push(device.clone());
+                let known = state.devices.len();
+                state.devices.drain(..known.saturating_sub(MemberState::DEVICES_MAX));
             }
             Self::Placed { placement } => state.place(placement),
             Self::Unplaced { ladder, kind } => state.unplace(ladder, *kind),

@@ -2,12 +2,14 @@
 
 mod change;
 mod play;
+mod referral;
 mod standing;
 mod state;
 mod waiting;
 
 pub use change::{Change, ParkedEvent};
 pub use play::{Badge, Progress, Ranked, Reward, Run, Streak};
+pub use referral::{Paid, Referral, ReferralCredit, ReferralStatus};
 pub use standing::{BenefitUse, Condition, Placement};
 pub use state::{Bucketed, Counter, Fraction, Grant, Ladder, MemberState, StateError, Statistics, Status};
 pub use waiting::{WaitState, Waiting};

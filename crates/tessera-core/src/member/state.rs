@@ -2,7 +2,7 @@ use compact_str::CompactString;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Badge, BenefitUse, Change, ParkedEvent, Placement, Progress, Ranked, Streak, Waiting};
+use super::{Badge, BenefitUse, Change, ParkedEvent, Placement, Progress, Ranked, Referral, Streak, Waiting};
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, Hold, Lot, Purse};
 use crate::program::{Id, id_or_empty};
@@ -61,6 +61,10 @@ pub struct MemberState {
     pub placements: Vec<Placement>,
     /// Uses of benefits that may still be taken back, oldest first.
     pub uses: Vec<BenefitUse>,
+    /// Who brought the member.
+    pub referral: Option<Referral>,
+    /// The devices last seen, as keyed hashes; at most [`MemberState::DEVICES_MAX`].
+    pub devices: Vec<CompactString>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,7 +182,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[0, 0, 0, 0, 0, 0, 0];
+const SINCE_FORMAT_2: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -186,6 +190,9 @@ impl MemberState {
 
     /// Reservations that are open at once; one more is refused. A member at several tills has a few.
     pub const HOLDS_MAX: usize = 20;
+
+    /// Devices that are remembered; more forget the first.
+    pub const DEVICES_MAX: usize = 5;
 
     /// Rewards that a member waits for at once; one more is refused.
     pub const WAITING_MAX: usize = 20;
@@ -223,6 +230,8 @@ impl MemberState {
             waiting: Vec::new(),
             placements: Vec::new(),
             uses: Vec::new(),
+            referral: None,
+            devices: Vec::new(),
         }
     }
 

@@ -9,6 +9,7 @@ use super::benefits::Benefit;
 use super::challenges::Challenge;
 use super::definition::*;
 use super::limits::Limits;
+use super::referral::Referral;
 use super::rewards::Reward;
 use super::streaks::StreakRules;
 use super::validate::{Checker, Strictness};
@@ -30,6 +31,7 @@ pub struct Program {
     triggers: BTreeMap<Id, Trigger>,
     pub ladders: Vec<LadderRules>,
     rewards: BTreeMap<Id, Reward>,
+    pub referral: Option<Referral>,
     vouchers: BTreeMap<Id, Voucher>,
     pub challenges: Vec<Challenge>,
     pub streaks: Vec<StreakRules>,
@@ -192,6 +194,7 @@ impl Program {
         let rewards = checker.rewards(definition);
         let vouchers = checker.vouchers(definition);
         checker.transfers(definition);
+        let referral = checker.referral(definition);
         let challenges = checker.challenges(definition);
         let streaks = checker.streaks(definition);
         let benefits = checker.benefits(definition);
@@ -207,7 +210,12 @@ impl Program {
         if findings.iter().any(Problem::is_error) {
             return (None, findings);
         }
-        let triggers = index(&campaigns, &challenges, &streaks);
+        let mut triggers = index(&campaigns, &challenges, &streaks);
+        // What qualifies a referral reads the member as they were before the event: its facts are in the basis.
+        if let Some((referral, when)) = referral.as_ref().and_then(|known| Some((known, known.when.as_ref()?))) {
+            let trigger = triggers.entry(referral.definition.qualifies.trigger.clone()).or_default();
+            trigger.facts.extend(when.facts.iter().cloned());
+        }
         let definition = definition.clone();
         let program = Self {
             version,
@@ -222,6 +230,7 @@ impl Program {
             challenges,
             streaks,
             benefits,
+            referral,
         };
         (Some(program), findings)
     }

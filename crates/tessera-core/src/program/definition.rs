@@ -15,6 +15,7 @@ use super::challenges::{BadgeDefinition, ChallengeDefinition};
 use super::leaderboards::{LeaderboardDefinition, RankingDefinition};
 use super::made::Made;
 use super::people::{IdentityDefinition, LeavingDefinition};
+use super::referral::ReferralDefinition;
 use super::rewards::{CauseDefinition, CodePoolDefinition, RewardDefinition};
 use super::scalar::{Exact, Formula, Id, Share, Texts, word_or_map};
 use super::spending::{CashRounding, SpendDefinition};
@@ -25,8 +26,8 @@ use crate::quantity::Rounding;
 use crate::time::{Day, Period, RoundTo, TimeOfDay, Weekday, Window};
 
 /// Sections that belong to the document but to no feature of this version.
-pub const LATER_SECTIONS: [&str; 9] =
-    ["referral", "games", "partners", "journeys", "segments", "texts", "surveys", "membership", "catalogue"];
+pub const LATER_SECTIONS: [&str; 8] =
+    ["games", "partners", "journeys", "segments", "texts", "surveys", "membership", "catalogue"];
 
 /// Actions of a rule that belong to no feature of this version.
 pub const LATER_ACTIONS: [&str; 2] = ["set", "send"];
@@ -81,6 +82,9 @@ pub struct Definition {
     /// Which points members may send to each other, by currency; what is not listed cannot be sent.
     #[serde(default)]
     pub transfers: BTreeMap<Id, TransferDefinition>,
+    /// What bringing a friend is worth.
+    #[serde(default)]
+    pub referral: Option<ReferralDefinition>,
     /// Codes of partners that rewards give.
     #[serde(default)]
     pub code_pools: BTreeMap<Id, CodePoolDefinition>,

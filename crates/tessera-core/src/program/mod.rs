@@ -17,6 +17,7 @@ mod made;
 mod node;
 mod people;
 mod problem;
+mod referral;
 mod rewards;
 mod scalar;
 mod spending;
@@ -46,6 +47,10 @@ pub use limits::{CapRule, Limits};
 pub use node::{DOCUMENT_BYTES_MAX, Key, Kind, Node, Position, read as read_tree};
 pub use people::{IdentityDefinition, LeavingDefinition, LeavingPoints};
 pub use problem::{Problem, Severity, nearest};
+pub use referral::{
+    QualifiesDefinition, Referral, ReferralAward, ReferralDefinition, ReferralGift, ReferralGives, ReferralLimit,
+    ReferralReturned,
+};
 pub use rewards::{ByHand, CauseDefinition, CodePoolDefinition, Early, Reward, RewardDefinition, Waitlist};
 pub(crate) use scalar::id_or_empty;
 pub use scalar::{Exact, Formula, Id, IdProblem, Share, Texts};

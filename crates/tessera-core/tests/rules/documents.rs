@@ -30,10 +30,10 @@ fn the_ready_made_programs_load_without_a_finding(#[case] text: &str) {
 #[test]
 fn sections_of_features_to_come_are_refused_by_name_with_their_line() {
     let lines = COFFEE.lines().count();
-    let later = "games:\n  mug: { costs: { bean: 800 } }\nreferral:\n  limit: { per_member: { month: 5 } }\n";
+    let later = "games:\n  mug: { costs: { bean: 800 } }\njourneys:\n  limit: { per_member: { month: 5 } }\n";
     let expected = [
         format!("{}:1: `games` is not supported by this version yet: leave the section out", lines + 1),
-        format!("{}:1: `referral` is not supported by this version yet: leave the section out", lines + 3),
+        format!("{}:1: `journeys` is not supported by this version yet: leave the section out", lines + 3),
     ];
     assert_eq!(problems(&format!("{COFFEE}{later}")), expected);
 }

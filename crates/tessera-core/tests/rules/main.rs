@@ -22,6 +22,7 @@ mod people;
 mod placements;
 mod play;
 mod redemptions;
+mod referral;
 mod returns;
 mod reward_kinds;
 mod rewards;

@@ -146,6 +146,7 @@ impl One<'_> {
             what: command.what.clone(),
         };
         self.know_second_fact(program, &mut core.what, &whom);
+        self.know_referrer(program, &mut core.what);
         let Some(more) = self.read_more(command, &core, &whom)? else { return Ok(Step::Cut) };
         if let Err(refusal) = self.claims(command, &whom) {
             return Ok(Step::Answer(self.refuse(command, refusal)));
@@ -168,6 +169,14 @@ impl One<'_> {
             self.forget(command, member, &memory, is_member)?;
         }
         Ok(Step::Answer(Answer::Done { outcome, trace }))
+    }
+
+    /// Whose code or link it is by which a friend says who brought them.
+    fn know_referrer(&self, program: i64, what: &mut What) {
+        if let What::Enrol(profile) | What::Profile(profile) = what {
+            let key = crate::referral::key_of(&self.context.secrets, program, profile);
+            profile.referrer = key.and_then(|key| self.loaded.identifiers.get(&(program, key)).copied());
+        }
     }
 
     /// Whether there is a row to write: publishing sets `wake_at` alone, so a wake-up always writes the time it worked out.

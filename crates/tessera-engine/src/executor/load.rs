@@ -134,6 +134,11 @@ impl Loaded {
             for identifier in subject.into_iter().chain(&command.identifiers) {
                 keys.push(own_key(program, &context.secrets.identifier_key(program, &identifier.to_text())));
             }
+            if let What::Enrol(profile) | What::Profile(profile) = &command.what
+                && let Some(key) = crate::referral::key_of(&context.secrets, program, profile)
+            {
+                keys.push(own_key(program, &key));
+            }
             if let What::Rename(renaming) = &command.what {
                 let second = match &renaming.second {
                     Some(SecondFact::Name { name, .. }) => Some(name),

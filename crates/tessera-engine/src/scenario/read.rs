@@ -405,6 +405,7 @@ impl Reader<'_> {
                 self.wrong(data.at, format!("the data of the {kind} are expected, as the API takes them"));
             }
             data.remove(&["member".to_owned()]);
+            self.bring(&mut data);
             let event = Action::Event {
                 kind: kind.clone(),
                 subject,
@@ -478,6 +479,18 @@ impl Reader<'_> {
         match publication {
             Some(publication) => (Action::Publish { text: publication.text.clone() }, "a new version".to_owned()),
             None => (Action::Wait, "time passes".to_owned()),
+        }
+    }
+
+    /// `referred_by` names a member of the story, whose code is then known.
+    fn bring(&self, data: &mut Node) {
+        let Kind::Map(entries) = &mut data.kind else { return };
+        for (_, value) in entries.iter_mut().filter(|(key, _)| key.text == "referred_by") {
+            if let Kind::Text(name) = &value.kind
+                && let Some(text) = self.place(name).and_then(|place| self.people[place].subject.to_text())
+            {
+                value.kind = Kind::Text(format!("{}{text}", super::step::BROUGHT_BY));
+            }
         }
     }
 

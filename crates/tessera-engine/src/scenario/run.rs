@@ -146,7 +146,15 @@ fn answer(
         }
         Action::Event { kind, subject, data, happened, id, source } => {
             let data = with_redemptions(data, redeemed);
-            let data = super::vouchers::with_codes(engine, program, subject, &data)?;
+            let mut data = super::vouchers::with_codes(engine, program, subject, &data)?;
+            let brought = data.get("referred_by").and_then(|text| text.as_str()?.strip_prefix(super::step::BROUGHT_BY));
+            let referrer = brought.and_then(|text| text.parse().ok());
+            if let Some(referrer) = referrer
+                && let Some(id) = crate::query::find_member(&engine.context, program, &referrer)?
+            {
+                let code = crate::referral::code(&engine.context, engine.executor(), program, id)?;
+                data["referred_by"] = code.code.into();
+            }
             let data = serde_json::value::to_raw_value(&data)
                 .map_err(|error| crate::StoreError::Database(format!("a step's data have no JSON form: {error}")))?;
             let event = CloudEvent {

@@ -20,6 +20,9 @@ pub(super) const ACTIONS: &[&str] = &[
     "waitlist",
 ];
 
+/// Stands before the member whose referral code is meant; no code begins like this.
+pub(super) const BROUGHT_BY: &str = "<member> ";
+
 /// The other words of steps.
 pub(super) const SETTINGS: [&str; 6] = ["say", "at", "happened", "id", "source", "expect"];
 

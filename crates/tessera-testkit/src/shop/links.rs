@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tessera_core::decide::{Decision, FollowUp, Rejected};
-use tessera_core::event::{Transfer, What, read_follow_up};
+use tessera_core::event::{Profile, Transfer, What, read_follow_up};
 use tessera_core::ledger::Account;
 
 use super::{Shop, at, id};
@@ -15,6 +15,16 @@ impl Shop {
         let to = self.of_member(to).member().id;
         self.current = current;
         self.ask(at(time), What::Transfer(Transfer { to, currency: id(currency), amount, message: None }))
+    }
+
+    /// The member joins, brought by the member of a number.
+    pub fn join_brought_by(&mut self, time: &str, referrer: usize, device: Option<&str>) -> Result<Decision, Rejected> {
+        let current = self.current;
+        let referrer = Some(self.of_member(referrer).member().id);
+        self.current = current;
+        let device = device.map(Into::into);
+        let profile = Profile { referred_by: Some("CODE".into()), referrer, device, ..Profile::default() };
+        self.ask(at(time), What::Enrol(profile))
     }
 
     /// Brings what decisions caused for other members, and what that causes; what is refused goes back. Says what each
