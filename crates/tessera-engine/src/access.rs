@@ -36,7 +36,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::WriteEvents,
         Self::ReadMembers,
         Self::WriteMembers,

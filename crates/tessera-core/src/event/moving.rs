@@ -114,7 +114,7 @@ pub(super) fn moved_voucher(data: &str) -> Result<MovedVoucher, DataProblem> {
         match path.as_str() {
             "voucher" => voucher = Some(text.parse::<Id>().map_err(|error| at(error.to_string()))?),
             // As it is looked up: without spaces and hyphens, in capitals.
-            "code" => code = Some(crate::voucher::normalise(&text).map_err(|error| at(error.to_string()))?.into()),
+            "code" => code = Some(crate::voucher::normalise(&text).map_err(|error| at(error.to_string()))?),
             "expires" => expires = Some(day(&text).map_err(at)?),
             other => return Err(at(unknown(other, &VOUCHER_FIELDS))),
         }
