@@ -50,7 +50,7 @@ fn l9_members_lots_and_vouchers_move_in_over_the_api_and_nothing_fires() {
         (&known["tiers"][0]["level"], &known["tiers"][0]["holds_until"]),
         (&json!("gold"), &json!("2026-06-30T17:00:00Z"))
     );
-    assert_eq!(app.get("members/old:1/vouchers").ok()["items"][0]["code"], "OLD01");
+    assert_eq!(app.get("members/old:1/vouchers").ok()["items"][0]["code"], "old-01");
     let events = app.query("SELECT payload FROM event");
     assert!(events.iter().all(|row| !row[0].text().unwrap().contains("Minh")), "personal data are in no event");
     app.post("events", &lines[0]).problem(400, "unknown-event-type");

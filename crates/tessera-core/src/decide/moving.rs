@@ -75,6 +75,10 @@ impl Working<'_> {
             let on = standing::bucket(program, rules, self.state.joined_on, today);
             self.change(Change::Measured { ladder: ladder.clone(), measure: measure.clone(), on, by: progress });
         }
+        // Who was never higher stands on the base, and not since a day.
+        if rank == 0 && level.since.is_none() {
+            return;
+        }
         let since = level.since.map_or(self.at(), |day| program.calendar.start(day).min(self.at()));
         self.change(Change::Level { ladder: ladder.clone(), level: level.level.clone(), at: since });
         if rank == 0 {

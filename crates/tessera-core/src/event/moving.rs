@@ -113,8 +113,11 @@ pub(super) fn moved_voucher(data: &str) -> Result<MovedVoucher, DataProblem> {
         let at = |message: String| DataProblem::new(format!("data.{path}"), message);
         match path.as_str() {
             "voucher" => voucher = Some(text.parse::<Id>().map_err(|error| at(error.to_string()))?),
-            // As it is looked up: without spaces and hyphens, in capitals.
-            "code" => code = Some(crate::voucher::normalise(&text).map_err(|error| at(error.to_string()))?),
+            // Shown as it was there; found however it is typed.
+            "code" => {
+                crate::voucher::normalise(&text).map_err(|error| at(error.to_string()))?;
+                code = Some(CompactString::from(text.trim()));
+            }
             "expires" => expires = Some(day(&text).map_err(at)?),
             other => return Err(at(unknown(other, &VOUCHER_FIELDS))),
         }

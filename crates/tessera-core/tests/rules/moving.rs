@@ -110,7 +110,7 @@ fn l9_a_voucher_keeps_its_code_and_its_end() {
     let data = r#"{"voucher": "cake", "code": "OLD-17", "expires": "2026-05-31"}"#;
     let came = shop.send("2026-03-02T10:00", "move-voucher", data);
     let voucher = &came.vouchers[0];
-    assert_eq!((voucher.code.as_str(), voucher.expires_at), ("OLD17", Some(at("2026-06-01T00:00"))));
+    assert_eq!((voucher.code.as_str(), voucher.expires_at), ("OLD-17", Some(at("2026-06-01T00:00"))));
     assert_eq!(shop.refused("2026-03-02T10:00", "move-voucher", r#"{"voucher": "pie"}"#).code(), "no-such-voucher");
 }
 

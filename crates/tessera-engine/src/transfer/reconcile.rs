@@ -378,12 +378,11 @@ impl Work<'_> {
             let rules = self.program.versions().head().clone();
             each_member(reader, self.program.number, &mut |_, id, state| {
                 if members.contains_key(&id) {
-                    let base = |ladder: &Id| rules.ladder(ladder.as_str()).map(|rules| rules.level(0).id.clone());
-                    let level = |ladder: &tessera_core::member::Ladder| {
-                        let level = Some(ladder.level.clone()).filter(|level| !level.as_str().is_empty());
-                        Some((ladder.id.clone(), level.or_else(|| base(&ladder.id))?))
+                    let level = |ladder: &tessera_core::program::LadderRules| {
+                        let rank = state.ladder(ladder.id.as_str()).map_or(0, |known| ladder.rank(&known.level));
+                        (ladder.id.clone(), ladder.level(rank).id.clone())
                     };
-                    levels.insert(id, state.ladders.iter().filter_map(level).collect());
+                    levels.insert(id, rules.ladders.iter().map(level).collect());
                 }
                 Ok(())
             })?;
@@ -433,9 +432,7 @@ impl Work<'_> {
                 }
             }
             for (voucher, code, line) in &known.codes {
-                let stored =
-                    tessera_core::voucher::normalise(code).map_or_else(|_| code.clone(), |code| code.to_string());
-                let there = id.and_then(|id| codes.get(&id)).is_some_and(|codes| codes.contains(&stored));
+                let there = id.and_then(|id| codes.get(&id)).is_some_and(|codes| codes.contains(code));
                 self.report.vouchers.entry(voucher.clone()).or_default().now += u64::from(there);
                 if !there {
                     let detail = format!("the voucher {code} of line {line} is not there");
