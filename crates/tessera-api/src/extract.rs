@@ -37,7 +37,7 @@ macro_rules! rights {
 }
 rights!(WriteEvents => WriteEvents, ReadMembers => ReadMembers, WriteMembers => WriteMembers,
     WriteAdjustments => WriteAdjustments, WriteMoving => WriteMoving, WriteRedemptions => WriteRedemptions, WriteFulfilment => WriteFulfilment, WriteBenefits => WriteBenefits,
-    WriteTiers => WriteTiers, ReadDocument => ReadDocument, WriteDocument => WriteDocument);
+    WriteTiers => WriteTiers, WriteMemberships => WriteMemberships, ReadDocument => ReadDocument, WriteDocument => WriteDocument);
 
 /// A caller with a right in the program the address names.
 #[derive(Clone, Debug)]

@@ -7,8 +7,8 @@ use utoipa_axum::routes;
 
 use crate::AppState;
 use crate::routes::{
-    adjustments, benefits, document, draws, events, fulfilment, health, leaderboards, members, moving, people,
-    progress, redemptions, referrals, rewards, tiers, transfers, voucher_codes, vouchers,
+    adjustments, benefits, document, draws, events, fulfilment, health, leaderboards, members, memberships, moving,
+    people, progress, redemptions, referrals, rewards, tiers, transfers, voucher_codes, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -25,6 +25,7 @@ use crate::routes::{
         (name = "members", description = "What members have, and why"),
         (name = "adjustments", description = "Balances changed by hand: asked for, approved, rejected, undone"),
         (name = "redemptions", description = "Spending points: quote, reserve, capture or void, return; sending them to another member"),
+        (name = "memberships", description = "Clubs that members pay to be in"),
         (name = "benefits", description = "What members have besides points, and its use"),
         (name = "vouchers", description = "Codes: what one gives, using it, taking a use back"),
         (name = "document", description = "The program itself, versioned"),
@@ -66,6 +67,9 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(benefits::create_benefit_use))
         .routes(routes!(benefits::create_benefit_return))
         .routes(routes!(benefits::list_benefits))
+        .routes(routes!(memberships::list_memberships, memberships::create_membership))
+        .routes(routes!(memberships::create_cancellation))
+        .routes(routes!(memberships::show_membership_refund, memberships::create_membership_refund))
         .routes(routes!(adjustments::list_adjustments, adjustments::create_adjustment))
         .routes(routes!(adjustments::show_adjustment))
         .routes(routes!(adjustments::create_approval))

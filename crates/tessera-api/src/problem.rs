@@ -127,7 +127,8 @@ impl From<Refusal> for Problem {
             | "unknown-voucher-name"
             | "unknown-benefit"
             | "unknown-benefit-use"
-            | "unknown-ladder" => StatusCode::NOT_FOUND,
+            | "unknown-ladder"
+            | "unknown-plan" => StatusCode::NOT_FOUND,
             "member-left" => StatusCode::GONE,
             "idempotency-key-reused"
             | "order-exists"
@@ -163,6 +164,11 @@ impl From<Refusal> for Problem {
             | "benefit-used-up"
             | "benefit-not-open-yet"
             | "not-placed"
+            | "not-in-club"
+            | "in-club"
+            | "paid-ahead"
+            | "trial-taken"
+            | "nothing-to-refund"
             | "not-enough-to-take-back" => StatusCode::CONFLICT,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };

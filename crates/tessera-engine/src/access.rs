@@ -29,6 +29,8 @@ pub enum Scope {
     WriteBenefits,
     #[serde(rename = "tiers:write")]
     WriteTiers,
+    #[serde(rename = "memberships:write")]
+    WriteMemberships,
     #[serde(rename = "document:read")]
     ReadDocument,
     #[serde(rename = "document:write")]
@@ -36,7 +38,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::WriteEvents,
         Self::ReadMembers,
         Self::WriteMembers,
@@ -46,6 +48,7 @@ impl Scope {
         Self::WriteFulfilment,
         Self::WriteBenefits,
         Self::WriteTiers,
+        Self::WriteMemberships,
         Self::ReadDocument,
         Self::WriteDocument,
     ];
@@ -61,6 +64,7 @@ impl Scope {
             Self::WriteFulfilment => "fulfilment:write",
             Self::WriteBenefits => "benefits:write",
             Self::WriteTiers => "tiers:write",
+            Self::WriteMemberships => "memberships:write",
             Self::ReadDocument => "document:read",
             Self::WriteDocument => "document:write",
         }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tessera_core::event::{PlaceTier, PlacementEnd, PlacementStep, UseBenefit, What};
+use tessera_core::event::{Membership, MembershipStep, PlaceTier, PlacementEnd, PlacementStep, UseBenefit, What};
 use tessera_core::id::EventId;
 use tessera_core::time::Instant;
 
@@ -50,6 +50,30 @@ impl Submission {
         let data = json!({ "use": used.to_string() });
         let what = What::ReturnBenefit { used: used.seq };
         by_key(secrets, program, Subject::Member(used.member), what, &data, key, now)
+    }
+
+    /// What happens to a paid membership. `key`: the caller's idempotency key.
+    pub fn membership(
+        secrets: &Secrets,
+        program: &Arc<ProgramHandle>,
+        member: Subject,
+        wish: Membership,
+        key: &str,
+        now: Instant,
+    ) -> Self {
+        let data = json!({ "plan": wish.plan.as_str() });
+        let data = match &wish.step {
+            MembershipStep::Fee { amount, reference } => with(
+                data,
+                [
+                    ("amount", amount.map(|amount| amount.to_string().into())),
+                    ("reference", reference.as_deref().map(Value::from)),
+                ],
+            ),
+            MembershipStep::Cancel { at_once } => with(data, [("at_once", at_once.then(|| true.into()))]),
+            MembershipStep::Trial | MembershipStep::PaymentFailed | MembershipStep::Refund => data,
+        };
+        by_key(secrets, program, member, What::Membership(wish), &data, key, now)
     }
 
     /// Puts a member on a level, or ends that. `key`: the caller's idempotency key.

@@ -22,6 +22,9 @@ pub struct Comparison {
     pub refused: BTreeMap<String, u64>,
     /// Members with at least one event, without guests.
     pub members: u64,
+    /// A budget or limit over all members may have run out, so that it mattered who came first: everything was decided
+    /// in the order of recording. Between events that were recorded in the same microsecond that order is by member.
+    pub in_order: bool,
     pub currencies: BTreeMap<Id, Sides<Flow>>,
     pub tiers: BTreeMap<Id, LadderComparison>,
     /// What each campaign issued, by currency, in its smallest units.

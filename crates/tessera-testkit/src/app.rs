@@ -1,6 +1,6 @@
 //! An installation in a temporary folder: engine and router in this process, a clock that stands, no sockets.
 //!
-//! When a [`TestApp`] goes, every program in it is verified; a difference fails the test.
+//! When a [`TestApp`] goes, every program in it is verified and replayed; a difference fails the test.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,12 +15,14 @@ use tempfile::TempDir;
 use tessera_api::AppState;
 use tessera_core::decide::{Effect, EffectKind, Outcome, OutcomeStatus};
 use tessera_core::event::Redeem;
+use tessera_core::program::load_program;
 use tessera_core::time::Instant;
 use tessera_engine::access::{self, Scope};
 use tessera_engine::clock::FixedClock;
 use tessera_engine::engine::Location;
-use tessera_engine::programs::{ProgramHandle, Publication};
+use tessera_engine::programs::{self, ProgramHandle, Publication};
 use tessera_engine::redemption::Step;
+use tessera_engine::replay::{Span, replay};
 use tessera_engine::submission::{Answer, CloudEvent, Refusal, Submission};
 use tessera_engine::verify::{Verification, verify};
 use tessera_engine::{Engine, EngineError, relay, scheduler, waitlist};
@@ -322,7 +324,31 @@ impl TestApp {
             let program = context.programs.get(&context.database, &key).expect("a listed program is there");
             let found = verify(context, &program, &mut |_| {}).expect("the ledger can be read");
             assert!(found.differences.is_empty(), "the ledger of {key} is broken: {:#?}", found.differences);
+            self.check_replay(&program);
         }
+    }
+
+    /// What happened, decided again under the same document, comes to the same: whatever a test did is read again from
+    /// how it was recorded, and nothing but what was recorded decides.
+    fn check_replay(&self, program: &Arc<ProgramHandle>) {
+        let context = &self.engine().context;
+        let (version, text) = programs::document_text(&context.database, program, None).expect("a document is there");
+        if version > 1 {
+            return;
+        }
+        let draft = load_program(&text, version + 1).expect("what was published can be loaded");
+        let span = Span { from: None, to: self.now().plus_seconds(1) };
+        let found = replay(context, program, Arc::new(draft), span, &|_| {}).expect("the history can be read");
+        let advice = "every command has to be read again by `read_recorded` (tessera-core, event/recorded.rs)";
+        assert!(found.refused.is_empty(), "a replay refuses what was accepted: {:#?}; {advice}", found.refused);
+        // Who of many at once came first to a budget's end is nowhere recorded.
+        if found.in_order {
+            return;
+        }
+        for (currency, sides) in &found.currencies {
+            assert_eq!(sides.before, sides.after, "{currency} of {} by a replay", program.key);
+        }
+        assert_eq!((found.gain.more, found.gain.less), (0, 0), "a replay of {}: {found:#?}", program.key);
     }
 }
 

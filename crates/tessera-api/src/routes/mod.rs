@@ -7,6 +7,7 @@ pub mod fulfilment;
 pub mod health;
 pub mod leaderboards;
 pub mod members;
+pub mod memberships;
 pub mod moving;
 pub mod people;
 pub mod progress;

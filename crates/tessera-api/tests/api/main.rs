@@ -14,6 +14,7 @@ mod leaderboards;
 mod lists;
 mod many;
 mod members;
+mod memberships;
 mod moving;
 mod openapi;
 mod operations;

@@ -145,13 +145,15 @@ fn millionths(value: Decimal) -> i128 {
     i128::from(Rounding::HalfEven.whole(value.checked_mul(Decimal::from(1_000_000)).unwrap_or(value)))
 }
 
-/// The rate of the member's level before the event (T5); of several ladders the highest.
+/// The rate of the member's level before the event (T5); of several ladders and clubs the highest.
 fn rate(look: &Look<'_>, currency: &Id) -> Decimal {
     let rates = look.program.ladders.iter().filter_map(|ladder| {
         let level = look.basis.levels.get(&ladder.id)?;
         ladder.level(ladder.rank(level)).rate.get(currency)
     });
-    rates.map(|rate| rate.0).max().unwrap_or(Decimal::ONE)
+    let clubs = look.basis.clubs.iter();
+    let of_clubs = clubs.filter_map(|plan| look.program.plan(plan.as_str())?.rate.get(currency));
+    rates.chain(of_clubs).map(|rate| rate.0).max().unwrap_or(Decimal::ONE)
 }
 
 /// The ladder whose thresholds this award may cross in mid-order, where the document asks for marginal rates.

@@ -26,6 +26,9 @@ pub struct Basis {
     /// The member's level on each ladder, before the event.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub levels: BTreeMap<Id, Id>,
+    /// Clubs with a rate of their own that the member was in, before the event.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clubs: Vec<Id>,
     /// What the ladders with marginal crossing had measured before the event (T5).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub measured: BTreeMap<Id, Amount>,
@@ -192,7 +195,7 @@ pub(super) fn basis(
     let mut basis = Basis { version: program.version, at, day, ..Basis::default() };
     let Some(trigger) = program.trigger(kind) else { return basis };
     for fact in &trigger.facts {
-        basis.facts.insert(fact.clone(), fact_value(program, before, fact, day));
+        basis.facts.insert(fact.clone(), fact_value(program, before, fact, at));
     }
     for ladder in &program.ladders {
         let level = ladder.level(standing::rank(ladder, before));
@@ -205,6 +208,9 @@ pub(super) fn basis(
             basis.measured.insert(ladder.id.clone(), sum);
         }
     }
+    let has_rate = |plan: &Id| program.plan(plan.as_str()).is_some_and(|plan| !plan.rate.is_empty());
+    let clubs = before.clubs.iter().filter(|club| club.is_open(at) && has_rate(&club.plan));
+    basis.clubs = clubs.map(|club| club.plan.clone()).collect();
     for (key, window, most) in limits_of(program, kind, day) {
         let used = match window {
             Some(window) => usage.used(&key, day.start_of(window)),
@@ -248,7 +254,8 @@ impl Basis {
 }
 
 /// A published fact, as the member was.
-pub(super) fn fact_value(program: &Program, member: &MemberState, fact: &Fact, day: Day) -> FactValue {
+pub(super) fn fact_value(program: &Program, member: &MemberState, fact: &Fact, at: Instant) -> FactValue {
+    let day = program.calendar.day(at);
     let unit = |currency: &Id, points: i64| {
         let scale = program.currency(currency.as_str()).map_or(0, |definition| definition.scale);
         FactValue::Number(Decimal::new(points, scale))
@@ -280,6 +287,11 @@ pub(super) fn fact_value(program: &Program, member: &MemberState, fact: &Fact, d
         Fact::TopPercent => {
             let percent = member.ranked.map_or(100, |ranked| ranked.top_percent);
             FactValue::Number(Decimal::from(percent))
+        }
+        Fact::Club(plan) => FactValue::Truth(member.club(plan.as_str()).is_some_and(|club| club.is_open(at))),
+        Fact::ClubDaysLeft(plan) => {
+            let left = member.club(plan.as_str()).map_or(0, |club| super::club::days_left(program, club, at));
+            FactValue::Number(Decimal::from(left))
         }
         Fact::Purchases => FactValue::Number(Decimal::from(member.statistics.purchases)),
         Fact::Spend => FactValue::Number(member.statistics.spend.to_decimal()),

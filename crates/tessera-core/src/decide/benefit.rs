@@ -11,7 +11,7 @@ use super::{EventStatus, Rejected};
 use crate::event::{Situation, UseBenefit};
 use crate::expression::{EventScope, Facts};
 use crate::member::{BenefitUse, Change, MemberState, Status};
-use crate::program::{Benefit, Id, Program, UseOnReturn, UseWindow};
+use crate::program::{Benefit, Id, Program, UseOnReturn, UseWindow, minor};
 use crate::time::{Day, Instant, Period};
 
 /// A benefit that a member has now.
@@ -106,6 +106,15 @@ pub(super) fn sources(program: &Program, member: &MemberState, benefit: &Id, now
         plan: None,
         until: Some(program.calendar.end(grant.last_day)),
     }));
+    let gives = |plan: &Id| program.plan(plan.as_str()).is_some_and(|plan| plan.benefits.contains(benefit));
+    let clubs = member.clubs.iter().filter(|club| club.is_open(now) && gives(&club.plan));
+    found.extend(clubs.map(|club| Source {
+        by: SourceKind::Club,
+        ladder: None,
+        level: None,
+        plan: Some(club.plan.clone()),
+        until: Some(club.ends_at),
+    }));
     found
 }
 
@@ -178,9 +187,8 @@ fn may_use(
     {
         return Err(Rejected::BenefitNeeds { benefit: id.clone(), field: missing.as_str().into() });
     }
-    let day = program.calendar.day(now);
     let facts: Facts =
-        when.facts.iter().map(|fact| (fact.clone(), basis::fact_value(program, member, fact, day))).collect();
+        when.facts.iter().map(|fact| (fact.clone(), basis::fact_value(program, member, fact, now))).collect();
     let scope = EventScope::new(&when.fields, None, &fields, &facts, Some((&program.calendar, now)));
     if when.holds(scope.scope()).unwrap_or(false) {
         Ok(())
@@ -213,7 +221,8 @@ impl Working<'_> {
             self.change(Change::Used { limit: limit.clone(), from: *from, until: *until, by: 1 });
         }
         let until = counted.iter().map(|(.., until)| *until).max().unwrap_or(day).max(day.plus(REMEMBERED));
-        let (order_id, club) = (wish.order_id.clone(), None);
+        let worth = benefit.definition.worth.and_then(|worth| minor(program.money, worth.0)).unwrap_or(0);
+        let (order_id, club) = (wish.order_id.clone(), self.charge_club(id, worth));
         let used = BenefitUse { event, benefit: id.clone(), order_id: order_id.clone(), counted, until, club };
         self.change(Change::BenefitUsed { used });
         let left = uses_left(&program, &self.state, id, benefit, now).into_iter().map(|uses| uses.left).min();
@@ -251,6 +260,9 @@ impl Working<'_> {
             self.change(Change::Used { limit: limit.clone(), from: *from, until: *until, by: -1 });
         }
         self.change(Change::BenefitReturned { used: used.event });
+        if let Some((plan, worth)) = &used.club {
+            self.uncharge_club(plan, &used.benefit, *worth, used.event);
+        }
         let effect = Effect {
             benefit: Some(used.benefit.clone()),
             order_id: used.order_id.clone(),

@@ -25,6 +25,13 @@ pub(super) enum Cause {
         level: Id,
         from: Id,
     },
+    ClubJoined {
+        plan: Id,
+        trial: bool,
+    },
+    ClubEnded {
+        plan: Id,
+    },
     /// A step of a challenge, in the stretch of time that begins on a day.
     Step {
         challenge: Id,
@@ -53,6 +60,18 @@ impl Working<'_> {
         }
     }
 
+    pub(super) fn joined_club(&mut self, plan: Id, trial: bool) {
+        if self.program.trigger("club-joined").is_some() {
+            self.causes.push(Cause::ClubJoined { plan, trial });
+        }
+    }
+
+    pub(super) fn ended_club(&mut self, plan: Id) {
+        if self.program.trigger("club-ended").is_some() {
+            self.causes.push(Cause::ClubEnded { plan });
+        }
+    }
+
     /// Decides what was caused, in the order it was caused, at most [`DERIVED_MAX`] deep.
     pub(super) fn follow_causes(&mut self) {
         for _ in 0..DERIVED_MAX {
@@ -64,7 +83,12 @@ impl Working<'_> {
                 let text = |name: &'static str, id: &Id| {
                     (CompactString::const_new(name), FieldValue::Text(id.as_str().into()))
                 };
+                let truth = |name: &'static str, truth| (CompactString::const_new(name), FieldValue::Boolean(truth));
                 let (kind, data): (&str, FieldValues) = match &cause {
+                    Cause::ClubJoined { plan, trial } => {
+                        ("club-joined", vec![text("plan", plan), truth("trial", *trial)])
+                    }
+                    Cause::ClubEnded { plan } => ("club-ended", vec![text("plan", plan)]),
                     Cause::Balance { currency } => ("balance", vec![text("currency", currency)]),
                     Cause::Level { ladder, level, from } => {
                         ("tier", vec![text("ladder", ladder), text("level", level), text("from", from)])

@@ -9,6 +9,7 @@ mod award;
 mod basis;
 mod benefit;
 mod birthday;
+mod club;
 mod derived;
 mod draw;
 mod evaluate;
@@ -53,6 +54,7 @@ use serde::{Deserialize, Serialize};
 pub use adjust::adjustment_pool;
 pub use basis::Basis;
 pub use benefit::{Entitlement, Source, SourceKind, UsesLeft, entitlements};
+pub use club::{ClubView, RefundQuote, UsedView, clubs, quote_refund};
 pub use draw::{Draw, Draws, NUMBERS};
 pub use events::priced_in;
 pub use explain::explain;
@@ -447,6 +449,7 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::UseBenefit(wish) => working.use_benefit(wish)?,
         What::ReturnBenefit { used } => working.return_benefit(*used)?,
         What::PlaceTier(placement) => working.place_tier(placement)?,
+        What::Membership(membership) => working.membership(membership)?,
         What::WakeUp => {}
     }
     working.forfeit_after_leaving();

@@ -91,6 +91,9 @@ pub struct Effect {
     /// Why, as a stable code, where something did not come about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<CompactString>,
+    /// The club it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Id>,
     /// How many uses of the benefit are left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<i64>,
@@ -197,6 +200,17 @@ pub enum EffectKind {
     /// Somebody put the member on a level.
     TierPlaced,
     TierPlacementEnded,
+    ClubJoined,
+    /// Another period of a club began.
+    ClubRenewed,
+    /// The fee of the next period is there already.
+    ClubPaidAhead,
+    ClubPaymentFailed,
+    /// The period is over and the next was not paid: it lasts a little longer.
+    ClubGrace,
+    ClubCancelled,
+    ClubEnded,
+    ClubRefunded,
 }
 
 impl Effect {
@@ -232,6 +246,7 @@ impl Effect {
             badge: None,
             member: None,
             reason: None,
+            plan: None,
             left: None,
             words: None,
         }

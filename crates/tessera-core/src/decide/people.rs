@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::basis::key;
 use super::outcome::{Effect, EffectKind};
 use super::working::{Posting, Working};
-use super::{EventStatus, Rejected};
+use super::{EventStatus, Record, Rejected};
 use crate::event::{Removal, Renaming, SecondFact};
 use crate::ledger::{Account, EntryKind, LotRef};
 use crate::member::{Change, Counter, MemberState, Status};
@@ -29,6 +29,22 @@ impl Memory {
     pub fn of(state: &MemberState) -> Self {
         let for_ever = |counter: &&Counter| key::window(&counter.limit) == Some(Window::Ever);
         Self { limits: state.counters.iter().filter(for_ever).cloned().collect(), gifts: state.gifts.clone() }
+    }
+
+    /// What was remembered when somebody came back, from the event by which they did.
+    pub fn recorded(record: &Record) -> Option<Self> {
+        if !record.effects.iter().any(|effect| effect.kind == EffectKind::Rejoined) {
+            return None;
+        }
+        let mut memory = Self::default();
+        for change in &record.changes {
+            match change.clone() {
+                Change::Used { limit, from, until, by } => memory.limits.push(Counter { limit, from, until, used: by }),
+                Change::Gift { campaign, birthday } => memory.gifts.push((campaign, birthday)),
+                _ => {}
+            }
+        }
+        Some(memory)
     }
 
     /// What two marks of one person remember together.

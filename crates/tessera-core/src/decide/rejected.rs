@@ -222,6 +222,24 @@ pub enum Rejected {
     BenefitNotOpenYet { benefit: Id, opens_at: Instant },
     #[error("there is no use {used} of a benefit that could be taken back")]
     UnknownBenefitUse { used: CompactString },
+    #[error("the program has no club {plan}; there are: {known}")]
+    UnknownPlan { plan: Id, known: String },
+    #[error("the member is not in the club {plan}")]
+    NotInClub { plan: Id },
+    #[error("the member is in the club {plan} already, until {last_day}")]
+    InClub { plan: Id, last_day: Day },
+    #[error("the next period of {plan} is paid already; this one lasts until {last_day}")]
+    PaidAhead { plan: Id, last_day: Day },
+    #[error("the club {plan} cannot be tried: its document has no `trial`")]
+    NoTrial { plan: Id },
+    #[error("the member has been in the club {plan} before: it is tried once")]
+    TrialTaken { plan: Id },
+    #[error("{amount} is no amount of {currency}: it has too many digits behind the point, or is too large")]
+    NoSuchMoney { amount: CompactString, currency: &'static str },
+    #[error("a fee of {plan} is not paid back: the document says `refund: none`")]
+    NotRefundable { plan: Id },
+    #[error("there is nothing of a fee of {plan} to pay back")]
+    NothingToRefund { plan: Id },
     #[error("the program has no ladder {ladder}")]
     UnknownLadder { ladder: Id },
     #[error("the ladder {ladder} has no level {level}; there are: {known}")]
@@ -386,6 +404,15 @@ impl Rejected {
             Self::BenefitNeeds { .. } => "benefit-needs-field",
             Self::BenefitNotOpenYet { .. } => "benefit-not-open-yet",
             Self::UnknownBenefitUse { .. } => "unknown-benefit-use",
+            Self::UnknownPlan { .. } => "unknown-plan",
+            Self::NotInClub { .. } => "not-in-club",
+            Self::InClub { .. } => "in-club",
+            Self::PaidAhead { .. } => "paid-ahead",
+            Self::NoTrial { .. } => "no-trial",
+            Self::TrialTaken { .. } => "trial-taken",
+            Self::NoSuchMoney { .. } => "no-such-money",
+            Self::NotRefundable { .. } => "not-refundable",
+            Self::NothingToRefund { .. } => "nothing-to-refund",
             Self::UnknownLadder { .. } => "unknown-ladder",
             Self::UnknownLevel { .. } => "unknown-level",
             Self::UnknownMeasure { .. } => "unknown-measure",
@@ -657,6 +684,20 @@ impl Rejected {
                 vec![("benefit", benefit.as_str().into()), ("opens_at", opens_at.to_string().into())]
             }
             Self::UnknownBenefitUse { used } => vec![("use", used.as_str().into())],
+            Self::UnknownPlan { plan, known } => {
+                vec![("plan", plan.as_str().into()), ("plans", known.as_str().into())]
+            }
+            Self::NotInClub { plan }
+            | Self::NoTrial { plan }
+            | Self::TrialTaken { plan }
+            | Self::NotRefundable { plan }
+            | Self::NothingToRefund { plan } => vec![("plan", plan.as_str().into())],
+            Self::InClub { plan, last_day } | Self::PaidAhead { plan, last_day } => {
+                vec![("plan", plan.as_str().into()), ("last_day", last_day.to_string().into())]
+            }
+            Self::NoSuchMoney { amount, currency } => {
+                vec![("amount", amount.as_str().into()), ("currency", (*currency).into())]
+            }
             Self::UnknownLadder { ladder } => vec![("ladder", ladder.as_str().into())],
             Self::UnknownLevel { ladder, level, known } => vec![
                 ("ladder", ladder.as_str().into()),

@@ -107,7 +107,7 @@ pub(super) fn may_have(
     }
     if let Some(when) = &reward.when {
         let facts: Facts =
-            when.facts.iter().map(|fact| (fact.clone(), basis::fact_value(program, member, fact, day))).collect();
+            when.facts.iter().map(|fact| (fact.clone(), basis::fact_value(program, member, fact, at))).collect();
         let scope = EventScope::new(&when.fields, None, &[], &facts, Some((&program.calendar, at)));
         if !when.holds(scope.scope()).unwrap_or(false) {
             return Err(Rejected::RewardNotForMember { reward: id.clone(), condition: when.source().to_owned() });

@@ -9,7 +9,7 @@ use super::{Credit, EventStatus, Inputs, Recorded, birthday};
 use crate::event::{Command, PlacementKind, What};
 use crate::id::MemberId;
 use crate::ledger::{Account, EntryKind, Lot, LotRef, Purse, Wait};
-use crate::member::MemberState;
+use crate::member::{ClubStatus, MemberState};
 use crate::program::{CountsFrom, Expires, Id, Versions};
 use crate::quantity::Points;
 use crate::time::{Day, Instant};
@@ -38,6 +38,10 @@ enum Due {
     Placement {
         ladder: Id,
         kind: PlacementKind,
+    },
+    /// A paid period, a trial or a grace is over.
+    Club {
+        plan: Id,
     },
     Review {
         ladder: Id,
@@ -87,6 +91,9 @@ fn next_due(versions: &Versions, member: &MemberState, until: Instant) -> Option
         if let Some(at) = placement.until {
             offer(at, Due::Placement { ladder: placement.ladder.clone(), kind: placement.kind });
         }
+    }
+    for club in member.clubs.iter().filter(|club| club.status != ClubStatus::Ended) {
+        offer(club.ends_at, Due::Club { plan: club.plan.clone() });
     }
     reviews(versions, member, until, &mut offer);
     for gift in birthday::due(versions, member, until) {
@@ -203,6 +210,7 @@ impl Working<'_> {
                 Due::Expiry { currency } => self.expire(&currency, at),
                 Due::Offer { reward } => self.end_offer(&reward, at),
                 Due::Placement { ladder, kind } => self.placement_ends(&ladder, kind, at),
+                Due::Club { plan } => self.club_due(&plan, at),
                 Due::Review { ladder } => {
                     self.open("tier-review", EventStatus::Derived, at, None);
                     let program = self.program.clone();

@@ -162,10 +162,9 @@ impl<'a> VoucherLook<'a> {
         condition: &Expression,
         order: Option<&Order>,
     ) -> Result<(), Rejected> {
-        let day = rules.calendar.day(self.at);
         let mut facts = Facts::new();
         for fact in &condition.facts {
-            facts.insert(fact.clone(), fact_value(rules, self.known_member()?, fact, day));
+            facts.insert(fact.clone(), fact_value(rules, self.known_member()?, fact, self.at));
         }
         let data = order.map(|order| order.extra.as_slice()).unwrap_or_default();
         let scope = EventScope::new(&condition.fields, order, data, &facts, Some((&rules.calendar, self.at)));

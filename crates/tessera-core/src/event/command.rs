@@ -2,7 +2,7 @@ use compact_str::CompactString;
 use serde::Deserialize;
 
 use super::{
-    Arrival, Birthday, FieldValues, FulfilmentStep, Item, MovedIn, MovedVoucher, Order, PlaceTier, Redeem,
+    Arrival, Birthday, FieldValues, FulfilmentStep, Item, Membership, MovedIn, MovedVoucher, Order, PlaceTier, Redeem,
     RedemptionPart, ReferralStep, RefusedFollowUp, Renaming, Transfer, UseBenefit,
 };
 use crate::id::MemberId;
@@ -101,6 +101,8 @@ pub enum What {
     },
     /// Puts the member on a level beside what they reached, or ends that.
     PlaceTier(PlaceTier),
+    /// Something happens to a paid membership (S1).
+    Membership(Membership),
     /// Only settles what fell due (I7).
     WakeUp,
 }
@@ -142,6 +144,7 @@ impl What {
             Self::UseBenefit(_) => "benefit-use",
             Self::ReturnBenefit { .. } => "benefit-return",
             Self::PlaceTier(placement) => placement.event_type(),
+            Self::Membership(membership) => membership.event_type(),
             Self::WakeUp => "wake-up",
         }
     }
@@ -158,7 +161,11 @@ impl What {
 
     /// Whether this is done now, to a member there is: it makes nobody, and is never about the past.
     pub const fn is_about_now(&self) -> bool {
-        self.is_redemption() || matches!(self, Self::UseBenefit(_) | Self::ReturnBenefit { .. } | Self::PlaceTier(_))
+        match self {
+            Self::UseBenefit(_) | Self::ReturnBenefit { .. } | Self::PlaceTier(_) => true,
+            Self::Membership(membership) => membership.is_about_now(),
+            _ => self.is_redemption(),
+        }
     }
 
     /// The order this makes, which must be new.

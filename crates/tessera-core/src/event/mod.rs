@@ -5,11 +5,13 @@ mod birthday;
 mod command;
 mod data;
 mod follow_up;
+mod membership;
 mod moving;
 mod order;
 mod people;
 mod placement;
 mod read;
+mod recorded;
 mod redemption;
 mod referral;
 mod transfer;
@@ -22,11 +24,13 @@ pub use command::{
 };
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
+pub use membership::{MEMBERSHIP_TYPES, Membership, MembershipStep};
 pub use moving::{MovedIn, MovedLevel, MovedVoucher};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
 pub use people::{NameKey, Removal, Renaming, SecondFact};
 pub use placement::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep};
 pub use read::{DocumentedTypes, read_event};
+pub use recorded::read_recorded;
 pub use redemption::{FulfilmentStep, Redeem, RedemptionPart};
 pub use referral::ReferralStep;
 pub use transfer::{Arrival, Transfer};
@@ -88,7 +92,16 @@ pub const RESERVED_TYPES: &[&str] = &[
     "tier-withdraw",
     "tier-placement-end",
     "entitlement-end",
+    "membership-fee",
+    "membership-trial",
+    "membership-payment-failed",
+    "membership-cancel",
+    "membership-refund",
+    "membership-renewal",
+    "membership-grace",
+    "membership-end",
 ];
 
 /// Triggers that no event from outside has: what time or an award brings about.
-pub const DERIVED_TRIGGERS: [&str; 5] = ["birthday", "balance", "tier", "challenge", "streak"];
+pub const DERIVED_TRIGGERS: [&str; 7] =
+    ["birthday", "balance", "tier", "challenge", "streak", "club-joined", "club-ended"];

@@ -8,6 +8,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use serde_json::value::RawValue;
 
 use super::data::{DataProblem, FieldValues, TEXT_MAX, read_field};
+use super::membership::MembershipData;
 use super::{Exchange, ITEMS_MAX, Imported, Item, Order, Payment, Profile, Return, ReturnItem, What};
 use crate::id::EventId;
 use crate::program::{Definition, EventDefinition, FieldDefinition, Id, nearest};
@@ -20,7 +21,8 @@ pub struct DocumentedTypes<'a>(pub &'a Definition);
 
 impl DocumentedTypes<'_> {
     pub fn knows(&self, kind: &str) -> bool {
-        super::BUILT_IN_TYPES.contains(&kind) || self.0.events.contains_key(kind)
+        let of_clubs = !self.0.membership.plans.is_empty() && super::MEMBERSHIP_TYPES.contains(&kind);
+        super::BUILT_IN_TYPES.contains(&kind) || of_clubs || self.0.events.contains_key(kind)
     }
 }
 
@@ -39,6 +41,9 @@ pub fn read_event(definition: &Definition, kind: &str, data: &str) -> Result<Wha
         "import" => imported(data).map(What::Import),
         "move-in" => super::moving::moved_in(data).map(What::MoveIn),
         "move-voucher" => super::moving::moved_voucher(data).map(What::MoveVoucher),
+        _ if DocumentedTypes(definition).knows(kind) && declared.is_none() => {
+            parse(data, PhantomData::<MembershipData>)?.of_kind(kind).map(What::Membership)
+        }
         _ => match declared {
             Some(declared) => {
                 let kind: Id = kind

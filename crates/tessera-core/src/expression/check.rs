@@ -188,7 +188,20 @@ fn is_of_element(source: &str, offset: u32) -> bool {
 }
 
 fn is_group(name: &str) -> bool {
-    matches!(name, "balance" | "pending" | "debt" | "issued" | "tier" | "count" | "challenge" | "streak" | "badge")
+    matches!(
+        name,
+        "balance"
+            | "pending"
+            | "debt"
+            | "issued"
+            | "tier"
+            | "count"
+            | "club"
+            | "club_days_left"
+            | "challenge"
+            | "streak"
+            | "badge"
+    )
 }
 
 fn sentence(message: &str) -> String {

@@ -32,6 +32,10 @@ pub enum Fact {
     Badge(Id),
     /// `top_percent`: among the best so many in a hundred, as last worked out; 100 for the others.
     TopPercent,
+    /// `club.<plan>`: whether they are in this club now.
+    Club(Id),
+    /// `club_days_left.<plan>`: days until that ends, today included; 0 for who is not in it.
+    ClubDaysLeft(Id),
     /// `purchases`: purchases so far, gross of returns.
     Purchases,
     /// `spend`: money spent so far, gross of returns.
@@ -53,6 +57,8 @@ impl fmt::Display for Fact {
             Self::Issued(id) => write!(f, "issued.{id}"),
             Self::Tier(id) => write!(f, "tier.{id}"),
             Self::Count(id) => write!(f, "count.{id}"),
+            Self::Club(id) => write!(f, "club.{id}"),
+            Self::ClubDaysLeft(id) => write!(f, "club_days_left.{id}"),
             Self::Challenge(id) => write!(f, "challenge.{id}"),
             Self::Streak(id) => write!(f, "streak.{id}"),
             Self::Badge(id) => write!(f, "badge.{id}"),
@@ -97,6 +103,8 @@ impl FromStr for Fact {
             "issued" => Ok(Self::Issued(id)),
             "tier" => Ok(Self::Tier(id)),
             "count" => Ok(Self::Count(id)),
+            "club" => Ok(Self::Club(id)),
+            "club_days_left" => Ok(Self::ClubDaysLeft(id)),
             "challenge" => Ok(Self::Challenge(id)),
             "streak" => Ok(Self::Streak(id)),
             "badge" => Ok(Self::Badge(id)),

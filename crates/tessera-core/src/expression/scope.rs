@@ -172,6 +172,8 @@ fn member(facts: &Facts) -> Variable {
             Fact::Issued(id) => ("issued", id),
             Fact::Tier(id) => ("tier", id),
             Fact::Count(id) => ("count", id),
+            Fact::Club(id) => ("club", id),
+            Fact::ClubDaysLeft(id) => ("club_days_left", id),
             Fact::Challenge(id) => ("challenge", id),
             Fact::Streak(id) => ("streak", id),
             Fact::Badge(id) => ("badge", id),

@@ -90,6 +90,10 @@ fn member(definition: &Definition) -> VariableType {
         (name.to_string(), VariableType::Enum(None, levels))
     });
     fields.insert("tier".to_owned(), object(ladders.collect()));
+    let plans = || definition.membership.plans.keys();
+    let in_club = plans().map(|plan| (plan.to_string(), VariableType::Bool));
+    fields.insert("club".to_owned(), object(in_club.collect()));
+    fields.insert("club_days_left".to_owned(), numbers(plans()));
     object(fields)
 }
 
@@ -128,6 +132,12 @@ fn event(definition: &Definition, trigger: &str) -> (VariableType, Option<Variab
             }
             for name in ["location", "channel"] {
                 fields.insert(name.to_owned(), VariableType::String);
+            }
+        }
+        "club-joined" | "club-ended" => {
+            fields.insert("plan".to_owned(), VariableType::String);
+            if trigger == "club-joined" {
+                fields.insert("trial".to_owned(), VariableType::Bool);
             }
         }
         "tier" => {

@@ -5,6 +5,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::Waiting;
+use super::club::Club;
 use super::play::{Badge, REWARDS_MAX, Ranked, Reward, Streak};
 use super::referral::Referral;
 use super::standing::{BenefitUse, Placement};
@@ -250,6 +251,10 @@ pub enum Change {
     BenefitReturned {
         used: u64,
     },
+    /// A paid membership as it is from now on.
+    Club {
+        club: Club,
+    },
 }
 
 /// An event that names an order nobody has seen yet (I4).
@@ -365,6 +370,7 @@ impl Change {
                 state.grants.clear();
                 state.placements.clear();
                 state.uses.clear();
+                state.clubs.clear();
             }
             Self::Erased => {
                 (state.birthday, state.birthday_since, state.birthday_next) = (None, None, None);
@@ -433,6 +439,7 @@ impl Change {
             Self::Placed { placement } => state.place(placement),
             Self::Unplaced { ladder, kind } => state.unplace(ladder, *kind),
             Self::BenefitUsed { used } => state.use_benefit(used),
+            Self::Club { club } => state.set_club(club),
             Self::BenefitReturned { used } => state.uses.retain(|known| known.event != *used),
         }
     }

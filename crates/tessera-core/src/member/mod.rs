@@ -1,6 +1,7 @@
 //! A member's state: one bounded row, a fold of entries and changes.
 
 mod change;
+mod club;
 mod play;
 mod referral;
 mod standing;
@@ -8,6 +9,7 @@ mod state;
 mod waiting;
 
 pub use change::{Change, ParkedEvent};
+pub use club::{Club, ClubStatus, UsedOfClub};
 pub use play::{Badge, Progress, Ranked, Reward, Run, Streak};
 pub use referral::{Paid, Referral, ReferralCredit, ReferralStatus};
 pub use standing::{BenefitUse, Condition, Placement};

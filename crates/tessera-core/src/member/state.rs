@@ -2,7 +2,7 @@ use compact_str::CompactString;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Badge, BenefitUse, Change, ParkedEvent, Placement, Progress, Ranked, Referral, Streak, Waiting};
+use super::{Badge, BenefitUse, Change, Club, ParkedEvent, Placement, Progress, Ranked, Referral, Streak, Waiting};
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, Hold, Lot, Purse};
 use crate::program::{Id, id_or_empty};
@@ -65,6 +65,8 @@ pub struct MemberState {
     pub referral: Option<Referral>,
     /// The devices last seen, as keyed hashes; at most [`MemberState::DEVICES_MAX`].
     pub devices: Vec<CompactString>,
+    /// Paid memberships by plan, those that ended too.
+    pub clubs: Vec<Club>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,7 +184,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 0, 0];
+const SINCE_FORMAT_2: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -232,6 +234,7 @@ impl MemberState {
             uses: Vec::new(),
             referral: None,
             devices: Vec::new(),
+            clubs: Vec::new(),
         }
     }
 

@@ -9,6 +9,7 @@ use super::benefits::Benefit;
 use super::challenges::Challenge;
 use super::definition::*;
 use super::limits::Limits;
+use super::membership::PlanDefinition;
 use super::referral::Referral;
 use super::rewards::Reward;
 use super::streaks::StreakRules;
@@ -167,6 +168,7 @@ impl Program {
         let mut checker = Checker::new(tree, strictness, &definition.made);
         if strictness == Strictness::New {
             checker.definition(definition);
+            checker.membership(definition, Currency::from_code(&definition.currency));
         }
         let calendar = match Calendar::new(&definition.timezone, definition.day_starts) {
             Ok(calendar) => Some(calendar),
@@ -262,6 +264,10 @@ impl Program {
 
     pub fn benefit(&self, id: &str) -> Option<&Benefit> {
         self.benefits.get(id)
+    }
+
+    pub fn plan(&self, id: &str) -> Option<&PlanDefinition> {
+        self.definition.membership.plans.get(id)
     }
 
     pub fn ladder(&self, id: &str) -> Option<&LadderRules> {

@@ -14,6 +14,7 @@ use super::cards::CardDefinition;
 use super::challenges::{BadgeDefinition, ChallengeDefinition};
 use super::leaderboards::{LeaderboardDefinition, RankingDefinition};
 use super::made::Made;
+use super::membership::MembershipDefinition;
 use super::people::{IdentityDefinition, LeavingDefinition};
 use super::referral::ReferralDefinition;
 use super::rewards::{CauseDefinition, CodePoolDefinition, RewardDefinition};
@@ -26,8 +27,7 @@ use crate::quantity::Rounding;
 use crate::time::{Day, Period, RoundTo, TimeOfDay, Weekday, Window};
 
 /// Sections that belong to the document but to no feature of this version.
-pub const LATER_SECTIONS: [&str; 8] =
-    ["games", "partners", "journeys", "segments", "texts", "surveys", "membership", "catalogue"];
+pub const LATER_SECTIONS: [&str; 7] = ["games", "partners", "journeys", "segments", "texts", "surveys", "catalogue"];
 
 /// Actions of a rule that belong to no feature of this version.
 pub const LATER_ACTIONS: [&str; 2] = ["set", "send"];
@@ -69,6 +69,9 @@ pub struct Definition {
     pub tiers: BTreeMap<Id, LadderDefinition>,
     #[serde(default)]
     pub benefits: BTreeMap<Id, BenefitDefinition>,
+    /// Clubs that members pay to be in.
+    #[serde(default)]
+    pub membership: MembershipDefinition,
     /// Event types of your own, and fields of your own on the types every program has.
     #[serde(default)]
     pub events: BTreeMap<Id, EventDefinition>,

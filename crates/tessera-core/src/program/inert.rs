@@ -6,14 +6,21 @@ use super::definition::*;
 use super::limits::Limits;
 use super::validate::Checker;
 use super::{Base, Id};
-use crate::event::{BUILT_IN_TYPES, DERIVED_TRIGGERS, ITEM_FIELDS, PURCHASE_FIELDS, RESERVED_TYPES};
+use crate::event::{BUILT_IN_TYPES, DERIVED_TRIGGERS, ITEM_FIELDS, MEMBERSHIP_TYPES, PURCHASE_FIELDS, RESERVED_TYPES};
+
+const CLUBS: &str = "who comes and goes runs the campaigns of `club-joined` and `club-ended`";
 
 /// Event types that no campaign runs on, and why.
-const WITHOUT_CAMPAIGNS: [(&str, &str); 4] = [
+const WITHOUT_CAMPAIGNS: [(&str, &str); 9] = [
     ("return", "a return takes back what the purchase earned"),
     ("exchange", "its new purchase runs the campaigns of `purchase`"),
     ("amend", "the order is worked out again by the campaigns of `purchase`"),
     ("profile", "a birthday that it tells runs the campaigns of `birthday`"),
+    ("membership-fee", CLUBS),
+    ("membership-trial", CLUBS),
+    ("membership-payment-failed", CLUBS),
+    ("membership-cancel", CLUBS),
+    ("membership-refund", CLUBS),
 ];
 
 pub(super) fn refuse(definition: &Definition, campaigns: &[Campaign], checker: &mut Checker<'_>) {
@@ -23,6 +30,15 @@ pub(super) fn refuse(definition: &Definition, campaigns: &[Campaign], checker: &
     }
     for (id, ladder) in &definition.tiers {
         self::ladder(definition, id.as_str(), ladder, checker);
+    }
+    for (id, benefit) in &definition.benefits {
+        if benefit.partner.is_some() {
+            checker.suggest(
+                &["benefits", id.as_str(), "partner"],
+                "nobody tells a partner yet when a benefit begins and ends".to_owned(),
+                "leave `partner` out, and say it in the benefit's text",
+            );
+        }
     }
     for (id, event) in &definition.events {
         self::event(id.as_str(), event, checker);
@@ -87,7 +103,8 @@ fn currency(definition: &Definition, id: &Id, currency: &CurrencyDefinition, che
 
 /// Counting and moving dates is done by purchases and by the document's own events.
 fn happens(definition: &Definition, path: &[&str], kind: &Id, checker: &mut Checker<'_>) {
-    if BUILT_IN_TYPES.contains(&kind.as_str()) && *kind != *"purchase" {
+    let is_built_in = BUILT_IN_TYPES.contains(&kind.as_str()) || MEMBERSHIP_TYPES.contains(&kind.as_str());
+    if is_built_in && *kind != *"purchase" {
         let own: Vec<&str> = definition.events.keys().map(Id::as_str).filter(|own| *own != "purchase").collect();
         let own = if own.is_empty() { "one of your own events".to_owned() } else { own.join(", ") };
         checker.suggest(
@@ -159,7 +176,7 @@ fn campaign(definition: &Definition, campaign: &Campaign, checker: &mut Checker<
         checker.suggest(
             &["campaigns", id, "trigger"],
             format!("no campaign runs on `{trigger}`: {why}"),
-            "use purchase, enrol, birthday, balance, tier or an event of your own",
+            "use purchase, enrol, birthday, balance, tier, club-joined, club-ended or an event of your own",
         );
     }
     if campaign.is_base && campaign.holdout.is_some() {

@@ -14,6 +14,7 @@ mod leaderboards;
 mod limits;
 mod lint;
 mod made;
+mod membership;
 mod node;
 mod people;
 mod problem;
@@ -44,6 +45,8 @@ pub use leaderboards::{
     BANDS, LeaderboardDefinition, Names, PLACES_MAX, PRIZES_MAX, PrizeDefinition, RankingDefinition,
 };
 pub use limits::{CapRule, Limits};
+pub use membership::{MembershipDefinition, PlanDefinition, Refund, RefundPolicy, Renews};
+pub(crate) use membership::{from_minor, minor};
 pub use node::{DOCUMENT_BYTES_MAX, Key, Kind, Node, Position, read as read_tree};
 pub use people::{IdentityDefinition, LeavingDefinition, LeavingPoints};
 pub use problem::{Problem, Severity, nearest};

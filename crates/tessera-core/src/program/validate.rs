@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use super::definition::*;
 use super::made::Made;
 use super::{Formula, Id, Node, Problem, nearest};
-use crate::event::{BUILT_IN_TYPES, DERIVED_TRIGGERS};
+use crate::event::{BUILT_IN_TYPES, DERIVED_TRIGGERS, MEMBERSHIP_TYPES};
 use crate::expression::{Expected, Expression, RootTypes};
 
 /// Collects findings, each with the line it is about.
@@ -461,7 +461,9 @@ fn names<T>(map: &std::collections::BTreeMap<Id, T>) -> impl Iterator<Item = &st
 }
 
 fn event_types(definition: &Definition) -> impl Iterator<Item = &str> + Clone {
+    let clubs: &[&str] = if definition.membership.plans.is_empty() { &[] } else { &MEMBERSHIP_TYPES };
     BUILT_IN_TYPES
         .into_iter()
+        .chain(clubs.iter().copied())
         .chain(definition.events.keys().map(Id::as_str).filter(|name| !BUILT_IN_TYPES.contains(name)))
 }

@@ -33,6 +33,15 @@ impl Period {
         Self { months, days: 0 }
     }
 
+    /// So many of this period in a row, at most a thousand years.
+    pub fn times(self, count: u32) -> Self {
+        let count = i32::try_from(count).unwrap_or(i32::MAX);
+        Self {
+            months: self.months.saturating_mul(count).min(MONTHS_MAX),
+            days: self.days.saturating_mul(count).min(DAYS_MAX),
+        }
+    }
+
     pub const fn is_zero(self) -> bool {
         self.months == 0 && self.days == 0
     }

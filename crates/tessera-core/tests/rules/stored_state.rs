@@ -26,6 +26,7 @@ fn member() -> MemberState {
   star: { name: S, expires: { inactivity: P6M } }
 tiers: { club: { measure: { earned: star }, return_undoes: at_review, levels: [ { id: blue, at: 0 }, { id: gold, at: 50 } ] } }
 benefits: { lounge: { name: Lounge, per: { month: 2 } } }
+membership: { plans: { plus: { name: Plus, fee: 99000, period: P1Y, benefits: [lounge] } } }
 events: { visit: {} }
 campaigns:
   base: { trigger: purchase, rules: [ { award: { currency: point, amount: event.net / 1500, fraction: carry } }, { award: { currency: star, amount: event.net / 1000 }, limit: { per_member: { month: { points: 500 } } } } ] }
@@ -44,6 +45,7 @@ badges: { tourist: { name: Tourist } }",
     shop.send("2026-03-11T09:00", "purchase", &sale("o2", 40_000));
     shop.send("2026-03-11T10:00", "return", &back_all("o9"));
     shop.adjust("2026-03-12T09:00", "star", -500).unwrap();
+    shop.send("2026-03-12T09:05", "membership-fee", r#"{"plan": "plus"}"#);
     let wish = UseBenefit { benefit: id("lounge"), order_id: Some("o2".into()), situation: Situation::default() };
     shop.ask(at("2026-03-12T09:10"), What::UseBenefit(wish)).unwrap();
     let keep_if = BTreeMap::from([(id("star"), Amount::whole(40))]);
@@ -68,7 +70,7 @@ fn the_fixture_has_something_in_every_part() {
     assert!(state.birthday.is_some() && state.birthday_since.is_some() && state.birthday_next.is_some());
     assert!(!state.gifts.is_empty() && !state.exposures.is_empty() && !state.grants.is_empty());
     assert!(!state.challenges.is_empty() && !state.streaks.is_empty() && !state.badges.is_empty());
-    assert!(!state.placements.is_empty() && !state.uses.is_empty());
+    assert!(!state.placements.is_empty() && !state.uses.is_empty() && !state.clubs.is_empty());
     assert!(!state.parked.is_empty() && state.wake_at.is_some() && !state.holds.is_empty());
 }
 

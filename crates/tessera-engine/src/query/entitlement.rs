@@ -74,6 +74,8 @@ pub struct BenefitView {
     pub partner: Option<Id>,
     /// The levels that have it, from the lowest up, ladder by ladder.
     pub levels: Vec<LevelOf>,
+    /// The clubs that have it.
+    pub plans: Vec<Id>,
     /// The campaigns that grant it.
     pub campaigns: Vec<Id>,
 }
@@ -101,6 +103,7 @@ pub fn benefits(rules: &Program) -> Vec<BenefitView> {
         let grants = |rule: &tessera_core::program::RuleDefinition| {
             rule.grant.as_ref().is_some_and(|grant| grant.benefit == *id)
         };
+        let plans = definition.membership.plans.iter().filter(|(_, plan)| plan.benefits.contains(id));
         let campaigns = definition.campaigns.iter().filter(|(_, campaign)| campaign.rules.iter().any(grants));
         Some(BenefitView {
             id: id.clone(),
@@ -113,6 +116,7 @@ pub fn benefits(rules: &Program) -> Vec<BenefitView> {
             opens: benefit.opens,
             partner: benefit.partner.clone(),
             levels: levels.collect(),
+            plans: plans.map(|(id, _)| id.clone()).collect(),
             campaigns: campaigns.map(|(id, _)| id.clone()).collect(),
         })
     };

@@ -1,6 +1,7 @@
 //! What the outside reads of members: always as settled to now, whatever jobs have run.
 
 mod batch;
+mod club;
 mod donation;
 mod draw;
 mod entitlement;
@@ -13,6 +14,7 @@ mod reward;
 mod voucher;
 
 pub use batch::{BatchCode, BatchView, batch, batch_codes, batches};
+pub use club::{NamedClub, clubs, quote_refund};
 pub use donation::{CauseView, Settlement, causes, settlements};
 pub use draw::{DrawPlace, DrawView, draws};
 pub use entitlement::{BenefitView, EntitlementView, LevelOf, benefits, entitlements};

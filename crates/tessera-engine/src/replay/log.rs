@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use compact_str::CompactString;
-use tessera_core::decide::{EventStatus, Record};
+use tessera_core::decide::{EventStatus, Memory, Record};
 use tessera_core::event::FOLLOW_UP_TYPES;
 use tessera_core::id::MemberId;
 use tessera_core::ledger::Entry;
@@ -106,6 +106,19 @@ pub(super) fn event(
     let mut params = member_key(program, member);
     params.push(number(seq).into());
     reader.query(&sql, &params)?.first().map(|row| logged(row)).transpose()
+}
+
+/// What the program knew of a member who came back when they did (P3), from the event they joined by.
+pub(super) fn memory(reader: &mut Reader<'_>, program: i64, member: MemberId) -> Result<Option<Memory>, StoreError> {
+    let sql = "SELECT record FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND seq = 1";
+    let rows = reader.query(sql, &member_key(program, member))?;
+    let Some(text) = rows.first().map(|row| row[0].text()).transpose()? else { return Ok(None) };
+    if !text.contains("\"rejoined\"") {
+        return Ok(None);
+    }
+    let record: Record =
+        serde_json::from_str(text).map_err(|error| StoreError::corrupt("event", "record", error.to_string()))?;
+    Ok(Memory::recorded(&record))
 }
 
 /// The places of all events of business before `to`, oldest first: 40 bytes of memory each.

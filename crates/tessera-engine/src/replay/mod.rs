@@ -125,7 +125,7 @@ impl Replay<'_> {
                         return Ok(());
                     }
                     let mut pools = Pools::default();
-                    let mut run = Run::new(state.id);
+                    let mut run = Run::new(state.id, log::memory(reader, self.program, state.id)?);
                     for event in log::events(reader, self.program, state.id, self.window.to)? {
                         self.send(&mut run, &event, &mut pools, &mut comparison);
                     }
@@ -144,9 +144,10 @@ impl Replay<'_> {
         let mut runs: HashMap<MemberId, Run> = HashMap::new();
         self.context.database.read(|reader| {
             for bucket in 0..i64::from(BUCKETS) {
-                log::each_member(reader, self.program, bucket, &mut |_, state| {
+                log::each_member(reader, self.program, bucket, &mut |reader, state| {
                     if state.status != Status::Guest {
-                        runs.insert(state.id, Run::new(state.id));
+                        let memory = log::memory(reader, self.program, state.id)?;
+                        runs.insert(state.id, Run::new(state.id, memory));
                     }
                     Ok(())
                 })?;
@@ -165,6 +166,7 @@ impl Replay<'_> {
             }
             Ok(())
         })?;
+        comparison.in_order = true;
         Ok(comparison)
     }
 

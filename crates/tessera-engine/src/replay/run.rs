@@ -3,19 +3,14 @@
 use std::collections::BTreeMap;
 
 use compact_str::CompactString;
-use serde::Deserialize;
-use tessera_core::decide::{self, Decision, Draws, Inputs, OrderProgress, OrderRecord, Recorded, Rejected};
-use tessera_core::event::{
-    Adjustment, Command, FOLLOW_UP_TYPES, FulfilmentStep, Order, Redeem, RedeemVoucher, RedemptionPart, Transfer, What,
-    read_event, read_follow_up,
-};
+use tessera_core::decide::{self, Decision, Draws, Inputs, Memory, OrderProgress, OrderRecord, Recorded, Rejected};
+use tessera_core::event::{Command, FulfilmentStep, Order, RedemptionPart, What, read_event, read_recorded};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Entry, Redemption};
 use tessera_core::member::MemberState;
 use tessera_core::program::{Id, Versions};
-use tessera_core::quantity::Amount;
 use tessera_core::time::Instant;
-use tessera_core::voucher::{CodeRecord, normalise};
+use tessera_core::voucher::CodeRecord;
 
 use super::log::Logged;
 use super::{Used, refusal_of};
@@ -24,11 +19,12 @@ use super::{Used, refusal_of};
 #[derive(Debug)]
 pub(super) struct Run {
     id: MemberId,
+    memory: Option<Memory>,
     state: Option<MemberState>,
     history: Vec<Recorded>,
     orders: BTreeMap<CompactString, KnownOrder>,
     redemptions: BTreeMap<u64, Redemption>,
-    /// Redemptions as they were numbered, and as they are now: time and campaigns may bring other events between.
+    /// What others name by its number, as it was numbered and as it is now: time and campaigns may bring other events between.
     renumbered: BTreeMap<u64, u64>,
     /// Events sent, accepted or not.
     pub sent: u64,
@@ -75,9 +71,11 @@ impl Pools {
 }
 
 impl Run {
-    pub fn new(id: MemberId) -> Self {
+    /// `memory`: what the program knew of somebody who came back (P3).
+    pub fn new(id: MemberId, memory: Option<Memory>) -> Self {
         Self {
             id,
+            memory,
             state: None,
             history: Vec::new(),
             orders: BTreeMap::new(),
@@ -91,11 +89,11 @@ impl Run {
     pub fn send(&mut self, versions: &Versions, event: &Logged, pools: &mut Pools) -> Result<(), String> {
         self.sent += 1;
         let what = self.read(versions, event)?;
-        let is_redemption = matches!(what, What::Redeem(_));
+        let is_named_later = matches!(what, What::Redeem(_) | What::UseBenefit(_));
         let command = Command { effective_at: event.effective_at, recorded_at: event.recorded_at, what };
         let decision = self.decide(versions, &command, event, &pools.used).map_err(|rejected| refusal_of(&rejected))?;
         pools.take(&decision);
-        if let (true, Some(main)) = (is_redemption, decision.events.get(decision.main)) {
+        if let (true, Some(main)) = (is_named_later, decision.events.get(decision.main)) {
             self.renumbered.insert(event.seq, main.seq);
         }
         self.store(decision, &event.data);
@@ -133,7 +131,7 @@ impl Run {
             redemptions: &redemptions,
             codes: &codes,
             history: (needs.history || late).then_some(self.history.as_slice()),
-            memory: None,
+            memory: self.memory.as_ref(),
             entropy: entropy(self.id, event.seq),
             draws: Draws::Stored(&event.draws),
             payload: &event.data,
@@ -242,137 +240,34 @@ fn content_of(versions: &Versions, event: &Recorded) -> Option<Order> {
     }
 }
 
-/// The data of a manual change, as it is recorded.
-#[derive(Deserialize)]
-struct Adjusted {
-    currency: Id,
-    amount: i64,
-    reason: CompactString,
-}
-
-/// The data of joining a challenge, as it is recorded.
-#[derive(Deserialize)]
-struct Joined {
-    challenge: Id,
-}
-
-/// The data of a redemption, as it is recorded.
-#[derive(Deserialize)]
-struct Redeemed {
-    reward: Option<Id>,
-    currency: Option<Id>,
-    capture: bool,
-    points: Option<i64>,
-    payable: Option<CompactString>,
-    tender: Option<CompactString>,
-    order_id: Option<CompactString>,
-}
-
-/// The data of a code used by itself, as it is recorded.
-#[derive(Deserialize)]
-struct UsedCode {
-    code: CompactString,
-    order_id: Option<CompactString>,
-}
-
-/// The data of what is done with a redemption, as it is recorded.
-#[derive(Deserialize)]
-struct Done {
-    redemption: CompactString,
-    points: Option<i64>,
-}
-
-/// The data of what somebody did for a redemption, as it is recorded.
-#[derive(Deserialize)]
-struct Fulfilled {
-    redemption: CompactString,
-    state: tessera_core::ledger::FulfilmentState,
-    by: CompactString,
-}
-
-/// The data of a transfer.
-#[derive(Deserialize)]
-struct Sent {
-    to: String,
-    currency: Id,
-    amount: i64,
-}
-
-fn parsed<'a, T: Deserialize<'a>>(event: &'a Logged) -> Result<T, String> {
-    serde_json::from_str(&event.data).map_err(|_| "invalid-event".to_owned())
-}
-
 impl Run {
     /// Reads an event as the version of its business time does; redemptions are named as they are numbered now.
     fn read(&self, versions: &Versions, event: &Logged) -> Result<What, String> {
         let definition = &versions.at(event.effective_at).definition;
-        Ok(match event.kind.as_str() {
-            "adjustment" => {
-                let Adjusted { currency, amount, reason } = parsed(event)?;
-                What::Adjust(Adjustment::new(currency, amount, &reason))
+        let what = match read_recorded(definition, &event.kind, &event.data) {
+            Ok(what) => what,
+            Err(problem) if problem.path == "type" => return Err("unknown-event-type".to_owned()),
+            Err(_) => return Err("invalid-event".to_owned()),
+        };
+        let now = |redemption: u64| {
+            let known = self.renumbered.get(&redemption).copied();
+            known.ok_or_else(|| "unknown-redemption".to_owned())
+        };
+        let part_now =
+            |part: RedemptionPart| Ok::<_, String>(RedemptionPart { redemption: now(part.redemption)?, ..part });
+        Ok(match what {
+            What::Purchase(order) => What::Purchase(self.paid_now(order)),
+            What::Amend(order) => What::Amend(self.paid_now(order)),
+            What::Exchange(mut exchange) => {
+                exchange.bought = self.paid_now(exchange.bought);
+                What::Exchange(exchange)
             }
-            "challenge-join" => {
-                let Joined { challenge } = parsed(event)?;
-                What::JoinChallenge { challenge }
-            }
-            "redemption" => {
-                let Redeemed { reward, currency, capture, points, payable, tender, order_id } = parsed(event)?;
-                let payable = payable.map(|payable| payable.parse::<Amount>()).transpose();
-                // A reward's price names the currency.
-                let currency = currency.or_else(|| definition.currencies.keys().next().cloned());
-                let (Some(currency), Ok(payable)) = (currency, payable) else { return Err("invalid-event".to_owned()) };
-                What::Redeem(Redeem { reward, currency, points, payable, tender, order_id, capture })
-            }
-            "capture" | "void" | "redemption-return" => {
-                let Done { redemption, points } = parsed(event)?;
-                let known = redemption.parse::<EventId>().ok().and_then(|id| self.renumbered.get(&id.seq).copied());
-                let redemption = known.ok_or_else(|| "unknown-redemption".to_owned())?;
-                let part = RedemptionPart { redemption, points };
-                match event.kind.as_str() {
-                    "capture" => What::Capture(part),
-                    "void" => What::Void { redemption },
-                    _ => What::ReturnRedemption(part),
-                }
-            }
-            "fulfilment" => {
-                let Fulfilled { redemption, state, by } = parsed(event)?;
-                let known = redemption.parse::<EventId>().ok().and_then(|id| self.renumbered.get(&id.seq).copied());
-                let redemption = known.ok_or_else(|| "unknown-redemption".to_owned())?;
-                What::Fulfil(FulfilmentStep { redemption, to: state, by })
-            }
-            // Who waited for what is no matter of points.
-            "waitlist" | "waitlist-leave" | "seat-offer" => What::WakeUp,
-            "voucher-redemption" => {
-                let UsedCode { code, order_id } = parsed(event)?;
-                let code = normalise(&code).map_err(|_| "invalid-event".to_owned())?;
-                // What it took off an order is on that order's receipt; points, benefits and prizes are given again.
-                What::RedeemVoucher(RedeemVoucher { code, order_id, order: None })
-            }
-            // Only vouchers come back, and they are good anyway.
-            "voucher-rollback" => What::WakeUp,
-            "transfer" => {
-                let Sent { to, currency, amount } = parsed(event)?;
-                let to = to.parse().map_err(|_| "invalid-event".to_owned())?;
-                What::Transfer(Transfer { to, currency, amount, message: None })
-            }
-            kind if FOLLOW_UP_TYPES.contains(&kind) => {
-                read_follow_up(kind, &event.data).map_err(|_| "invalid-event".to_owned())?
-            }
-            "leave" => What::Leave { erase: false },
-            "erase" => What::Leave { erase: true },
-            // Names move no points.
-            "identifiers" => What::WakeUp,
-            kind => match read_event(definition, kind, &event.data) {
-                Ok(What::Purchase(order)) => What::Purchase(self.paid_now(order)),
-                Ok(What::Amend(order)) => What::Amend(self.paid_now(order)),
-                Ok(What::Exchange(mut exchange)) => {
-                    exchange.bought = self.paid_now(exchange.bought);
-                    What::Exchange(exchange)
-                }
-                Ok(what) => what,
-                Err(problem) if problem.path == "type" => return Err("unknown-event-type".to_owned()),
-                Err(_) => return Err("invalid-event".to_owned()),
-            },
+            What::Capture(part) => What::Capture(part_now(part)?),
+            What::Void { redemption } => What::Void { redemption: now(redemption)? },
+            What::Fulfil(step) => What::Fulfil(FulfilmentStep { redemption: now(step.redemption)?, ..step }),
+            What::ReturnBenefit { used } => What::ReturnBenefit { used: now(used)? },
+            What::ReturnRedemption(part) => What::ReturnRedemption(part_now(part)?),
+            what => what,
         })
     }
 

@@ -215,6 +215,11 @@ fn judge_member(
                 let has = has.map(|view| (view.entitlement.benefit.to_string(), json!(view)));
                 compare(expected, &Value::Object(has.collect()), &what, calendar, found);
             }
+            "clubs" => {
+                let has = query::clubs(context, program, id, "en")?.unwrap_or_default().into_iter();
+                let has = has.map(|club| (club.club.plan.to_string(), json!(club)));
+                compare(expected, &Value::Object(has.collect()), &what, calendar, found);
+            }
             "tiers" => {
                 let levels = member.tiers.iter().map(|standing| (standing.ladder.to_string(), json!(standing.level)));
                 compare(expected, &Value::Object(levels.collect()), &what, calendar, found);

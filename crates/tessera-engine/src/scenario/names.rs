@@ -17,6 +17,7 @@ pub(super) struct Names {
     campaigns: BTreeSet<String>,
     vouchers: BTreeSet<String>,
     benefits: BTreeSet<String>,
+    plans: BTreeSet<String>,
     rewards: BTreeSet<String>,
 }
 
@@ -33,6 +34,7 @@ impl Names {
             names.campaigns.extend(definition.campaigns.keys().map(ToString::to_string));
             names.vouchers.extend(definition.vouchers.keys().map(ToString::to_string));
             names.benefits.extend(definition.benefits.keys().map(ToString::to_string));
+            names.plans.extend(definition.membership.plans.keys().map(ToString::to_string));
             names.rewards.extend(definition.rewards.keys().map(ToString::to_string));
         }
         names
@@ -70,6 +72,7 @@ impl Names {
             ("standing", &self.ladders, "ladder"),
             ("vouchers", &self.vouchers, "voucher"),
             ("grants", &self.benefits, "benefit"),
+            ("clubs", &self.plans, "plan"),
             ("entitlements", &self.benefits, "benefit"),
         ];
         for (name, known, what) in maps {

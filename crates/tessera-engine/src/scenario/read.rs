@@ -571,5 +571,8 @@ impl Reader<'_> {
 /// Every event type that a program has.
 pub(super) fn event_types(definition: &Definition) -> BTreeSet<String> {
     let own = definition.events.keys().map(|kind| kind.as_str().to_owned());
-    EVENT_TYPES.into_iter().map(str::to_owned).chain(own).collect()
+    let clubs: &[&str] =
+        if definition.membership.plans.is_empty() { &[] } else { &tessera_core::event::MEMBERSHIP_TYPES };
+    let built_in = EVENT_TYPES.into_iter().chain(clubs.iter().copied());
+    built_in.map(str::to_owned).chain(own).collect()
 }

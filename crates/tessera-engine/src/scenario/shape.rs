@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer};
 use tessera_core::decide::{EffectKind, EventStatus};
 use tessera_core::event::PlacementKind;
 use tessera_core::ledger::{Account, EntryKind, RedemptionStatus};
+use tessera_core::member::ClubStatus;
 use tessera_core::program::{Exact, Id, UseWindow};
 use tessera_core::time::Day;
 
@@ -219,6 +220,7 @@ pub(super) const SEEN_KEYS: &[&str] = &[
     "streaks",
     "badges",
     "entitlements",
+    "clubs",
 ];
 
 #[derive(Deserialize)]
@@ -230,6 +232,8 @@ struct Seen {
     lots: Option<BTreeMap<Id, Vec<Lot>>>,
     vouchers: Option<BTreeMap<Id, u32>>,
     grants: Option<BTreeMap<Id, Day>>,
+    /// Paid memberships, by plan.
+    clubs: Option<BTreeMap<Id, Option<Club>>>,
     /// What the member can use: all that is named, and `null` for what they do not have.
     entitlements: Option<BTreeMap<Id, Option<Entitlement>>>,
     history: Option<Vec<Event>>,
@@ -275,6 +279,20 @@ struct Placement {
     until: Option<Moment>,
     reason: Option<String>,
     missing_to_keep: Option<BTreeMap<Id, Exact>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Club {
+    status: Option<ClubStatus>,
+    from: Option<Day>,
+    last_day: Option<Day>,
+    ends_at: Option<Moment>,
+    renews: Option<bool>,
+    payment_failed: Option<bool>,
+    fee: Option<Exact>,
+    paid_ahead: Option<Exact>,
+    days_left: Option<i32>,
 }
 
 #[derive(Deserialize)]
@@ -380,6 +398,7 @@ struct Effect {
     streak: Option<Id>,
     step: Option<u32>,
     badge: Option<Id>,
+    plan: Option<Id>,
     left: Option<i64>,
     words: Option<String>,
     until: Option<Moment>,

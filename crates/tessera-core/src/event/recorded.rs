@@ -1,0 +1,195 @@
+//! Every command read again from how it was recorded, whoever had sent it.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use compact_str::CompactString;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::{
+    Adjustment, DataProblem, FOLLOW_UP_TYPES, FulfilmentStep, PlaceTier, PlacementEnd, PlacementKind, PlacementStep,
+    Redeem, RedeemVoucher, RedemptionPart, Situation, Transfer, UseBenefit, What, read_event, read_follow_up,
+};
+use crate::id::{EventId, MemberId, member_text};
+use crate::ledger::FulfilmentState;
+use crate::program::{Definition, Id};
+use crate::quantity::Amount;
+use crate::time::{Day, Instant, Period};
+use crate::voucher::normalise;
+
+/// Reads the data of an event of a member's history as the command that it was.
+///
+/// What was allowed then is not asked again: an adjustment is read without who asked for it.
+///
+/// # Errors
+/// For an event that nobody sent, for a type that the document does not have, and for data of another shape.
+pub fn read_recorded(definition: &Definition, kind: &str, data: &str) -> Result<What, DataProblem> {
+    Ok(match kind {
+        "adjustment" => {
+            let Adjusted { currency, amount, reason } = parsed(data)?;
+            What::Adjust(Adjustment::new(currency, amount, &reason))
+        }
+        "redemption" => {
+            let Redeemed { reward, currency, capture, points, payable, tender, order_id } = parsed(data)?;
+            // A reward's price names the currency.
+            let currency = currency.or_else(|| definition.currencies.keys().next().cloned()).unwrap_or_default();
+            What::Redeem(Redeem { reward, currency, points, payable, tender, order_id, capture })
+        }
+        "capture" => What::Capture(part(data)?),
+        "void" => What::Void { redemption: part(data)?.redemption },
+        "redemption-return" => What::ReturnRedemption(part(data)?),
+        "fulfilment" => {
+            let Fulfilled { redemption, state, by } = parsed(data)?;
+            What::Fulfil(FulfilmentStep { redemption: redemption.seq, to: state, by })
+        }
+        "voucher-redemption" => {
+            let UsedCode { code, order_id } = parsed(data)?;
+            let code = normalise(&code).map_err(|_| DataProblem::new("data.code", "a code is expected"))?;
+            // What it took off an order is on that order's receipt; points, benefits and prizes are given again.
+            What::RedeemVoucher(RedeemVoucher { code, order_id, order: None })
+        }
+        // Who waited for what moves no points; of a use that was rolled back only the voucher comes back, and a replay
+        // takes every voucher for good.
+        "waitlist" | "waitlist-leave" | "seat-offer" | "voucher-rollback" => What::WakeUp,
+        "leave" => What::Leave { erase: false },
+        "erase" => What::Leave { erase: true },
+        // Names are not kept with the event, and move no points.
+        "identifiers" => What::WakeUp,
+        "challenge-join" => What::JoinChallenge { challenge: parsed::<Joined>(data)?.challenge },
+        "transfer" => {
+            let Sent { to, currency, amount, message } = parsed(data)?;
+            What::Transfer(Transfer { to, currency, amount, message })
+        }
+        "benefit-use" => {
+            let Used { benefit, order_id, total, shipping, location, channel, public_at } = parsed(data)?;
+            let situation = Situation { total, shipping, location, channel, public_at };
+            What::UseBenefit(UseBenefit { benefit, order_id, situation })
+        }
+        "benefit-return" => What::ReturnBenefit { used: parsed::<UseReturned>(data)?.used.seq },
+        "tier-invite" => What::PlaceTier(placement(Some(PlacementKind::Invite), data)?),
+        "tier-match" => What::PlaceTier(placement(Some(PlacementKind::Match), data)?),
+        "tier-trial" => What::PlaceTier(placement(Some(PlacementKind::Trial), data)?),
+        "tier-lock" => What::PlaceTier(placement(Some(PlacementKind::Lock), data)?),
+        "tier-unlock" | "tier-withdraw" => What::PlaceTier(placement(None, data)?),
+        kind if FOLLOW_UP_TYPES.contains(&kind) => read_follow_up(kind, data)?,
+        kind => read_event(definition, kind, data)?,
+    })
+}
+
+#[derive(Deserialize)]
+struct Adjusted {
+    currency: Id,
+    amount: i64,
+    reason: CompactString,
+}
+
+#[derive(Deserialize)]
+struct Redeemed {
+    reward: Option<Id>,
+    currency: Option<Id>,
+    capture: bool,
+    points: Option<i64>,
+    payable: Option<Amount>,
+    tender: Option<CompactString>,
+    order_id: Option<CompactString>,
+}
+
+/// What is done with a redemption.
+#[derive(Deserialize)]
+struct Done {
+    redemption: EventId,
+    points: Option<i64>,
+}
+
+/// What somebody did for a redemption.
+#[derive(Deserialize)]
+struct Fulfilled {
+    redemption: EventId,
+    state: FulfilmentState,
+    by: CompactString,
+}
+
+/// A code used by itself.
+#[derive(Deserialize)]
+struct UsedCode {
+    code: CompactString,
+    order_id: Option<CompactString>,
+}
+
+#[derive(Deserialize)]
+struct Joined {
+    challenge: Id,
+}
+
+#[derive(Deserialize)]
+struct Sent {
+    #[serde(with = "member_text")]
+    to: MemberId,
+    currency: Id,
+    amount: i64,
+    message: Option<CompactString>,
+}
+
+#[derive(Deserialize)]
+struct Used {
+    benefit: Id,
+    order_id: Option<CompactString>,
+    total: Option<Amount>,
+    shipping: Option<Amount>,
+    location: Option<CompactString>,
+    channel: Option<CompactString>,
+    public_at: Option<Instant>,
+}
+
+#[derive(Deserialize)]
+struct UseReturned {
+    #[serde(rename = "use")]
+    used: EventId,
+}
+
+#[derive(Deserialize)]
+struct Placed {
+    ladder: Id,
+    reason: CompactString,
+    level: Option<Id>,
+    until: Option<Day>,
+    #[serde(rename = "for")]
+    period: Option<Period>,
+    #[serde(default)]
+    keep_if: BTreeMap<CompactString, Amount>,
+    kind: Option<PlacementKind>,
+}
+
+/// A level given, or ended where there is no `kind` in the event's type.
+fn placement(given: Option<PlacementKind>, data: &str) -> Result<PlaceTier, DataProblem> {
+    let Placed { ladder, reason, level, until, period, keep_if, kind } = parsed(data)?;
+    let step = match (given, kind) {
+        (Some(kind), _) => {
+            let ends = match (until, period) {
+                (Some(day), _) => PlacementEnd::Until(day),
+                (None, Some(period)) => PlacementEnd::For(period),
+                (None, None) => PlacementEnd::Open,
+            };
+            // A ladder's only measure has no name.
+            let named = |name: &str| if name.is_empty() { Ok(Id::default()) } else { name.parse::<Id>() };
+            let keep_if: Result<BTreeMap<Id, Amount>, _> =
+                keep_if.into_iter().map(|(name, amount)| Ok((named(&name)?, amount))).collect();
+            let keep_if =
+                keep_if.map_err(|error: <Id as FromStr>::Err| DataProblem::new("data.keep_if", error.to_string()))?;
+            PlacementStep::Place { kind, level, ends, keep_if }
+        }
+        (None, Some(kind)) => PlacementStep::Withdraw(kind),
+        (None, None) => PlacementStep::Unlock,
+    };
+    Ok(PlaceTier { ladder, step, reason })
+}
+
+fn part(data: &str) -> Result<RedemptionPart, DataProblem> {
+    let Done { redemption, points } = parsed(data)?;
+    Ok(RedemptionPart { redemption: redemption.seq, points })
+}
+
+fn parsed<T: DeserializeOwned>(data: &str) -> Result<T, DataProblem> {
+    serde_json::from_str(data).map_err(|error| DataProblem::new("data", error.to_string()))
+}
