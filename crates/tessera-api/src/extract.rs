@@ -36,10 +36,10 @@ macro_rules! rights {
     )*};
 }
 rights!(WriteEvents => WriteEvents, ReadMembers => ReadMembers, WriteMembers => WriteMembers,
-    WriteAdjustments => WriteAdjustments, WriteRedemptions => WriteRedemptions, WriteFulfilment => WriteFulfilment,
-    WritePossession => WritePossession, WriteBenefits => WriteBenefits, WriteTiers => WriteTiers,
-    WriteMemberships => WriteMemberships, WriteGiftCards => WriteGiftCards, ReadDocument => ReadDocument,
-    WriteDocument => WriteDocument);
+    WriteAdjustments => WriteAdjustments, WriteMoving => WriteMoving, WriteRedemptions => WriteRedemptions,
+    WriteFulfilment => WriteFulfilment, WritePossession => WritePossession, WriteBenefits => WriteBenefits,
+    WriteTiers => WriteTiers, WriteMemberships => WriteMemberships, WriteGiftCards => WriteGiftCards,
+    ReadDocument => ReadDocument, WriteDocument => WriteDocument);
 
 /// A caller with a right in the program the address names.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 use crate::AppState;
 use crate::routes::{
     adjustments, benefits, document, draws, events, fulfilment, gift_cards, health, leaderboards, members, memberships,
-    people, possession, progress, redemptions, referrals, rewards, tiers, transfers, voucher_codes, vouchers,
+    moving, people, possession, progress, redemptions, referrals, rewards, tiers, transfers, voucher_codes, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -60,6 +60,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(members::list_events))
         .routes(routes!(members::list_vouchers))
         .routes(routes!(members::list_tiers))
+        .routes(routes!(moving::create_moving_in))
         .routes(routes!(draws::list_draws))
         .routes(routes!(leaderboards::show_leaderboard))
         .routes(routes!(leaderboards::create_leaderboard_close))

@@ -19,6 +19,8 @@ pub enum Scope {
     WriteMembers,
     #[serde(rename = "adjustments:write")]
     WriteAdjustments,
+    #[serde(rename = "moving:write")]
+    WriteMoving,
     #[serde(rename = "redemptions:write")]
     WriteRedemptions,
     #[serde(rename = "fulfilment:write")]
@@ -40,11 +42,12 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::WriteEvents,
         Self::ReadMembers,
         Self::WriteMembers,
         Self::WriteAdjustments,
+        Self::WriteMoving,
         Self::WriteRedemptions,
         Self::WriteFulfilment,
         Self::WritePossession,
@@ -62,6 +65,7 @@ impl Scope {
             Self::ReadMembers => "members:read",
             Self::WriteMembers => "members:write",
             Self::WriteAdjustments => "adjustments:write",
+            Self::WriteMoving => "moving:write",
             Self::WriteRedemptions => "redemptions:write",
             Self::WriteFulfilment => "fulfilment:write",
             Self::WritePossession => "possession:write",

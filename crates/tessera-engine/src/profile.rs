@@ -71,9 +71,27 @@ pub fn take_personal(data: &mut Value) -> Result<Personal, (String, String)> {
             Some(_) => return Err((format!("data.{name}"), "a text of at most 400 bytes is expected".to_owned())),
         }
     }
+    // As a file has them: `identifiers.card` is a column of cards.
+    let by_kind: Vec<String> = map.keys().filter(|name| name.starts_with("identifiers.")).cloned().collect();
+    for name in by_kind {
+        let wrong = |message: String| (format!("data.{name}"), message);
+        let kind = name.trim_start_matches("identifiers.");
+        let kind = kind.parse().map_err(|error: tessera_core::program::IdProblem| wrong(error.to_string()))?;
+        match map.remove(&name) {
+            Some(Value::String(text)) => {
+                identifiers.push(Identifier::new(kind, &text).map_err(|error| wrong(error.to_string()))?)
+            }
+            _ => return Err(wrong("a text is expected".to_owned())),
+        }
+    }
     if let Some(listed) = map.remove("identifiers") {
         let wrong = || ("data.identifiers".to_owned(), "a list such as [\"card:4711\"] is expected".to_owned());
-        let Value::Array(listed) = listed else { return Err(wrong()) };
+        let listed = match listed {
+            Value::Array(listed) => listed,
+            // As a file has them, in one column: `phone:+84901234567;card:4711`.
+            Value::String(text) => text.split(';').map(|part| part.trim().into()).collect(),
+            _ => return Err(wrong()),
+        };
         for (place, text) in listed.iter().enumerate() {
             let text = text.as_str().ok_or_else(wrong)?;
             let identifier: Identifier = text.parse().map_err(|error: crate::identifier::IdentifierError| {

@@ -277,17 +277,29 @@ impl Submission {
     }
 }
 
+/// How many digits a phone number has that comes from another system: E.164, and the shortest there are.
+const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
+
 type Personal<'a> = (BTreeMap<String, String>, Vec<Identifier>, std::borrow::Cow<'a, str>);
 
 /// Takes personal fields out of the data of events that may carry them.
 fn without_personal<'a>(secrets: &Secrets, program: i64, kind: &str, data: &'a str) -> Result<Personal<'a>, Refusal> {
-    if !matches!(kind, "enrol" | "profile") {
+    if !matches!(kind, "enrol" | "profile" | "move-in") {
         return Ok((BTreeMap::new(), Vec::new(), data.into()));
     }
     let mut value: Value =
         serde_json::from_str(data).map_err(|_| Refusal::new("invalid-event", "data: a JSON object is expected"))?;
     let (fields, identifiers) = take_personal(&mut value)
         .map_err(|(path, message)| Refusal::new("invalid-event", format!("{path}: {message}")).with("path", path))?;
+    if kind == "move-in"
+        && let Some(phone) = identifiers.iter().find(|identifier| *identifier.kind() == *"phone")
+    {
+        let digits = phone.value().bytes().filter(u8::is_ascii_digit).count();
+        if !PHONE_DIGITS.contains(&digits) {
+            let detail = format!("data.phone: {digits} digits are no phone number");
+            return Err(Refusal::new("invalid-event", detail).with("path", "data.phone"));
+        }
+    }
     if let Some(Value::String(device)) = value.get_mut("device") {
         *device = crate::referral::device(secrets, program, device);
     }

@@ -593,6 +593,10 @@ fn l9_lots_of_another_system_keep_their_dates() {
     let mapping = shop.tessera.write("lots.toml", mapping);
     let lots = "lot,earned,card,points,expires\n1,2025-01-05T10:00:00,77,120,2999-12-31\n2,2025-03-05T10:00:00,77,30,\n3,2025-03-05T10:00:00,78,many,\n";
     let file = shop.tessera.write("lots.csv", lots);
+    let early = shop.tessera.json(&["import", "events", &file, "--program", "shop", "--mapping", &mapping]);
+    assert_eq!(figures(&early, ["lines", "applied", "refused"]), [3, 0, 3], "nobody joins by a lot: {early:#}");
+    let people = shop.tessera.write("people.csv", "card,joined\n77,2025-01-05T10:00:00\n");
+    shop.tessera.run(&["import", "members", &people, "--program", "shop"]).expect(0);
     let said = shop.tessera.run(&["import", "events", &file, "--program", "shop", "--mapping", &mapping, "--json"]);
     said.expect(1);
     let report: Value = serde_json::from_str(&said.out).unwrap();

@@ -33,9 +33,12 @@ const LINE_MAX: usize = crate::BODY_MAX;
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 pub struct Options {
     #[serde(default)]
-    explain: bool,
+    pub(super) explain: bool,
+    /// Whether what another system had is meant, and nothing else.
     #[serde(skip)]
-    guesser: Option<Guesser>,
+    pub(super) moving: bool,
+    #[serde(skip)]
+    pub(super) guesser: Option<Guesser>,
 }
 
 /// Takes one CloudEvent, a batch, or a stream of NDJSON.
@@ -106,9 +109,13 @@ async fn submission(
         return Err(Problem::new(StatusCode::BAD_REQUEST, "invalid-json", detail));
     }
     let event = cloud_event(bytes)?;
-    if event.kind == "import" {
-        let detail =
-            "points from another system come in by `tessera import events`; by hand, with `POST …/adjustments`";
+    let is_moving = matches!(event.kind.as_ref(), "import" | "move-in" | "move-voucher");
+    if is_moving != options.moving {
+        let detail = if is_moving {
+            "what another system had comes in by `tessera import members` or `POST …/moving-in`; points by hand, with `POST …/adjustments`"
+        } else {
+            "this takes `move-in`, `import` and `move-voucher`; other events go to `POST …/events`"
+        };
         return Err(Refusal::new("unknown-event-type", detail).with("path", "type").into());
     }
     let read = || Submission::from_event(&app.context.secrets, program, &event, app.context.clock.now());
@@ -226,7 +233,7 @@ fn send(app: &AppState, submission: Submission, options: Options) -> Waiting {
 type Waiting = Result<oneshot::Receiver<Answer>, Problem>;
 
 /// NDJSON in, NDJSON out, a line for each line in the same order; memory holds [`STREAM_AHEAD`] events.
-fn stream(app: AppState, program: Arc<ProgramHandle>, request: Request, options: Options) -> Response {
+pub(super) fn stream(app: AppState, program: Arc<ProgramHandle>, request: Request, options: Options) -> Response {
     let (ahead, waiting) = mpsc::channel::<Waiting>(STREAM_AHEAD);
     tokio::spawn(async move {
         let body = request.into_body().into_data_stream();

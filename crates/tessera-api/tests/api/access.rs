@@ -24,6 +24,7 @@ const ROUTES: &[(&str, &str, Scope)] = &[
     ("GET", "members/card:1/vouchers", Scope::ReadMembers),
     ("GET", "members/card:1/tiers", Scope::ReadMembers),
     ("GET", "members/card:1/entitlements", Scope::ReadMembers),
+    ("POST", "moving-in", Scope::WriteMoving),
     ("POST", "members/card:1/entitlements/lounge/use", Scope::WriteBenefits),
     ("POST", "members/card:1/entitlements/lounge/return", Scope::WriteBenefits),
     ("POST", "members/card:1/tiers/club", Scope::WriteTiers),

@@ -163,7 +163,7 @@ fn l9_lots_are_not_brought_in_over_the_api() {
     let lot = event("import", "r-1", "card:1", r#"{ "currency": "point", "amount": 1000 }"#);
     for path in ["events", "quotes"] {
         let problem = app.post(path, &lot).problem(400, "unknown-event-type");
-        assert!(problem["detail"].as_str().unwrap().contains("tessera import events"), "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("tessera import members"), "{problem}");
     }
     let kind = "application/cloudevents-batch+json";
     let batch = call(&app, "POST", "events").header("content-type", kind).send(json!([lot]).to_string()).ok();

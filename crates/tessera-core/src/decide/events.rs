@@ -2,11 +2,11 @@
 
 use compact_str::CompactString;
 
-use super::outcome::{Effect, EffectKind, points};
-use super::working::{Posting, Working};
+use super::outcome::{Effect, EffectKind};
+use super::working::Working;
 use super::{Basis, EventStatus, OrderProgress, OrderRecord, PricedVoucher, Rejected};
-use crate::event::{Command, FieldValues, Imported, Order, Profile, What};
-use crate::ledger::{Account, EntryKind, Purse, Wait};
+use crate::event::{Command, FieldValues, Order, Profile, What};
+use crate::ledger::{Purse, Wait};
 use crate::member::{Change, MemberState, ParkedEvent, Status};
 use crate::program::{CountsFrom, Id, Program};
 use crate::time::Instant;
@@ -15,7 +15,7 @@ impl Working<'_> {
     /// A member that an event makes joins at its business time, and is welcomed before it counts.
     pub(super) fn enrol_if_new(&mut self, command: &Command) -> Result<(), Rejected> {
         let joins = self.inputs.state.is_none() && !command.what.makes_gift_card();
-        if joins && !matches!(command.what, What::Enrol(_)) {
+        if joins && !matches!(command.what, What::Enrol(_) | What::MoveIn(_)) {
             self.open("enrol", EventStatus::Derived, command.effective_at, None);
             self.join(command.effective_at);
             self.main = self.events.len();
@@ -268,34 +268,6 @@ impl Working<'_> {
         progress.changes += 1;
         self.note_progress(&order.order_id, &progress);
         progress
-    }
-
-    /// L9: a lot as it was elsewhere. It was earned there, so it counts to no tier and moves no campaign here.
-    pub(super) fn import(&mut self, imported: &Imported) -> Result<(), Rejected> {
-        let program = self.inputs.versions.at(self.at_effective()).clone();
-        let currency = &imported.currency;
-        let Some(definition) = program.definition.currencies.get(currency) else {
-            return Err(Rejected::UnknownCurrency { currency: currency.clone() });
-        };
-        self.program = program.clone();
-        self.open_main("import", EventStatus::Applied);
-        let owed = self.state.purse(currency.as_str()).map(|purse| purse.debt).unwrap_or_default();
-        let (repaid, rest) = points(imported.amount).split(owed);
-        let posting = Posting { currency, amount: repaid, lot: None, expires_at: None, campaign: None };
-        self.post(EntryKind::Import, Account::Imported, Account::Debt, posting);
-        let dated = match imported.expires {
-            Some(day) => Some((day, program.calendar.end(day))),
-            None => super::expiry::last_day(&program, &definition.expires, self.day()),
-        };
-        let (last_day, expires_at) = dated.unzip();
-        let lot = crate::ledger::LotRef { last_day, funder: None, order: None };
-        let posting = Posting { currency, amount: rest, lot: Some(lot), expires_at, campaign: None };
-        self.post(EntryKind::Import, Account::Imported, Account::Active, posting);
-        self.date_idle(currency, &definition.expires);
-        let effect = Effect { expires_on: last_day, ..Effect::points(EffectKind::Imported, currency, imported.amount) };
-        self.effect(effect);
-        self.expire_dead_on_arrival();
-        Ok(())
     }
 }
 

@@ -22,6 +22,7 @@ mod fulfilment;
 mod gift_card;
 mod give_again;
 mod holdout;
+mod moving;
 mod order;
 mod outcome;
 mod people;
@@ -336,7 +337,7 @@ pub fn needs(versions: &Versions, state: Option<&MemberState>, command: &Command
         needs.awaited = awaited(versions, state, made);
     }
     needs.history = state.is_some_and(|state| command.effective_at < state.clock)
-        && !(matches!(command.what, What::WakeUp) || command.what.is_never_past());
+        && !(matches!(command.what, What::WakeUp) || command.what.is_never_past() || command.what.is_from_elsewhere());
     needs.history |= matches!(command.what, What::RollbackVoucher(_)) && state.is_some();
     needs.history |= matches!(command.what, What::Referral(crate::event::ReferralStep::Reversed { .. }));
     needs
@@ -435,6 +436,8 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Declared { kind, data } => working.declared(kind, data)?,
         What::Adjust(adjustment) => working.adjust(adjustment)?,
         What::Import(imported) => working.import(imported)?,
+        What::MoveIn(moved) => working.move_in(moved)?,
+        What::MoveVoucher(moved) => working.move_voucher(moved)?,
         What::Redeem(redeem) => working.redeem(redeem)?,
         What::Capture(part) => working.capture(part)?,
         What::Void { redemption } => working.void(*redemption)?,
@@ -474,7 +477,9 @@ pub fn fold(id: MemberId, events: &[Recorded], before: Option<Instant>) -> Optio
     let status = first.record.joined.unwrap_or(Status::Active);
     let mut state = MemberState::new(id, status, first.effective_at, first.record.day);
     let mut any = false;
-    for event in events.iter().filter(|event| before.is_none_or(|before| event.effective_at < before)) {
+    // Whoever came from elsewhere was before then what they were when they came.
+    let counts = |event: &&Recorded| before.is_none_or(|before| event.effective_at < before || event.kind == "move-in");
+    for event in events.iter().filter(counts) {
         any = true;
         event.apply_to(&mut state);
     }

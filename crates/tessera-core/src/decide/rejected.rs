@@ -165,6 +165,12 @@ pub enum Rejected {
     OwnSale { order_id: CompactString },
     #[error("a member claims {most} purchases of guests ({window}): no more of them")]
     ClaimedEnough { window: &'static str, most: i64 },
+    #[error("the program has no voucher {voucher}")]
+    NoSuchVoucher { voucher: Id },
+    #[error("the lot expired on {expires}, before it was earned, on {earned}")]
+    ExpiresBeforeEarned { expires: Day, earned: Day },
+    #[error("{day} is after today, {today}")]
+    MovedFromTheFuture { day: Day, today: Day },
     #[error("the member has left")]
     MemberLeft,
     #[error("a new {kind} needs the right one-time code to it: send `proof: true` once it was given")]
@@ -401,6 +407,9 @@ impl Rejected {
             Self::ClaimTooLate { .. } => "claim-too-late",
             Self::OwnSale { .. } => "claim-of-own-sale",
             Self::ClaimedEnough { .. } => "claimed-enough",
+            Self::NoSuchVoucher { .. } => "no-such-voucher",
+            Self::ExpiresBeforeEarned { .. } => "expires-before-earned",
+            Self::MovedFromTheFuture { .. } => "moved-from-the-future",
             Self::MemberLeft => "member-left",
             Self::ProofNeeded { .. } => "proof-needed",
             Self::SecondFactNeeded { .. } => "second-fact-needed",
@@ -669,6 +678,13 @@ impl Rejected {
             }
             Self::OwnSale { order_id } => vec![("order_id", order_id.as_str().into())],
             Self::ClaimedEnough { window, most } => vec![("window", (*window).into()), ("most", (*most).into())],
+            Self::NoSuchVoucher { voucher } => vec![("voucher", voucher.as_str().into())],
+            Self::ExpiresBeforeEarned { expires, earned } => {
+                vec![("expires", expires.to_string().into()), ("earned", earned.to_string().into())]
+            }
+            Self::MovedFromTheFuture { day, today } => {
+                vec![("day", day.to_string().into()), ("today", today.to_string().into())]
+            }
             Self::ProofNeeded { kind } => vec![("kind", kind.as_str().into())],
             Self::SecondFactNeeded { last_event } => vec![("last_event", last_event.to_string().into())],
             Self::NotSilent { last_event, silent_from } => {

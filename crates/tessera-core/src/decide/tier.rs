@@ -135,6 +135,21 @@ pub(super) mod standing {
         best
     }
 
+    /// The first day on which a level that is reached on a day no longer holds by itself (T3).
+    pub fn holds_from(program: &Program, ladder: &LadderRules, joined_on: Day, day: Day) -> Day {
+        let end = match ladder.window {
+            TierWindow::Rolling { rolling } => rolling.after(day).plus(1),
+            TierWindow::CalendarYear | TierWindow::Anniversary => {
+                let (_, until) = period(program, ladder, joined_on, day);
+                match ladder.holds_to {
+                    HoldsTo::Current => until,
+                    HoldsTo::Next => period(program, ladder, joined_on, until).1,
+                }
+            }
+        };
+        ladder.down.grace.after(end)
+    }
+
     /// The first day on which a bucket no longer counts in a rolling window.
     fn leaves(rolling: Period, bucket: Day) -> Day {
         let mut day = rolling.after(bucket).plus(-4);

@@ -85,7 +85,9 @@ impl<'a> Working<'a> {
             None => fresh(if inputs.guest { Status::Guest } else { Status::Active }),
         };
         let mut past = None;
-        if at < state.clock && !matches!(command.what, What::WakeUp) {
+        // A lot of another system is judged by nothing that happened here.
+        let is_judged = !matches!(command.what, What::WakeUp) && !command.what.is_from_elsewhere();
+        if at < state.clock && is_judged {
             let earliest = program.definition.backdate_max.before(program.calendar.day(state.clock));
             if day < earliest {
                 return Err(Rejected::TooLate { effective_at: at, earliest: program.calendar.start(earliest) });
@@ -158,7 +160,7 @@ impl<'a> Working<'a> {
         self.program = self.inputs.versions.at(self.effective_at).clone();
         let seq = self.open(kind, status, self.effective_at, None);
         self.main = self.events.len() - 1;
-        if status == EventStatus::Applied && kind != "adjustment" {
+        if status == EventStatus::Applied && !matches!(kind, "adjustment" | "import" | "move-in" | "move-voucher") {
             self.change(Change::Happened { at: self.effective_at });
         }
         seq
@@ -494,6 +496,11 @@ impl<'a> Working<'a> {
         if key::window(limit).is_none_or(|window| day.end_of(window) > today) {
             self.use_limit(limit, by, day);
         }
+    }
+
+    /// A voucher with the code it has.
+    pub fn issued(&mut self, voucher: IssuedVoucher) {
+        self.vouchers.push(voucher);
     }
 
     /// Issues a voucher for a campaign, or with a reward; says its code.

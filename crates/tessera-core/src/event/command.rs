@@ -2,8 +2,9 @@ use compact_str::CompactString;
 use serde::Deserialize;
 
 use super::{
-    Arrival, Birthday, Claim, FieldValues, FulfilmentStep, GiftCardRefund, GiftCardStep, Item, Membership, Order,
-    PlaceTier, Redeem, RedemptionPart, ReferralStep, RefusedFollowUp, Renaming, Transfer, UseBenefit,
+    Arrival, Birthday, Claim, FieldValues, FulfilmentStep, GiftCardRefund, GiftCardStep, Item, Membership, MovedIn,
+    MovedVoucher, Order, PlaceTier, Redeem, RedemptionPart, ReferralStep, RefusedFollowUp, Renaming, Transfer,
+    UseBenefit,
 };
 use crate::id::MemberId;
 use crate::ledger::Entry;
@@ -37,8 +38,12 @@ pub enum What {
         data: FieldValues,
     },
     Adjust(Adjustment),
-    /// Points from another system, at the time they were earned (L9).
+    /// A lot of points from another system, at the time it was earned (L9).
     Import(Imported),
+    /// A member from another system, as they were there.
+    MoveIn(MovedIn),
+    /// A voucher from another system.
+    MoveVoucher(MovedVoucher),
     /// Spends points, or reserves them.
     Redeem(Redeem),
     /// Spends what a redemption reserved; what is left of it is released.
@@ -122,6 +127,8 @@ impl What {
             Self::Declared { kind, .. } => kind.as_str(),
             Self::Adjust(_) => "adjustment",
             Self::Import(_) => "import",
+            Self::MoveIn(_) => "move-in",
+            Self::MoveVoucher(_) => "move-voucher",
             Self::Redeem(_) => "redemption",
             Self::Capture(_) => "capture",
             Self::Void { .. } => "void",
@@ -150,6 +157,11 @@ impl What {
             Self::GiftCardRefund(_) => "gift-card-refund",
             Self::WakeUp => "wake-up",
         }
+    }
+
+    /// Whether it brings something from another system: it is a matter of then, whatever the program does today.
+    pub const fn is_from_elsewhere(&self) -> bool {
+        matches!(self, Self::Import(_) | Self::MoveIn(_) | Self::MoveVoucher(_))
     }
 
     /// Whether it only takes back what was done.

@@ -8,6 +8,7 @@ mod data;
 mod follow_up;
 mod gift_card;
 mod membership;
+mod moving;
 mod order;
 mod people;
 mod placement;
@@ -28,6 +29,7 @@ pub use data::{DataProblem, FieldValue, FieldValues};
 pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
 pub use gift_card::{GiftCardRefund, GiftCardStep};
 pub use membership::{MEMBERSHIP_TYPES, Membership, MembershipStep};
+pub use moving::{MovedIn, MovedLevel, MovedVoucher};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
 pub use people::{NameKey, Removal, Renaming, SecondFact};
 pub use placement::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep};
@@ -71,6 +73,8 @@ pub const RESERVED_TYPES: &[&str] = &[
     "erase",
     "transfer",
     "import",
+    "move-in",
+    "move-voucher",
     "transfer-in",
     "follow-up-refused",
     "referral",

@@ -39,6 +39,8 @@ pub fn read_event(definition: &Definition, kind: &str, data: &str) -> Result<Wha
         "enrol" => parse(data, ProfileSeed).map(What::Enrol),
         "profile" => parse(data, ProfileSeed).map(What::Profile),
         "import" => imported(data).map(What::Import),
+        "move-in" => super::moving::moved_in(data).map(What::MoveIn),
+        "move-voucher" => super::moving::moved_voucher(data).map(What::MoveVoucher),
         _ if DocumentedTypes(definition).knows(kind) && declared.is_none() => {
             parse(data, PhantomData::<MembershipData>)?.of_kind(kind).map(What::Membership)
         }

@@ -58,6 +58,7 @@ pub fn read_recorded(definition: &Definition, kind: &str, data: &str) -> Result<
         "erase" => What::Leave { erase: true },
         // Names are not kept with the event, and move no points.
         "identifiers" => What::WakeUp,
+        "ranking" => What::Rank { top_percent: parsed::<Standing>(data)?.top_percent },
         "challenge-join" => What::JoinChallenge { challenge: parsed::<Joined>(data)?.challenge },
         "transfer" => {
             let Sent { to, currency, amount, message } = parsed(data)?;
@@ -118,6 +119,11 @@ struct Fulfilled {
 struct UsedCode {
     code: CompactString,
     order_id: Option<CompactString>,
+}
+
+#[derive(Deserialize)]
+struct Standing {
+    top_percent: Option<u8>,
 }
 
 #[derive(Deserialize)]

@@ -219,6 +219,15 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ranked: Option<Ranked>,
     },
+    /// A member as they were in another system.
+    MovedIn {
+        joined_at: Instant,
+        joined_on: Day,
+        purchases: u32,
+        spend: Amount,
+        first_purchase: Option<Day>,
+        last_purchase: Option<Day>,
+    },
     /// Who brought the member, and what has become of it.
     Referral {
         referral: Box<Referral>,
@@ -419,6 +428,12 @@ impl Change {
                 state.streaks.retain(|row| row.streak != *id);
             }
             Self::Ranked { ranked } => state.ranked = *ranked,
+            Self::MovedIn { joined_at, joined_on, purchases, spend, last_purchase, .. } => {
+                (state.joined_at, state.joined_on) = (*joined_at, *joined_on);
+                let statistics = &mut state.statistics;
+                (statistics.purchases, statistics.spend) = (*purchases, *spend);
+                statistics.last_purchase = *last_purchase;
+            }
             Self::Referral { referral } => state.referral = Some((**referral).clone()),
             Self::Device { device } => {
                 state.devices.push(device.clone());

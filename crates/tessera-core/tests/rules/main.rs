@@ -18,6 +18,7 @@ mod inert;
 mod lots;
 mod members;
 mod money;
+mod moving;
 mod pending;
 mod people;
 mod placements;

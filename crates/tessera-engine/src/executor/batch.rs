@@ -286,6 +286,9 @@ impl One<'_> {
                 match (&command.what, policy) {
                     // What somebody does by hand is about a member there is: a slip of the pen makes none.
                     (What::Adjust(_) | What::Transfer(_) | What::JoinChallenge { .. }, _) => Err(unknown()),
+                    (What::MoveIn(_), _) => Ok(Whom::New { guest: false }),
+                    // Somebody has joined elsewhere before they have points: what comes first is about nobody.
+                    (what, _) if what.is_from_elsewhere() => Err(unknown()),
                     (What::Claim(_) | What::Rename(_) | What::Leave { .. }, _) => Err(unknown()),
                     (what, _) if what.is_about_now() => Err(unknown()),
                     (What::Enrol(_), _) | (_, UnknownMember::Enrol) => Ok(Whom::New { guest: false }),

@@ -296,9 +296,12 @@ impl Writes {
             // What they told when they joined, such as the year they were born.
             tx.execute(
                 "UPDATE event SET payload = '{\"data\":{}}' WHERE bucket = $1 AND program = $2 AND member = $3 \
-                 AND type IN ('enrol', 'profile')",
+                 AND type IN ('enrol', 'profile', 'move-in')",
                 &key,
             )?;
+            // What colleagues noted about them.
+            let (_, of_program) = key.split_at(1);
+            tx.execute("UPDATE adjustment SET note = NULL WHERE program = $1 AND member = $2", of_program)?;
         }
         Ok(())
     }

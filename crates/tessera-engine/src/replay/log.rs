@@ -25,7 +25,8 @@ const COLUMNS: &str = "seq, type, effective_at, recorded_at, payload, \
 
 /// What time and the member's own events brought about is decided again; what other members caused comes as it came.
 fn from_outside() -> String {
-    let kinds: Vec<String> = FOLLOW_UP_TYPES.iter().map(|kind| format!("'{kind}'")).collect();
+    // Where a member stands among all comes from looking at all.
+    let kinds: Vec<String> = FOLLOW_UP_TYPES.iter().chain(&["ranking"]).map(|kind| format!("'{kind}'")).collect();
     format!("(status <> {} OR type IN ({}))", EventStatus::Derived.code(), kinds.join(", "))
 }
 

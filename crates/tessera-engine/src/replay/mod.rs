@@ -125,7 +125,7 @@ impl Replay<'_> {
                         return Ok(());
                     }
                     let mut pools = Pools::default();
-                    let mut run = Run::new(state.id, log::memory(reader, self.program, state.id)?);
+                    let mut run = self.run(reader, &state)?;
                     for event in log::events(reader, self.program, state.id, self.window.to)? {
                         self.send(&mut run, &event, &mut pools, &mut comparison);
                     }
@@ -146,8 +146,7 @@ impl Replay<'_> {
             for bucket in 0..i64::from(BUCKETS) {
                 log::each_member(reader, self.program, bucket, &mut |reader, state| {
                     if !matches!(state.status, Status::Guest | Status::GiftCard) {
-                        let memory = log::memory(reader, self.program, state.id)?;
-                        runs.insert(state.id, Run::new(state.id, memory));
+                        runs.insert(state.id, self.run(reader, &state)?);
                     }
                     Ok(())
                 })?;
@@ -168,6 +167,12 @@ impl Replay<'_> {
         })?;
         comparison.in_order = true;
         Ok(comparison)
+    }
+
+    /// A member about to live through their events again.
+    fn run(&self, reader: &mut Reader<'_>, state: &MemberState) -> Result<Run, StoreError> {
+        let referrer = state.referral.as_ref().map(|referral| referral.referrer);
+        Ok(Run::new(state.id, log::memory(reader, self.program, state.id)?, referrer))
     }
 
     fn send(&self, run: &mut Run, event: &Logged, pools: &mut Pools, comparison: &mut Comparison) {

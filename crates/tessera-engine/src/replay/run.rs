@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use compact_str::CompactString;
 use tessera_core::decide::{self, Decision, Draws, Inputs, Memory, OrderProgress, OrderRecord, Recorded, Rejected};
-use tessera_core::event::{Command, FulfilmentStep, Order, RedemptionPart, What, read_event, read_recorded};
+use tessera_core::event::{Command, FulfilmentStep, Order, Profile, RedemptionPart, What, read_event, read_recorded};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Entry, Redemption};
 use tessera_core::member::MemberState;
@@ -20,6 +20,7 @@ use super::{Used, refusal_of};
 pub(super) struct Run {
     id: MemberId,
     memory: Option<Memory>,
+    referrer: Option<MemberId>,
     state: Option<MemberState>,
     history: Vec<Recorded>,
     orders: BTreeMap<CompactString, KnownOrder>,
@@ -71,11 +72,12 @@ impl Pools {
 }
 
 impl Run {
-    /// `memory`: what the program knew of somebody who came back (P3).
-    pub fn new(id: MemberId, memory: Option<Memory>) -> Self {
+    /// `memory`: what the program knew of somebody who came back (P3). `referrer`: who brought them, by whatever code.
+    pub fn new(id: MemberId, memory: Option<Memory>, referrer: Option<MemberId>) -> Self {
         Self {
             id,
             memory,
+            referrer,
             state: None,
             history: Vec::new(),
             orders: BTreeMap::new(),
@@ -262,6 +264,8 @@ impl Run {
                 exchange.bought = self.paid_now(exchange.bought);
                 What::Exchange(exchange)
             }
+            What::Enrol(profile) => What::Enrol(Profile { referrer: self.referrer, ..profile }),
+            What::Profile(profile) => What::Profile(Profile { referrer: self.referrer, ..profile }),
             What::Capture(part) => What::Capture(part_now(part)?),
             What::Void { redemption } => What::Void { redemption: now(redemption)? },
             What::Fulfil(step) => What::Fulfil(FulfilmentStep { redemption: now(step.redemption)?, ..step }),

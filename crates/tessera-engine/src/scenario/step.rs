@@ -26,8 +26,9 @@ pub(super) const BROUGHT_BY: &str = "<member> ";
 /// The other words of steps.
 pub(super) const SETTINGS: [&str; 6] = ["say", "at", "happened", "id", "source", "expect"];
 
-/// Types of events that every program has.
-pub(super) const EVENT_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend", "enrol", "profile"];
+/// Types of events that every program has, and what comes from another system.
+pub(super) const EVENT_TYPES: [&str; 9] =
+    ["purchase", "return", "exchange", "amend", "enrol", "profile", "move-in", "import", "move-voucher"];
 
 /// One step: at a time something happens, or nothing, and then this is expected.
 #[derive(Debug)]

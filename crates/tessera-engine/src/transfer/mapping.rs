@@ -112,6 +112,16 @@ pub enum Field {
     Sum(SumField),
     /// The product of two columns.
     Product(ProductField),
+    /// A column whose values mean others here.
+    Translated(TranslatedField),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TranslatedField {
+    pub column: String,
+    /// What each of its values means; every other one is refused.
+    pub values: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -204,6 +214,7 @@ impl Mapping {
                     Summed::Product(product) => columns.extend([product.product.0.as_str(), &product.product.1]),
                 },
                 Field::Product(product) => columns.extend([product.product.0.as_str(), &product.product.1]),
+                Field::Translated(translated) => columns.push(&translated.column),
                 Field::Value(_) => {}
             }
         }

@@ -5,10 +5,16 @@ pub mod all;
 mod condition;
 mod import;
 mod mapping;
+mod moving;
+mod people;
 mod plan;
+mod reconcile;
 mod rows;
 mod tally;
 
 pub use import::{Import, ImportError, Progress, default_member_mapping};
 pub use mapping::{Format, Mapping, MappingError};
+pub use moving::{Moving, Part, Parts};
+pub use people::{People, export_people};
+pub use reconcile::{Count, CurrencyFigures, Difference, ReconcileError, Reconciliation, read_expected, reconcile};
 pub use tally::Report;

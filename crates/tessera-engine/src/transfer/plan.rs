@@ -6,7 +6,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use tessera_core::program::{FieldKind, nearest};
 use tessera_core::quantity::Amount;
-use tessera_core::time::Instant;
+use tessera_core::time::{Calendar, Day, Instant};
 
 use super::condition::RowCondition;
 use super::mapping::{Field, Mapping, MappingError, Missing, MissingTime, SumField, Summed};
@@ -31,6 +31,8 @@ pub(super) struct Plan<'a> {
     returns: Option<RowCondition>,
     refuse: Option<RowCondition>,
     kinds: HashMap<String, FieldKind>,
+    /// Where a day alone is a day of the program.
+    days: Option<Calendar>,
 }
 
 /// One event as the file tells it.
@@ -85,6 +87,7 @@ impl<'a> Plan<'a> {
             returns: mapping.returns.as_ref().map(|returns| condition(&returns.when)).transpose()?,
             refuse: mapping.refuse.as_ref().map(|refuse| condition(&refuse.when)).transpose()?,
             kinds: kinds.map(|(name, field)| (name.to_string(), field.kind)).collect(),
+            days: (event.kind == "import").then(|| versions.head().calendar.clone()),
         })
     }
 
@@ -121,6 +124,10 @@ impl<'a> Plan<'a> {
         }
         if let Ok(instant) = text.parse::<Instant>() {
             return Ok(Some(instant));
+        }
+        // The day a lot was earned is a day of the program, from its cut-off.
+        if let (Some(calendar), Ok(day)) = (&self.days, text.parse::<Day>()) {
+            return Ok(Some(calendar.start(day)));
         }
         let civil: Option<DateTime> = text.parse().ok();
         let resolved = civil.and_then(|civil| zone.to_ambiguous_timestamp(civil).compatible().ok());
@@ -217,6 +224,15 @@ impl<'a> Plan<'a> {
             Field::Value(value) => Ok(Some(self.literal(name, &value.value))),
             Field::Product(product) => Ok(Some(self.product(row, &product.product)?.to_string())),
             Field::Sum(_) => Ok(None),
+            Field::Translated(translated) => {
+                let place = self.columns.place(&translated.column).unwrap_or_default();
+                let text = row.values[place].trim();
+                match translated.values.get(text) {
+                    _ if text.is_empty() => Ok(None),
+                    Some(value) => Ok(Some(self.literal(name, value))),
+                    None => Err(self.bad(row, place, &format!("the mapping says nothing about `{text}`"))),
+                }
+            }
             Field::Column(column) => {
                 let place = self.columns.place(column).unwrap_or_default();
                 let text = &row.values[place];

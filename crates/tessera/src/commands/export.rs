@@ -3,24 +3,45 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use tessera_engine::clock::SystemClock;
+use tessera_engine::executor::Context as EngineContext;
 use tessera_engine::transfer::all::{self, MoveError};
+use tessera_engine::transfer::export_people;
 
-use super::Context;
-use crate::output::{Failure, Progress, bytes, counted, json, note, say, unreadable};
+use super::{Context, known};
+use crate::output::{Failure, Progress, bytes, counted, grouped, json, note, say, unreadable};
 
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  tessera export --all --to everything.gz\n  tessera export --all --to everything.gz --database-url postgres://localhost/tessera\n\nWorks beside a running server, and writes what was acknowledged before it began. `tessera import all` reads the file into an empty installation, on either database. Personal data stay sealed: the master key is not in the file, and must be the same on both sides. docs/operations.md tells how to move."
 )]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Arguments {
     /// The whole installation: every program, version, member, event, entry, key
     #[arg(long, required = true)]
     all: bool,
     /// The new file
-    #[arg(long, value_name = "FILE")]
-    to: PathBuf,
+    #[arg(long, required = true, value_name = "FILE")]
+    to: Option<PathBuf>,
+    #[command(subcommand)]
+    part: Option<Exported>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Exported {
+    /// A program's members, lots and vouchers as files that `import members` moves in elsewhere
+    #[command(
+        after_help = "Example:\n  tessera export members --program copper-cup --to members\n\nThe folder gets members.csv, lots.csv, vouchers.csv and moving.toml, for their owner only: names and phone numbers stand in them as they are. Pending and reserved points and debts are counted, not written."
+    )]
+    Members {
+        /// Which program, such as copper-cup
+        #[arg(long, value_name = "PROGRAM")]
+        program: String,
+        /// The folder
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -31,9 +52,13 @@ pub struct ImportArguments {
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure> {
     let reader = context.reader()?;
+    if let Some(Exported::Members { program, to }) = &arguments.part {
+        return members(context, &reader, program, to);
+    }
+    let Some(to) = &arguments.to else { return Err(Failure::usage("--to is missing: the new file")) };
     let started = Instant::now();
     let mut progress = Progress::new("rows", 100);
-    let exported = all::export_all(&reader, &arguments.to, &mut |done, total| {
+    let exported = all::export_all(&reader, to, &mut |done, total| {
         progress.at((done * 100).checked_div(total).unwrap_or(0), done, started);
     })
     .map_err(|error| failed(error, &context.settings.data))?;
@@ -50,6 +75,31 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure
         started.elapsed().as_secs_f64()
     );
     note!("it opens under the same master key only ({}), which is not in it", exported.master_key);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `export members`.
+fn members(context: &Context, reader: &Arc<EngineContext>, program: &str, to: &Path) -> Result<ExitCode, Failure> {
+    let program = known(reader, program)?;
+    let people =
+        export_people(reader, &program, to).map_err(|error| Failure::refused(format!("{}: {error}", to.display())))?;
+    if context.json {
+        json(&people)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let written = [("members", people.members), ("lots", people.lots), ("vouchers", people.vouchers)];
+    for (name, count) in written {
+        say!("{name:<26}{:>14}", grouped(count));
+    }
+    for (name, units) in [("pending", people.pending), ("reserved", people.held), ("owed", people.owed)] {
+        if units > 0 {
+            note!("{} points are {name} and stay behind", grouped(units));
+        }
+    }
+    note!(
+        "names and phone numbers stand in {} as they are: keep it safe, and remove it when you are done",
+        to.display()
+    );
     Ok(ExitCode::SUCCESS)
 }
 

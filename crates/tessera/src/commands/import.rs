@@ -5,8 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
-use tessera_engine::transfer::{Format, Import, ImportError, Mapping, Progress, Report, default_member_mapping};
+use tessera_engine::transfer::{
+    Format, Import, ImportError, Mapping, Moving, Parts, Progress, Report, default_member_mapping,
+};
 
+use super::moving;
 use super::task::Task;
 use super::{Context, known};
 use crate::output::{self, Failure, REFUSED, grouped, json, note, say, unreadable};
@@ -18,11 +21,11 @@ pub enum Command {
         after_help = "Examples:\n  tessera import events sales.csv.gz --program copper-cup --mapping till.toml\n  tessera import events day.csv --program shop --mapping till.toml --strict\n\ndocs/import.md shows how to write a mapping; docs/examples has two.\n\nLines that are not taken go to a rejects file: correct them there and import that file. An import that was stopped goes on when it is started again: what was taken is not taken twice."
     )]
     Events(Arguments),
-    /// Import members, a line each
+    /// Import members, a line each; or move them in from another system, with levels, lots and vouchers
     #[command(
-        after_help = "Example:\n  tessera import members members.csv --program copper-cup\n\nWithout --mapping the first of the columns phone, email, card, member, customer, household and identifier names the member; name, birthday, language, joined, phone and email are read where they are there."
+        after_help = "Examples:\n  tessera import members members.csv --program copper-cup\n  tessera import members members.csv --lots lots.csv --vouchers vouchers.csv --program copper-cup --mapping moving.toml --reconcile\n  tessera import members members.csv --lots lots.csv --program copper-cup --mapping moving.toml --reconcile totals.csv\n\ndocs/moving-in.md tells how to move in from another system; its mapping has [members], [lots] and [vouchers].\n\nWithout --mapping the first of the columns phone, email, card, member, customer, household and identifier names the member; name, birthday, language, joined, phone and email are read where they are there."
     )]
-    Members(Arguments),
+    Members(MemberArguments),
     /// Import a whole installation, as `tessera export --all` wrote it
     #[command(
         after_help = "Examples:\n  tessera import all everything.gz --data new\n  tessera import all everything.gz --database-url postgres://localhost/tessera\n\nThe installation must be empty, and the master.key the same: put it into the data folder before. It is one transaction: a file that is damaged, or an import that is stopped, leaves nothing."
@@ -33,25 +36,56 @@ pub enum Command {
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// CSV or NDJSON, gzipped or not
-    file: PathBuf,
+    pub(super) file: PathBuf,
     /// Which program, such as copper-cup
     #[arg(long, value_name = "PROGRAM")]
-    program: String,
+    pub(super) program: String,
     /// Which column is what
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
     /// Where lines go that are not taken [default: DIR/rejects/FILE.csv]
     #[arg(long, value_name = "FILE")]
-    rejects: Option<PathBuf>,
+    pub(super) rejects: Option<PathBuf>,
     /// Stop at the first line that is not taken
     #[arg(long)]
-    strict: bool,
+    pub(super) strict: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct MemberArguments {
+    #[command(flatten)]
+    arguments: Arguments,
+    /// Their lots of points, to move in with them
+    #[arg(long, value_name = "FILE", requires = "mapping")]
+    lots: Option<PathBuf>,
+    /// Their vouchers, to move in with them
+    #[arg(long, value_name = "FILE", requires = "mapping")]
+    vouchers: Option<PathBuf>,
+    /// Hold the files against the ledger afterwards, and against the totals of a file where one is given
+    #[arg(long, value_name = "TOTALS.csv", requires = "mapping")]
+    reconcile: Option<Option<PathBuf>>,
 }
 
 pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     let (arguments, members) = match command {
         Command::Events(arguments) => (arguments, false),
-        Command::Members(arguments) => (arguments, true),
+        Command::Members(members) => {
+            let MemberArguments { arguments, lots, vouchers, reconcile } = members;
+            let text = arguments.mapping.as_ref().map(|file| (file, std::fs::read_to_string(file)));
+            if let Some((file, text)) = text {
+                let text = text.map_err(|error| unreadable(file, &error))?;
+                if Moving::is_meant(&text) {
+                    let moving = moving::read(file, &text)?;
+                    let parts = Parts { members: Some(arguments.file.clone()), lots, vouchers };
+                    return moving::run(context, &arguments, &moving, &parts, reconcile.as_ref().map(Option::as_deref));
+                }
+                if lots.is_some() || vouchers.is_some() || reconcile.is_some() {
+                    let what = format!("{}: it has no [members], [lots] or [vouchers]", file.display());
+                    return Err(Failure::usage(what).right("docs/moving-in.md shows how to write such a mapping"));
+                }
+            }
+            (arguments, true)
+        }
         Command::All(arguments) => return super::export::import(context, &arguments),
     };
     // Not opened: what is written into a pipe is for the import alone.
@@ -83,6 +117,22 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     let import =
         Import { engine: &engine, program, mapping, file: arguments.file.clone(), rejects, strict: arguments.strict };
     let progress = Arc::new(Progress::default());
+    stop_on_signal(&progress);
+    let report = watched(&import, &progress)?;
+    drop(import);
+    engine.close();
+    if context.json {
+        json(&report)?
+    } else {
+        print(&report)
+    }
+    tell_error(&report, arguments.strict);
+    let clean = report.refused == report.meant && report.bad_lines == 0 && !report.stopped && report.error.is_none();
+    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
+}
+
+/// The first signal lets what is under way be written, the second ends at once.
+pub(super) fn stop_on_signal(progress: &Arc<Progress>) {
     let stop = progress.clone();
     // Only refused when there is a handler, and this is the first.
     let _ = ctrlc::set_handler(move || {
@@ -92,27 +142,20 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         }
         note!("stopping: what is under way is written; a second Ctrl-C ends at once");
     });
-    let report = watched(&import, &progress)?;
-    drop(import);
-    engine.close();
-    if context.json {
-        json(&report)?
-    } else {
-        print(&report)
-    }
+}
+
+pub(super) fn tell_error(report: &Report, strict: bool) {
     if let Some(error) = &report.error {
-        let right = if arguments.strict {
+        let right = if strict {
             "correct it and import the file again: nothing is taken twice"
         } else {
             "what stood before is taken: import the whole file again, and nothing is taken twice"
         };
         output::failure(&Failure::refused(error).right(right));
     }
-    let clean = report.refused == report.meant && report.bad_lines == 0 && !report.stopped && report.error.is_none();
-    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
 }
 
-fn task(program: &str, members: bool) -> Task {
+pub(super) fn task(program: &str, members: bool) -> Task {
     if members {
         let path = format!("/v1/programs/{program}/members");
         Task::over_api("import members", "POST", path, "a member at a time, with a key for members:write")
@@ -124,7 +167,7 @@ fn task(program: &str, members: bool) -> Task {
 }
 
 /// A file that cannot be read, or a mapping that does not fit it, is wrong use; nothing was taken yet.
-fn failed(error: ImportError) -> Failure {
+pub(super) fn failed(error: ImportError) -> Failure {
     match error {
         ImportError::File { .. } | ImportError::Mapping { .. } | ImportError::RejectsAreTheFile(_) => {
             Failure::usage(error)
@@ -134,7 +177,7 @@ fn failed(error: ImportError) -> Failure {
 }
 
 /// `DIR/rejects/<file>.csv`; where that is the file itself, or one of its kind, the next number.
-fn rejects_file(data: &Path, file: &Path, mapping: &Mapping) -> PathBuf {
+pub(super) fn rejects_file(data: &Path, file: &Path, mapping: &Mapping) -> PathBuf {
     let folder = data.join("rejects");
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
@@ -153,7 +196,7 @@ fn rejects_file(data: &Path, file: &Path, mapping: &Mapping) -> PathBuf {
 }
 
 /// Runs the import while another thread shows how far it is.
-fn watched(import: &Import<'_>, progress: &Arc<Progress>) -> Result<Report, Failure> {
+pub(super) fn watched(import: &Import<'_>, progress: &Arc<Progress>) -> Result<Report, Failure> {
     let length = std::fs::metadata(&import.file).map_or(0, |metadata| metadata.len());
     let (finished, watch) = crossbeam_channel::bounded::<()>(0);
     let watched = progress.clone();
@@ -176,7 +219,7 @@ fn watched(import: &Import<'_>, progress: &Arc<Progress>) -> Result<Report, Fail
     })
 }
 
-fn print(report: &Report) {
+pub(super) fn print(report: &Report) {
     let rows = [
         ("lines", report.lines),
         ("events", report.events),

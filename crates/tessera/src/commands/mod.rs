@@ -8,6 +8,7 @@ mod export;
 mod import;
 mod key;
 mod migrate;
+mod moving;
 mod program;
 mod replay;
 mod report;

@@ -25,6 +25,11 @@ pub enum Command {
         #[arg(long)]
         csv: bool,
     },
+    /// Hold the files of another system against what moved in
+    #[command(
+        after_help = "Examples:\n  tessera report moving-in members.csv --lots lots.csv --program copper-cup --mapping moving.toml\n  tessera report moving-in members.csv --program copper-cup --mapping moving.toml --expected totals.csv --json\n\nThe exit code is 1 when anything differs. docs/moving-in.md tells what is compared."
+    )]
+    MovingIn(super::moving::ReportArguments),
 }
 
 #[derive(Args, Debug)]
@@ -40,6 +45,7 @@ pub struct Arguments {
 pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     let reader = context.reader()?;
     match command {
+        Command::MovingIn(arguments) => return super::moving::report(context, &reader, &arguments),
         Command::Summary(arguments) => {
             let program = known(&reader, &arguments.program)?;
             let at = arguments.at.unwrap_or_else(|| context.now());
