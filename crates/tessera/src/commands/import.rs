@@ -21,7 +21,7 @@ pub enum Command {
         after_help = "Examples:\n  tessera import events sales.csv.gz --program copper-cup --mapping till.toml\n  tessera import events day.csv --program shop --mapping till.toml --strict\n\ndocs/import.md shows how to write a mapping; docs/examples has two.\n\nLines that are not taken go to a rejects file: correct them there and import that file. An import that was stopped goes on when it is started again: what was taken is not taken twice."
     )]
     Events(Arguments),
-    /// Import members, a line each; or move them in from another system, with levels, lots and vouchers
+    /// Import members, or move them in from another system
     #[command(
         after_help = "Examples:\n  tessera import members members.csv --program copper-cup\n  tessera import members members.csv --lots lots.csv --vouchers vouchers.csv --program copper-cup --mapping moving.toml --reconcile\n  tessera import members members.csv --lots lots.csv --program copper-cup --mapping moving.toml --reconcile totals.csv\n\ndocs/moving-in.md tells how to move in from another system; its mapping has [members], [lots] and [vouchers].\n\nWithout --mapping the first of the columns phone, email, card, member, customer, household and identifier names the member; name, birthday, language, joined, phone and email are read where they are there."
     )]
