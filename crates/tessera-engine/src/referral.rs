@@ -82,12 +82,13 @@ fn claim(
     let Some(key) = key(&context.secrets, program, text) else { return Ok(false) };
     let key = own_key(program, &key);
     let owner = |rows: Vec<Row>| rows.first().map(|row| member_id(row[3].bytes()?)).transpose();
-    let known = context.database.read(|reader| reader.fetch_by_keys(&tables::MEMBER_IDENTIFIER, &[key.clone()]))?;
+    let known =
+        context.database.read(|reader| reader.fetch_by_keys(&tables::MEMBER_IDENTIFIER, std::slice::from_ref(&key)))?;
     if let Some(known) = owner(known)? {
         return Ok(known == member);
     }
     executor.write(move |tx| {
-        if let Some(known) = owner(tx.fetch_by_keys(&tables::MEMBER_IDENTIFIER, &[key.clone()])?)? {
+        if let Some(known) = owner(tx.fetch_by_keys(&tables::MEMBER_IDENTIFIER, std::slice::from_ref(&key))?)? {
             return Ok(known == member);
         }
         let mut row = key;
