@@ -340,11 +340,13 @@ impl TestApp {
         let span = Span { from: None, to: self.now().plus_seconds(1) };
         let found = replay(context, program, Arc::new(draft), span, &|_| {}).expect("the history can be read");
         let advice = "every command has to be read again by `read_recorded` (tessera-core, event/recorded.rs)";
-        assert!(found.refused.is_empty(), "a replay refuses what was accepted: {:#?}; {advice}", found.refused);
-        // Who of many at once came first to a budget's end is nowhere recorded.
+        let unread = ["unknown-event-type", "invalid-event"].iter().any(|code| found.refused.contains_key(*code));
+        assert!(!unread, "a replay cannot read what was accepted: {:#?}; {advice}", found.refused);
+        // Who of many at once came first to a budget's end, or to the last of a stock, is nowhere recorded.
         if found.in_order {
             return;
         }
+        assert!(found.refused.is_empty(), "a replay refuses what was accepted: {:#?}; {advice}", found.refused);
         for (currency, sides) in &found.currencies {
             assert_eq!(sides.before, sides.after, "{currency} of {} by a replay", program.key);
         }

@@ -27,6 +27,7 @@ pub enum Command {
     },
     /// Hold the files of another system against what moved in
     #[command(
+        override_usage = "tessera report moving-in [OPTIONS] --program <PROGRAM>\n         --mapping <FILE> <MEMBERS>",
         after_help = "Examples:\n  tessera report moving-in members.csv --lots lots.csv --program copper-cup --mapping moving.toml\n  tessera report moving-in members.csv --program copper-cup --mapping moving.toml --expected totals.csv --json\n\nThe exit code is 1 when anything differs. docs/moving-in.md tells what is compared."
     )]
     MovingIn(super::moving::ReportArguments),
