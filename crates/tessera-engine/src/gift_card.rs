@@ -19,7 +19,7 @@ use crate::submission::{Refusal, Submission};
 #[derive(Clone, Debug)]
 pub enum CardStep {
     Issue {
-        /// The code: of a card that was printed elsewhere, or one of our own (see [`new_code`]).
+        /// The code: of a card that was printed elsewhere, or one of our own.
         code: CardCode,
         amount: i64,
         /// Who bought it, and with which order.
