@@ -19,6 +19,7 @@ mod made;
 mod membership;
 mod node;
 mod people;
+mod prices;
 mod problem;
 mod proof;
 mod referral;
@@ -54,6 +55,7 @@ pub use membership::{MembershipDefinition, PlanDefinition, Refund, RefundPolicy,
 pub(crate) use membership::{from_minor, minor};
 pub use node::{DOCUMENT_BYTES_MAX, Key, Kind, Node, Position, read as read_tree};
 pub use people::{IdentityDefinition, LeavingDefinition, LeavingPoints};
+pub use prices::{Price, PriceDefinition};
 pub use problem::{Problem, Severity, nearest};
 pub use proof::{ProofDefinition, ProofKind};
 pub use referral::{
