@@ -6,7 +6,8 @@ use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::definition::{Definition, Schedule};
+use super::campaigns::Schedule;
+use super::definition::Definition;
 use super::rewards::Early;
 use super::scalar::{Exact, Formula, Id, Texts};
 use super::validate::Checker;
