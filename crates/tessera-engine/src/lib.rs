@@ -16,6 +16,7 @@ pub mod identifier;
 pub mod installation;
 mod member_transfer;
 mod new_file;
+pub mod partner;
 pub mod people;
 pub mod possession;
 pub mod profile;

@@ -2,7 +2,7 @@ use compact_str::CompactString;
 
 use super::Balance;
 use crate::event::PlacementKind;
-use crate::ledger::{FulfilmentState, RedemptionStatus};
+use crate::ledger::{FulfilmentState, PartnerState, RedemptionStatus};
 use crate::program::{Id, Sign, UseWindow};
 use crate::quantity::Amount;
 use crate::time::{Day, Instant, Period};
@@ -91,6 +91,17 @@ pub enum Rejected {
     FulfilmentTooFar { redemption: CompactString, state: FulfilmentState },
     #[error("the redemption {redemption} could be cancelled until {last_day}")]
     TooLateToCancel { redemption: CompactString, last_day: Day },
+    #[error("no partner delivers anything for the redemption {redemption}")]
+    NotAtPartner { redemption: CompactString },
+    #[error("the redemption {redemption} is {}, and a partner does not make it {} from there", state.word(), wanted.word())]
+    PartnerStateNotThere {
+        redemption: CompactString,
+        state: PartnerState,
+        wanted: PartnerState,
+        next: &'static [PartnerState],
+    },
+    #[error("the redemption {redemption} is {} at its partner: only they take it back, and then the points go back", state.word())]
+    IsAtPartner { redemption: CompactString, state: PartnerState },
     #[error("a member may have {most} of the reward {reward} ({window})")]
     RewardLimit { reward: Id, window: &'static str, most: i64 },
     #[error("{wanted} are not the whole reward: it was {price}")]
@@ -374,6 +385,9 @@ impl Rejected {
             Self::FulfilmentNotThere { .. } => "fulfilment-not-there",
             Self::FulfilmentTooFar { .. } => "fulfilment-too-far",
             Self::TooLateToCancel { .. } => "too-late-to-cancel",
+            Self::NotAtPartner { .. } => "not-at-partner",
+            Self::PartnerStateNotThere { .. } => "partner-state-not-there",
+            Self::IsAtPartner { .. } => "is-at-partner",
             Self::RewardInPart { .. } => "reward-in-part",
             Self::UnknownVoucher { mistyped: true, .. } => "voucher-mistyped",
             Self::UnknownVoucher { .. } => "unknown-voucher",
@@ -562,6 +576,16 @@ impl Rejected {
                 ("next", next.iter().map(|state| state.word()).collect::<Vec<_>>().into()),
             ],
             Self::FulfilmentTooFar { redemption, state } => {
+                vec![("redemption", redemption.as_str().into()), ("state", state.word().into())]
+            }
+            Self::NotAtPartner { redemption } => vec![("redemption", redemption.as_str().into())],
+            Self::PartnerStateNotThere { redemption, state, wanted, next } => vec![
+                ("redemption", redemption.as_str().into()),
+                ("state", state.word().into()),
+                ("wanted", wanted.word().into()),
+                ("next", next.iter().map(|state| state.word()).collect::<Vec<_>>().into()),
+            ],
+            Self::IsAtPartner { redemption, state } => {
                 vec![("redemption", redemption.as_str().into()), ("state", state.word().into())]
             }
             Self::TooLateToCancel { redemption, last_day } => {
