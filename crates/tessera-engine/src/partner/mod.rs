@@ -20,6 +20,7 @@ use tessera_core::ledger::PartnerState;
 use tessera_core::time::Instant;
 
 use crate::identifier::Subject;
+use crate::keyed::by_key;
 use crate::programs::ProgramHandle;
 use crate::secret::Secrets;
 use crate::submission::Submission;
@@ -40,6 +41,6 @@ impl Submission {
             data["reason"] = reason.into();
         }
         let member = Subject::Member(redemption.member);
-        crate::redemption::by_key(secrets, program, member, What::PartnerStep(step), &data, key, now)
+        by_key(secrets, program, member, What::PartnerStep(step), &data, key, now)
     }
 }
