@@ -25,6 +25,7 @@ pub enum Command {
 pub enum Codes {
     /// Take in codes of a partner, a line each
     #[command(
+        override_usage = "tessera reward codes import [OPTIONS] --program <PROGRAM>\n         --pool <NAME> <FILE>",
         after_help = "Example:\n  tessera reward codes import cinema.txt --program copper-cup --pool cinema\n\nA code that is there already is left out: the same file may be imported again."
     )]
     Import(Import),
