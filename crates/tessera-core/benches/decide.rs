@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use tessera_core::decide::{Inputs, decide};
+use tessera_core::decide::{CartAsk, Inputs, decide, decide_cart};
 use tessera_core::event::{Command, read_event};
 use tessera_core::member::MemberState;
 use tessera_core::program::Versions;
 use tessera_core::time::Instant;
+use tessera_core::voucher::CodeRecord;
 use tessera_testkit::shop::{Shop, at, json::lines};
 
 /// A shop's year: base and stamps, a tier, and eighteen offers of every kind. Points live two years to the day, so that
@@ -115,5 +116,69 @@ fn states(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, decisions, states);
+/// Eight vouchers that may be used on the basket, most of them together.
+const VOUCHERS: [(&str, &str); 8] = [
+    ("a", "gives: { amount_off: 20000 }, stacks: always"),
+    ("b", "gives: { percent_off: 10 }, stacks: always"),
+    ("c", "gives: { percent_off: 15, up_to: 25000 }, percent_of: original, stacks: always"),
+    ("d", "gives: { free_item: { category: cat-1 } }, stacks: always"),
+    ("e", "gives: { percent_off: 50, items: { category: cat-2 } }"),
+    ("f", "gives: { amount_off: 30000 }, min_spend: 100000"),
+    ("g", "gives: { percent_off: 20 }, when: event.total >= 100000"),
+    ("h", "gives: { amount_off: 60000 }, stacks: never"),
+];
+
+/// What saves most of eight vouchers and two member prices; and what is missing under a thousand campaigns.
+fn carts(criterion: &mut Criterion) {
+    let vouchers: String = VOUCHERS.iter().map(|(id, terms)| format!("  {id}: {{ {terms} }}\n")).collect();
+    let offers: String = (0..1_000)
+        .map(|number| {
+            let least = 1_000 * (number + 1);
+            format!("  offer-{number}: {{ trigger: purchase, rules: [ {{ when: event.total >= {least}, award: {{ currency: point, amount: 1 }} }} ] }}\n")
+        })
+        .collect();
+    let base = "currencies: { point: { name: Point, expires: { after: P1Y } } }\nprices:\n  tea: { items: { category: cat-9 }, percent_off: 10 }\n  cat: { items: { category: cat-3 }, amount_off: 1000, stacks: always }\n";
+    let few = format!(
+        "{base}campaigns:\n  base: {{ trigger: purchase, rules: [ {{ award: {{ currency: point, amount: event.net / 1000 }} }} ] }}\nvouchers:\n{vouchers}"
+    );
+    let many = format!("{base}campaigns:\n{offers}");
+    let asks = [
+        ("quote_best", &few, CartAsk { best: true, ..CartAsk::default() }),
+        ("quote_under_1000_campaigns", &many, CartAsk::default()),
+        ("quote_missing_under_1000_campaigns", &many, CartAsk { missing: true, ..CartAsk::default() }),
+    ];
+    for (name, text, ask) in asks {
+        let mut shop = Shop::new(text).unchecked();
+        shop.send_at(at("2026-01-01T09:00"), "enrol", "{}");
+        let codes: Vec<CodeRecord> = match shop.versions.head().voucher("a") {
+            Some(_) => VOUCHERS.iter().map(|(id, _)| shop.issue(&format!("CODE-{id}"), id).clone()).collect(),
+            None => Vec::new(),
+        };
+        let (versions, state, now) = (shop.versions.clone(), shop.state(), at("2026-01-02T09:00"));
+        let (data, pools) = (basket("next"), BTreeMap::new());
+        let what = read_event(&versions.head().definition, "purchase", &data).unwrap();
+        let command = Command { effective_at: now, recorded_at: now, what };
+        let inputs = Inputs {
+            versions: &versions,
+            state: Some(&state),
+            new_member: state.id,
+            guest: false,
+            pools: &pools,
+            orders: &[],
+            redemptions: &[],
+            codes: &codes,
+            history: None,
+            memory: None,
+            entropy: [7; 16],
+            draws: tessera_core::decide::Draws::Hidden,
+            payload: &data,
+            explain: false,
+        };
+        criterion.bench_function(name, |bencher| {
+            bencher.iter(|| decide_cart(black_box(&inputs), black_box(&command), &ask).unwrap());
+        });
+    }
+}
+
+criterion_group!(benches, decisions, carts, states);
 criterion_main!(benches);

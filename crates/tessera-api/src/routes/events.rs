@@ -358,6 +358,10 @@ pub struct Wanted {
     explain: bool,
     #[serde(default)]
     best: bool,
+    #[serde(default)]
+    missing: bool,
+    #[serde(default)]
+    rewards: bool,
     lang: Option<String>,
 }
 
@@ -368,9 +372,13 @@ pub struct Wanted {
 /// Of a purchase it also says what lines cost the member less (`prices`). With `best=true` it looks for the vouchers and
 /// member prices that save most: the member's own, and those that the cart names. The answer is then about the cart as it
 /// is paid with these, and `best.purchase` can be sent as the purchase as it stands: it saves and brings exactly this.
+/// With `missing=true` it says what is missing to the next campaign, voucher, level and reward, with `rewards=true` what can
+/// be had now.
 #[utoipa::path(post, path = "/v1/programs/{program}/quotes", tag = "events", security(("key" = [])),
     params(("program" = String, Path, example = "copper-cup"), ("explain" = Option<bool>, Query, description = "Say why for every rule"),
         ("best" = Option<bool>, Query, description = "Find what saves most, and say why it does"),
+        ("missing" = Option<bool>, Query, description = "Say what is missing to more: `Spend 40,000 ₫ more to get …`"),
+        ("rewards" = Option<bool>, Query, description = "List the rewards that can be had now"),
         ("lang" = Option<String>, Query, description = "The language of names and words: en, vi or th; left out, as `Accept-Language` says", example = "vi")),
     request_body(content = Object, description = "An event, as for `events`"),
     responses((status = 200, description = "The outcome it would have", body = Object,
@@ -392,6 +400,8 @@ pub async fn create_quote(
     submission.key = None;
     let ask = CartAsk {
         best: wanted.best,
+        missing: wanted.missing,
+        rewards: wanted.rewards,
         language: wanted.lang.unwrap_or_else(|| language(&headers)),
         ..CartAsk::default()
     };

@@ -12,7 +12,9 @@ currencies: { bean: { name: Bean, expires: never } }
 events: { visit: { data: {} } }
 campaigns:
   base: { trigger: purchase, rules: [ { award: { currency: bean, amount: event.net / 1000 } } ] }
+  more: { trigger: purchase, earning: bonus, rules: [ { when: event.total >= 200000, award: { currency: bean, amount: 20 } } ] }
   come-in: { trigger: visit, rules: [ { issue: { voucher: cup } } ] }
+rewards: { mug: { costs: { bean: 200 }, gives: { item: true }, name: { en: Mug } } }
 prices:
   cakes: { items: { category: cake }, percent_off: 10, name: { en: Member price, vi: Giá thành viên } }
 vouchers:
@@ -83,4 +85,26 @@ fn a_guest_is_quoted_what_everybody_gets() {
     let quote = call(&app, "POST", "quotes?best=true").json(&event("purchase", "q-1", "", &basket("o-1", ""))).ok();
     assert_eq!((&quote["prices"], &quote["best"]["saving"]), (&Value::Null, &json!("0")));
     assert_eq!(quote["best"]["considered"], json!([]), "nobody's vouchers are looked at");
+}
+
+#[test]
+fn c9_what_is_missing_is_said_in_the_language_asked_for_and_is_true() {
+    let app = app();
+    app.post("events", &event("visit", "v-1", "card:1", "{}")).ok();
+    let cart = data::sale_with("o-1", &[("LATTE", "coffee", 2, 90_000), ("CAKE", "cake", 1, 60_000)], "");
+    let asked = |options: &str, language: &str| {
+        let call = call(&app, "POST", &format!("quotes?{options}")).header("accept-language", language);
+        call.json(&event("purchase", "q-1", "card:1", &cart)).ok()
+    };
+    let quote = asked("missing=true&rewards=true", "th-TH,th;q=0.9");
+    assert_eq!(quote["missing"][0]["words"], "ซื้อเพิ่ม 50,000 ₫ รับ 20 bean");
+    assert_eq!((&quote["missing"][0]["spend"], &quote["missing"][0]["brings"]["bean"]), (&json!("50000"), &json!(20)));
+    assert_eq!(asked("missing=true&lang=vi", "en")["missing"][0]["words"], "Mua thêm 50.000 ₫ để nhận 20 bean");
+    assert_eq!(quote["rewards"], Value::Null, "there are no beans yet");
+    let more = data::sale_with("o-1", &[("LATTE", "coffee", 2, 140_000), ("CAKE", "cake", 1, 60_000)], "");
+    let bought = app.post("events", &event("purchase", "o-1", "card:1", &more)).ok();
+    assert_eq!(bought["balances"]["bean"]["available"], 220);
+    let next = event("purchase", "q-2", "card:1", &data::sale("o-2", 1_000));
+    let quote = call(&app, "POST", "quotes?rewards=true").json(&next).ok();
+    assert_eq!(quote["rewards"], json!([{ "reward": "mug", "name": "Mug", "currency": "bean", "points": 200 }]));
 }

@@ -60,8 +60,8 @@ pub use adjust::adjustment_pool;
 pub use basis::Basis;
 pub use benefit::{Entitlement, Source, SourceKind, UsesLeft, entitlements};
 pub use cart::{
-    Best, Cart, CartAsk, Considered, LinePrice, PRICES_TRIED_MAX, RunnerUp, VOUCHERS_TRIED_MAX, VoucherSaving,
-    WORK_MAX, decide_cart,
+    Best, Cart, CartAsk, Considered, LARGER_CARTS_MAX, LinePrice, Missing, PRICES_TRIED_MAX, REWARDS_MAX, RewardNow,
+    RunnerUp, VOUCHERS_TRIED_MAX, VoucherSaving, WORK_MAX, decide_cart,
 };
 pub use club::{ClubView, RefundQuote, UsedView, clubs, quote_refund};
 pub use draw::{Draw, Draws, NUMBERS};

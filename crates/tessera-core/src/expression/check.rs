@@ -8,8 +8,8 @@ use zen_expression::lexer::{ArithmeticOperator, Operator};
 use zen_expression::parser::Node;
 use zen_expression::variable::VariableType;
 
-use super::contradiction;
 use super::{COLLECTION_DEPTH_MAX, Code, EventFields, Expression, Fact, RootTypes, SOURCE_MAX};
+use super::{contradiction, goal};
 use crate::program::nearest;
 
 /// What an expression has to yield.
@@ -50,7 +50,8 @@ pub(super) fn check(source: &str, types: &RootTypes, expected: Expected) -> Resu
             let code = code.clone();
             let never = matches!(code, Code::Truth(false));
             let fields = EventFields::default();
-            return Ok(Expression { source: source.to_owned(), code, facts: Vec::new(), fields, never });
+            let (facts, goals) = (Vec::new(), Vec::new());
+            return Ok(Expression { source: source.to_owned(), code, facts, fields, goals, never });
         }
     }
     let mut sense = IntelliSense::new().with_strict(true);
@@ -96,18 +97,21 @@ pub(super) fn check(source: &str, types: &RootTypes, expected: Expected) -> Resu
     let facts = paths.iter().filter(|path| path.first() == Some(&"member")).filter_map(|path| fact(path)).collect();
     let fields = EventFields::read_by(&paths);
     let never = sense.with_ast(source, false, |ast, _| contradiction::contradicts_itself(ast)).unwrap_or_default();
-    Ok(Expression { source: source.to_owned(), code: Code::Compiled(bytecode), facts, fields, never })
+    let goals = sense.with_ast(source, false, |ast, _| goal::goals(ast)).unwrap_or_default();
+    Ok(Expression { source: source.to_owned(), code: Code::Compiled(bytecode), facts, fields, goals, never })
 }
 
 /// Compiles a source that was checked before, whatever is refused now; `None` where it cannot even run.
 pub(super) fn unchecked(source: &str) -> Option<Expression> {
     let source = source.trim();
-    let analysis = IntelliSense::new().analyze(source, &VariableType::Any);
+    let mut sense = IntelliSense::new();
+    let analysis = sense.analyze(source, &VariableType::Any);
     let paths: Vec<Vec<&str>> = analysis.references.iter().map(whole_path).collect();
     let facts = paths.iter().filter(|path| path.first() == Some(&"member")).filter_map(|path| fact(path)).collect();
     let fields = EventFields::read_by(&paths);
     let code = constant(source).or_else(|| zen_expression::compile_expression(source).ok().map(Code::Compiled))?;
-    Some(Expression { source: source.to_owned(), code, facts, fields, never: false })
+    let goals = sense.with_ast(source, false, |ast, _| goal::goals(ast)).unwrap_or_default();
+    Some(Expression { source: source.to_owned(), code, facts, fields, goals, never: false })
 }
 
 /// A reference with the collection that `#` or a name for its elements stands for in front.

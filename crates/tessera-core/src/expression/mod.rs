@@ -9,6 +9,7 @@
 mod check;
 mod contradiction;
 mod fact;
+mod goal;
 mod scope;
 mod types;
 
@@ -19,6 +20,7 @@ use zen_expression::vm::VM;
 
 pub use check::{Expected, Finding};
 pub use fact::{Fact, FactValue, Facts};
+pub use goal::{CartNumber, Goal};
 pub use scope::{EventFields, EventScope};
 pub use types::RootTypes;
 pub use zen_expression::Scope;
@@ -37,6 +39,8 @@ pub struct Expression {
     pub facts: Vec<Fact>,
     /// The fields it reads of the event and of a line.
     pub fields: EventFields,
+    /// The numbers of a cart that it waits for, as far as comparisons with constants show it.
+    pub goals: Vec<Goal>,
     never: bool,
 }
 

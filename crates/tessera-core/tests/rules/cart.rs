@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use tessera_core::decide::{Best, Cart, CartAsk, Decision, EffectKind};
+use tessera_core::decide::{Best, Cart, CartAsk, Decision, EffectKind, Missing};
 use tessera_core::program::read_document;
 use tessera_testkit::shop::{Shop, document, json::*, sum_of};
 
@@ -331,4 +331,133 @@ fn a_price_that_says_nothing_is_refused(#[case] price: &str, #[case] expected: &
     ));
     let found: Vec<String> = read_document(&text).unwrap_err().iter().map(ToString::to_string).collect();
     assert!(found.iter().any(|problem| problem.contains(expected)), "{found:?}");
+}
+
+const THRESHOLDS: &str = "
+currencies: { bean: { name: { en: beans, vi: hạt, th: เมล็ด }, expires: never } }
+benefits: { lounge: { name: { en: Lounge } } }
+tiers: { club: { measure: spend, levels: [ { id: blue, at: 0 }, { id: gold, at: 1000000, name: { en: Gold, vi: Vàng, th: ทอง } } ] } }
+campaigns:
+  base: { trigger: purchase, rules: [ { award: { currency: bean, amount: event.net / 1000 } } ] }
+  mug: { trigger: purchase, rules: [ { when: event.total >= 300000, issue: { voucher: free-mug } } ] }
+  lounge: { trigger: purchase, rules: [ { when: event.net > 400000 and event.channel == \"pos\", grant: { benefit: lounge, for: P7D } } ] }
+  three: { trigger: purchase, earning: bonus, rules: [ { when: len(event.items) >= 3, award: { currency: bean, amount: 30 } } ] }
+  held: { trigger: purchase, audience: member.purchases >= 0, holdout: 1, rules: [ { when: event.total >= 290000, award: { currency: bean, amount: 50 } } ] }
+  over: { trigger: purchase, schedule: { until: 2026-02-01 }, rules: [ { when: event.total >= 290000, award: { currency: bean, amount: 50 } } ] }
+  spent: { trigger: purchase, budget: { bean: 10 }, rules: [ { when: event.total >= 295000, award: { currency: bean, amount: 10 } } ] }
+  lucky: { trigger: purchase, budget: { bean: 1000 }, rules: [ { when: event.total >= 285000, chance: 0.5, award: { currency: bean, amount: 50 } } ] }
+  gold-only: { trigger: purchase, rules: [ { when: event.total >= 280000 and member.tier.club == \"gold\", award: { currency: bean, amount: 50 } } ] }
+vouchers:
+  free-mug: { gives: { free_item: { sku: [MUG] } }, name: { en: Free mug, vi: Ly miễn phí, th: แก้วฟรี } }
+  half: { gives: { percent_off: 50 }, stacks: always }
+  tet: { gives: { amount_off: 50000 }, min_spend: 320000, stacks: always, name: { en: Tet, vi: Tết } }
+  little: { gives: { amount_off: 1000 }, min_spend: 320000, stacks: { exclusive: g } }
+  much: { gives: { amount_off: 9000 }, stacks: { exclusive: g } }
+rewards:
+  cup: { costs: { bean: 300 }, gives: { item: true }, name: { en: Cup } }
+  pot: { costs: { bean: 700 }, costs_by_tier: { club: { gold: 500 } }, gives: { item: true }, name: { en: Pot, vi: Ấm } }
+  gone: { costs: { bean: 600 }, stock: 1, gives: { item: true } }
+";
+
+fn words(missing: &[Missing]) -> Vec<String> {
+    let said = |missing: &Missing| json!(missing)["words"].as_str().unwrap().to_owned();
+    missing.iter().map(said).collect()
+}
+
+/// A member who spent 200,000, in a program whose budget `spent` is gone.
+fn thresholds() -> Shop {
+    let mut shop = Shop::new(THRESHOLDS);
+    shop.send("2026-03-01T09:00", "purchase", &sale("first", 200_000));
+    shop.pools.insert("pool:budget/spent/bean".into(), 10);
+    shop.pools.insert("pool:reward:gone".into(), 1);
+    shop
+}
+
+fn missing(shop: &Shop, data: &str, ask: CartAsk) -> Vec<String> {
+    let ask = CartAsk { missing: true, ..ask };
+    words(&shop.cart(TEN, data, &ask).unwrap().1.missing)
+}
+
+const IN_ENGLISH: CartAsk =
+    CartAsk { best: false, missing: false, rewards: false, language: String::new(), not_all_codes: false };
+
+#[test]
+fn c9_what_is_missing_is_exact_and_only_what_would_be_given() {
+    let shop = thresholds();
+    // 460 beans and 460,000 spent after it; the lounge asks for more than 400,000 and for the till.
+    let data = sale_with("c", &[("A", "goods", 1, 260_000)], ", \"channel\": \"pos\"");
+    let expected = [
+        "Add 2 more items to get 30 beans",
+        "Spend 40,000 ₫ more to get Free mug",
+        "Spend 140,001 ₫ more to get Lounge",
+        "540,000 ₫ more to reach Gold",
+        "240 beans more for Pot",
+    ];
+    assert_eq!(missing(&shop, &data, IN_ENGLISH), expected);
+    let elsewhere = missing(&shop, &sale("c", 260_000), IN_ENGLISH);
+    assert!(!elsewhere.iter().any(|said| said.contains("Lounge")), "{elsewhere:?}");
+    let there = missing(&shop, &sale("c", 300_000), IN_ENGLISH);
+    assert!(!there.iter().any(|said| said.contains("mug")), "what the cart has come to is not missing: {there:?}");
+}
+
+#[rstest]
+#[case("vi", "Mua thêm 40.000 ₫ để nhận Ly miễn phí", "Còn 540.000 ₫ để lên hạng Vàng", "Còn thiếu 240 hạt để đổi Ấm")]
+#[case("th", "ซื้อเพิ่ม 40,000 ₫ รับ แก้วฟรี", "อีก 540,000 ₫ ถึงระดับ ทอง", "อีก 240 เมล็ด แลก Pot")]
+fn what_is_missing_is_said_in_the_customers_language(
+    #[case] language: &str,
+    #[case] campaign: &str,
+    #[case] level: &str,
+    #[case] reward: &str,
+) {
+    let said = missing(&thresholds(), &sale("c", 260_000), CartAsk { language: language.to_owned(), ..IN_ENGLISH });
+    for expected in [campaign, level, reward] {
+        assert!(said.contains(&expected.to_owned()), "{said:?}");
+    }
+}
+
+#[test]
+fn c9_a_voucher_in_percent_takes_its_part_of_what_is_added() {
+    let mut shop = thresholds();
+    shop.issue("HALF-1", "half");
+    // 260,000 cost 130,000. Half of 599,999 is 299,999 rounded down, and 300,000 are left to pay.
+    let said = missing(&shop, &sale("c", 260_000), CartAsk { best: true, ..IN_ENGLISH });
+    assert!(said.contains(&"Spend 339,999 ₫ more to get Free mug".to_owned()), "{said:?}");
+    let more = ", \"total\": 300000, \"discount\": 299999, \"vouchers\": [\"HALF-1\"]";
+    let bought = shop.send(TEN, "purchase", &sale_with("c", &[("A", "goods", 1, 599_999)], more));
+    assert!(bought.outcome.effects.iter().any(|effect| effect.kind == EffectKind::VoucherIssued));
+}
+
+#[test]
+fn c3_a_voucher_for_larger_carts_is_told_where_it_saves_more() {
+    let mut shop = thresholds();
+    for (code, voucher) in [("TET-1", "tet"), ("LITTLE", "little"), ("MUCH", "much")] {
+        shop.issue(code, voucher);
+    }
+    let said = missing(&shop, &sale("c", 260_000), CartAsk { best: true, ..IN_ENGLISH });
+    // `little` would not be used beside `much`, which saves more.
+    let vouchers: Vec<&String> = said.iter().filter(|said| said.contains("save")).collect();
+    assert_eq!(vouchers, ["Spend 60,000 ₫ more to use Tet and save 50,000 ₫ more"]);
+    let (_, cart) = shop.cart(TEN, &sale("c", 320_000), &CartAsk { best: true, ..IN_ENGLISH }).unwrap();
+    assert_eq!(cart.best.unwrap().saving.to_string(), "59000");
+}
+
+#[test]
+fn c9_a_guest_is_told_nothing_of_levels_and_rewards() {
+    let shop = Shop::new(THRESHOLDS).guest();
+    assert_eq!(missing(&shop, &sale("c", 260_000), IN_ENGLISH), Vec::<String>::new());
+}
+
+#[test]
+fn what_can_be_had_now_is_at_the_members_own_price() {
+    let had = |spent: i64| {
+        let mut shop = Shop::new(THRESHOLDS);
+        shop.send("2026-03-01T09:00", "purchase", &sale("first", spent));
+        shop.pools.insert("pool:reward:gone".into(), 1);
+        let ask = CartAsk { rewards: true, ..IN_ENGLISH };
+        let rewards = shop.cart(TEN, &sale("c", 1_000), &ask).unwrap().1.rewards;
+        rewards.into_iter().map(|one| (one.reward.to_string(), one.points, one.ordinary)).collect::<Vec<_>>()
+    };
+    assert_eq!(had(299_000), []);
+    assert_eq!(had(650_000), [("cup".to_owned(), 300, None)]);
+    assert_eq!(had(1_000_000), [("pot".to_owned(), 500, Some(700)), ("cup".to_owned(), 300, None)]);
 }

@@ -455,7 +455,7 @@ impl One<'_> {
         let member = known_member(whom);
         let mut named = decide::voucher_codes(&core.what, &orders);
         if let (Some(member), Some(quote), What::Purchase(_)) = (member, &mut self.quote, &core.what)
-            && quote.ask.best
+            && (quote.ask.best || quote.ask.missing)
         {
             let own = voucher::good_codes(self.tx, program, member, core.effective_at)?;
             quote.ask.not_all_codes = own.len() >= voucher::OWN_MAX;

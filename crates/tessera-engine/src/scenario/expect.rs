@@ -87,7 +87,7 @@ impl Expectation {
             }
             (Said::Quoted(quote), None) => {
                 if let Some(answer) = self.named("answer") {
-                    compare(answer, quote, "answer", calendar, &mut found);
+                    compare(&with_plain_balances(answer), quote, "answer", calendar, &mut found);
                 }
                 return found;
             }

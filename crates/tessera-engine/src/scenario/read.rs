@@ -423,13 +423,24 @@ impl Reader<'_> {
         if let Some(settings) = written.adjust.clone() {
             return (Action::Adjust { subject, settings, id }, format!("adjustment{whose}"));
         }
-        for redemption in [&written.quote, &written.redeem].into_iter().flatten() {
+        let quoted = written.quote.as_ref().map(super::step::Quote::redemption);
+        for redemption in [&quoted, &written.redeem].into_iter().flatten() {
             if redemption.payable.is_some() && redemption.payable().is_none() {
                 self.wrong(node.at, "`payable` has at most 6 decimals");
             }
         }
-        if let Some(settings) = written.quote.clone() {
-            return (Action::Quote { subject, settings }, format!("quote{whose}"));
+        if let Some(quote) = &written.quote {
+            if quote.is_mixed() {
+                let message = "a quote is of a redemption (`member` and `points` or `reward`), or of a `cart` with `best`, \
+                               `missing`, `rewards` and `lang`";
+                self.wrong(node.at, message);
+            }
+            let title = format!("quote{whose}");
+            let cart = node.get("quote").and_then(|settings| settings.get("cart"));
+            return match cart.filter(|_| quote.cart.is_some()) {
+                Some(cart) => (Action::QuoteCart { subject, data: cart.to_json(), ask: quote.ask(), id }, title),
+                None => (Action::Quote { subject, settings: quote.redemption() }, title),
+            };
         }
         if let Some(settings) = written.redeem.clone() {
             let member = self.named(node).unwrap_or_else(|| node.clone());

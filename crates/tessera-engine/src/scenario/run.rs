@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tessera_core::code::Code;
-use tessera_core::decide::{Effect, EffectKind, RuleTrace};
+use tessera_core::decide::{CartAsk, Effect, EffectKind, RuleTrace};
 use tessera_core::event::{Redeem, Transfer};
 use tessera_core::ledger::PartnerState;
-use tessera_core::time::Calendar;
+use tessera_core::time::{Calendar, Instant};
 
 use super::Failure;
 use super::compare::Mismatch;
@@ -18,6 +18,7 @@ use super::read::Scenario;
 use super::step::{Action, Doing, Step};
 use crate::EngineError;
 use crate::engine::Engine;
+use crate::executor::quote_cart;
 use crate::identifier::Subject;
 use crate::programs::{ProgramError, ProgramHandle, Publication};
 use crate::query;
@@ -56,6 +57,10 @@ fn run_step(
     let said = match &step.action {
         Action::Quote { subject, settings } => {
             quoted(&installation.engine, program, subject, &settings.redeem())?.map(|said| (said, Vec::new()))
+        }
+        Action::QuoteCart { subject, data, ask, id } => {
+            let about = (subject, data, id.as_str());
+            Some((quoted_cart(&installation.engine, program, about, ask, step.now)?, Vec::new()))
         }
         _ => match answer(step, installation, program, redeemed, calendar)? {
             None => None,
@@ -121,6 +126,45 @@ fn quoted(
     }))
 }
 
+/// What a purchase would bring, and what its customer wants to know before.
+fn quoted_cart(
+    engine: &Engine,
+    program: &Arc<ProgramHandle>,
+    (subject, data, id): (&Subject, &serde_json::Value, &str),
+    ask: &CartAsk,
+    now: Instant,
+) -> Result<Said, EngineError> {
+    let data = super::vouchers::with_codes(engine, program, subject, data)?;
+    let data = serde_json::value::to_raw_value(&data)
+        .map_err(|error| crate::StoreError::Database(format!("a step's data have no JSON form: {error}")))?;
+    let event = CloudEvent {
+        specversion: Some("1.0".into()),
+        id: id.into(),
+        source: "scenario".into(),
+        kind: "purchase".into(),
+        subject: subject.to_text().map(Into::into),
+        time: None,
+        data: Some(&data),
+    };
+    let submission = match Submission::from_event(&engine.context.secrets, program, &event, now) {
+        Ok(submission) => Submission { key: None, ..submission },
+        Err(refusal) => return Ok(Said::Refused(refusal)),
+    };
+    Ok(match quote_cart(&engine.context, &submission, ask.clone())? {
+        Some((Answer::Done { outcome, .. }, cart)) => {
+            let (mut told, cart) = (json!(outcome), json!(cart));
+            if let (Some(told), serde_json::Value::Object(cart)) = (told.as_object_mut(), cart) {
+                told.extend(cart);
+            }
+            Said::Quoted(told)
+        }
+        Some((Answer::Refused(refusal), _)) => Said::Refused(refusal),
+        Some((Answer::Unavailable, _)) | None => {
+            return Err(crate::StoreError::Unavailable("a cart was not quoted".to_owned()).into());
+        }
+    })
+}
+
 /// Puts the redemptions that pay for an order in place of the names that the story has for them.
 fn with_redemptions(data: &serde_json::Value, redeemed: &Redeemed) -> serde_json::Value {
     let mut data = data.clone();
@@ -145,7 +189,7 @@ fn answer(
     let engine = &installation.engine;
     let secrets = &engine.context.secrets;
     let submission = match &step.action {
-        Action::Wait | Action::Quote { .. } => return Ok(None),
+        Action::Wait | Action::Quote { .. } | Action::QuoteCart { .. } => return Ok(None),
         Action::Publish { text } => {
             return match publish(installation, text, Some(program)) {
                 Ok(_) => Ok(None),

@@ -64,7 +64,7 @@ pub(super) struct Step {
     pub(super) adjust: Option<super::step::Adjust>,
     pub(super) publish: Option<WordOr<String, Publish>>,
     pub(super) redeem: Option<super::step::Redemption>,
-    pub(super) quote: Option<super::step::Redemption>,
+    pub(super) quote: Option<super::step::Quote>,
     pub(super) capture: Option<super::step::OfRedemption>,
     pub(super) void: Option<super::step::OfRedemption>,
     pub(super) fulfil: Option<super::step::Fulfil>,
@@ -133,6 +133,100 @@ struct Answer {
     bill: Option<Bill>,
     choices: Option<Choices>,
     balance: Option<Balance>,
+    // Of the quote of a cart.
+    effects: Option<Vec<Effect>>,
+    prices: Option<Vec<LinePrice>>,
+    best: Option<Best>,
+    missing: Option<Vec<Missing>>,
+    rewards: Option<Vec<RewardNow>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LinePrice {
+    line: Option<String>,
+    price: Option<Id>,
+    name: Option<String>,
+    was: Option<Exact>,
+    amount: Option<Exact>,
+    saving: Option<Exact>,
+    words: Option<String>,
+}
+
+/// What saves most on a cart.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Best {
+    saving: Option<Exact>,
+    prices: Option<Vec<LinePrice>>,
+    vouchers: Option<Vec<VoucherSaving>>,
+    considered: Option<Vec<Considered>>,
+    runner_up: Option<RunnerUp>,
+    proven: Option<bool>,
+    purchase: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VoucherSaving {
+    voucher: Option<Id>,
+    name: Option<String>,
+    saving: Option<Exact>,
+    lines: Option<Vec<LineDiscount>>,
+    shipping: Option<Exact>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Considered {
+    voucher: Option<Id>,
+    used: Option<bool>,
+    alone: Option<Exact>,
+    reason: Option<String>,
+    words: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RunnerUp {
+    saving: Option<Exact>,
+    difference: Option<Exact>,
+    prices: Option<Vec<Id>>,
+}
+
+/// What a cart or its member is short of.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Missing {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    campaign: Option<Id>,
+    voucher: Option<Id>,
+    ladder: Option<Id>,
+    level: Option<Id>,
+    reward: Option<Id>,
+    currency: Option<Id>,
+    spend: Option<Exact>,
+    lines: Option<u32>,
+    points: Option<i64>,
+    needed: Option<usize>,
+    saving: Option<Exact>,
+    measures: Option<BTreeMap<Id, Exact>>,
+    brings: Option<BTreeMap<Id, i64>>,
+    vouchers: Option<Vec<Id>>,
+    benefits: Option<Vec<Id>>,
+    words: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RewardNow {
+    reward: Option<Id>,
+    name: Option<String>,
+    currency: Option<Id>,
+    points: Option<i64>,
+    ordinary: Option<i64>,
+    money: Option<Exact>,
 }
 
 #[derive(Deserialize)]

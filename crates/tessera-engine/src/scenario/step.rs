@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use tessera_core::decide::CartAsk;
 use tessera_core::event::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Redeem, Situation, UseBenefit};
 use tessera_core::ledger::{FulfilmentState, PartnerState};
 use tessera_core::program::{Exact, Id, Node, ProofKind};
@@ -66,6 +67,13 @@ pub(super) enum Action {
     Quote {
         subject: Subject,
         settings: Redemption,
+    },
+    /// Asks what a purchase would bring, and what saves most.
+    QuoteCart {
+        subject: Subject,
+        data: serde_json::Value,
+        ask: CartAsk,
+        id: String,
     },
     /// Does something with what an earlier step redeemed.
     OfRedemption {
@@ -205,6 +213,62 @@ impl Redemption {
             capture: self.capture,
             proven: self.proven,
         }
+    }
+}
+
+/// What a redemption would be, or a purchase.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Quote {
+    #[serde(default)]
+    member: String,
+    reward: Option<Id>,
+    currency: Option<Id>,
+    points: Option<i64>,
+    payable: Option<Exact>,
+    tender: Option<String>,
+    order_id: Option<String>,
+    #[serde(default)]
+    capture: bool,
+    proven: Option<ProofKind>,
+    /// The data of a purchase.
+    pub(super) cart: Option<serde::de::IgnoredAny>,
+    best: Option<bool>,
+    missing: Option<bool>,
+    rewards: Option<bool>,
+    lang: Option<String>,
+}
+
+impl Quote {
+    pub(super) fn redemption(&self) -> Redemption {
+        Redemption {
+            _member: self.member.clone(),
+            reward: self.reward.clone(),
+            currency: self.currency.clone(),
+            points: self.points,
+            payable: self.payable,
+            tender: self.tender.clone(),
+            order_id: self.order_id.clone(),
+            capture: self.capture,
+            proven: self.proven,
+        }
+    }
+
+    pub(super) fn ask(&self) -> CartAsk {
+        CartAsk {
+            best: self.best == Some(true),
+            missing: self.missing == Some(true),
+            rewards: self.rewards == Some(true),
+            language: self.lang.clone().unwrap_or_else(|| "en".to_owned()),
+            ..CartAsk::default()
+        }
+    }
+
+    /// Whether it asks for something that only a cart, or only a redemption, has.
+    pub(super) fn is_mixed(&self) -> bool {
+        let of_cart = [self.best, self.missing, self.rewards].iter().any(Option::is_some) || self.lang.is_some();
+        let of_redemption = self.reward.is_some() || self.currency.is_some() || self.payable.is_some();
+        if self.cart.is_some() { of_redemption } else { of_cart || self.member.is_empty() }
     }
 }
 

@@ -2,12 +2,17 @@
 //! brings, what is missing to more, and what can be had now.
 
 mod best;
+mod missing;
 mod price;
 mod purchase;
+mod rewards;
 mod search;
+mod words;
 
 pub use best::{Best, Considered, RunnerUp, VoucherSaving};
+pub use missing::{LARGER_CARTS_MAX, Missing};
 pub use price::LinePrice;
+pub use rewards::{REWARDS_MAX, RewardNow};
 pub use search::{PRICES_TRIED_MAX, VOUCHERS_TRIED_MAX, WORK_MAX};
 use serde::Serialize;
 
@@ -15,12 +20,18 @@ use super::working::{Past, Working};
 use super::{Decision, Inputs, Rejected, decide};
 use crate::event::{Command, Order, What};
 use crate::member::Status;
+use missing::Asked;
+use words::Words;
 
 /// What is wanted of a cart besides what it brings.
 #[derive(Clone, Debug, Default)]
 pub struct CartAsk {
     /// The vouchers and member prices that save most; the cart is then decided with these.
     pub best: bool,
+    /// What is missing to more.
+    pub missing: bool,
+    /// The rewards that can be had now.
+    pub rewards: bool,
     /// The language of names and of what is said to customers.
     pub language: String,
     /// Whether codes of the member may be missing in the inputs: nothing is proven then.
@@ -35,6 +46,12 @@ pub struct Cart {
     pub prices: Vec<LinePrice>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best: Option<Best>,
+    /// The nearest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Missing>,
+    /// What the member's points are enough for before the cart, the dearest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rewards: Vec<RewardNow>,
 }
 
 /// Decides a purchase that may never come, and says what its customer wants to know before. Anything else is decided as
@@ -43,32 +60,54 @@ pub struct Cart {
 /// # Errors
 /// As the purchase would be refused.
 pub fn decide_cart(inputs: &Inputs<'_>, command: &Command, ask: &CartAsk) -> Result<(Decision, Cart), Rejected> {
-    let What::Purchase(order) = &command.what else { return Ok((decide(inputs, command)?, Cart::default())) };
+    let own = |working: &Working<'_>, order: &Order| {
+        order.currency.is_empty() || order.currency == working.program.definition.currency.as_str()
+    };
+    let (order, working) = match (&command.what, settled(inputs, command)) {
+        (What::Purchase(order), Some(working)) if own(&working, order) => (order, working),
+        _ => return Ok((decide(inputs, command)?, Cart::default())),
+    };
     let mut cart = Cart::default();
-    let mut command = command.clone();
-    if let Some(working) = settled(inputs, &command)
-        && is_own(&working, order)
-    {
-        let member = working.past().map_or(&working.state, |Past { member, .. }| member);
-        let at = working.at_effective();
-        // They are for members: a guest, or somebody who would only join with it, has none.
-        let has_prices = inputs.state.is_some_and(|state| state.status == Status::Active);
-        let prices = if has_prices { price::rules(&working.program, member, order, at) } else { Vec::new() };
-        let all = price::priced(order, &prices, &price::lowest(order, &prices));
-        cart.prices = all.map(|all| price::views(order, &prices, &all, &ask.language)).unwrap_or_default();
-        if ask.best {
-            let codes = working.known_codes();
-            let found = working.look(&codes, |look| best::best(look, &working.program, order, &prices, &ask.language));
-            let found = Best {
-                proven: found.proven && !ask.not_all_codes,
-                purchase: purchase::data(inputs.payload, &found.order),
-                ..found
-            };
-            command.what = What::Purchase(found.order.clone());
-            cart.best = Some(found);
-        }
+    let mut paid = command.clone();
+    // Prices and rewards are for members: a guest, or somebody who would only join with it, has none.
+    let is_member = inputs.state.is_some_and(|state| state.status == Status::Active);
+    let words = Words { program: &working.program, language: &ask.language };
+    let member = working.past().map_or(&working.state, |Past { member, .. }| member);
+    let at = working.at_effective();
+    let prices = if is_member { price::rules(&working.program, member, order, at) } else { Vec::new() };
+    let all = price::priced(order, &prices, &price::lowest(order, &prices));
+    cart.prices = all.map(|all| price::views(order, &prices, &all, &ask.language)).unwrap_or_default();
+    if ask.best {
+        let codes = working.known_codes();
+        let found = working.look(&codes, |look| best::best(look, &working.program, order, &prices, &ask.language));
+        let found = Best {
+            proven: found.proven && !ask.not_all_codes,
+            purchase: purchase::data(inputs.payload, &found.order),
+            ..found
+        };
+        paid.what = What::Purchase(found.order.clone());
+        cart.best = Some(found);
     }
-    Ok((decide(inputs, &command)?, cart))
+    let decision = decide(inputs, &paid)?;
+    if let (true, What::Purchase(paid)) = (ask.missing, &paid.what) {
+        let best = cart.best.as_ref();
+        let asked = Asked {
+            inputs,
+            command,
+            working: &working,
+            cart: order,
+            order: paid,
+            decision: &decision,
+            best,
+            is_member,
+            words,
+        };
+        cart.missing = missing::missing(&asked);
+    }
+    if ask.rewards && is_member {
+        cart.rewards = rewards::now(&working, words);
+    }
+    Ok((decision, cart))
 }
 
 /// The member as they are at the time of a command, with what fell due until then (I7).
@@ -80,8 +119,4 @@ fn settled<'a>(inputs: &'a Inputs<'a>, command: &Command) -> Option<Working<'a>>
     }
     working.program = inputs.versions.at(command.effective_at).clone();
     Some(working)
-}
-
-fn is_own(working: &Working<'_>, order: &Order) -> bool {
-    order.currency.is_empty() || order.currency == working.program.definition.currency.as_str()
 }
