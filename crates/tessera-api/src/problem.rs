@@ -147,6 +147,7 @@ impl From<Refusal> for Problem {
             | "not-enough-on-gift-card"
             | "gift-card-exists"
             | "gift-card-blocked"
+            | "gift-card-in-use"
             | "gift-card-replaced"
             | "reservation-ended"
             | "redemption-closed"

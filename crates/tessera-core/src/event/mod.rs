@@ -105,9 +105,11 @@ pub const RESERVED_TYPES: &[&str] = &[
     "membership-grace",
     "membership-end",
     "gift-card",
+    "gift-card-import",
     "gift-card-top-up",
     "gift-card-block",
     "gift-card-unblock",
+    "gift-card-void",
     "gift-card-replacement",
     "gift-card-refund",
 ];

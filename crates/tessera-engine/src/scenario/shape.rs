@@ -81,6 +81,15 @@ pub(super) struct Step {
     #[serde(rename = "use-back")]
     pub(super) use_back: Option<super::step::UseBack>,
     pub(super) tier: Option<super::step::Tier>,
+    #[serde(rename = "gift-card")]
+    pub(super) gift_card: Option<super::cards::CardWish>,
+    pub(super) pay: Option<super::cards::Pay>,
+    #[serde(rename = "make-codes")]
+    pub(super) make_codes: Option<super::cards::MakeCodes>,
+    #[serde(rename = "redeem-code")]
+    pub(super) redeem_code: Option<super::cards::UseCode>,
+    #[serde(rename = "rollback-code")]
+    pub(super) rollback_code: Option<super::cards::UseCode>,
     pub(super) expect: Option<Expect>,
 }
 
@@ -92,8 +101,8 @@ pub(super) struct Publish {
 }
 
 /// Keys of an expectation that are about the answer.
-pub(super) const EXPECT_KEYS: [&str; 8] =
-    ["status", "refused", "effects", "without", "because", "answer", "version", "members"];
+pub(super) const EXPECT_KEYS: [&str; 9] =
+    ["status", "refused", "effects", "without", "because", "answer", "version", "members", "cards"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -106,6 +115,7 @@ pub(super) struct Expect {
     answer: Option<Answer>,
     version: Option<u32>,
     members: Option<BTreeMap<String, Seen>>,
+    cards: Option<BTreeMap<String, Card>>,
     #[serde(rename = "<seen>")]
     seen: Option<Seen>,
 }
@@ -116,6 +126,16 @@ enum Status {
     Applied,
     Duplicate,
     Parked,
+}
+
+/// What is on a gift card.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Card {
+    /// `active`, `empty` or `blocked`; or why it is not to be had, such as `gift-card-replaced`.
+    status: Option<String>,
+    balance: Option<Exact>,
+    held: Option<Exact>,
 }
 
 #[derive(Deserialize)]

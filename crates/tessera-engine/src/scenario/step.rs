@@ -10,14 +10,33 @@ use tessera_core::program::{Exact, Id, Node, ProofKind};
 use tessera_core::quantity::Amount;
 use tessera_core::time::{Calendar, Day, Instant, Period};
 
+use super::cards::{CardWish, MakeCodes, Pay, UseCode};
 use super::expect::Expectation;
 use super::moment::Moment;
 use crate::identifier::Subject;
 
 /// Words of steps that do something and are no event types.
 pub(super) const ACTIONS: &[&str] = &[
-    "adjust", "publish", "redeem", "quote", "capture", "void", "join", "transfer", "use", "use-back", "tier", "fulfil",
-    "waitlist", "claim", "leave",
+    "adjust",
+    "publish",
+    "redeem",
+    "quote",
+    "capture",
+    "void",
+    "join",
+    "transfer",
+    "use",
+    "use-back",
+    "tier",
+    "fulfil",
+    "waitlist",
+    "claim",
+    "leave",
+    "gift-card",
+    "pay",
+    "make-codes",
+    "redeem-code",
+    "rollback-code",
 ];
 
 /// Stands before the member whose referral code is meant; no code begins like this.
@@ -116,6 +135,27 @@ pub(super) enum Action {
     Tier {
         subject: Subject,
         settings: Tier,
+        id: String,
+    },
+    /// Does something with a gift card.
+    Card {
+        wish: CardWish,
+        id: String,
+    },
+    /// Pays with a gift card.
+    Pay {
+        pay: Pay,
+        id: String,
+    },
+    MakeCodes {
+        wanted: MakeCodes,
+        id: String,
+    },
+    /// Uses a code by itself, or takes that back.
+    UseCode {
+        subject: Subject,
+        settings: UseCode,
+        back: bool,
         id: String,
     },
     Publish {
