@@ -8,7 +8,8 @@ use utoipa_axum::routes;
 use crate::AppState;
 use crate::routes::{
     adjustments, benefits, document, draws, events, fulfilment, gift_cards, health, leaderboards, members, memberships,
-    moving, people, possession, progress, redemptions, referrals, rewards, tiers, transfers, voucher_codes, vouchers,
+    merge, moving, people, possession, progress, redemptions, referrals, rewards, tiers, transfers, voucher_codes,
+    vouchers,
 };
 
 #[derive(OpenApi)]
@@ -54,6 +55,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(people::list_identifiers, people::create_identifier))
         .routes(routes!(people::delete_identifier))
         .routes(routes!(people::create_claim))
+        .routes(routes!(merge::merge_members))
+        .routes(routes!(merge::undo_merge))
         .routes(routes!(members::list_balances))
         .routes(routes!(members::list_entries))
         .routes(routes!(members::list_lots))

@@ -15,6 +15,7 @@ pub mod gift_card;
 pub mod identifier;
 pub mod installation;
 mod member_transfer;
+mod merge;
 mod new_file;
 pub mod people;
 pub mod possession;

@@ -9,6 +9,7 @@ pub mod health;
 pub mod leaderboards;
 pub mod members;
 pub mod memberships;
+pub mod merge;
 pub mod moving;
 pub mod people;
 pub mod possession;

@@ -157,6 +157,18 @@ pub enum Rejected {
     NothingToAdjust,
     #[error("this event needs a member")]
     NeedsMember,
+    #[error("these are one member already")]
+    MergeWithOneself,
+    #[error("{open} reservations of the member who is to be merged are open: capture or void them first")]
+    MergeWithReservations { open: usize },
+    #[error("{most} members are one with this one, which is the most")]
+    TooManyMerged { most: usize },
+    #[error("both are in the club {plan}: end one of the two memberships first, with its refund")]
+    BothInClub { plan: Id },
+    #[error("{member} is not merged into this member, or came with somebody else: undo that merge")]
+    NotMerged { member: CompactString },
+    #[error("the merge of {merged_at} could be undone until {until}")]
+    MergeUndoTooLate { merged_at: Instant, until: Instant },
     #[error("no purchase has this claim code")]
     UnknownClaimCode,
     #[error("the purchase {order_id} could be claimed until {until}")]
@@ -403,6 +415,12 @@ impl Rejected {
             Self::ChallengeNotNow { .. } => "challenge-not-now",
             Self::NothingToAdjust => "nothing-to-adjust",
             Self::NeedsMember => "needs-member",
+            Self::MergeWithOneself => "merge-with-oneself",
+            Self::MergeWithReservations { .. } => "merge-with-reservations",
+            Self::TooManyMerged { .. } => "too-many-merged",
+            Self::BothInClub { .. } => "both-in-club",
+            Self::NotMerged { .. } => "not-merged",
+            Self::MergeUndoTooLate { .. } => "merge-undo-too-late",
             Self::UnknownClaimCode => "unknown-claim-code",
             Self::ClaimTooLate { .. } => "claim-too-late",
             Self::OwnSale { .. } => "claim-of-own-sale",
@@ -784,7 +802,15 @@ impl Rejected {
                 ("available", available.to_string().into()),
                 ("held", held.to_string().into()),
             ],
-            Self::NoGiftCards
+            Self::MergeWithReservations { open } => vec![("open", (*open).into())],
+            Self::TooManyMerged { most } => vec![("most", (*most).into())],
+            Self::BothInClub { plan } => vec![("plan", plan.as_str().into())],
+            Self::NotMerged { member } => vec![("member", member.as_str().into())],
+            Self::MergeUndoTooLate { merged_at, until } => {
+                vec![("merged_at", merged_at.to_string().into()), ("until", until.to_string().into())]
+            }
+            Self::MergeWithOneself
+            | Self::NoGiftCards
             | Self::GiftCardExists
             | Self::GiftCardBlocked
             | Self::GiftCardNotReloadable

@@ -6,6 +6,7 @@ mod documents;
 mod gift_cards;
 mod histories;
 mod hostile;
+mod merging;
 mod programs;
 mod redemptions;
 mod reference;

@@ -17,6 +17,7 @@ mod gift_cards;
 mod inert;
 mod lots;
 mod members;
+mod merging;
 mod money;
 mod moving;
 mod pending;

@@ -9,6 +9,7 @@ mod contention;
 mod gift_cards;
 mod idempotency;
 mod members;
+mod merging;
 mod operations;
 mod orders;
 mod people;
