@@ -57,7 +57,7 @@ const REASON_MAX: usize = 200;
         (status = 404, description = "Nobody is known under one of the names", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "They are one already, something is reserved, or both are in one club", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
-pub async fn merge_members(
+pub async fn create_merge(
     State(app): State<AppState>,
     caller: Caller<WriteMembers>,
     Path((_, member)): Path<(String, String)>,
@@ -116,7 +116,7 @@ pub struct UndoMerge {
     responses((status = 200, description = "The survivor's outcome", body = Object),
         (status = 422, description = "Not merged into this member, or too late", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
-pub async fn undo_merge(
+pub async fn create_merge_undo(
     State(app): State<AppState>,
     caller: Caller<WriteMembers>,
     Path((_, member)): Path<(String, String)>,

@@ -39,7 +39,7 @@ fn deed() -> impl Strategy<Value = Deed> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+    #![proptest_config(tessera_testkit::cases(60, 4))]
 
     #[test]
     fn p1_whoever_becomes_one_or_two_nothing_is_made_or_lost(

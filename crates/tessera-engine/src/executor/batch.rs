@@ -507,7 +507,8 @@ impl One<'_> {
             }
             let ids: Vec<_> = named.iter().map(|(_, id)| (program, *id)).collect();
             self.loaded.read_redemptions_of(self.tx, &ids)?;
-            let known = |(number, id)| Some((number, self.loaded.redemptions.get(&(program, id))?.clone()));
+            let known =
+                |(number, id): (u64, EventId)| Some((number, self.loaded.redemptions.get(&(program, id))?.clone()));
             redemptions.extend(named.into_iter().filter_map(known));
         }
         let member = known_member(whom);

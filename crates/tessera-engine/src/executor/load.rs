@@ -394,9 +394,10 @@ pub(super) fn known_orders(
         return Ok(());
     }
     loaded.read_orders_of(tx, &unread)?;
-    let named =
-        |order: &KnownOrder| [Some(order.member), order.named_by()].into_iter().flatten().map(|id| (program, id));
-    let members: HashSet<(i64, MemberId)> = loaded.orders.values().flat_map(named).collect();
+    let mut members = HashSet::new();
+    for order in loaded.orders.values() {
+        members.extend([Some(order.member), order.named_by()].into_iter().flatten().map(|member| (program, member)));
+    }
     loaded.read_members_of(tx, members)
 }
 

@@ -105,8 +105,8 @@ pub fn vouchers(
     let mut items: Vec<VoucherView> = Vec::new();
     context.database.read(|reader| {
         // Those of whoever was merged into the member are the member's.
-        let state = super::member::settled(context, reader, program, member)?;
-        let merged = state.iter().flat_map(|state| state.merged_now()).map(|merged| merged.id);
+        let holder = super::member::settled(context, reader, program, member)?;
+        let merged = holder.iter().flat_map(|holder| holder.merged_now()).map(|merged| merged.id);
         let owners: Vec<MemberId> = std::iter::once(member).chain(merged).collect();
         loop {
             let rows = voucher_rows(reader, program.number, &owners, after.as_ref(), page.limit + 1)?;

@@ -37,11 +37,14 @@ pub struct Verification {
     uses: BTreeMap<[u8; 16], i64>,
     /// Redemptions of merged members, as their survivors left them.
     #[serde(skip)]
-    of_survivors: BTreeMap<EventId, Vec<Redemption>>,
+    of_survivors: OfSurvivors,
     /// Redemptions that are not kept as their own member left them, who was merged.
     #[serde(skip)]
-    changed_since: BTreeMap<EventId, Option<Redemption>>,
+    changed_since: ChangedSince,
 }
+
+type OfSurvivors = BTreeMap<EventId, Vec<Redemption>>;
+type ChangedSince = BTreeMap<EventId, Option<Redemption>>;
 
 /// One thing that does not agree: what the ledger says it should be, and what is stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -156,7 +159,7 @@ fn check_whole(
     found.events += events.len() as u64;
     found.entries += events.iter().map(|event| event.entries.len() as u64).sum::<u64>();
     found.orders += made.len() as u64;
-    let (mut of_survivors, mut changed_since) = (Vec::new(), Vec::new());
+    let (mut of_survivors, mut changed_since) = (OfSurvivors::new(), ChangedSince::new());
     let mut differs = |difference: Difference| {
         found.differences.push(Difference { member: id.to_string(), ..difference });
     };
@@ -164,8 +167,8 @@ fn check_whole(
     check_orders(context, reader, program, (state, &events, &made), &mut differs)?;
     check_redemptions(reader, program, (state, &events), (&mut of_survivors, &mut changed_since), &mut differs)?;
     clearing.check(context, reader, program, &events, &mut differs)?;
-    for (id, redemption) in of_survivors {
-        found.of_survivors.entry(id).or_default().push(redemption);
+    for (id, redemptions) in of_survivors {
+        found.of_survivors.entry(id).or_default().extend(redemptions);
     }
     found.changed_since.extend(changed_since);
     Ok(())
@@ -338,12 +341,6 @@ fn check_orders(
             last.insert(order_id, progress);
         }
     }
-    let differ = |differs: &mut dyn FnMut(Difference), order_id: &str, expected, kept: Option<&OrderProgress>| {
-        let what = format!("the progress kept with order {order_id} is not that of its last event");
-        let text = |progress: Option<&OrderProgress>| progress.and_then(|known| serde_json::to_string(known).ok());
-        let or_none = |text: Option<String>| text.unwrap_or_else(|| "nothing".to_owned());
-        differs(Difference::between(what, or_none(text(expected)), or_none(text(kept))));
-    };
     // Orders of members who were merged into this one.
     for (order_id, progress) in last.iter().filter(|(order_id, _)| !made.contains_key(**order_id)) {
         let key = context.secrets.order_key(program, order_id);
@@ -352,7 +349,7 @@ fn check_orders(
         // Whoever survived this one may have changed it since.
         let by = kept.as_ref().and_then(|kept| kept.by);
         if by.is_none_or(|by| by == state.id) && kept.as_ref() != Some(*progress) {
-            differ(differs, order_id, Some(*progress), kept.as_ref());
+            differs(other_progress(order_id, Some(*progress), kept.as_ref()));
         }
     }
     for (order_id, seq) in made {
@@ -377,10 +374,17 @@ fn check_orders(
         // What a survivor of this member changed is checked with the survivor.
         let by = kept.as_ref().and_then(|kept| kept.by);
         if by.is_none_or(|by| by == state.id) && kept.as_ref() != expected {
-            differ(differs, order_id, expected, kept.as_ref());
+            differs(other_progress(order_id, expected, kept.as_ref()));
         }
     }
     Ok(())
+}
+
+fn other_progress(order_id: &str, expected: Option<&OrderProgress>, kept: Option<&OrderProgress>) -> Difference {
+    let what = format!("the progress kept with order {order_id} is not that of its last event");
+    let text = |progress: Option<&OrderProgress>| progress.and_then(|known| serde_json::to_string(known).ok());
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "nothing".to_owned());
+    Difference::between(what, or_none(text(expected)), or_none(text(kept)))
 }
 
 /// Every redemption is kept as the last event about it left it.
@@ -388,7 +392,7 @@ fn check_redemptions(
     reader: &mut Reader<'_>,
     program: i64,
     (state, events): (&MemberState, &[Recorded]),
-    (of_survivors, changed_since): (&mut Vec<(EventId, Redemption)>, &mut Vec<(EventId, Option<Redemption>)>),
+    (of_survivors, changed_since): (&mut OfSurvivors, &mut ChangedSince),
     differs: &mut dyn FnMut(Difference),
 ) -> Result<(), StoreError> {
     let member = state.id;
@@ -399,8 +403,7 @@ fn check_redemptions(
         if id.member == member {
             last.insert(*seq, redemption);
         } else {
-            of_survivors.retain(|(known, _)| *known != id);
-            of_survivors.push((id, redemption.clone()));
+            of_survivors.insert(id, vec![redemption.clone()]);
         }
     }
     let sql = "SELECT seq, progress FROM redemption WHERE bucket = $1 AND program = $2 AND member = $3 ORDER BY seq";
@@ -411,7 +414,7 @@ fn check_redemptions(
     for seq in last.keys().chain(kept.keys()).collect::<BTreeSet<_>>() {
         if last.get(seq).copied() != kept.get(seq) {
             if was_merged {
-                changed_since.push((EventId { member, seq: *seq }, kept.get(seq).cloned()));
+                changed_since.insert(EventId { member, seq: *seq }, kept.get(seq).cloned());
                 continue;
             }
             let what =

@@ -21,7 +21,8 @@ impl Shop {
     /// Makes the member one with the member of a number, who has everything when [`Shop::relay`] was called.
     pub fn merge(&mut self, time: &str, into: usize) -> Result<Decision, Rejected> {
         let current = self.current;
-        let into = self.of_member(into).member().id;
+        self.of_member(into);
+        let into = self.members[self.survivor(into)].id;
         self.current = current;
         self.ask(at(time), What::Merge(Merge { into, reason: None }))
     }
