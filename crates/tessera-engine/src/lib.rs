@@ -18,6 +18,7 @@ mod keyed;
 mod member_transfer;
 mod merge;
 mod new_file;
+pub mod partner;
 pub mod people;
 pub mod possession;
 pub mod profile;

@@ -11,6 +11,7 @@ pub mod members;
 pub mod memberships;
 pub mod merge;
 pub mod moving;
+pub mod partners;
 pub mod people;
 pub mod possession;
 pub mod progress;

@@ -21,6 +21,7 @@ mod merging;
 mod moving;
 mod openapi;
 mod operations;
+mod partners;
 mod people;
 mod possession;
 mod problems;

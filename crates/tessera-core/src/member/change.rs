@@ -8,7 +8,7 @@ use super::Waiting;
 use super::club::Club;
 use super::play::{Badge, REWARDS_MAX, Ranked, Reward, Streak};
 use super::referral::Referral;
-use super::standing::{BenefitUse, Placement};
+use super::standing::{BenefitUse, Placement, Told};
 use super::state::{Bucketed, Counter, Fraction, GiftCard, Grant, MemberState, Status};
 use crate::event::{Brought, PlacementKind};
 use crate::id::{MemberId, member_text};
@@ -260,6 +260,10 @@ pub enum Change {
     GiftCard {
         card: GiftCard,
     },
+    /// A partner is told that a benefit of theirs begins or ends.
+    Told {
+        told: Told,
+    },
     /// The member is one with another now, to whom everything went.
     MergedInto {
         #[serde(with = "member_text")]
@@ -477,6 +481,7 @@ impl Change {
             Self::Club { club } => state.set_club(club),
             Self::BenefitReturned { used } => state.uses.retain(|known| known.event != *used),
             Self::GiftCard { card } => state.gift_card = Some(*card),
+            Self::Told { told } => state.tell(told),
             Self::MergedInto { into } => {
                 state.status = Status::Merged;
                 state.into = Some(*into);

@@ -20,6 +20,7 @@ mod members;
 mod merging;
 mod money;
 mod moving;
+mod partners;
 mod pending;
 mod people;
 mod placements;

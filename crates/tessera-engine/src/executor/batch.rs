@@ -238,6 +238,7 @@ impl One<'_> {
             What::Capture(part) | What::ReturnRedemption(part) => number(&mut part.redemption),
             What::Void { redemption } => number(redemption),
             What::Fulfil(step) => number(&mut step.redemption),
+            What::PartnerStep(step) => number(&mut step.redemption),
             What::ReturnBenefit { used } => number(used),
             _ => true,
         }

@@ -470,6 +470,9 @@ impl Reader<'_> {
         if let Some(settings) = &written.fulfil {
             return self.of_redemption(node, "fulfil", &settings.redemption, Doing::Fulfil(settings.to), id);
         }
+        if let Some(settings) = &written.partner {
+            return self.of_redemption(node, "partner", &settings.redemption, Doing::Partner(settings.to), id);
+        }
         if let Some(settings) = written.waitlist.clone() {
             return (Action::Waitlist { subject, settings, id }, format!("waiting list{whose}"));
         }
@@ -575,6 +578,7 @@ impl Reader<'_> {
             "use-back",
             "tier",
             "fulfil",
+            "partner",
             "waitlist",
             "claim",
             "leave",

@@ -12,6 +12,7 @@ mod members;
 mod merging;
 mod operations;
 mod orders;
+mod partners;
 mod people;
 mod privacy;
 mod programs;
