@@ -440,6 +440,10 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
     if inputs.state.is_some_and(|state| state.status == Status::Left) && !command.what.may_follow_leaving() {
         return Err(Rejected::MemberLeft);
     }
+    let is_merged = inputs.state.is_some_and(|state| state.status == Status::Merged);
+    if is_merged && !command.what.is_of_merged() {
+        return Err(Rejected::NeedsMember);
+    }
     let is_card = inputs.state.is_some_and(|state| state.status == Status::GiftCard);
     if is_card && !command.what.may_be_of_gift_card() {
         return Err(Rejected::NeedsMember);

@@ -164,6 +164,11 @@ impl One<'_> {
             recorded_at: command.recorded_at,
             what: command.what.clone(),
         };
+        // A merge that leads to nobody, or back, is on its way to be given up: then they are themselves again.
+        let is_between = known_member(&whom).and_then(|member| self.loaded.members.get(&(program, member)));
+        if is_between.is_some_and(|known| known.state.status == Status::Merged) && !core.what.is_of_merged() {
+            return Ok(Step::Answer(Answer::Unavailable));
+        }
         if !self.rename_events(command, &mut core.what, &whom) {
             return Ok(Step::Answer(Answer::Unavailable));
         }

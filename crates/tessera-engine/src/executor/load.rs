@@ -238,7 +238,7 @@ impl Loaded {
         let mut now = member;
         for _ in 0..=MemberState::MERGED_MAX {
             match self.members.get(&(program, now)).and_then(|known| known.state.into) {
-                Some(into) if into == member => return member,
+                Some(into) if into == member || !self.members.contains_key(&(program, into)) => return member,
                 Some(into) => now = into,
                 None => return now,
             }

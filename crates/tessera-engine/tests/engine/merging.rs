@@ -138,6 +138,8 @@ fn p1_what_cannot_arrive_leaves_both_as_they_were(app: &mut TestApp) {
     let (_, two) = two(app);
     let nobody = MemberId::from_bytes([7; 16]);
     accepted(submit(app, merge(app, two, nobody, "m-1")));
+    // Nobody is made of it meanwhile.
+    assert!(matches!(app.submit(&sale("o-3", "card:2", 10_000)), Answer::Unavailable));
     assert_eq!(app.relay(), 1);
     assert_eq!((id_of(app, "card:2"), points(app, "card:2")), (two, 30));
     app.send(&sale("o-3", "card:2", 10_000));
