@@ -51,6 +51,13 @@ impl Problem {
         }
     }
 
+    /// Which part of the request it is about.
+    #[must_use]
+    pub fn about(mut self, field: &str) -> Self {
+        self.detail = format!("{field}: {}", self.detail);
+        self
+    }
+
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.facts.insert(name.to_owned(), value.into());
@@ -95,7 +102,7 @@ impl Problem {
     }
 
     pub fn unknown_member() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "unknown-member", "no member is known under this id")
+        Self::new(StatusCode::NOT_FOUND, "unknown-member", "nobody is known under this id or name")
     }
 
     pub fn member_left() -> Self {
@@ -116,6 +123,7 @@ impl From<Refusal> for Problem {
         let status = match refusal.code.as_str() {
             "same-person" | "approval-above-limit" => StatusCode::FORBIDDEN,
             "spending-proof-needed" | "proof-wrong" => StatusCode::FORBIDDEN,
+            "wrong-signature" | "signature-too-old" => StatusCode::UNAUTHORIZED,
             "proof-blocked" => StatusCode::TOO_MANY_REQUESTS,
             "invalid-event" | "invalid-request" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
             "unknown-adjustment"
@@ -123,6 +131,8 @@ impl From<Refusal> for Problem {
             | "unknown-member"
             | "unknown-order"
             | "unknown-redemption"
+            | "unknown-partner"
+            | "unknown-partner-order"
             | "unknown-claim-code"
             | "unknown-identifier"
             | "unknown-reward"
@@ -161,6 +171,10 @@ impl From<Refusal> for Problem {
             | "fulfilment-not-there"
             | "fulfilment-too-far"
             | "too-late-to-cancel"
+            | "not-at-partner"
+            | "partner-state-not-there"
+            | "is-at-partner"
+            | "reference-used"
             | "voucher-cancelled"
             | "voucher-not-used"
             | "voucher-of-another-member"

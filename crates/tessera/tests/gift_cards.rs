@@ -115,6 +115,8 @@ fn l9_cards_of_another_system_come_in_and_totals_in_are_totals_out() {
     let lines: Vec<u64> =
         report["differences"].as_array().unwrap().iter().map(|found| found["line"].as_u64().unwrap()).collect();
     assert_eq!(lines, [5, 6, 7, 8]);
+    let money = [&report["money_in_file"], &report["money_taken"], &report["money_rejected"], &report["money_here"]];
+    assert_eq!(money, [&json!("3270000"), &json!("2920000"), &json!("350000"), &json!("2920000")]);
     assert_eq!((&report["taken"], &report["known"], &report["rejected"]), (&json!(1), &json!(3), &json!(4)));
     assert!(!said.out.contains("2348") && !said.out.contains("2349"), "codes are not told: {}", said.out);
     // The same cards under another word are others' cards: nothing comes in twice.

@@ -117,7 +117,10 @@ pub(super) fn units(program: &ProgramHandle, name: &str, amount: Amount) -> Resu
     let units = money(program).units(amount).filter(|units| *units >= 0);
     units.ok_or_else(|| {
         let (code, digits) = (money(program).code(), money(program).decimals());
-        Problem::invalid(format!("{name}: an amount of {code} of 0 or more with at most {digits} decimals is expected"))
+        Problem::invalid(match digits {
+            0 => format!("{name}: a whole amount of {code} of 0 or more is expected"),
+            _ => format!("{name}: an amount of {code} of 0 or more with at most {digits} decimals is expected"),
+        })
     })
 }
 
@@ -266,7 +269,10 @@ pub async fn create_gift_card(
     let amount = units(program, "amount", body.amount)?;
     let order_id = checked("order_id", body.order_id)?;
     let buyer = match &body.buyer {
-        Some(buyer) => Some(named(&app, program, buyer).await?.to_string()),
+        Some(buyer) => {
+            let found = named(&app, program, buyer).await.map_err(|problem| problem.about("buyer"))?;
+            Some(found.to_string())
+        }
         None => None,
     };
     let code = code_of(&app, program, body.code.as_deref(), &key)?;

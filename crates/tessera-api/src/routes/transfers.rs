@@ -67,8 +67,8 @@ pub async fn create_transfer(
     if body.message_id.as_ref().is_some_and(|text| text.is_empty() || text.len() > MESSAGE_MAX) {
         return Err(Problem::invalid(format!("message_id: 1 to {MESSAGE_MAX} bytes are expected")));
     }
-    let from = subject(&body.from)?;
-    let to = named(&app, &caller.program, &body.to).await?;
+    let from = subject(&body.from).map_err(|problem| problem.about("from"))?;
+    let to = named(&app, &caller.program, &body.to).await.map_err(|problem| problem.about("to"))?;
     let message = body.message_id.as_deref().map(Into::into);
     let transfer = Transfer { to, currency, amount: body.amount, message };
     let now = app.context.clock.now();

@@ -105,7 +105,16 @@ fn v3_what_is_paid_in_is_checked() {
     wrong(json!("49999")).problem(422, "gift-card-below-minimum");
     wrong(json!("5000001")).problem(422, "gift-card-over-maximum");
     wrong(json!("-1")).problem(400, "invalid-request");
-    wrong(json!("50000.5")).problem(400, "invalid-request");
+    let problem = wrong(json!("50000.5")).problem(400, "invalid-request");
+    assert_eq!(problem["detail"], "amount: a whole amount of VND of 0 or more is expected");
+    let empty = once(&app, "POST", "gift-cards", "e").send("").problem(400, "invalid-json");
+    assert_eq!(empty["detail"], "the body is empty: a JSON object is expected");
+    let buyer = json!({ "amount": "60000", "buyer": "card:9" });
+    let problem = once(&app, "POST", "gift-cards", "b").json(&buyer).problem(404, "unknown-member");
+    assert_eq!(problem["detail"], "buyer: nobody is known under this id or name");
+    let batch = once(&app, "POST", "gift-cards/batch", "c").json(&json!({ "count": "7", "amount": "0" }));
+    let detail = batch.problem(400, "invalid-json")["detail"].to_string();
+    assert!(detail.contains("expected a whole number at line 1"), "{detail}");
 }
 
 #[test]

@@ -5,8 +5,8 @@ mod discount;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use discount::named_lines;
 pub use discount::{Candidate, Conflict, Discount, discounts, worth};
+pub(crate) use discount::{Left, named_lines};
 
 pub use crate::code::{Normal, as_shown, is_mistyped, normalise};
 use crate::id::{EventId, MemberId};

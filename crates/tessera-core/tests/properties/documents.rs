@@ -158,6 +158,7 @@ fn live(text: &str) {
             redemptions: &[],
             codes: &[],
             history: None,
+            former: &[],
             memory: None,
             entropy: [7; 16],
             draws: tessera_core::decide::Draws::Fresh,
@@ -169,6 +170,7 @@ fn live(text: &str) {
             stored.push(OrderRecord {
                 order_id: "o".into(),
                 member: decision.state.id,
+                made_by: decision.state.id,
                 event: event.seq,
                 effective_at: time,
                 basis: event.record.basis.clone().unwrap_or_default(),
@@ -183,7 +185,7 @@ fn live(text: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(tessera_testkit::cases(200, 1))]
 
     #[test]
     fn random_texts_never_panic(text in "\\PC{0,200}", bytes in prop::collection::vec(any::<u8>(), 0..200)) {

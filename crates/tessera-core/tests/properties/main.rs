@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod cart;
 mod documents;
 mod gift_cards;
 mod histories;
 mod hostile;
+mod merging;
 mod programs;
 mod redemptions;
 mod reference;

@@ -103,9 +103,10 @@ pub fn import_cards(
         return Err(CardsError::File(tessera_core::decide::Rejected::NoGiftCards.to_string()));
     }
     let mut report = CardsMovedIn::default();
-    let lines = read(program, file, &mut report)?;
+    // What the lines of a code that came before say is in the file, and is not taken.
+    let (lines, twice) = read(program, file, &mut report)?;
     let money = program.versions().head().money;
-    let (mut in_file, mut rejected, mut here) = (0_i64, 0_i64, 0_i64);
+    let (mut in_file, mut rejected, mut here) = (twice, twice, 0_i64);
     let mut done = 0;
     for chunk in lines.chunks(CHUNK) {
         in_file += chunk.iter().map(|line| line.units).sum::<i64>();
@@ -123,8 +124,8 @@ pub fn import_cards(
     Ok(report)
 }
 
-/// The lines of a file; what cannot be read is told of and left out.
-fn read(program: &ProgramHandle, file: impl Read, report: &mut CardsMovedIn) -> Result<Vec<Line>, CardsError> {
+/// The lines of a file, and the money of those whose code came before; what cannot be read is told of and left out.
+fn read(program: &ProgramHandle, file: impl Read, report: &mut CardsMovedIn) -> Result<(Vec<Line>, i64), CardsError> {
     let money = program.versions().head().money;
     let wrong = |message: String| CardsError::File(message);
     let mut csv = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(file);
@@ -136,7 +137,7 @@ fn read(program: &ProgramHandle, file: impl Read, report: &mut CardsMovedIn) -> 
         ));
     };
     let expires = column("expires");
-    let mut lines = Vec::new();
+    let (mut lines, mut twice) = (Vec::new(), 0);
     let mut seen: HashMap<String, u64> = HashMap::new();
     for (record, number) in csv.records().zip(2_u64..) {
         report.lines += 1;
@@ -157,7 +158,10 @@ fn read(program: &ProgramHandle, file: impl Read, report: &mut CardsMovedIn) -> 
             Ok(Line { number, code: card, units, expires: day.transpose()? })
         });
         let read = read.and_then(|line| match seen.insert(line.code.name(), number) {
-            Some(first) => Err(format!("code: the same as in line {first}")),
+            Some(first) => {
+                twice += line.units;
+                Err(format!("code: the same as in line {first}"))
+            }
             None => Ok(line),
         });
         match read {
@@ -168,7 +172,7 @@ fn read(program: &ProgramHandle, file: impl Read, report: &mut CardsMovedIn) -> 
             }
         }
     }
-    Ok(lines)
+    Ok((lines, twice))
 }
 
 /// Sends lines through the one door; gives those that were refused, by their number.

@@ -28,7 +28,7 @@ pub enum Command {
     /// Make cards, a line each in a CSV file
     #[command(
         override_usage = "tessera gift-card issue [OPTIONS] --program <PROGRAM> --key <KEY>\n         --to <FILE>",
-        after_help = "Examples:\n  tessera gift-card issue --program copper-cup --amount 500000 --count 100 --key tet-2026 --to cards.csv\n  tessera gift-card issue --program copper-cup --count 5000 --key print-1 --to empty.csv\n\nWithout --amount cards are empty, and loaded when they are sold. The same key gives the same cards: a run that was stopped goes on when it is started again."
+        after_help = "Examples:\n  tessera gift-card issue --program copper-cup --amount 500000 --count 100 --key tet --to tet.csv\n  tessera gift-card issue --program copper-cup --count 5000 --key print-1 --to empty.csv\n\nWithout --amount cards are empty, and loaded when they are sold. The same key gives the same cards: a run that was stopped goes on when it is started again."
     )]
     Issue(Issue),
     /// Take in cards of another system, and prove that all of them are here
@@ -173,7 +173,11 @@ fn units(program: &ProgramHandle, text: &str) -> Result<i64, Failure> {
     units.ok_or_else(|| {
         let (code, digits) = (money.code(), money.decimals());
         let wrong = format!("--amount: `{text}` is no amount of {code}");
-        Failure::usage(wrong).right(format!("a number of 0 or more with at most {digits} decimals, such as 50000"))
+        let right = match digits {
+            0 => "a whole number of 0 or more is expected, such as 50000".to_owned(),
+            _ => format!("a number of 0 or more with at most {digits} decimals is expected, such as 12.50"),
+        };
+        Failure::usage(wrong).right(right)
     })
 }
 

@@ -13,8 +13,10 @@ mod moving;
 mod program;
 mod replay;
 mod report;
+mod reward;
 mod scenario;
 pub mod serve;
+mod settlements;
 mod task;
 mod verify;
 mod voucher;
@@ -81,6 +83,12 @@ enum Command {
         after_help = "Example:\n  tessera gift-card issue --program copper-cup --amount 500000 --count 100 --key tet --to cards.csv"
     )]
     GiftCard(gift_card::Command),
+    /// Take in codes of partners that rewards give
+    #[command(
+        subcommand,
+        after_help = "Example:\n  tessera reward codes import cinema.txt --program copper-cup --pool cinema"
+    )]
+    Reward(reward::Command),
     /// Make, list and revoke API keys
     #[command(subcommand, after_help = "Example:\n  tessera key create --program copper-cup --name till-1")]
     Key(key::Command),
@@ -117,6 +125,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Report(command) => report::run(&context, command),
         Command::Voucher(command) => voucher::run(&context, command),
         Command::GiftCard(command) => gift_card::run(&context, command),
+        Command::Reward(command) => reward::run(&context, command),
         Command::Key(command) => key::run(&context, command),
         Command::Bench(command) => bench::run(&context, command),
     }
