@@ -7,8 +7,9 @@ use utoipa_axum::routes;
 
 use crate::AppState;
 use crate::routes::{
-    adjustments, benefits, document, draws, events, fulfilment, gift_cards, health, leaderboards, members, memberships,
-    moving, people, possession, progress, redemptions, referrals, rewards, tiers, transfers, voucher_codes, vouchers,
+    adjustments, benefits, cases, document, draws, events, fulfilment, gift_cards, health, leaderboards, members,
+    memberships, moving, people, possession, progress, redemptions, referrals, rewards, tiers, transfers,
+    voucher_codes, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -29,6 +30,7 @@ use crate::routes::{
         (name = "benefits", description = "What members have besides points, and its use"),
         (name = "vouchers", description = "Codes: what one gives, using it, taking a use back"),
         (name = "gift-cards", description = "Money on cards: made, loaded, spent in parts, blocked, replaced"),
+        (name = "cases", description = "What was more than a velocity rule lets pass, and what came of it"),
         (name = "document", description = "The program itself, versioned"),
         (name = "operations", description = "Is it well?")
     )
@@ -120,6 +122,11 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(gift_cards::create_replacement))
         .routes(routes!(gift_cards::create_payment))
         .routes(routes!(gift_cards::create_payment_quote))
+        .routes(routes!(cases::list_cases))
+        .routes(routes!(cases::show_case))
+        .routes(routes!(cases::create_case_taking))
+        .routes(routes!(cases::create_case_closing))
+        .routes(routes!(cases::create_case_allowance))
         .routes(routes!(document::show_document, document::replace_document))
         .routes(routes!(document::plan_document))
         .routes(routes!(document::list_versions))

@@ -114,11 +114,13 @@ impl Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal.code.as_str() {
-            "same-person" | "approval-above-limit" => StatusCode::FORBIDDEN,
+            "same-person" | "approval-above-limit" | "second-person-needed" => StatusCode::FORBIDDEN,
+            "too-often" => StatusCode::TOO_MANY_REQUESTS,
             "spending-proof-needed" | "proof-wrong" => StatusCode::FORBIDDEN,
             "proof-blocked" => StatusCode::TOO_MANY_REQUESTS,
             "invalid-event" | "invalid-request" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
             "unknown-adjustment"
+            | "unknown-case"
             | "unknown-challenge"
             | "unknown-member"
             | "unknown-order"
@@ -168,6 +170,9 @@ impl From<Refusal> for Problem {
             | "adjusted-enough-today"
             | "adjustment-decided"
             | "adjustment-is-an-undo"
+            | "case-taken"
+            | "case-closed"
+            | "nothing-waits"
             | "challenge-already-joined"
             | "benefit-not-held"
             | "benefit-used-up"

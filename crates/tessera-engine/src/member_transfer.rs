@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
-use tessera_core::event::{Transfer, What};
+use tessera_core::event::{Origin, Transfer, What};
 use tessera_core::time::Instant;
 
 use crate::identifier::Subject;
@@ -47,6 +47,7 @@ impl Submission {
             recorded_at: now,
             personal: BTreeMap::new(),
             identifiers: Vec::new(),
+            origin: Origin::default(),
             explain: false,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tessera_core::code::Code;
-use tessera_core::event::{Birthday, Claim, NameKey, Removal, Renaming, SecondFact, What};
+use tessera_core::event::{Birthday, Claim, NameKey, Origin, Removal, Renaming, SecondFact, What};
 use tessera_core::id::MemberId;
 use tessera_core::time::Instant;
 use tessera_store::{Row, StoreError};
@@ -139,6 +139,7 @@ pub(crate) fn of_member(
         recorded_at: now,
         personal: BTreeMap::new(),
         identifiers: Vec::new(),
+        origin: Origin::default(),
         explain: false,
     }
 }

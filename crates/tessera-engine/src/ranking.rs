@@ -9,7 +9,7 @@ use std::sync::mpsc;
 
 use serde_json::json;
 use tessera_core::decide;
-use tessera_core::event::What;
+use tessera_core::event::{Origin, What};
 use tessera_core::id::MemberId;
 use tessera_core::member::{MemberState, Status};
 use tessera_core::program::BANDS;
@@ -53,6 +53,7 @@ impl Submission {
             recorded_at: now,
             personal: BTreeMap::new(),
             identifiers: Vec::new(),
+            origin: Origin::default(),
             explain: false,
         }
     }

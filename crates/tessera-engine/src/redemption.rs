@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tessera_core::event::{FulfilmentStep, Redeem, RedemptionPart, What};
+use tessera_core::event::{FulfilmentStep, Origin, Redeem, RedemptionPart, What};
 use tessera_core::id::EventId;
 use tessera_core::ledger::FulfilmentState;
 use tessera_core::program::Id;
@@ -153,6 +153,7 @@ pub(crate) fn by_key(
         recorded_at: now,
         personal: BTreeMap::new(),
         identifiers: Vec::new(),
+        origin: Origin::default(),
         explain: false,
     }
 }

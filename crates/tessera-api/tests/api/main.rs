@@ -4,7 +4,9 @@
 
 mod access;
 mod adjustments;
+mod attacks;
 mod benefits;
+mod cases;
 mod claims;
 mod common;
 mod document;

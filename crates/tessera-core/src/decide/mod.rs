@@ -44,6 +44,7 @@ mod tier;
 mod trace;
 mod transfer;
 mod unlinked;
+mod velocity;
 mod voucher;
 mod waitlist;
 mod working;
@@ -76,10 +77,11 @@ pub use revalue::explain_order;
 pub use reward::{code_pool, codes_imported, donation_pools, donation_prefixes, imports_of, reward_price, stock_pool};
 pub use settle::{as_at, next_wake, settled_to};
 pub use trace::{Part, PartOf, Reason, RuleTrace};
+pub use velocity::{CaseHit, LookUp, OWN_PURCHASES, ended_velocity_pools, look_up, velocity_pools};
 pub use voucher::{PricedVoucher, VoucherLook, price_vouchers, shared_code_pool, voucher_codes};
 pub use waitlist::{places_pool, waiting_pool};
 
-use crate::event::{Command, What};
+use crate::event::{Command, Origin, What};
 use crate::id::MemberId;
 use crate::ledger::{Entry, LotRef, Redemption};
 use crate::member::{Change, MemberState, Status, WaitState};
@@ -124,6 +126,8 @@ pub struct Inputs<'a> {
     pub draws: Draws<'a>,
     /// The event's data as it came: kept when the event has to wait.
     pub payload: &'a str,
+    /// From where the command came.
+    pub origin: &'a Origin,
     /// Whether to say for every rule why it did or did not apply.
     pub explain: bool,
 }
@@ -165,6 +169,8 @@ pub struct Decision {
     pub voucher_codes: Vec<CodeRecord>,
     /// Commands about other members that these events cause, in order.
     pub follow_ups: Vec<FollowUp>,
+    /// What was more than velocity rules let pass, and passed.
+    pub cases: Vec<CaseHit>,
     pub outcome: Outcome,
     pub trace: Vec<RuleTrace>,
 }
@@ -467,6 +473,7 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
     }
     working.forfeit_after_leaving();
     working.settle_after_backdating();
+    working.watch(command)?;
     working.finish(command)
 }
 

@@ -1,6 +1,6 @@
 use compact_str::CompactString;
 
-use super::Balance;
+use super::{Balance, CaseHit};
 use crate::event::PlacementKind;
 use crate::ledger::{FulfilmentState, RedemptionStatus};
 use crate::program::{Id, Sign, UseWindow};
@@ -163,6 +163,10 @@ pub enum Rejected {
     ClaimTooLate { order_id: CompactString, until: Instant },
     #[error("whoever rang the purchase {order_id} up does not claim it")]
     OwnSale { order_id: CompactString },
+    #[error("{}", too_often(hit, "no more of them"))]
+    TooOften { hit: Box<CaseHit> },
+    #[error("{}", too_often(hit, "a second person has to let it pass"))]
+    SecondPersonNeeded { hit: Box<CaseHit> },
     #[error("a member claims {most} purchases of guests ({window}): no more of them")]
     ClaimedEnough { window: &'static str, most: i64 },
     #[error("the program has no voucher {voucher}")]
@@ -330,7 +334,25 @@ const fn advice(status: RedemptionStatus) -> &'static str {
     }
 }
 
+/// The rule, what was counted for whom, and when its window ends.
+fn too_often(hit: &CaseHit, then: &str) -> String {
+    let CaseHit { rule, what, per, most, used, until, .. } = hit;
+    format!(
+        "{} by this {} would come to {used} until {until}, and the rule {rule} lets {most} pass: {then}",
+        what.words(),
+        per.words()
+    )
+}
+
 impl Rejected {
+    /// The velocity rule's case that this refusal belongs to.
+    pub fn case_hit(&self) -> Option<&CaseHit> {
+        match self {
+            Self::TooOften { hit } | Self::SecondPersonNeeded { hit } => Some(hit),
+            _ => None,
+        }
+    }
+
     /// The stable last part of the problem's type. One code has one meaning, for ever.
     pub const fn code(&self) -> &'static str {
         match self {
@@ -406,6 +428,8 @@ impl Rejected {
             Self::UnknownClaimCode => "unknown-claim-code",
             Self::ClaimTooLate { .. } => "claim-too-late",
             Self::OwnSale { .. } => "claim-of-own-sale",
+            Self::TooOften { .. } => "too-often",
+            Self::SecondPersonNeeded { .. } => "second-person-needed",
             Self::ClaimedEnough { .. } => "claimed-enough",
             Self::NoSuchVoucher { .. } => "no-such-voucher",
             Self::ExpiresBeforeEarned { .. } => "expires-before-earned",
@@ -677,6 +701,14 @@ impl Rejected {
                 vec![("order_id", order_id.as_str().into()), ("until", until.to_string().into())]
             }
             Self::OwnSale { order_id } => vec![("order_id", order_id.as_str().into())],
+            Self::TooOften { hit } | Self::SecondPersonNeeded { hit } => vec![
+                ("rule", hit.rule.as_str().into()),
+                ("what", hit.what.word().into()),
+                ("per", hit.per.words().into()),
+                ("most", hit.most.into()),
+                ("used", hit.used.into()),
+                ("until", hit.until.to_string().into()),
+            ],
             Self::ClaimedEnough { window, most } => vec![("window", (*window).into()), ("most", (*most).into())],
             Self::NoSuchVoucher { voucher } => vec![("voucher", voucher.as_str().into())],
             Self::ExpiresBeforeEarned { expires, earned } => {

@@ -4,12 +4,12 @@ use compact_str::CompactString;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::Waiting;
 use super::club::Club;
 use super::play::{Badge, REWARDS_MAX, Ranked, Reward, Streak};
 use super::referral::Referral;
 use super::standing::{BenefitUse, Placement};
 use super::state::{Bucketed, Counter, Fraction, GiftCard, Grant, MemberState, Status};
+use super::{Velocity, Waiting};
 use crate::event::PlacementKind;
 use crate::ledger::{Hold, Wait};
 use crate::program::{Every, Id, id_or_empty};
@@ -259,6 +259,13 @@ pub enum Change {
     GiftCard {
         card: GiftCard,
     },
+    /// Counted by a velocity rule, in a window.
+    Velocity {
+        rule: CompactString,
+        from: Instant,
+        until: Instant,
+        by: i64,
+    },
 }
 
 /// An event that names an order nobody has seen yet (I4).
@@ -446,6 +453,7 @@ impl Change {
             Self::Club { club } => state.set_club(club),
             Self::BenefitReturned { used } => state.uses.retain(|known| known.event != *used),
             Self::GiftCard { card } => state.gift_card = Some(*card),
+            Self::Velocity { rule, from, until, by } => counted(state, rule, *from, *until, *by),
         }
     }
 }
@@ -477,6 +485,17 @@ fn measured(state: &mut MemberState, ladder: &Id, measure: &Id, on: Day, by: Amo
             }
         }
         Err(gap) => buckets.insert(gap, (on, by)),
+    }
+}
+
+/// A window that is over is in the history alone.
+fn counted(state: &mut MemberState, rule: &CompactString, from: Instant, until: Instant, by: i64) {
+    if until <= state.clock {
+        return;
+    }
+    match state.velocity.iter_mut().find(|known| known.rule == *rule && known.from == from) {
+        Some(known) => known.used = known.used.saturating_add(by),
+        None => state.velocity.push(Velocity { rule: rule.clone(), from, until, used: by }),
     }
 }
 

@@ -6,6 +6,7 @@ mod play;
 mod referral;
 mod standing;
 mod state;
+mod velocity;
 mod waiting;
 
 pub use change::{Change, ParkedEvent};
@@ -14,4 +15,5 @@ pub use play::{Badge, Progress, Ranked, Reward, Run, Streak};
 pub use referral::{Paid, Referral, ReferralCredit, ReferralStatus};
 pub use standing::{BenefitUse, Condition, Placement};
 pub use state::{Bucketed, Counter, Fraction, GiftCard, Grant, Ladder, MemberState, StateError, Statistics, Status};
+pub use velocity::Velocity;
 pub use waiting::{WaitState, Waiting};

@@ -25,6 +25,7 @@ use super::scalar::{Exact, Formula, Id, Share, Texts, word_or_map};
 use super::spending::{CashRounding, SpendDefinition};
 use super::streaks::StreakDefinition;
 use super::transfers::TransferDefinition;
+use super::velocity::{StaffDefinition, VelocityDefinition};
 use super::vouchers::VoucherDefinition;
 use crate::quantity::Rounding;
 use crate::time::{Day, Period, RoundTo, TimeOfDay, Weekday, Window};
@@ -141,6 +142,12 @@ pub struct Definition {
     /// Who is among the best.
     #[serde(default)]
     pub ranking: Option<RankingDefinition>,
+    /// How often and how much in how long a time, and what happens to what is more.
+    #[serde(default)]
+    pub velocity: BTreeMap<Id, VelocityDefinition>,
+    /// What staff earn by their own purchases (P6).
+    #[serde(default)]
+    pub staff: StaffDefinition,
     /// What cards, challenges and streaks stand for.
     #[serde(skip)]
     pub made: Made,

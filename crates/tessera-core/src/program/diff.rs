@@ -76,6 +76,7 @@ fn subject(path: &str) -> String {
         "vouchers" => "voucher",
         "events" => "event type",
         "transfers" => "sending",
+        "velocity" => "velocity rule",
         _ => "",
     };
     let mut parts = path.splitn(3, '.');

@@ -28,6 +28,7 @@ mod spending;
 mod streaks;
 mod transfers;
 mod validate;
+mod velocity;
 mod version;
 mod vouchers;
 
@@ -67,6 +68,10 @@ pub use spending::{CashRounding, Restored, SpendDefinition};
 pub use streaks::{Every, MilestoneDefinition, StreakDefinition, StreakRules};
 pub use transfers::{TransferDefinition, TransferTo};
 use validate::Strictness;
+pub use velocity::{
+    OwnPurchases, Per, StaffDefinition, Stretch, StretchError, Summed, VelocityAction, VelocityDefinition,
+    VelocityRule, Watched, Who,
+};
 pub use version::Versions;
 pub use vouchers::{Gives, ItemChoice, OnVoucherReturn, PercentOf, Stacks, Uses, Voucher, VoucherDefinition};
 

@@ -34,4 +34,5 @@ mod surprise;
 mod tiers;
 mod time_and_order;
 mod transfers;
+mod velocity;
 mod vouchers;

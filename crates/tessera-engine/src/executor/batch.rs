@@ -2,7 +2,7 @@
 
 use compact_str::CompactString;
 use tessera_core::decide::{self, Decision, Draws, Inputs, Memory, OrderRecord, Recorded};
-use tessera_core::event::{Claim, Command, Removal, SecondFact, What};
+use tessera_core::event::{Claim, Command, Origin, Removal, SecondFact, What};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Redemption, RedemptionStatus};
 use tessera_core::member::Status;
@@ -13,6 +13,7 @@ use tessera_store::{Dialect, StoreError, tables};
 use super::load::{self, ClosedName, Loaded};
 use super::write::Writes;
 use super::{Context, Worker};
+use crate::case;
 use crate::clock::Entropy;
 use crate::gift_card::{replaced_gift_card, unknown_gift_card};
 use crate::identifier::{Identifier, Subject};
@@ -176,10 +177,11 @@ impl One<'_> {
         if let Err(refusal) = self.claims(command, &whom).and_then(|()| self.card_payments(command)) {
             return Ok(Step::Answer(self.refuse(command, refusal)));
         }
-        let decided = self.ask_core(command, &core, &whom, &more);
+        let origin = self.origin(command, &core, &whom)?;
+        let decided = self.ask_core(command, &core, (&whom, &origin), &more);
         let mut decision = match decided {
             Ok(decision) => decision,
-            Err(refusal) => return Ok(Step::Answer(self.refuse(command, refusal))),
+            Err(rejected) => return Ok(Step::Answer(self.reject(command, rejected))),
         };
         if matches!(command.what, What::WakeUp) && !self.is_known(program, &decision) {
             return Ok(Step::Answer(Answer::Done { outcome: Box::new(decision.outcome), trace: Vec::new() }));
@@ -244,6 +246,37 @@ impl One<'_> {
         metrics::counter!("tessera_refusals_total", "code" => refusal.code.clone()).increment(1);
         self.writes.refusal(self.loaded, command, &refusal);
         Answer::Refused(refusal)
+    }
+
+    /// A refusal of the core; one by a velocity rule belongs to a case.
+    fn reject(&mut self, command: &Submission, rejected: decide::Rejected) -> Answer {
+        let case = rejected.case_hit().cloned();
+        let mut refusal = Refusal::from(rejected);
+        if let Some(hit) = case {
+            let id = case::case_id(&self.context.secrets, command.program.number, &hit);
+            refusal = refusal.with("case", id.as_str());
+            self.writes.case(command, (id, hit), Err(&refusal));
+        }
+        self.refuse(command, refusal)
+    }
+
+    /// From where a command came, with whether the buyer is who rang it up; what is counted for it is read.
+    fn origin(&mut self, command: &Submission, core: &Command, whom: &Whom) -> Result<Origin, StoreError> {
+        let mut origin = command.origin.clone();
+        let program = command.program.number;
+        if let (Some(key), Whom::Known(member)) = (load::staff_key(self.context, command), whom) {
+            let known = self.loaded.identifiers.get(&(program, key)).or_else(|| self.loaded.staff.get(&(program, key)));
+            let order = match &command.what {
+                What::Purchase(order) => Some(order),
+                What::Exchange(exchange) => Some(&exchange.bought),
+                _ => None,
+            };
+            let own = order.filter(|_| known == Some(member));
+            origin.own_staff = own.and_then(|order| order.staff.clone());
+        }
+        let pools = decide::velocity_pools(&command.program.versions(), core, &origin, known_member(whom));
+        self.loaded.read_pools_of(self.tx, program, &pools)?;
+        Ok(origin)
     }
 
     fn whom(&self, command: &Submission) -> Result<Whom, Refusal> {
@@ -610,9 +643,9 @@ impl One<'_> {
         &mut self,
         command: &Submission,
         core: &Command,
-        whom: &Whom,
+        (whom, origin): (&Whom, &Origin),
         more: &More,
-    ) -> Result<Decision, Refusal> {
+    ) -> Result<Decision, decide::Rejected> {
         let program = command.program.number;
         let versions = command.program.versions();
         let state = match whom {
@@ -639,9 +672,10 @@ impl One<'_> {
             entropy: self.entropy.bytes(),
             draws: if self.is_quote { Draws::Hidden } else { Draws::Fresh },
             payload: more.payload.as_deref().unwrap_or(command.data_text()),
+            origin,
             explain: command.explain,
         };
-        decide::decide(&inputs, core).map_err(Refusal::from)
+        decide::decide(&inputs, core)
     }
 
     /// Names and personal data: claimed and sealed in the same transaction as the event that brought them.

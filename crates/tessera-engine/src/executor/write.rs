@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use compact_str::CompactString;
-use tessera_core::decide::{Decision, EffectKind, FollowUp};
+use tessera_core::decide::{CaseHit, Decision, EffectKind, FollowUp};
 use tessera_core::event::{Claim, What};
 use tessera_core::id::{Bucket, EventId, MemberId};
 use tessera_core::program::Id;
@@ -12,6 +12,7 @@ use tessera_store::{Row, StoreError, Tx, Value, tables};
 
 use super::Context;
 use super::load::{ClosedName, Key, KnownOrder, Loaded, pool_key};
+use crate::case::{self, Cases};
 use crate::identifier::{NAME_LEFT, NAME_REPLACED};
 use crate::profile::SealedProfile;
 use crate::record::{Envelope, entry_row, event_row, member_key, member_row, own_key, redemption_key};
@@ -55,6 +56,7 @@ pub(super) struct Writes {
     /// Identifiers whose waiting events may go now.
     released: Vec<(i64, [u8; 16], Instant)>,
     pools: HashMap<(i64, CompactString), (i64, i64)>,
+    cases: Cases,
 }
 
 impl Writes {
@@ -155,7 +157,8 @@ impl Writes {
             *loaded.pools.entry(program).or_default().entry(change.pool.clone()).or_default() += change.by;
             let (by, most) = self.pools.entry((program, change.pool)).or_insert((0, change.most));
             *by += change.by;
-            *most = change.most;
+            // The smaller one holds for all that is taken together.
+            *most = (*most).min(change.most);
         }
         for (pool, seq) in decision.codes {
             let known = |name: CompactString| loaded.pools.get(&program).and_then(|pools| pools.get(&name)).copied();
@@ -164,6 +167,11 @@ impl Writes {
             let labels = [("program", command.program.key.to_string()), ("pool", pool.to_string())];
             metrics::gauge!("tessera_codes_left", &labels).set(left as f64);
             self.codes.push((program, pool, EventId { member, seq }, command.recorded_at));
+        }
+        let seq = decision.events.get(decision.main).map(|event| event.seq);
+        for hit in decision.cases {
+            let id = case::case_id(&context.secrets, program, &hit);
+            self.cases.add(command, (id, hit), Ok(seq));
         }
         for follow_up in decision.follow_ups {
             self.follow_up(context, program, command.recorded_at, follow_up);
@@ -208,6 +216,11 @@ impl Writes {
             self.keys.push(row)
         }
         loaded.fresh_keys.insert(key);
+    }
+
+    /// What was more than a velocity rule lets pass: by its event, or refused.
+    pub fn case(&mut self, command: &Submission, case: (String, CaseHit), came: Result<Option<u64>, &Refusal>) {
+        self.cases.add(command, case, came);
     }
 
     /// A refusal is kept under its key, and holds nothing (I1).
@@ -401,6 +414,7 @@ impl Writes {
         let pools: Vec<(Row, i64, i64)> =
             self.pools.into_iter().map(|((program, pool), (by, most))| (pool_key(program, &pool), by, most)).collect();
         tx.take_from_pools(&pools)?;
+        self.cases.write(tx)?;
         for (program, pool, redemption, now) in self.codes {
             crate::codes::give(tx, program, &pool, redemption, now)?;
         }

@@ -20,5 +20,6 @@ mod reports;
 mod simulation;
 mod time;
 mod transfers;
+mod velocity;
 mod verification;
 mod vouchers;
