@@ -367,7 +367,7 @@ pub async fn create_quote(
     Parameters(options): Parameters<Options>,
     Body(bytes): Body,
 ) -> Result<(StatusCode, HeaderMap, Json<Told>), Problem> {
-    let mut submission = submission(&app, &caller.program, &bytes, options).await?;
+    let mut submission = submission(&app, &caller.program, &bytes, &options).await?;
     submission.key = None;
     let context = app.context.clone();
     let watched = app.watch(Some(caller.guesser), &submission)?;
