@@ -127,6 +127,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(cases::create_case_taking))
         .routes(routes!(cases::create_case_closing))
         .routes(routes!(cases::create_case_allowance))
+        .routes(routes!(cases::create_freeze))
+        .routes(routes!(cases::create_thaw))
         .routes(routes!(document::show_document, document::replace_document))
         .routes(routes!(document::plan_document))
         .routes(routes!(document::list_versions))

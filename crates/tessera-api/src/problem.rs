@@ -115,7 +115,6 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal.code.as_str() {
             "same-person" | "approval-above-limit" | "second-person-needed" => StatusCode::FORBIDDEN,
-            "too-often" => StatusCode::TOO_MANY_REQUESTS,
             "spending-proof-needed" | "proof-wrong" => StatusCode::FORBIDDEN,
             "proof-blocked" => StatusCode::TOO_MANY_REQUESTS,
             "invalid-event" | "invalid-request" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
@@ -173,6 +172,9 @@ impl From<Refusal> for Problem {
             | "case-taken"
             | "case-closed"
             | "nothing-waits"
+            | "member-frozen"
+            | "member-not-frozen"
+            | "too-often"
             | "challenge-already-joined"
             | "benefit-not-held"
             | "benefit-used-up"

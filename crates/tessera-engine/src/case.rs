@@ -12,7 +12,7 @@ use serde::Serialize;
 use tessera_core::decide::{CaseHit, LookUp, ended_velocity_pools};
 use tessera_core::event::Origin;
 use tessera_core::id::{EventId, MemberId, base32};
-use tessera_core::program::{Id, VelocityAction};
+use tessera_core::program::VelocityAction;
 use tessera_core::time::Instant;
 use tessera_store::{Row, StoreError, Tx, Value, tables};
 
@@ -616,7 +616,20 @@ pub fn forget_windows(context: &Context, executor: &Executor, program: &ProgramH
     })
 }
 
-/// The rule of a case, as a name of the document.
-pub fn rule(case: &CaseView) -> Option<Id> {
-    case.rule.parse().ok()
+/// How long between two looks for windows that are over, in seconds.
+const SWEEP_SECONDS: i64 = 3_600;
+
+/// Forgets, once an hour, what nobody asks for any more. `last`: when it did.
+pub(crate) fn sweep(context: &Context, executor: &Executor, last: &mut Option<Instant>) -> Result<usize, StoreError> {
+    let now = context.clock.now();
+    if last.is_some_and(|last| now < last.plus_seconds(SWEEP_SECONDS)) {
+        return Ok(0);
+    }
+    *last = Some(now);
+    for row in context.database.read(|reader| reader.query("SELECT program FROM program", &[]))? {
+        if let Some(program) = crate::scheduler::program_of(context, row[0].int()?)? {
+            forget_windows(context, executor, &program)?;
+        }
+    }
+    Ok(0)
 }

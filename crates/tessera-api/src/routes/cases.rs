@@ -2,13 +2,18 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tessera_core::event::Freeze;
 use tessera_engine::adjustment::By;
 use tessera_engine::case::{self, CaseError, CaseView, Place, State as Stage, Verdict, Wish};
+use tessera_engine::submission::Submission;
 use utoipa::ToSchema;
 
-use crate::extract::{Caller, JsonBody, PageQuery, Parameters, WantedPage, WriteCases};
+use super::events::{Told, render};
+use super::members::subject;
+use crate::extract::{Caller, IdempotencyKey, JsonBody, PageQuery, Parameters, WantedPage, WriteCases};
 use crate::{AppState, Problem};
 
 /// Which cases are wanted.
@@ -101,6 +106,7 @@ fn what_to_do(caller: &Caller<WriteCases>, view: &CaseView) -> Value {
     let mut todo = json!({ "take": format!("{case}/take"), "close": format!("{case}/close") });
     if let Some(member) = &view.member {
         todo["see"] = format!("{base}/members/{member}").into();
+        todo["freeze"] = format!("{base}/members/{member}/freeze").into();
         todo["vouchers"] = format!("{base}/members/{member}/vouchers").into();
         todo["adjust"] = format!("{base}/adjustments").into();
     }
@@ -188,4 +194,70 @@ pub async fn create_case_allowance(
 ) -> Result<Json<CaseView>, Problem> {
     let (context, executor, by) = (app.context.clone(), app.executor.clone(), by(&caller));
     app.blocking(move || case::allow(&context, &executor, &caller.program, &id, &by).map_err(problem)).await.map(Json)
+}
+
+/// Why a member is frozen, or thawed.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Freezing {
+    /// A word, or the id of a case; no names
+    #[schema(example = "stolen-phone")]
+    reason: String,
+}
+
+/// The longest reason, in bytes.
+const REASON_MAX: usize = 100;
+
+async fn freeze(
+    app: &AppState,
+    caller: &Caller<WriteCases>,
+    (member, key): (&str, &str),
+    (frozen, body): (bool, Freezing),
+) -> Result<(StatusCode, HeaderMap, Json<Told>), Problem> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
+    if body.reason.is_empty() || body.reason.len() > REASON_MAX || !body.reason.chars().all(plain) {
+        return Err(Problem::invalid("reason: a word or the id of a case is expected, such as stolen-phone"));
+    }
+    let (member, now) = (subject(member)?, app.context.clock.now());
+    let freeze = Freeze { frozen, reason: body.reason.as_str().into() };
+    let name = by(caller).name;
+    let submission = Submission::freeze(&app.context.secrets, &caller.program, member, (freeze, &name), key, now);
+    render(app.submit(submission).await?, false)
+}
+
+/// Freezes a member: nothing is spent, sent or claimed, and no name is changed, until they are thawed. What is bought
+/// earns on.
+///
+/// Needs `cases:write`.
+#[utoipa::path(post, path = "/v1/programs/{program}/members/{member}/freeze", tag = "cases", security(("key" = [])),
+    params(("program" = String, Path, example = "copper-cup"), ("member" = String, Path), ("Idempotency-Key" = String, Header)),
+    request_body = Freezing,
+    responses((status = 200, description = "The outcome", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn create_freeze(
+    State(app): State<AppState>,
+    caller: Caller<WriteCases>,
+    Path((_, member)): Path<(String, String)>,
+    IdempotencyKey(key): IdempotencyKey,
+    JsonBody(body): JsonBody<Freezing>,
+) -> Result<(StatusCode, HeaderMap, Json<Told>), Problem> {
+    freeze(&app, &caller, (&member, &key), (true, body)).await
+}
+
+/// Ends a freeze, or a quarantine.
+///
+/// Needs `cases:write`.
+#[utoipa::path(post, path = "/v1/programs/{program}/members/{member}/thaw", tag = "cases", security(("key" = [])),
+    params(("program" = String, Path, example = "copper-cup"), ("member" = String, Path), ("Idempotency-Key" = String, Header)),
+    request_body = Freezing,
+    responses((status = 200, description = "The outcome", body = Object),
+        (status = 409, description = "The member is not frozen", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn create_thaw(
+    State(app): State<AppState>,
+    caller: Caller<WriteCases>,
+    Path((_, member)): Path<(String, String)>,
+    IdempotencyKey(key): IdempotencyKey,
+    JsonBody(body): JsonBody<Freezing>,
+) -> Result<(StatusCode, HeaderMap, Json<Told>), Problem> {
+    freeze(&app, &caller, (&member, &key), (false, body)).await
 }

@@ -18,6 +18,7 @@ mod events;
 mod expiry;
 mod explain;
 mod follow_up;
+mod freeze;
 mod fulfilment;
 mod gift_card;
 mod give_again;
@@ -432,6 +433,7 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         working.settle(command.effective_at);
         working.enrol_if_new(command)?;
     }
+    working.stop_if_frozen(&command.what)?;
     match &command.what {
         What::Purchase(order) => working.purchase(order)?,
         What::Amend(order) => working.amend(order)?,
@@ -469,6 +471,7 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Membership(membership) => working.membership(membership)?,
         What::GiftCard(step) => working.gift_card(step)?,
         What::GiftCardRefund(refund) => working.gift_card_refund(refund)?,
+        What::Freeze(wish) => working.freeze(wish)?,
         What::WakeUp => {}
     }
     working.forfeit_after_leaving();

@@ -168,6 +168,10 @@ pub enum Rejected {
     ClaimTooLate { order_id: CompactString, until: Instant },
     #[error("whoever rang the purchase {order_id} up does not claim it")]
     OwnSale { order_id: CompactString },
+    #[error("{}", frozen(*since, *quarantined))]
+    MemberFrozen { since: Instant, quarantined: bool },
+    #[error("the member is not frozen")]
+    NotFrozen,
     #[error("{}", too_often(hit, "no more of them"))]
     TooOften { hit: Box<CaseHit> },
     #[error("{}", too_often(hit, "a second person has to let it pass"))]
@@ -336,6 +340,16 @@ const fn advice(status: RedemptionStatus) -> &'static str {
         RedemptionStatus::Reserved => "void it instead",
         RedemptionStatus::Captured => "return it instead",
         RedemptionStatus::Voided | RedemptionStatus::Ended => "make another",
+    }
+}
+
+fn frozen(since: Instant, quarantined: bool) -> String {
+    if quarantined {
+        format!(
+            "the member's number went to somebody else at {since}: nothing is spent until a second fact says who they are"
+        )
+    } else {
+        format!("the member is frozen since {since}: nothing is spent, sent or claimed until they are thawed")
     }
 }
 

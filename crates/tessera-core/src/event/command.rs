@@ -2,8 +2,8 @@ use compact_str::CompactString;
 use serde::Deserialize;
 
 use super::{
-    Arrival, Birthday, Claim, FieldValues, FulfilmentStep, GiftCardRefund, GiftCardStep, Item, Membership, MovedIn,
-    MovedVoucher, Order, PlaceTier, Redeem, RedemptionPart, ReferralStep, RefusedFollowUp, Renaming, Transfer,
+    Arrival, Birthday, Claim, FieldValues, Freeze, FulfilmentStep, GiftCardRefund, GiftCardStep, Item, Membership,
+    MovedIn, MovedVoucher, Order, PlaceTier, Redeem, RedemptionPart, ReferralStep, RefusedFollowUp, Renaming, Transfer,
     UseBenefit,
 };
 use crate::id::MemberId;
@@ -110,6 +110,8 @@ pub enum What {
     GiftCard(GiftCardStep),
     /// What a gift card paid for came back.
     GiftCardRefund(GiftCardRefund),
+    /// Nothing is spent or sent from now on, or again (P4).
+    Freeze(Freeze),
     /// Only settles what fell due (I7).
     WakeUp,
 }
@@ -155,6 +157,7 @@ impl What {
             Self::Membership(membership) => membership.event_type(),
             Self::GiftCard(step) => step.kind(),
             Self::GiftCardRefund(_) => "gift-card-refund",
+            Self::Freeze(freeze) => freeze.event_type(),
             Self::WakeUp => "wake-up",
         }
     }
@@ -172,7 +175,7 @@ impl What {
     /// Whether this is done now, to a member there is: it makes nobody, and is never about the past.
     pub const fn is_about_now(&self) -> bool {
         match self {
-            Self::UseBenefit(_) | Self::ReturnBenefit { .. } | Self::PlaceTier(_) => true,
+            Self::UseBenefit(_) | Self::ReturnBenefit { .. } | Self::PlaceTier(_) | Self::Freeze(_) => true,
             Self::Membership(membership) => membership.is_about_now(),
             _ => self.is_redemption(),
         }

@@ -6,6 +6,7 @@ mod claim;
 mod command;
 mod data;
 mod follow_up;
+mod freeze;
 mod gift_card;
 mod membership;
 mod moving;
@@ -28,6 +29,7 @@ pub use command::{
 };
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
+pub use freeze::Freeze;
 pub use gift_card::{GiftCardRefund, GiftCardStep};
 pub use membership::{MEMBERSHIP_TYPES, Membership, MembershipStep};
 pub use moving::{MovedIn, MovedLevel, MovedVoucher};
@@ -73,6 +75,8 @@ pub const RESERVED_TYPES: &[&str] = &[
     "identifiers",
     "leave",
     "erase",
+    "freeze",
+    "thaw",
     "transfer",
     "import",
     "move-in",

@@ -9,7 +9,7 @@ use super::play::{Badge, REWARDS_MAX, Ranked, Reward, Streak};
 use super::referral::Referral;
 use super::standing::{BenefitUse, Placement};
 use super::state::{Bucketed, Counter, Fraction, GiftCard, Grant, MemberState, Status};
-use super::{Velocity, Waiting};
+use super::{Frozen, Velocity, Waiting};
 use crate::event::PlacementKind;
 use crate::ledger::{Hold, Wait};
 use crate::program::{Every, Id, id_or_empty};
@@ -266,6 +266,11 @@ pub enum Change {
         until: Instant,
         by: i64,
     },
+    /// Frozen from now on, or no longer.
+    Frozen {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        frozen: Option<Frozen>,
+    },
 }
 
 /// An event that names an order nobody has seen yet (I4).
@@ -453,6 +458,7 @@ impl Change {
             Self::Club { club } => state.set_club(club),
             Self::BenefitReturned { used } => state.uses.retain(|known| known.event != *used),
             Self::GiftCard { card } => state.gift_card = Some(*card),
+            Self::Frozen { frozen } => state.frozen = *frozen,
             Self::Velocity { rule, from, until, by } => counted(state, rule, *from, *until, *by),
         }
     }

@@ -15,5 +15,5 @@ pub use play::{Badge, Progress, Ranked, Reward, Run, Streak};
 pub use referral::{Paid, Referral, ReferralCredit, ReferralStatus};
 pub use standing::{BenefitUse, Condition, Placement};
 pub use state::{Bucketed, Counter, Fraction, GiftCard, Grant, Ladder, MemberState, StateError, Statistics, Status};
-pub use velocity::Velocity;
+pub use velocity::{Frozen, Velocity};
 pub use waiting::{WaitState, Waiting};

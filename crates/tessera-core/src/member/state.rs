@@ -3,7 +3,8 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Badge, BenefitUse, Change, Club, ParkedEvent, Placement, Progress, Ranked, Referral, Streak, Velocity, Waiting,
+    Badge, BenefitUse, Change, Club, Frozen, ParkedEvent, Placement, Progress, Ranked, Referral, Streak, Velocity,
+    Waiting,
 };
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, Hold, Lot, Purse};
@@ -73,6 +74,8 @@ pub struct MemberState {
     pub gift_card: Option<GiftCard>,
     /// What velocity rules count, in windows that are open.
     pub velocity: Vec<Velocity>,
+    /// Nothing is spent, sent or claimed.
+    pub frozen: Option<Frozen>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -202,7 +205,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[0; 12];
+const SINCE_FORMAT_2: &[u8] = &[0; 13];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -255,6 +258,7 @@ impl MemberState {
             clubs: Vec::new(),
             gift_card: None,
             velocity: Vec::new(),
+            frozen: None,
         }
     }
 

@@ -12,3 +12,11 @@ pub struct Velocity {
     pub until: Instant,
     pub used: i64,
 }
+
+/// A member of whom nothing is spent, sent or claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frozen {
+    pub since: Instant,
+    /// Their number went to somebody else after a long silence; a second fact ends it (P4). Else somebody froze them.
+    pub quarantined: bool,
+}

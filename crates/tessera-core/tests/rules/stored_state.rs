@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use tessera_core::event::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Situation, UseBenefit, What};
+use tessera_core::event::{
+    Freeze, Origin, PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Situation, UseBenefit, What,
+};
 use tessera_core::member::{MemberState, StateError};
 use tessera_core::quantity::Amount;
 use tessera_core::time::Period;
@@ -35,8 +37,10 @@ campaigns:
   cake: { trigger: birthday, rules: [ { award: { currency: star, amount: 3 } } ] }
 challenges: { tour: { counts: purchase, each: event.items, distinct: item.category, steps: [ { at: 1, badge: tourist } ] } }
 streaks: { months: { counts: purchase, every: month } }
-badges: { tourist: { name: Tourist } }",
+badges: { tourist: { name: Tourist } }
+velocity: { often: { what: purchase, per: member, window: P1M, count: 9 } }",
     );
+    shop.origin = Origin { key: Some("key_1".into()), ..Origin::default() };
     shop.send("2026-01-05T09:00", "enrol", r#"{"birthday": "02-10"}"#);
     shop.send("2026-02-20T09:00", "visit", "{}");
     shop.send("2026-02-21T09:00", "purchase", &lines("o1", &[("A", "x", 2, 80_000)]));
@@ -54,6 +58,8 @@ badges: { tourist: { name: Tourist } }",
     let wish = PlaceTier { ladder: id("club"), step, reason: "a month of gold".into() };
     shop.ask(at("2026-03-12T09:20"), What::PlaceTier(wish)).unwrap();
     shop.redeem("2026-03-12T10:00", reserve("point", 5)).unwrap();
+    let freeze = Freeze { frozen: true, reason: "stolen-phone".into() };
+    shop.ask(at("2026-03-12T10:05"), What::Freeze(freeze)).unwrap();
     shop.state()
 }
 
@@ -70,6 +76,7 @@ fn the_fixture_has_something_in_every_part() {
     assert!(state.birthday.is_some() && state.birthday_since.is_some() && state.birthday_next.is_some());
     assert!(!state.gifts.is_empty() && !state.exposures.is_empty() && !state.grants.is_empty());
     assert!(!state.challenges.is_empty() && !state.streaks.is_empty() && !state.badges.is_empty());
+    assert!(!state.velocity.is_empty() && state.frozen.is_some());
     assert!(!state.placements.is_empty() && !state.uses.is_empty() && !state.clubs.is_empty());
     assert!(!state.parked.is_empty() && state.wake_at.is_some() && !state.holds.is_empty());
 }

@@ -322,7 +322,7 @@ impl One<'_> {
                     (What::MoveIn(_), _) => Ok(Whom::New { guest: false }),
                     // Somebody has joined elsewhere before they have points: what comes first is about nobody.
                     (what, _) if what.is_from_elsewhere() => Err(unknown()),
-                    (What::Claim(_) | What::Rename(_) | What::Leave { .. }, _) => Err(unknown()),
+                    (What::Claim(_) | What::Rename(_) | What::Leave { .. } | What::Freeze(_), _) => Err(unknown()),
                     (what, _) if what.is_about_now() => Err(unknown()),
                     (What::Enrol(_), _) | (_, UnknownMember::Enrol) => Ok(Whom::New { guest: false }),
                     (_, UnknownMember::Refuse) => Err(unknown()),
@@ -524,6 +524,14 @@ impl One<'_> {
                 let detail = format!("another member is known under this {}", identifier.kind());
                 return Err(Refusal::new("identifier-taken", detail).with("kind", identifier.kind().as_str()));
             }
+            // P4: a profile says what is known of somebody, and carries no proof of whose number it is.
+            let is_new = own.is_some() && !self.loaded.identifiers.contains_key(&(program, key));
+            if is_new && matches!(command.what, What::Profile(_)) {
+                let versions = command.program.versions();
+                if versions.at(command.recorded_at).definition.identity.proof.contains(identifier.kind()) {
+                    return Err(decide::Rejected::ProofNeeded { kind: identifier.kind().clone() }.into());
+                }
+            }
         }
         if let What::Rename(renaming) = &command.what {
             for name in &renaming.removed {
@@ -620,6 +628,14 @@ impl One<'_> {
         is_member: bool,
     ) -> Result<(), StoreError> {
         let program = command.program.number;
+        let erases = matches!(command.what, What::Leave { erase: true });
+        let memory = if erases { &memory.clone().without_birthdays() } else { memory };
+        if erases && !is_member {
+            // The marks that were left when they left tell no birthday either.
+            for name in &self.profile_of(program, member)?.identifiers {
+                self.writes.forget_birthday((program, self.context.secrets.identifier_key(program, name)));
+            }
+        }
         if is_member {
             let profile = self.profile_of(program, member)?;
             let versions = command.program.versions();
@@ -633,7 +649,7 @@ impl One<'_> {
                 self.writes.close_name(self.loaded, key, member, mark);
             }
         }
-        if matches!(command.what, What::Leave { erase: true }) {
+        if erases {
             self.writes.erase(program, member);
         }
         Ok(())

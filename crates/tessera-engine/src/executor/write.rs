@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use compact_str::CompactString;
-use tessera_core::decide::{CaseHit, Decision, EffectKind, FollowUp};
+use tessera_core::decide::{CaseHit, Decision, EffectKind, FollowUp, Memory, Record};
 use tessera_core::event::{Claim, What};
 use tessera_core::id::{Bucket, EventId, MemberId};
+use tessera_core::member::Change;
 use tessera_core::program::Id;
 use tessera_core::time::Instant;
 use tessera_store::{Row, StoreError, Tx, Value, tables};
@@ -34,6 +35,8 @@ pub(super) struct Writes {
     marks: Vec<Row>,
     /// Marks and blocks that a member's name takes the place of.
     reopened: Vec<Key>,
+    /// Marks of people who were erased after they had left.
+    undated: Vec<Key>,
     /// Members whose personal data go.
     erased: Vec<(i64, MemberId)>,
     events: Vec<Row>,
@@ -254,6 +257,11 @@ impl Writes {
         self.closed.push((key, member, kept));
     }
 
+    /// What is remembered under a mark tells no birthday any more.
+    pub fn forget_birthday(&mut self, key: Key) {
+        self.undated.push(key);
+    }
+
     /// The person goes: what was personal is deleted, with the key that opened it.
     pub fn erase(&mut self, program: i64, member: MemberId) {
         let key = member_key(program, member);
@@ -306,6 +314,9 @@ impl Writes {
         for (program, member) in erased {
             let key = member_key(*program, *member);
             tx.execute("DELETE FROM member_profile WHERE bucket = $1 AND program = $2 AND member = $3", &key)?;
+            // The secret of their card, and codes sent to them.
+            tx.execute("DELETE FROM possession WHERE bucket = $1 AND program = $2 AND member = $3", &key)?;
+            undate(tx, &key)?;
             // What they told when they joined, such as the year they were born.
             tx.execute(
                 "UPDATE event SET payload = '{\"data\":{}}' WHERE bucket = $1 AND program = $2 AND member = $3 \
@@ -315,6 +326,7 @@ impl Writes {
             // What colleagues noted about them.
             let (_, of_program) = key.split_at(1);
             tx.execute("UPDATE adjustment SET note = NULL WHERE program = $1 AND member = $2", of_program)?;
+            tx.execute("UPDATE case_file SET note = NULL WHERE program = $1 AND member = $2", of_program)?;
         }
         Ok(())
     }
@@ -404,6 +416,7 @@ impl Writes {
         tx.upsert_rows(&tables::MEMBER, &members)?;
         tx.upsert_rows(&tables::MEMBER_PROFILE, &self.profiles)?;
         Self::forget(tx, &self.erased)?;
+        forget_birthdays(tx, &self.undated)?;
         tx.insert_rows(&tables::OUTBOX, &self.outbox)?;
         for (program, topic, now) in self.released {
             tx.execute(
@@ -420,4 +433,41 @@ impl Writes {
         }
         Ok(())
     }
+}
+
+/// Takes a member's birthday out of the records of their events. The erasure, which comes last, forgets it in the state
+/// too, so what is folded from the rest is the same.
+fn undate(tx: &mut Tx<'_>, key: &Row) -> Result<(), StoreError> {
+    let sql = "SELECT seq, record FROM event WHERE bucket = $1 AND program = $2 AND member = $3 \
+               AND (record LIKE '%\"birthday%' OR record LIKE '%\"gift\"%')";
+    for row in tx.query(sql, key)? {
+        let text = row[1].text()?;
+        let mut record: Record =
+            serde_json::from_str(text).map_err(|error| StoreError::corrupt("event", "record", error.to_string()))?;
+        let of_birthday = |change: &Change| {
+            matches!(change, Change::Birthday { .. } | Change::BirthdayNext { .. } | Change::Gift { .. })
+        };
+        record.changes.retain(|change| !of_birthday(change));
+        let text = serde_json::to_string(&record)
+            .map_err(|error| StoreError::corrupt("event", "record", error.to_string()))?;
+        let mut params = key.clone();
+        params.extend([row[0].clone(), text.into()]);
+        let update = "UPDATE event SET record = $5 WHERE bucket = $1 AND program = $2 AND member = $3 AND seq = $4";
+        tx.execute(update, &params)?;
+    }
+    Ok(())
+}
+
+fn forget_birthdays(tx: &mut Tx<'_>, marks: &[Key]) -> Result<(), StoreError> {
+    for (program, key) in marks {
+        let key = own_key(*program, key);
+        let found = format!("bucket = $1 AND program = $2 AND key = $3 AND state = {NAME_LEFT}");
+        let rows = tx.query(&format!("SELECT memory FROM member_identifier WHERE {found}"), &key)?;
+        let Some(text) = rows.first().map(|row| row[0].opt_text()).transpose()?.flatten() else { continue };
+        let memory: Memory = serde_json::from_str(text).unwrap_or_default();
+        let mut params = key;
+        params.push(serde_json::to_string(&memory.without_birthdays()).ok().into());
+        tx.execute(&format!("UPDATE member_identifier SET memory = $4 WHERE {found}"), &params)?;
+    }
+    Ok(())
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use tessera_core::event::Freeze;
 use tessera_core::program::{self, Definition, Key, Kind, Node, Position, Problem, nearest};
 use tessera_core::time::{Calendar, Instant};
 
@@ -340,7 +341,8 @@ impl Reader<'_> {
             let (action, words) = self.action(node, written, place, &mut published);
             let expectation = self.expectation(node, about);
             let title = written.say.clone().unwrap_or(words);
-            steps.push(Told { line: node.at.line, title, now, action, expectation });
+            let origin = written.from.clone().unwrap_or_default().origin();
+            steps.push(Told { line: node.at.line, title, now, origin, action, expectation });
         }
         steps
     }
@@ -482,6 +484,13 @@ impl Reader<'_> {
         if let Some(settings) = &written.leave {
             return (Action::Leave { subject, erase: settings.erase, id }, format!("leaving{whose}"));
         }
+        for (settings, frozen) in [(&written.freeze, true), (&written.thaw, false)] {
+            if let Some(settings) = settings {
+                let freeze = Freeze { frozen, reason: settings.reason.as_str().into() };
+                let word = if frozen { "freezing" } else { "thawing" };
+                return (Action::Freeze { subject, freeze, id }, format!("{word}{whose}"));
+            }
+        }
         match publication {
             Some(publication) => (Action::Publish { text: publication.text.clone() }, "a new version".to_owned()),
             None => (Action::Wait, "time passes".to_owned()),
@@ -557,7 +566,7 @@ impl Reader<'_> {
         let has = |word: &str| node.get(word).is_some();
         let sends = [
             "adjust", "redeem", "capture", "void", "return", "join", "transfer", "use", "use-back", "tier", "fulfil",
-            "waitlist", "claim", "leave", EVENT,
+            "waitlist", "claim", "leave", "freeze", "thaw", EVENT,
         ];
         let sends = sends.into_iter().any(has);
         if !sends {

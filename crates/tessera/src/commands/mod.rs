@@ -2,6 +2,7 @@
 
 mod backup;
 mod bench;
+mod case;
 mod demo;
 mod doctor;
 mod export;
@@ -73,6 +74,9 @@ enum Command {
         after_help = "Example:\n  tessera voucher issue --program copper-cup --voucher weekend --count 1000 --key spring --to codes.csv"
     )]
     Voucher(voucher::Command),
+    /// Look into what was more than velocity rules let pass
+    #[command(subcommand, after_help = "Example:\n  tessera case list --program copper-cup --state open")]
+    Case(case::Command),
     /// Make, list and revoke API keys
     #[command(subcommand, after_help = "Example:\n  tessera key create --program copper-cup --name till-1")]
     Key(key::Command),
@@ -108,6 +112,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Replay(arguments) => replay::run(&context, &arguments),
         Command::Report(command) => report::run(&context, command),
         Command::Voucher(command) => voucher::run(&context, command),
+        Command::Case(command) => case::run(&context, command),
         Command::Key(command) => key::run(&context, command),
         Command::Bench(command) => bench::run(&context, command),
     }

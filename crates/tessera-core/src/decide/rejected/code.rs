@@ -78,6 +78,8 @@ impl Rejected {
             Self::UnknownClaimCode => "unknown-claim-code",
             Self::ClaimTooLate { .. } => "claim-too-late",
             Self::OwnSale { .. } => "claim-of-own-sale",
+            Self::MemberFrozen { .. } => "member-frozen",
+            Self::NotFrozen => "member-not-frozen",
             Self::TooOften { .. } => "too-often",
             Self::SecondPersonNeeded { .. } => "second-person-needed",
             Self::ClaimedEnough { .. } => "claimed-enough",

@@ -219,6 +219,9 @@ impl Rejected {
                 vec![("order_id", order_id.as_str().into()), ("until", until.to_string().into())]
             }
             Self::OwnSale { order_id } => vec![("order_id", order_id.as_str().into())],
+            Self::MemberFrozen { since, quarantined } => {
+                vec![("since", since.to_string().into()), ("quarantined", (*quarantined).into())]
+            }
             Self::TooOften { hit } | Self::SecondPersonNeeded { hit } => vec![
                 ("rule", hit.rule.as_str().into()),
                 ("what", hit.what.word().into()),
@@ -348,7 +351,8 @@ impl Rejected {
             | Self::NothingToTransfer
             | Self::NeedsMember
             | Self::UnknownClaimCode
-            | Self::MemberLeft => Vec::new(),
+            | Self::MemberLeft
+            | Self::NotFrozen => Vec::new(),
         };
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
