@@ -15,7 +15,7 @@ campaigns: { base: { trigger: purchase, rules: [ { award: { currency: point, amo
 claims: { within: P30D, per_member: { day: 3 } }
 proof: { spending_above: { point: 50 } }
 staff: { own_purchases: none, flag: true }
-vouchers: { tea: { name: Tea, amount_off: 10000 } }
+vouchers: { tea: { name: Tea, gives: { amount_off: 10000 } } }
 velocity:
   staff-claims: { what: claim, per: staff, window: P1D, count: 2 }
   device-claims: { what: claim, per: device, window: P1D, count: 4, action: refuse }
