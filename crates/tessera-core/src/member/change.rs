@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::club::Club;
 use super::play::{Badge, REWARDS_MAX, Ranked, Reward, Streak};
 use super::referral::Referral;
-use super::standing::{BenefitUse, Placement};
+use super::standing::{BenefitUse, Placement, Told};
 use super::state::{Bucketed, Counter, Fraction, GiftCard, Grant, MemberState, Status};
 use super::{Frozen, Velocity, Waiting};
 use crate::event::PlacementKind;
@@ -259,6 +259,10 @@ pub enum Change {
     GiftCard {
         card: GiftCard,
     },
+    /// A partner is told that a benefit of theirs begins or ends.
+    Told {
+        told: Told,
+    },
     /// Counted by a velocity rule, in a window.
     Velocity {
         rule: CompactString,
@@ -458,6 +462,7 @@ impl Change {
             Self::Club { club } => state.set_club(club),
             Self::BenefitReturned { used } => state.uses.retain(|known| known.event != *used),
             Self::GiftCard { card } => state.gift_card = Some(*card),
+            Self::Told { told } => state.tell(told),
             Self::Frozen { frozen } => state.frozen = *frozen,
             Self::Velocity { rule, from, until, by } => counted(state, rule, *from, *until, *by),
         }

@@ -3,8 +3,8 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Badge, BenefitUse, Change, Club, Frozen, ParkedEvent, Placement, Progress, Ranked, Referral, Streak, Velocity,
-    Waiting,
+    Badge, BenefitUse, Change, Club, Frozen, ParkedEvent, Placement, Progress, Ranked, Referral, Streak, Told,
+    Velocity, Waiting,
 };
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, Hold, Lot, Purse};
@@ -72,6 +72,8 @@ pub struct MemberState {
     pub clubs: Vec<Club>,
     /// What makes this member a gift card.
     pub gift_card: Option<GiftCard>,
+    /// What partners were told of their benefits; at most one for each of the document's.
+    pub told: Vec<Told>,
     /// What velocity rules count, in windows that are open.
     pub velocity: Vec<Velocity>,
     /// Nothing is spent, sent or claimed.
@@ -205,7 +207,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[0; 13];
+const SINCE_FORMAT_2: &[u8] = &[0; 14];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -257,6 +259,7 @@ impl MemberState {
             devices: Vec::new(),
             clubs: Vec::new(),
             gift_card: None,
+            told: Vec::new(),
             velocity: Vec::new(),
             frozen: None,
         }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tessera_core::event::{
     Freeze, Origin, PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Redeem, Situation, UseBenefit,
 };
-use tessera_core::ledger::FulfilmentState;
+use tessera_core::ledger::{FulfilmentState, PartnerState};
 use tessera_core::program::{Exact, Id, Node, ProofKind};
 use tessera_core::quantity::Amount;
 use tessera_core::time::{Calendar, Day, Instant, Period};
@@ -19,7 +19,7 @@ use crate::identifier::Subject;
 /// Words of steps that do something and are no event types.
 pub(super) const ACTIONS: &[&str] = &[
     "adjust", "publish", "redeem", "quote", "capture", "void", "join", "transfer", "use", "use-back", "tier", "fulfil",
-    "waitlist", "claim", "leave", "freeze", "thaw",
+    "partner", "waitlist", "claim", "leave", "freeze", "thaw",
 ];
 
 /// Stands before the member whose referral code is meant; no code begins like this.
@@ -138,6 +138,15 @@ pub(super) enum Action {
 pub(super) enum Doing {
     Step(crate::redemption::Step),
     Fulfil(FulfilmentState),
+    Partner(PartnerState),
+}
+
+/// What a partner says of what an earlier step redeemed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SaidByPartner {
+    pub(super) redemption: String,
+    pub(super) to: PartnerState,
 }
 
 /// What somebody did for what an earlier step redeemed.

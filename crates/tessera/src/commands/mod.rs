@@ -13,8 +13,10 @@ mod moving;
 mod program;
 mod replay;
 mod report;
+mod reward;
 mod scenario;
 pub mod serve;
+mod settlements;
 mod task;
 mod verify;
 mod voucher;
@@ -74,6 +76,12 @@ enum Command {
         after_help = "Example:\n  tessera voucher issue --program copper-cup --voucher weekend --count 1000 --key spring --to codes.csv"
     )]
     Voucher(voucher::Command),
+    /// Take in codes of partners that rewards give
+    #[command(
+        subcommand,
+        after_help = "Example:\n  tessera reward codes import cinema.txt --program copper-cup --pool cinema"
+    )]
+    Reward(reward::Command),
     /// Look into what was more than velocity rules let pass
     #[command(subcommand, after_help = "Example:\n  tessera case list --program copper-cup --state open")]
     Case(case::Command),
@@ -112,6 +120,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Replay(arguments) => replay::run(&context, &arguments),
         Command::Report(command) => report::run(&context, command),
         Command::Voucher(command) => voucher::run(&context, command),
+        Command::Reward(command) => reward::run(&context, command),
         Command::Case(command) => case::run(&context, command),
         Command::Key(command) => key::run(&context, command),
         Command::Bench(command) => bench::run(&context, command),
