@@ -2,6 +2,7 @@
 
 #[cfg(feature = "app")]
 pub mod app;
+pub mod bytes;
 pub mod postgres;
 pub mod reference;
 pub mod shop;

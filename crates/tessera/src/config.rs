@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Deserialize;
-use tessera_api::CodeLimits;
+use tessera_api::{CodeLimits, ConnectionLimits};
 use tessera_core::time::Duration;
 use tessera_engine::engine::Location;
 
@@ -19,6 +19,36 @@ struct File {
     listen: Option<String>,
     log: Option<String>,
     codes: Option<Codes>,
+    connections: Option<Connections>,
+}
+
+/// Bounds of what `serve` gives to callers.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub codes: CodeLimits,
+    pub connections: ConnectionLimits,
+}
+
+/// How many connections there may be, and how long one may take.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Connections {
+    most: Option<u32>,
+    head_seconds: Option<u32>,
+    body_seconds: Option<u32>,
+}
+
+impl Connections {
+    fn limits(&self) -> ConnectionLimits {
+        let usual = ConnectionLimits::default();
+        let seconds =
+            |given: Option<u32>, usual| given.map_or(usual, |n| std::time::Duration::from_secs(n.max(1).into()));
+        ConnectionLimits {
+            most: self.most.map_or(usual.most, |most| most.max(1).try_into().unwrap_or(usize::MAX)),
+            head_within: seconds(self.head_seconds, usual.head_within),
+            body_within: seconds(self.body_seconds, usual.body_within),
+        }
+    }
 }
 
 /// How many wrong codes of vouchers are answered.
@@ -82,7 +112,7 @@ pub struct Resolved {
     pub database_url: Option<String>,
     pub listen: String,
     pub log: String,
-    pub code_limits: CodeLimits,
+    pub limits: Limits,
 }
 
 impl Settings {
@@ -93,7 +123,10 @@ impl Settings {
             database_url: self.database_url.clone().or(file.database_url),
             listen: file.listen.unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
             log: file.log.unwrap_or_else(|| "info".to_owned()),
-            code_limits: file.codes.unwrap_or_default().limits(),
+            limits: Limits {
+                codes: file.codes.unwrap_or_default().limits(),
+                connections: file.connections.unwrap_or_default().limits(),
+            },
         })
     }
 

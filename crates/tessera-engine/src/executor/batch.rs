@@ -67,7 +67,9 @@ impl Worker {
         }
         let wakes_relay = writes.wakes_relay;
         writes.write(&mut tx, &loaded)?;
+        let began = std::time::Instant::now();
         tx.commit()?;
+        metrics::histogram!("tessera_commit_seconds").record(began.elapsed().as_secs_f64());
         if wakes_relay {
             // One signal is enough: the relay takes everything that is there.
             let _ = self.follow_ups.try_send(());
@@ -241,7 +243,6 @@ impl One<'_> {
     }
 
     fn refuse(&mut self, command: &Submission, refusal: Refusal) -> Answer {
-        metrics::counter!("tessera_refusals_total", "code" => refusal.code.clone()).increment(1);
         self.writes.refusal(self.loaded, command, &refusal);
         Answer::Refused(refusal)
     }

@@ -66,7 +66,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure
         return Ok(ExitCode::SUCCESS);
     }
     let key = access::create(&engine.context, engine.executor(), program.number, "demo", &Scope::ALL)?;
-    super::serve::serve(engine, "demo", arguments.listen, context.settings.code_limits, |address| {
+    super::serve::serve(engine, "demo", arguments.listen, context.settings.limits, |address| {
         say!("\nCopper Cup is open at http://{address}");
         say!("  API browser  http://{address}/docs");
         say!("  key          {}\n", key.key);
