@@ -10,7 +10,7 @@ round=0
 while [ $SECONDS -lt $end ]; do
   round=$((round + 1))
   echo "── round $round"
-  PROPTEST_RNG_SEED=$round PROPTEST_CASES=5000 cargo test --release --quiet -p tessera-core -- properties
+  PROPTEST_RNG_SEED=$round PROPTEST_CASES=5000 cargo test --release --quiet -p tessera-core --test properties
   TESSERA_SEED=$round cargo test --release --quiet -p tessera --test kill
   cargo test --release --quiet -p tessera --test faults --test connections
   TESSERA_SEED=$round cargo test --release --quiet -p tessera-engine --test engine simulation

@@ -10,12 +10,6 @@ use proptest::prelude::*;
 /// No text within the limits may take longer, on a busy machine and without optimisation.
 pub const QUICK: Duration = Duration::from_secs(20);
 
-/// So many cases, or as many as `PROPTEST_CASES` says.
-pub fn config(cases: u32) -> ProptestConfig {
-    let usual = ProptestConfig::default();
-    if std::env::var_os("PROPTEST_CASES").is_some() { usual } else { ProptestConfig { cases, ..usual } }
-}
-
 /// What YAML, JSON, expressions, times and codes are made of.
 const PIECES: &[&str] = &[
     "",

@@ -2,16 +2,20 @@
 
 mod adjustments;
 mod benefits;
+mod campaigns;
 mod cards;
 mod challenges;
 mod claims;
 mod compile;
+mod currencies;
 mod decode;
 mod definition;
 mod diff;
+mod event_types;
 mod gift_cards;
 mod gives;
 mod inert;
+mod ladders;
 mod leaderboards;
 mod limits;
 mod lint;
@@ -25,6 +29,7 @@ mod referral;
 mod rewards;
 mod scalar;
 mod spending;
+mod stacking;
 mod streaks;
 mod transfers;
 mod validate;

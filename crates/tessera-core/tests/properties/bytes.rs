@@ -83,7 +83,7 @@ fn parse_all(text: &str) {
 }
 
 proptest! {
-    #![proptest_config(config(150))]
+    #![proptest_config(tessera_testkit::cases(150, 1))]
 
     #[test]
     fn changed_documents_are_read_or_refused(which in any::<prop::sample::Index>(), changes in changes()) {

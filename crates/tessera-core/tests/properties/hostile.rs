@@ -2,7 +2,6 @@
 
 use proptest::prelude::*;
 use tessera_core::event::read_event;
-use tessera_testkit::bytes::config;
 use tessera_testkit::shop::{Shop, at};
 
 /// The day begins at 02:30, which one night a year does not have.
@@ -75,7 +74,7 @@ fn steps() -> impl Strategy<Value = i64> {
 }
 
 proptest! {
-    #![proptest_config(config(120))]
+    #![proptest_config(tessera_testkit::cases(120, 1))]
 
     #[test]
     fn hostile_events_never_panic_and_the_books_hold(happenings in prop::collection::vec((happening(), steps()), 1..9)) {

@@ -68,7 +68,7 @@ fn import(app: &TestApp, mapping: Mapping, text: &str) {
 }
 
 proptest! {
-    #![proptest_config(config(60))]
+    #![proptest_config(tessera_testkit::cases(60, 1))]
 
     #[test]
     fn changed_mappings_are_read_or_refused(changes in changes()) {
@@ -96,7 +96,7 @@ proptest! {
 /// Runs so many cases on one installation: what one leaves, the next one meets.
 fn cases<S: Strategy>(many: u32, strategy: &S, run: impl Fn(&TestApp, S::Value)) {
     let app = TestApp::new(PROGRAM);
-    let mut runner = TestRunner::new(config(many));
+    let mut runner = TestRunner::new(tessera_testkit::cases(many, 10));
     let ran = runner.run(strategy, |value| {
         run(&app, value);
         Ok(())
