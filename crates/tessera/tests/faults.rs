@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![cfg(target_os = "linux")]
 
+#[allow(dead_code, reason = "each test binary uses a part of it")]
 #[path = "../../tessera-testkit/src/postgres.rs"]
 mod postgres;
 mod support;

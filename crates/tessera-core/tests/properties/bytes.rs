@@ -87,7 +87,8 @@ proptest! {
 
     #[test]
     fn changed_documents_are_read_or_refused(which in any::<prop::sample::Index>(), changes in changes()) {
-        read_document_quickly(&changed(which.get(DOCUMENTS.as_slice()), &changes));
+        let text: &String = which.get(DOCUMENTS.as_slice());
+        read_document_quickly(&changed(text, &changes));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tessera_engine::scenario::{Scenario, run_file};
 use tessera_engine::submission::{CloudEvent, Submission};
 use tessera_engine::transfer::{Import, Mapping, Progress, default_member_mapping};
 use tessera_testkit::app::TestApp;
-use tessera_testkit::bytes::{changed, changes, config, read_quickly};
+use tessera_testkit::bytes::{changed, changes, read_quickly};
 
 const PROGRAM: &str = "
 unknown_member: enrol
@@ -79,7 +79,8 @@ proptest! {
     #[test]
     fn changed_scenarios_are_read_or_refused(which in any::<prop::sample::Index>(), changes in changes()) {
         let folder = tempfile::tempdir().unwrap();
-        let file = write(folder.path(), "scenario.yaml", &changed(which.get(SCENARIOS.as_slice()), &changes));
+        let text: &String = which.get(SCENARIOS.as_slice());
+        let file = write(folder.path(), "scenario.yaml", &changed(text, &changes));
         if let Err(problems) = read_quickly("a scenario", || Scenario::read(&file).map(drop)) {
             assert!(!problems.is_empty());
         }
