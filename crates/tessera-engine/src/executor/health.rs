@@ -29,7 +29,7 @@ impl Health {
             return Some(tell(error));
         }
         let busy = state.busy_since.map(|since| since.elapsed()).filter(|busy| *busy > STUCK_AFTER)?;
-        Some(format!("the database has not answered for {} seconds", busy.as_secs()))
+        Some(format!("a write has waited for the answer of the database for {} seconds", busy.as_secs()))
     }
 
     pub(super) fn note(&self, written: &Result<(), StoreError>) {
