@@ -15,7 +15,7 @@ use tessera_core::id::{EventId, MemberId};
 use tessera_core::program::{Definition, read_document};
 use tessera_core::quantity::Amount;
 use tessera_core::time::{Day, Duration as Span, Instant, Period, TimeOfDay};
-use tessera_testkit::bytes::{QUICK, changed, changes, config, read_quickly};
+use tessera_testkit::bytes::{QUICK, changed, changes, read_quickly};
 use tessera_testkit::shop::{Shop, at, document, json};
 
 static DOCUMENTS: LazyLock<Vec<String>> = LazyLock::new(|| {
