@@ -6,6 +6,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tessera_connect::partner::Partners;
 use tessera_engine::access::{self, KnownKey};
 use tessera_engine::executor::{Context, Executor};
 use tessera_engine::programs::{self, ProgramError, ProgramHandle};
@@ -30,6 +31,8 @@ pub struct AppState {
     pub context: Arc<Context>,
     pub executor: Executor,
     pub metrics: Option<PrometheusHandle>,
+    /// Whom notices may come from.
+    pub partners: Arc<Partners>,
     keys: Arc<Mutex<KnownKeys>>,
     /// Who was wrong about codes.
     pub(crate) guesses: Guesses,
@@ -43,7 +46,8 @@ impl AppState {
     pub fn new(context: Arc<Context>, executor: Executor, metrics: Option<PrometheusHandle>) -> Self {
         let replays = Arc::new(tokio::sync::Semaphore::new(REPLAYS_MAX));
         let (guesses, body_within) = (Guesses::default(), ConnectionLimits::default().body_within);
-        Self { context, executor, metrics, keys: Arc::default(), guesses, replays, body_within }
+        let partners = Arc::default();
+        Self { context, executor, metrics, partners, keys: Arc::default(), guesses, replays, body_within }
     }
 
     /// The same with another bound for slow bodies.
@@ -56,6 +60,12 @@ impl AppState {
     #[must_use]
     pub fn with_code_limits(self, limits: CodeLimits) -> Self {
         Self { guesses: Guesses::new(limits), ..self }
+    }
+
+    /// The same with partners whose notices are taken.
+    #[must_use]
+    pub fn with_partners(self, partners: Arc<Partners>) -> Self {
+        Self { partners, ..self }
     }
 
     /// What a key opens.

@@ -3,6 +3,8 @@
 #[cfg(feature = "app")]
 pub mod app;
 pub mod bytes;
+#[cfg(feature = "app")]
+pub mod partner;
 pub mod postgres;
 pub mod reference;
 pub mod shop;

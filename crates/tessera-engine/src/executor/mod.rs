@@ -8,7 +8,7 @@ mod health;
 mod load;
 mod write;
 
-pub use batch::quote;
+pub use batch::{quote, quote_cart};
 pub use health::{Health, tell};
 pub(crate) use load::{events_between, pool_key};
 

@@ -1,11 +1,14 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tessera_api::AppState;
+use tessera_connect::partner::Partners;
 use tessera_engine::Engine;
+use tessera_engine::partner::PartnerRelay;
 use tessera_engine::scheduler::Scheduler;
 use tokio::net::TcpListener;
 
@@ -43,8 +46,9 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure
         })?,
     };
     let task = Task::of_command("serve", "one process serves a folder; --data names another");
+    let partners = Arc::new(context.settings.partners()?);
     let engine = context.engine(&task)?;
-    serve(engine, "serve", listen, context.settings.limits, |address| {
+    serve(engine, "serve", listen, (context.settings.limits, partners), |address| {
         say!("listening on http://{address}  (API browser: http://{address}/docs)");
     })
 }
@@ -63,16 +67,19 @@ pub fn serve(
     engine: Engine,
     command: &str,
     listen: SocketAddr,
-    mut limits: Limits,
+    (mut limits, partners): (Limits, Arc<Partners>),
     ready: impl FnOnce(SocketAddr),
 ) -> Result<ExitCode, Failure> {
     let metrics = PrometheusBuilder::new().install_recorder().ok();
     tessera_api::describe_metrics();
     let state = AppState::new(engine.context.clone(), engine.executor().clone(), metrics)
         .with_code_limits(limits.codes)
-        .with_connection_limits(limits.connections);
+        .with_connection_limits(limits.connections)
+        .with_partners(partners.clone());
     limits.connections.most = within_open_files(limits.connections.most);
     let scheduler = Scheduler::start(engine.context.clone(), engine.executor().clone()).map_err(Failure::refused)?;
+    let relay = PartnerRelay::start(engine.context.clone(), engine.executor().clone(), partners);
+    let relay = relay.map_err(Failure::refused)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::refused)?;
     // A watch keeps what it was told, so that a stop before anybody waits for it is not lost.
     let (stop, stopped) = tokio::sync::watch::channel(false);
@@ -102,6 +109,7 @@ pub fn serve(
         }
     });
     drop(scheduler);
+    drop(relay);
     runtime.shutdown_timeout(Duration::from_secs(2));
     engine.close();
     served.map(|()| ExitCode::SUCCESS)
