@@ -26,6 +26,7 @@ impl What {
             | Self::RedeemVoucher(_)
             | Self::Transfer(_)
             | Self::UseBenefit(_)
+            | Self::Merge(_)
             | Self::Claim(_)
             | Self::WaitFor { .. } => true,
             Self::Purchase(_) | Self::Exchange(_) => self.voucher_codes().next().is_some(),

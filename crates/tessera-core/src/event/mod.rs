@@ -9,6 +9,7 @@ mod follow_up;
 mod freeze;
 mod gift_card;
 mod membership;
+mod merge;
 mod moving;
 mod order;
 mod origin;
@@ -32,6 +33,7 @@ pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
 pub use freeze::Freeze;
 pub use gift_card::{GiftCardRefund, GiftCardStep};
 pub use membership::{MEMBERSHIP_TYPES, Membership, MembershipStep};
+pub use merge::{BackPurse, Brought, GivenBack, Merge, SurvivorLeft, Unmerge};
 pub use moving::{MovedIn, MovedLevel, MovedVoucher};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
 pub use origin::Origin;
@@ -73,6 +75,10 @@ pub const RESERVED_TYPES: &[&str] = &[
     "voucher-rollback",
     "claim",
     "merge",
+    "merge-in",
+    "merge-undo",
+    "merge-back",
+    "survivor-left",
     "identifiers",
     "leave",
     "erase",

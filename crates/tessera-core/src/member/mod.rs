@@ -2,6 +2,7 @@
 
 mod change;
 mod club;
+mod merge;
 mod play;
 mod referral;
 mod standing;
@@ -11,6 +12,7 @@ mod waiting;
 
 pub use change::{Change, ParkedEvent};
 pub use club::{Club, ClubStatus, UsedOfClub};
+pub use merge::Merged;
 pub use play::{Badge, Progress, Ranked, Reward, Run, Streak};
 pub use referral::{Paid, Referral, ReferralCredit, ReferralStatus};
 pub use standing::{BenefitUse, Condition, Placement, Told};

@@ -59,8 +59,12 @@ velocity: { often: { what: purchase, per: member, window: P1M, count: 9 } }",
     let wish = PlaceTier { ladder: id("club"), step, reason: "a month of gold".into() };
     shop.ask(at("2026-03-12T09:20"), What::PlaceTier(wish)).unwrap();
     shop.redeem("2026-03-12T10:00", reserve("point", 5)).unwrap();
+    shop.of_member(1).send("2026-03-12T10:05", "purchase", &sale("b1", 30_000));
+    shop.merge("2026-03-12T10:10", 0).unwrap();
+    shop.relay();
+    shop.of_member(0);
     let freeze = Freeze { frozen: true, reason: "stolen-phone".into() };
-    shop.ask(at("2026-03-12T10:05"), What::Freeze(freeze)).unwrap();
+    shop.ask(at("2026-03-12T10:15"), What::Freeze(freeze)).unwrap();
     shop.state()
 }
 
@@ -80,6 +84,7 @@ fn the_fixture_has_something_in_every_part() {
     assert!(!state.velocity.is_empty() && state.frozen.is_some());
     assert!(!state.placements.is_empty() && !state.uses.is_empty() && !state.clubs.is_empty());
     assert!(!state.told.is_empty());
+    assert!(!state.merged.is_empty());
     assert!(!state.parked.is_empty() && state.wake_at.is_some() && !state.holds.is_empty());
 }
 

@@ -487,6 +487,14 @@ impl Reader<'_> {
         if let Some(settings) = &written.leave {
             return (Action::Leave { subject, erase: settings.erase, id }, format!("leaving{whose}"));
         }
+        for (word, merge, undo) in [("merge", &written.merge, false), ("merge-undo", &written.merge_undo, true)] {
+            if merge.is_some() {
+                let from = node.get(word).and_then(|settings| settings.get("from")).cloned();
+                let from = from.map_or(Subject::Nobody, |from| self.subject(&from));
+                let words = if undo { "merge undone" } else { "merge" };
+                return (Action::Merge { subject, from, undo, id }, format!("{words}{whose}"));
+            }
+        }
         for (settings, frozen) in [(&written.freeze, true), (&written.thaw, false)] {
             if let Some(settings) = settings {
                 let freeze = Freeze { frozen, reason: settings.reason.as_str().into() };
@@ -568,8 +576,26 @@ impl Reader<'_> {
         }
         let has = |word: &str| node.get(word).is_some();
         let sends = [
-            "adjust", "redeem", "capture", "void", "return", "join", "transfer", "use", "use-back", "tier", "fulfil",
-            "partner", "waitlist", "claim", "leave", "freeze", "thaw", EVENT,
+            "adjust",
+            "redeem",
+            "capture",
+            "void",
+            "return",
+            "join",
+            "transfer",
+            "use",
+            "use-back",
+            "tier",
+            "fulfil",
+            "partner",
+            "waitlist",
+            "claim",
+            "leave",
+            "freeze",
+            "thaw",
+            "merge",
+            "merge-undo",
+            EVENT,
         ];
         let sends = sends.into_iter().any(has);
         if !sends {

@@ -80,6 +80,9 @@ pub(super) struct Step {
     pub(super) leave: Option<super::step::Leave>,
     pub(super) freeze: Option<super::step::Freezing>,
     pub(super) thaw: Option<super::step::Freezing>,
+    pub(super) merge: Option<super::step::Merge>,
+    #[serde(rename = "merge-undo")]
+    pub(super) merge_undo: Option<super::step::Merge>,
     #[serde(rename = "use")]
     pub(super) uses: Option<super::step::Use>,
     #[serde(rename = "use-back")]

@@ -18,8 +18,26 @@ use crate::identifier::Subject;
 
 /// Words of steps that do something and are no event types.
 pub(super) const ACTIONS: &[&str] = &[
-    "adjust", "publish", "redeem", "quote", "capture", "void", "join", "transfer", "use", "use-back", "tier", "fulfil",
-    "partner", "waitlist", "claim", "leave", "freeze", "thaw",
+    "adjust",
+    "publish",
+    "redeem",
+    "quote",
+    "capture",
+    "void",
+    "join",
+    "transfer",
+    "use",
+    "use-back",
+    "tier",
+    "fulfil",
+    "partner",
+    "waitlist",
+    "claim",
+    "leave",
+    "freeze",
+    "thaw",
+    "merge",
+    "merge-undo",
 ];
 
 /// Stands before the member whose referral code is meant; no code begins like this.
@@ -87,6 +105,13 @@ pub(super) enum Action {
     Leave {
         subject: Subject,
         erase: bool,
+        id: String,
+    },
+    /// Makes one member of two, or two of one again.
+    Merge {
+        subject: Subject,
+        from: Subject,
+        undo: bool,
         id: String,
     },
     /// Sends points to another member.
@@ -275,6 +300,16 @@ pub(super) struct Freezing {
     #[serde(rename = "member")]
     pub(super) _member: String,
     pub(super) reason: String,
+}
+
+/// Somebody who becomes one with a member, or is one of their own again.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Merge {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    #[serde(rename = "from")]
+    pub(super) _from: String,
 }
 
 /// A member takes part in a challenge.
