@@ -4,7 +4,7 @@ use serde::Deserialize;
 use super::{
     Arrival, Birthday, Claim, FieldValues, FulfilmentStep, GiftCardRefund, GiftCardStep, Item, Membership, MovedIn,
     MovedVoucher, Order, PartnerStep, PlaceTier, Redeem, RedemptionPart, ReferralStep, RefusedFollowUp, Renaming,
-    Transfer, UseBenefit,
+    RewardCard, Transfer, UseBenefit,
 };
 use crate::id::MemberId;
 use crate::ledger::Entry;
@@ -112,6 +112,10 @@ pub enum What {
     GiftCard(GiftCardStep),
     /// What a gift card paid for came back.
     GiftCardRefund(GiftCardRefund),
+    /// A member gives back the card that a reward gave, if nothing of it was used.
+    GiftCardTakeBack(RewardCard),
+    /// The card that a reward gave is gone: the points go back.
+    GiftCardTakenBack(RewardCard),
     /// Only settles what fell due (I7).
     WakeUp,
 }
@@ -158,6 +162,8 @@ impl What {
             Self::Membership(membership) => membership.event_type(),
             Self::GiftCard(step) => step.kind(),
             Self::GiftCardRefund(_) => "gift-card-refund",
+            Self::GiftCardTakeBack(_) => "gift-card-take-back",
+            Self::GiftCardTakenBack(_) => "gift-card-taken-back",
             Self::WakeUp => "wake-up",
         }
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Waiting;
 use super::club::Club;
-use super::play::{Badge, REWARDS_MAX, Ranked, Reward, Streak};
+use super::play::{Badge, REWARDS_MAX, Ranked, Reward, StepVoucher, Streak};
 use super::referral::Referral;
 use super::standing::{BenefitUse, Placement, Told};
 use super::state::{Bucketed, Counter, Fraction, GiftCard, Grant, MemberState, Status};
@@ -263,6 +263,14 @@ pub enum Change {
     Told {
         told: Told,
     },
+    /// A step or milestone gave a voucher that goes with it.
+    StepVoucher {
+        voucher: StepVoucher,
+    },
+    /// A voucher went with its step.
+    StepVoucherGone {
+        code: CompactString,
+    },
 }
 
 /// An event that names an order nobody has seen yet (I4).
@@ -451,6 +459,13 @@ impl Change {
             Self::BenefitReturned { used } => state.uses.retain(|known| known.event != *used),
             Self::GiftCard { card } => state.gift_card = Some(*card),
             Self::Told { told } => state.tell(told),
+            Self::StepVoucher { voucher } => {
+                if state.step_vouchers.len() >= MemberState::STEP_VOUCHERS_MAX {
+                    state.step_vouchers.remove(0);
+                }
+                state.step_vouchers.push(voucher.clone());
+            }
+            Self::StepVoucherGone { code } => state.step_vouchers.retain(|known| known.code != *code),
         }
     }
 }

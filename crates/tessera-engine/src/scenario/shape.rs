@@ -160,6 +160,7 @@ struct Given {
     donation: Option<Donation>,
     fulfilment: Option<Fulfilment>,
     partner: Option<AtPartner>,
+    gift_card: Option<GivenCard>,
     back: Option<bool>,
 }
 
@@ -170,6 +171,13 @@ struct Donation {
     money: Option<Exact>,
     day: Option<Day>,
     back: Option<Day>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenCard {
+    money: Option<Exact>,
+    state: Option<tessera_core::ledger::GivenCardState>,
 }
 
 #[derive(Deserialize)]
