@@ -5,6 +5,7 @@
 mod access;
 mod adjustments;
 mod benefits;
+mod carts;
 mod claims;
 mod common;
 mod document;
@@ -17,6 +18,7 @@ mod lists;
 mod many;
 mod members;
 mod memberships;
+mod merging;
 mod moving;
 mod openapi;
 mod operations;

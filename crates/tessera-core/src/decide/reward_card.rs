@@ -6,7 +6,6 @@ use super::reward::smallest_units;
 use super::working::Working;
 use super::{EventStatus, Rejected};
 use crate::event::{REWARD_CARD, RefusedFollowUp, RewardCard};
-use crate::id::EventId;
 use crate::ledger::{Account, EntryKind, Given, GivenCard, GivenCardState, Redemption};
 use crate::member::{Change, GiftCard};
 use crate::program::{Exact, GIFT_CARD, Program};
@@ -16,7 +15,7 @@ impl Working<'_> {
     /// Causes a card with so much money, by the event that is open.
     pub(super) fn give_card(&mut self, redemption: u64, rules: &Program, money: Exact) -> Option<GivenCard> {
         let money = Amount::try_from(money.0).ok()?;
-        let id = EventId { member: self.state.id, seq: redemption };
+        let id = self.state.event_id(redemption);
         let card = RewardCard { redemption: id, amount: smallest_units(rules, money) };
         self.follow_up(self.state.id, REWARD_CARD, &card, Vec::new());
         let id = Some(self.redemption_id(redemption));
@@ -35,7 +34,7 @@ impl Working<'_> {
             return Err(Rejected::GiftCardAskedBack { redemption: self.redemption_id(redemption) });
         }
         self.open_main("redemption-return", EventStatus::Applied);
-        let id = EventId { member: self.state.id, seq: redemption };
+        let id = self.state.event_id(redemption);
         let amount = self.program.money.units_within(given.money);
         let card = RewardCard { redemption: id, amount };
         self.follow_up(self.state.id, "gift-card-take-back", &card, Vec::new());

@@ -19,6 +19,9 @@ pub const FOLLOW_UP_TYPES: &[&str] = &[
     "gift-card-refund",
     "gift-card-take-back",
     "gift-card-taken-back",
+    "merge-in",
+    "merge-back",
+    "survivor-left",
 ];
 
 /// What an event of this member caused for another member was refused there: its value comes back.
@@ -53,6 +56,9 @@ pub fn read_follow_up(kind: &str, data: &str) -> Result<What, DataProblem> {
         "gift-card-refund" => serde_json::from_str(data).map(What::GiftCardRefund),
         "gift-card-take-back" => serde_json::from_str(data).map(What::GiftCardTakeBack),
         "gift-card-taken-back" => serde_json::from_str(data).map(What::GiftCardTakenBack),
+        "merge-in" => serde_json::from_str(data).map(|brought| What::MergeIn(Box::new(brought))),
+        "merge-back" => serde_json::from_str(data).map(What::MergeBack),
+        "survivor-left" => serde_json::from_str(data).map(What::SurvivorLeft),
         _ => return Err(DataProblem::new("type", format!("no event causes a `{kind}` for another member"))),
     };
     read.map_err(|error| DataProblem::new("data", error.to_string()))
@@ -69,6 +75,9 @@ impl What {
                 | Self::GiftCardRefund(_)
                 | Self::GiftCardTakeBack(_)
                 | Self::GiftCardTakenBack(_)
+                | Self::MergeIn(_)
+                | Self::MergeBack(_)
+                | Self::SurvivorLeft(_)
         )
     }
 
@@ -76,6 +85,14 @@ impl What {
     pub const fn is_never_past(&self) -> bool {
         self.is_about_now()
             || self.is_follow_up()
-            || matches!(self, Self::Transfer(_) | Self::Rename(_) | Self::Leave { .. } | Self::GiftCard(_))
+            || matches!(
+                self,
+                Self::Transfer(_)
+                    | Self::Rename(_)
+                    | Self::Leave { .. }
+                    | Self::GiftCard(_)
+                    | Self::Merge(_)
+                    | Self::Unmerge(_)
+            )
     }
 }

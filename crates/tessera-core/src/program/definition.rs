@@ -20,9 +20,11 @@ use super::gift_cards::GiftCardsDefinition;
 pub use super::ladders::*;
 use super::leaderboards::{LeaderboardDefinition, RankingDefinition};
 use super::made::Made;
+use super::members::MembersDefinition;
 use super::membership::MembershipDefinition;
 use super::partners::PartnerDefinition;
 use super::people::{IdentityDefinition, LeavingDefinition};
+use super::prices::PriceDefinition;
 use super::proof::ProofDefinition;
 use super::referral::ReferralDefinition;
 use super::rewards::{CauseDefinition, CodePoolDefinition, RewardDefinition};
@@ -87,6 +89,9 @@ pub struct Definition {
     pub campaigns: BTreeMap<Id, CampaignDefinition>,
     #[serde(default)]
     pub vouchers: BTreeMap<Id, VoucherDefinition>,
+    /// What lines cost members less.
+    #[serde(default)]
+    pub prices: BTreeMap<Id, PriceDefinition>,
     /// What points can be spent on.
     #[serde(default)]
     pub rewards: BTreeMap<Id, RewardDefinition>,
@@ -125,6 +130,9 @@ pub struct Definition {
     /// What becomes of the points of somebody who leaves (P3).
     #[serde(default)]
     pub leaving: LeavingDefinition,
+    /// What may be done with members themselves.
+    #[serde(default)]
+    pub members: MembersDefinition,
     /// The share of members who see no targeted offer at all (C9).
     #[serde(default)]
     pub control_group: Option<Share>,

@@ -74,7 +74,7 @@ fn r2_a_step_that_a_return_takes_back_takes_its_voucher_along() {
 
 const LADDER: &str = "
 currencies: { star: { name: Star, expires: never }, consolation: { name: C, expires: never } }
-tiers: { club: { measure: { earned: star }, window: calendar_year, holds_to: current, return_undoes: at_once, levels: [ { id: blue, at: 0 }, { id: silver, at: 50 }, { id: gold, at: 100 } ] } }
+tiers: { club: { measure: { earned: star }, window: calendar_year, holds_to: current, down: { to: to_earned }, levels: [ { id: blue, at: 0 }, { id: silver, at: 50 }, { id: gold, at: 100 } ] } }
 campaigns:
   base: { trigger: purchase, rules: [ { award: { currency: star, amount: event.net / 1000 } } ] }
   down: { trigger: tier-left, rules: [ { when: event.level == \"gold\" and event.to == \"blue\", award: { currency: consolation, amount: 7 } } ] }

@@ -345,7 +345,15 @@ impl Rejected {
                 ("available", available.to_string().into()),
                 ("held", held.to_string().into()),
             ],
-            Self::NoGiftCards
+            Self::MergeWithReservations { open } => vec![("open", (*open).into())],
+            Self::TooManyMerged { most } => vec![("most", (*most).into())],
+            Self::BothInClub { plan } => vec![("plan", plan.as_str().into())],
+            Self::NotMerged { member } => vec![("member", member.as_str().into())],
+            Self::MergeUndoTooLate { merged_at, until } => {
+                vec![("merged_at", merged_at.to_string().into()), ("until", until.to_string().into())]
+            }
+            Self::MergeWithOneself
+            | Self::NoGiftCards
             | Self::GiftCardExists
             | Self::GiftCardBlocked
             | Self::GiftCardNotReloadable
