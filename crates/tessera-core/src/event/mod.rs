@@ -31,7 +31,7 @@ pub use command::{
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
 pub use freeze::Freeze;
-pub use gift_card::{GiftCardRefund, GiftCardStep};
+pub use gift_card::{GiftCardRefund, GiftCardStep, REWARD_CARD, RewardCard};
 pub use membership::{MEMBERSHIP_TYPES, Membership, MembershipStep};
 pub use merge::{BackPurse, Brought, GivenBack, Merge, SurvivorLeft, Unmerge};
 pub use moving::{MovedIn, MovedLevel, MovedVoucher};
@@ -123,10 +123,13 @@ pub const RESERVED_TYPES: &[&str] = &[
     "gift-card-unblock",
     "gift-card-replacement",
     "gift-card-refund",
+    "gift-card-reward",
+    "gift-card-take-back",
+    "gift-card-taken-back",
     "partner-notice",
     "entitlement-change",
 ];
 
 /// Triggers that no event from outside has: what time or an award brings about.
-pub const DERIVED_TRIGGERS: [&str; 7] =
-    ["birthday", "balance", "tier", "challenge", "streak", "club-joined", "club-ended"];
+pub const DERIVED_TRIGGERS: [&str; 8] =
+    ["birthday", "balance", "tier", "tier-left", "challenge", "streak", "club-joined", "club-ended"];

@@ -84,7 +84,7 @@ pub use velocity::{
     VelocityRule, Watched, Who,
 };
 pub use version::Versions;
-pub use vouchers::{Gives, ItemChoice, OnVoucherReturn, PercentOf, Stacks, Uses, Voucher, VoucherDefinition};
+pub use vouchers::{Gives, ItemChoice, OnUndo, OnVoucherReturn, PercentOf, Stacks, Uses, Voucher, VoucherDefinition};
 
 /// The JSON Schema of a program document, for editors and other tools.
 pub fn json_schema() -> serde_json::Value {

@@ -192,6 +192,7 @@ struct Given {
     donation: Option<Donation>,
     fulfilment: Option<Fulfilment>,
     partner: Option<AtPartner>,
+    gift_card: Option<GivenCard>,
     back: Option<bool>,
 }
 
@@ -202,6 +203,13 @@ struct Donation {
     money: Option<Exact>,
     day: Option<Day>,
     back: Option<Day>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenCard {
+    money: Option<Exact>,
+    state: Option<tessera_core::ledger::GivenCardState>,
 }
 
 #[derive(Deserialize)]
