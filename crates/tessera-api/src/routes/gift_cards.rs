@@ -242,7 +242,7 @@ async fn step<R>(
     let (program, card) = (&caller.program, NamedCard::new(app, caller, card)?);
     let (subject, now) = (card.subject()?, app.context.clock.now());
     let submission = Submission::gift_card(&app.context.secrets, program, Some(subject), step, key, now);
-    render(program, app.submit(submission).await?, Some(&card), code)
+    render(program, app.submit(caller.sends(submission)).await?, Some(&card), code)
 }
 
 /// Makes a gift card.
@@ -279,7 +279,7 @@ pub async fn create_gift_card(
     let issue = CardStep::Issue { code: code.clone(), amount, buyer, order_id };
     let now = app.context.clock.now();
     let submission = Submission::gift_card(&app.context.secrets, program, None, issue, &key, now);
-    let (headers, body) = render(program, app.submit(submission).await?, None, Some(&code))?;
+    let (headers, body) = render(program, app.submit(caller.sends(submission)).await?, None, Some(&code))?;
     Ok((StatusCode::CREATED, headers, body))
 }
 

@@ -38,4 +38,6 @@ mod surprise;
 mod tiers;
 mod time_and_order;
 mod transfers;
+mod undo;
+mod velocity;
 mod vouchers;
