@@ -84,10 +84,12 @@ fn decisions(criterion: &mut Criterion) {
             redemptions: &[],
             codes: &[],
             history: None,
+            former: &[],
             memory: None,
             entropy: [7; 16],
             draws: tessera_core::decide::Draws::Fresh,
             payload: &data,
+            origin: tessera_core::event::Origin::nowhere(),
             explain: false,
         };
         criterion.bench_function(name, |bencher| {

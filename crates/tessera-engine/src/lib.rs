@@ -4,6 +4,7 @@
 pub mod access;
 pub mod adjustment;
 pub mod backup;
+pub mod case;
 pub mod challenge;
 pub mod clock;
 pub mod codes;
@@ -16,6 +17,7 @@ pub mod identifier;
 pub mod installation;
 mod keyed;
 mod member_transfer;
+mod merge;
 mod new_file;
 pub mod partner;
 pub mod people;

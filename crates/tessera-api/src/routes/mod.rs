@@ -1,5 +1,7 @@
 pub mod adjustments;
 pub mod benefits;
+pub mod card_prints;
+pub mod cases;
 pub mod document;
 pub mod draws;
 pub mod events;
@@ -9,6 +11,7 @@ pub mod health;
 pub mod leaderboards;
 pub mod members;
 pub mod memberships;
+pub mod merge;
 pub mod moving;
 pub mod partners;
 pub mod people;

@@ -18,7 +18,7 @@ use tessera_engine::submission::{Answer, Submission};
 use utoipa::ToSchema;
 
 use super::events::{Told, render};
-use super::members::{named, subject};
+use super::members::{named, own_history, subject};
 use crate::extract::{
     Body, Caller, IdempotencyKey, JsonBody, PageQuery, ReadMembers, WantedPage, WriteRedemptions, parse,
 };
@@ -184,7 +184,7 @@ pub async fn create_redemption(
     }
     let now = app.context.clock.now();
     let submission = Submission::redeem(&app.context.secrets, &caller.program, member, redeem, &key, now);
-    let answer = app.submit(submission).await?;
+    let answer = app.submit(caller.sends(submission)).await?;
     let (_, headers, told) = render(with_code(&app, &caller.program, answer).await?, false)?;
     Ok((StatusCode::CREATED, headers, told))
 }
@@ -347,7 +347,7 @@ pub async fn list_redemptions(
     Path((_, member)): Path<(String, String)>,
     WantedPage(page, ..): WantedPage<u64>,
 ) -> Result<Json<Value>, Problem> {
-    let id = named(&app, &caller.program, &member).await?;
+    let id = own_history(&app, &caller.program, &member).await?;
     let context = app.context.clone();
     app.blocking(move || Ok(Json(json!(query::redemptions(&context, &caller.program, id, &page)?)))).await
 }

@@ -155,11 +155,13 @@ pub fn settled_to(versions: &Versions, member: &MemberState, at: Instant) -> Mem
         redemptions: &[],
         codes: &[],
         history: None,
+        former: &[],
         memory: None,
         entropy: [0; 16],
         // What is only looked at draws nothing.
         draws: super::Draws::Hidden,
         payload: "{}",
+        origin: crate::event::Origin::nowhere(),
         explain: false,
     };
     let command = Command { effective_at: at, recorded_at: at, what: What::WakeUp };
@@ -196,6 +198,13 @@ impl Working<'_> {
     /// What a backdated event posts may be due already: nothing waits for the next event (L2, L8).
     pub(super) fn settle_after_backdating(&mut self) {
         if self.is_backdated() && self.state.status.keeps_time() {
+            self.settle_due(self.state.clock);
+        }
+    }
+
+    /// What fell due while two members became one, or one two, is settled with it (I7).
+    pub(super) fn settle_what_came(&mut self) {
+        if self.state.status.keeps_time() {
             self.settle_due(self.state.clock);
         }
     }

@@ -20,6 +20,7 @@ use super::gift_cards::GiftCardsDefinition;
 pub use super::ladders::*;
 use super::leaderboards::{LeaderboardDefinition, RankingDefinition};
 use super::made::Made;
+use super::members::MembersDefinition;
 use super::membership::MembershipDefinition;
 use super::partners::PartnerDefinition;
 use super::people::{IdentityDefinition, LeavingDefinition};
@@ -32,6 +33,7 @@ use super::spending::CashRounding;
 pub use super::stacking::*;
 use super::streaks::StreakDefinition;
 use super::transfers::TransferDefinition;
+use super::velocity::{StaffDefinition, VelocityDefinition};
 use super::vouchers::VoucherDefinition;
 use crate::time::{Period, TimeOfDay};
 
@@ -129,6 +131,9 @@ pub struct Definition {
     /// What becomes of the points of somebody who leaves (P3).
     #[serde(default)]
     pub leaving: LeavingDefinition,
+    /// What may be done with members themselves.
+    #[serde(default)]
+    pub members: MembersDefinition,
     /// The share of members who see no targeted offer at all (C9).
     #[serde(default)]
     pub control_group: Option<Share>,
@@ -153,6 +158,12 @@ pub struct Definition {
     /// Who is among the best.
     #[serde(default)]
     pub ranking: Option<RankingDefinition>,
+    /// How often and how much in how long a time, and what happens to what is more.
+    #[serde(default)]
+    pub velocity: BTreeMap<Id, VelocityDefinition>,
+    /// What staff earn by their own purchases (P6).
+    #[serde(default)]
+    pub staff: StaffDefinition,
     /// What cards, challenges and streaks stand for.
     #[serde(skip)]
     pub made: Made,

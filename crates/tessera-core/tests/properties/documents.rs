@@ -158,10 +158,12 @@ fn live(text: &str) {
             redemptions: &[],
             codes: &[],
             history: None,
+            former: &[],
             memory: None,
             entropy: [7; 16],
             draws: tessera_core::decide::Draws::Fresh,
             payload: data,
+            origin: tessera_core::event::Origin::nowhere(),
             explain: true,
         };
         let Ok(decision) = decide(&inputs, &command) else { continue };
@@ -169,6 +171,7 @@ fn live(text: &str) {
             stored.push(OrderRecord {
                 order_id: "o".into(),
                 member: decision.state.id,
+                made_by: decision.state.id,
                 event: event.seq,
                 effective_at: time,
                 basis: event.record.basis.clone().unwrap_or_default(),

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use compact_str::CompactString;
-use tessera_core::decide::{Memory, OrderProgress, OrderRecord, Recorded};
-use tessera_core::event::{Claim, SecondFact, What};
+use tessera_core::decide::{Memory, OrderProgress, OrderRecord, Recorded, velocity_pools};
+use tessera_core::event::{Claim, Command, SecondFact, What};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::Redemption;
 use tessera_core::member::MemberState;
@@ -13,7 +13,7 @@ use tessera_core::time::Instant;
 use tessera_store::{Dialect, Row, StoreError, tables};
 
 use super::Context;
-use crate::identifier::{NAME_LEFT, Subject};
+use crate::identifier::{Identifier, NAME_LEFT, Subject};
 use crate::programs::{member_id, refresh};
 use crate::record::{
     ENTRY_COLUMNS, EVENT_COLUMNS, Rows, StoredEvent, entry_from_row, event_from_row, member_key, number, order_record,
@@ -39,6 +39,13 @@ pub(super) struct KnownOrder {
     pub progress: Option<OrderProgress>,
 }
 
+impl KnownOrder {
+    /// Whose events the order's progress names, where they are a survivor's.
+    pub fn named_by(&self) -> Option<MemberId> {
+        self.progress.as_ref()?.by
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct KnownMember {
     pub state: MemberState,
@@ -62,6 +69,8 @@ pub(super) type Key = (i64, [u8; 16]);
 pub(super) struct Loaded {
     pub keys: HashMap<Key, KnownKey>,
     pub identifiers: HashMap<Key, MemberId>,
+    /// Members who are staff, by the name of whoever rang an order up.
+    pub staff: HashMap<Key, MemberId>,
     pub closed: HashMap<Key, ClosedName>,
     pub orders: HashMap<Key, KnownOrder>,
     pub redemptions: HashMap<(i64, EventId), Redemption>,
@@ -91,6 +100,7 @@ impl Loaded {
         let mut loaded = Self::default();
         loaded.read_keys(tx, batch)?;
         loaded.read_identifiers(tx, context, batch)?;
+        loaded.read_staff(tx, context, batch)?;
         loaded.read_orders(tx, context, batch)?;
         loaded.read_codes(tx, context, batch)?;
         loaded.read_members(tx, batch)?;
@@ -99,7 +109,7 @@ impl Loaded {
         if context.database.dialect() == Dialect::Postgres {
             loaded.read_known_orders_again(tx)?;
         }
-        loaded.read_pools(tx, batch)?;
+        loaded.read_pools(tx, context, batch)?;
         Ok(loaded)
     }
 
@@ -162,6 +172,21 @@ impl Loaded {
         Ok(())
     }
 
+    /// Who of those who rang orders up is a member: only where a document asks, and without their rows.
+    fn read_staff(&mut self, tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<(), StoreError> {
+        let key = |command: &Submission| staff_key(context, command).map(|key| own_key(command.program.number, &key));
+        let keys: Vec<Row> = batch.iter().filter_map(key).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        for row in tx.fetch_by_keys(&tables::MEMBER_IDENTIFIER, &keys)? {
+            if row[4].opt_int()?.is_none() {
+                self.staff.insert(key_of(&row)?, member_id(row[3].bytes()?)?);
+            }
+        }
+        Ok(())
+    }
+
     fn read_orders(&mut self, tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<(), StoreError> {
         let mut keys = Vec::new();
         for command in batch {
@@ -199,14 +224,69 @@ impl Loaded {
             _ => None,
         });
         let mut wanted: HashSet<(i64, MemberId)> = named.collect();
+        let others = batch.iter().filter_map(|command| match &command.what {
+            What::Merge(merge) => Some((command.program.number, merge.into)),
+            _ => None,
+        });
+        wanted.extend(others);
         wanted.extend(self.identifiers.iter().map(|((program, _), member)| (*program, *member)));
         wanted.extend(self.orders.iter().map(|((program, _), order)| (*program, order.member)));
-        let keys: Vec<Row> = wanted.into_iter().map(|(program, member)| member_key(program, member)).collect();
-        for row in tx.fetch_by_keys(&tables::MEMBER, &keys)? {
-            let state = state_from_bytes(row[6].bytes()?)?;
-            self.members.insert((row[1].int()?, state.id), KnownMember { state, version: row[3].int()? });
+        wanted.extend(self.orders.iter().filter_map(|((program, _), order)| Some((*program, order.named_by()?))));
+        self.read_members_of(tx, wanted)
+    }
+
+    /// Reads members, and whoever they were merged into.
+    fn read_members_of(&mut self, tx: &mut dyn Rows, mut wanted: HashSet<(i64, MemberId)>) -> Result<(), StoreError> {
+        wanted.retain(|wanted| !self.members.contains_key(wanted));
+        while !wanted.is_empty() {
+            let keys: Vec<Row> = wanted.drain().map(|(program, member)| member_key(program, member)).collect();
+            for row in tx.fetch_by_keys(&tables::MEMBER, &keys)? {
+                let state = state_from_bytes(row[6].bytes()?)?;
+                let program = row[1].int()?;
+                wanted.extend(state.into.map(|into| (program, into)));
+                self.members.insert((program, state.id), KnownMember { state, version: row[3].int()? });
+            }
+            wanted.retain(|wanted| !self.members.contains_key(wanted));
         }
         Ok(())
+    }
+
+    /// Who a member is by now (P2): the last of those they were merged into; themselves where that leads back.
+    pub fn survivor(&self, program: i64, member: MemberId) -> MemberId {
+        let mut now = member;
+        for _ in 0..=MemberState::MERGED_MAX {
+            match self.members.get(&(program, now)).and_then(|known| known.state.into) {
+                Some(into) if into == member || !self.members.contains_key(&(program, into)) => return member,
+                Some(into) => now = into,
+                None => return now,
+            }
+        }
+        member
+    }
+
+    /// Whose order it is by now: of what a survivor changed the survivor's, else that of whoever made it.
+    pub fn owner(&self, program: i64, order: &KnownOrder) -> MemberId {
+        self.survivor(program, order.named_by().unwrap_or(order.member))
+    }
+
+    /// The order as its owner names what it rests on; `None` as long as the owner does not know of the merge.
+    pub fn seen_by_owner(&self, program: i64, known: &KnownOrder, record: OrderRecord) -> Option<OrderRecord> {
+        let owner = self.owner(program, known);
+        if owner == known.member {
+            return Some(record);
+        }
+        let state = |member: MemberId| self.members.get(&(program, member)).map(|known| &known.state);
+        record.of_survivor(state(known.named_by().unwrap_or(known.member))?, state(owner)?)
+    }
+
+    /// The event that holds an order's content.
+    fn content_of(&self, program: i64, known: &KnownOrder) -> EventId {
+        let own = EventId { member: known.member, seq: known.seq };
+        let Some(progress) = &known.progress else { return own };
+        match known.named_by().and_then(|by| self.members.get(&(program, by))) {
+            Some(by) => by.state.event_id(progress.content),
+            None => EventId { seq: progress.content, ..own },
+        }
     }
 
     fn read_redemptions(&mut self, tx: &mut dyn Rows, batch: &[Submission]) -> Result<(), StoreError> {
@@ -251,7 +331,7 @@ impl Loaded {
         Ok(())
     }
 
-    fn read_pools(&mut self, tx: &mut dyn Rows, batch: &[Submission]) -> Result<(), StoreError> {
+    fn read_pools(&mut self, tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<(), StoreError> {
         let mut names: HashSet<(i64, CompactString)> = HashSet::new();
         let mut looked = HashSet::new();
         for command in batch {
@@ -261,6 +341,18 @@ impl Loaded {
             if looked.insert((program, rules.version, rules.calendar.day(command.effective_at))) {
                 let pools = tessera_core::decide::pools(&versions, command.effective_at);
                 names.extend(pools.into_iter().map(|pool| (program, pool)));
+            }
+            let named = match &command.subject {
+                Subject::Member(id) => Some(*id),
+                Subject::Identifier(identifier) => {
+                    let key = context.secrets.identifier_key(program, &identifier.to_text());
+                    self.identifiers.get(&(program, key)).copied()
+                }
+                Subject::Nobody => None,
+            };
+            if !rules.velocity.is_empty() {
+                let counted = velocity_pools(&versions, &core_of(command), &command.origin, named);
+                names.extend(counted.into_iter().map(|pool| (program, pool)));
             }
             if let What::Adjust(adjustment) = &command.what {
                 let pool = tessera_core::decide::adjustment_pool(rules, adjustment, command.effective_at);
@@ -273,6 +365,26 @@ impl Loaded {
         let keys: Vec<Row> = names.iter().map(|(program, pool)| pool_key(*program, pool)).collect();
         for row in tx.fetch_by_keys(&tables::POOL, &keys)? {
             self.pools.entry(row[1].int()?).or_default().insert(row[2].text()?.into(), row[3].int()?);
+        }
+        Ok(())
+    }
+
+    /// Reads pools that are not known yet; one that is not there is unused.
+    pub fn read_pools_of(
+        &mut self,
+        tx: &mut dyn Rows,
+        program: i64,
+        names: &[CompactString],
+    ) -> Result<(), StoreError> {
+        let known = self.pools.entry(program).or_default();
+        let unknown: Vec<&CompactString> = names.iter().filter(|name| !known.contains_key(*name)).collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<Row> = unknown.iter().map(|name| pool_key(program, name)).collect();
+        known.extend(unknown.into_iter().map(|name| (name.clone(), 0)));
+        for row in tx.fetch_by_keys(&tables::POOL, &keys)? {
+            known.insert(row[2].text()?.into(), row[3].int()?);
         }
         Ok(())
     }
@@ -298,6 +410,24 @@ impl Loaded {
         }
         Ok(())
     }
+}
+
+/// A command as the core sees it.
+pub(super) fn core_of(command: &Submission) -> Command {
+    Command { effective_at: command.effective_at, recorded_at: command.recorded_at, what: command.what.clone() }
+}
+
+/// The key of the name under which whoever rang an order up may be a member, where the document asks.
+pub(super) fn staff_key(context: &Context, command: &Submission) -> Option<[u8; 16]> {
+    let staff = match &command.what {
+        What::Purchase(order) => order.staff.as_ref(),
+        What::Exchange(exchange) => exchange.bought.staff.as_ref(),
+        _ => None,
+    }?;
+    let versions = command.program.versions();
+    let looks = versions.at(command.effective_at).definition.staff.looks();
+    let identifier = looks.then(|| format!("staff:{staff}").parse::<Identifier>().ok()).flatten()?;
+    Some(context.secrets.identifier_key(command.program.number, &identifier.to_text()))
 }
 
 /// Every order a command makes or names.
@@ -328,7 +458,15 @@ pub(super) fn known_orders(
     let keys = orders.iter().map(|order| context.secrets.order_key(program, order));
     let unread = keys.filter(|key| !loaded.orders.contains_key(&(program, *key)));
     let unread: Vec<Row> = unread.map(|key| own_key(program, &key)).collect();
-    if unread.is_empty() { Ok(()) } else { loaded.read_orders_of(tx, &unread) }
+    if unread.is_empty() {
+        return Ok(());
+    }
+    loaded.read_orders_of(tx, &unread)?;
+    let mut members = HashSet::new();
+    for order in loaded.orders.values() {
+        members.extend([Some(order.member), order.named_by()].into_iter().flatten().map(|member| (program, member)));
+    }
+    loaded.read_members_of(tx, members)
 }
 
 pub(crate) fn pool_key(program: i64, pool: &str) -> Row {
@@ -373,17 +511,18 @@ pub(super) fn history(tx: &mut dyn Rows, program: i64, member: MemberId) -> Resu
 
 /// An order with the events that it rests on.
 pub(super) fn order(
+    loaded: &Loaded,
     tx: &mut dyn Rows,
     program: i64,
     versions: &Versions,
     known: &KnownOrder,
 ) -> Result<OrderRecord, StoreError> {
-    let content = known.progress.as_ref().map_or(known.seq, |progress| progress.content);
+    let content = loaded.content_of(program, known);
     let made_by = one_event(tx, program, known.member, known.seq)?;
-    if content == known.seq {
+    if content == (EventId { member: known.member, seq: known.seq }) {
         return order_record(versions, known.member, &made_by, &made_by, known.progress.clone());
     }
-    let content = one_event(tx, program, known.member, content)?;
+    let content = one_event(tx, program, content.member, content.seq)?;
     order_record(versions, known.member, &made_by, &content, known.progress.clone())
 }
 
@@ -402,6 +541,7 @@ const CANDIDATES_MAX: usize = 500;
 
 /// The member's purchases since an instant, newest first, each with its progress.
 pub(super) fn purchases_since(
+    loaded: &Loaded,
     tx: &mut dyn Rows,
     context: &Context,
     program: i64,
@@ -425,13 +565,16 @@ pub(super) fn purchases_since(
         let Some(row) = rows.first() else { continue };
         let progress = progress_from_text(row[6].opt_text()?)?;
         let known = KnownOrder { member, seq: event.recorded.seq, version: row[5].int()?, progress: progress.clone() };
-        let content_seq = progress.as_ref().map_or(event.recorded.seq, |progress| progress.content);
-        let content = if content_seq == event.recorded.seq {
+        let content = loaded.content_of(program, &known);
+        let content = if content == (EventId { member, seq: event.recorded.seq }) {
             event.clone()
         } else {
-            one_event(tx, program, member, content_seq)?
+            one_event(tx, program, content.member, content.seq)?
         };
-        records.push((order_record(versions, member, &event, &content, progress)?, key_of(row)?, known));
+        let record = order_record(versions, member, &event, &content, progress)?;
+        if let Some(record) = loaded.seen_by_owner(program, &known, record) {
+            records.push((record, key_of(row)?, known));
+        }
     }
     Ok(records)
 }

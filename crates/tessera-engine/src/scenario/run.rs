@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tessera_core::code::Code;
 use tessera_core::decide::{CartAsk, Effect, EffectKind, RuleTrace};
-use tessera_core::event::{Redeem, Transfer};
+use tessera_core::event::{Merge, Origin, Redeem, Transfer};
 use tessera_core::ledger::PartnerState;
 use tessera_core::time::{Calendar, Instant};
 
@@ -62,6 +62,10 @@ fn run_step(
             let about = (subject, data, id.as_str());
             Some((quoted_cart(&installation.engine, program, about, ask, step.now)?, Vec::new()))
         }
+        Action::MakeCodes { wanted, id } => {
+            let made = super::cards::make_codes(&installation.engine, program, wanted, id, redeemed)?;
+            made.err().map(|refusal| (Said::Refused(refusal), Vec::new()))
+        }
         _ => match answer(step, installation, program, redeemed, calendar)? {
             None => None,
             Some(Answer::Unavailable) => {
@@ -72,7 +76,9 @@ fn run_step(
                 if let Action::Use { id, .. } = &step.action {
                     redeemed.insert(id.clone(), outcome.event_id.clone());
                 }
-                if let (Action::Redeem { id, .. }, Some(redemption)) = (&step.action, &outcome.redemption) {
+                if let (Action::Redeem { id, .. } | Action::Pay { id, .. }, Some(redemption)) =
+                    (&step.action, &outcome.redemption)
+                {
                     redeemed.insert(id.clone(), redemption.id.to_string());
                 }
                 if let (Some(code), Some(order)) = (&outcome.claim_code, outcome.effects.iter().find_map(claimable)) {
@@ -189,7 +195,7 @@ fn answer(
     let engine = &installation.engine;
     let secrets = &engine.context.secrets;
     let submission = match &step.action {
-        Action::Wait | Action::Quote { .. } | Action::QuoteCart { .. } => return Ok(None),
+        Action::Wait | Action::Quote { .. } | Action::QuoteCart { .. } | Action::MakeCodes { .. } => return Ok(None),
         Action::Publish { text } => {
             return match publish(installation, text, Some(program)) {
                 Ok(_) => Ok(None),
@@ -204,7 +210,8 @@ fn answer(
             };
         }
         Action::Event { kind, subject, data, happened, id, source } => {
-            let data = with_redemptions(data, redeemed);
+            let mut data = with_redemptions(data, redeemed);
+            super::cards::with_made_codes(&mut data, redeemed);
             let mut data = super::vouchers::with_codes(engine, program, subject, &data)?;
             let brought = data.get("referred_by").and_then(|text| text.as_str()?.strip_prefix(super::step::BROUGHT_BY));
             let referrer = brought.and_then(|text| text.parse().ok());
@@ -242,6 +249,23 @@ fn answer(
             Some(member) => Ok(Submission::leave(secrets, program, member, *erase, id, step.now)),
             None => Err(Refusal::new("unknown-member", "nobody is known under this name")),
         },
+        Action::Freeze { subject, freeze, id } => {
+            let freeze = (freeze.clone(), "scenario");
+            Ok(Submission::freeze(secrets, program, subject.clone(), freeze, id, step.now))
+        }
+        Action::Merge { subject, from, undo, id } => {
+            let own = |subject| query::own_id(&engine.context, program, subject);
+            match own(subject)?.zip(own(from)?) {
+                Some((survivor, from)) if *undo => {
+                    Ok(Submission::unmerge(secrets, program, survivor, from, id, step.now))
+                }
+                Some((into, from)) => {
+                    let merge = Merge { into, reason: None };
+                    Ok(Submission::merge(secrets, program, from, merge, id, step.now))
+                }
+                None => Err(Refusal::new("unknown-member", "nobody is known under this name")),
+            }
+        }
         Action::Waitlist { subject, settings, id } => {
             let waiting = if settings.leave { Waiting::Leave } else { Waiting::Join };
             let about = (settings.reward.clone(), waiting);
@@ -249,6 +273,20 @@ fn answer(
         }
         Action::Redeem { subject, settings, id } => {
             Ok(Submission::redeem(secrets, program, subject.clone(), settings.redeem(), id, step.now))
+        }
+        Action::Card { wish, id } => super::cards::step(engine, program, wish, id, step.now),
+        Action::Pay { pay, id } => {
+            let redeem = pay.redemption(program).redeem();
+            Ok(Submission::redeem(secrets, program, super::cards::card(&pay.card), redeem, id, step.now))
+        }
+        Action::UseCode { subject, settings, back, id } => {
+            super::cards::code(redeemed, &settings.code).and_then(|code| {
+                let (member, order_id) = (subject.clone(), settings.order_id.as_deref().map(Into::into));
+                match back {
+                    true => Ok(Submission::rollback_voucher(secrets, program, member, (code, order_id), id, step.now)),
+                    false => Submission::redeem_voucher(secrets, program, member, (code, order_id, None), id, step.now),
+                }
+            })
         }
         Action::Transfer { subject, to, settings, id } => {
             let found = crate::query::find_member(&engine.context, program, to)?;
@@ -288,7 +326,12 @@ fn answer(
         }
     };
     let answer = match submission {
-        Ok(submission) => engine.submit(Submission { explain: true, ..submission })?,
+        Ok(submission) => {
+            // An adjustment has a key of its own.
+            let key = submission.origin.key.clone().or_else(|| step.origin.key.clone());
+            let origin = Origin { key, ..step.origin.clone() };
+            engine.submit(Submission { explain: true, origin, ..submission })?
+        }
         Err(refusal) => Answer::Refused(refusal),
     };
     Ok(Some(answer))
