@@ -7,6 +7,7 @@ mod extract;
 mod guessing;
 mod openapi;
 mod problem;
+mod readers;
 mod routes;
 mod state;
 

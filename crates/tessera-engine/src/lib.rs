@@ -40,5 +40,7 @@ pub mod voucher;
 pub mod waitlist;
 
 pub use engine::{Engine, EngineError};
+/// How many reads of the database run at a time.
+pub use tessera_store::READERS_MAX;
 /// What reading and writing may end in, for those who only see the engine.
 pub use tessera_store::StoreError;

@@ -376,7 +376,7 @@ pub async fn show_gift_card(
     Path((_, card)): Path<(String, String)>,
 ) -> Result<Json<Value>, Problem> {
     let (context, subject) = (app.context.clone(), card_subject(&card)?);
-    let found = app.blocking(move || Ok(query::gift_card(&context, &caller.program, &subject)?)).await?;
+    let found = app.read(move || Ok(query::gift_card(&context, &caller.program, &subject)?)).await?;
     Ok(Json(json!(found?)))
 }
 
@@ -559,7 +559,7 @@ pub async fn create_payment_quote(
     let program = caller.program;
     let (subject, redeem) = (paying_card(&card)?, body.read(&program)?);
     let (context, of_program) = (app.context.clone(), program.clone());
-    let quoted = app.blocking(move || Ok(query::quote_gift_card(&context, &of_program, &subject, &redeem)?)).await?;
+    let quoted = app.read(move || Ok(query::quote_gift_card(&context, &of_program, &subject, &redeem)?)).await?;
     let quote = quoted.map_err(|refusal| explained(refusal, Some(&card)))?;
     let money = money(&program);
     let text = |units: i64| money.amount(units).to_text(money.decimals());
