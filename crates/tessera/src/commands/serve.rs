@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use super::Context;
 use super::task::Task;
 use crate::output::{Failure, say};
+use crate::telemetry::{Telemetry, traced};
 
 /// How long requests under way may take to end when the server is stopped.
 const GRACE: Duration = Duration::from_secs(20);
@@ -27,7 +28,7 @@ pub struct Arguments {
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure> {
-    log(&context.settings.log);
+    let _telemetry = Telemetry::start(&context.settings)?;
     let listen = match arguments.listen {
         Some(listen) => listen,
         None => context.settings.listen.parse().map_err(|_| {
@@ -40,13 +41,6 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure
     serve(engine, "serve", listen, context.settings.code_limits, |address| {
         say!("listening on http://{address}  (API browser: http://{address}/docs)");
     })
-}
-
-/// Logs to standard error, `info` and above unless `TESSERA_LOG` or the settings say otherwise.
-pub fn log(level: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TESSERA_LOG").unwrap_or_else(|_| level.into());
-    // Only the first of several subscribers in one process counts; that is the one wanted.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
 /// Serves until the process is told to stop; then takes no more requests, ends those under way and writes everything.
@@ -80,7 +74,7 @@ pub fn serve(
         let _ = announce(address);
         ready(address);
         let (mut ended, mut stopping) = (stopped.clone(), stopped);
-        let service = tessera_api::router(state).into_make_service_with_connect_info::<SocketAddr>();
+        let service = traced(tessera_api::router(state)).into_make_service_with_connect_info::<SocketAddr>();
         let server = axum::serve(listener, service).with_graceful_shutdown(async move {
             let _ = ended.wait_for(|told| *told).await;
         });
