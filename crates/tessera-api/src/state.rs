@@ -6,6 +6,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tessera_connect::partner::Partners;
 use tessera_engine::access::{self, KnownKey};
 use tessera_engine::executor::{Context, Executor};
 use tessera_engine::programs::{self, ProgramError, ProgramHandle};
@@ -31,6 +32,8 @@ pub struct AppState {
     pub context: Arc<Context>,
     pub executor: Executor,
     pub metrics: Option<PrometheusHandle>,
+    /// Whom notices may come from.
+    pub partners: Arc<Partners>,
     keys: Arc<Mutex<KnownKeys>>,
     readers: Readers,
     /// Who was wrong about codes.
@@ -46,6 +49,7 @@ impl AppState {
             context,
             executor,
             metrics,
+            partners: Arc::default(),
             keys: Arc::default(),
             readers: Readers::start(),
             guesses: Guesses::default(),
@@ -57,6 +61,12 @@ impl AppState {
     #[must_use]
     pub fn with_code_limits(self, limits: CodeLimits) -> Self {
         Self { guesses: Guesses::new(limits), ..self }
+    }
+
+    /// The same with partners whose notices are taken.
+    #[must_use]
+    pub fn with_partners(self, partners: Arc<Partners>) -> Self {
+        Self { partners, ..self }
     }
 
     /// What a key opens.

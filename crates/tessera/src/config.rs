@@ -1,10 +1,15 @@
 //! Settings: flags over `TESSERA_*` over `tessera.toml`. Every key stands in `tessera.default.toml`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use serde::Deserialize;
 use tessera_api::CodeLimits;
+use tessera_connect::partner::{HttpPartner, Partners};
+use tessera_connect::signature::Secret;
+use tessera_core::program::Id;
 use tessera_core::time::Duration;
 use tessera_engine::engine::Location;
 
@@ -22,6 +27,8 @@ struct File {
     log_format: Option<LogFormat>,
     codes: Option<Codes>,
     traces: Option<Traces>,
+    #[serde(default)]
+    partners: BTreeMap<Id, PartnerSettings>,
 }
 
 /// Where traces go.
@@ -30,6 +37,18 @@ struct File {
 struct Traces {
     collector: Option<String>,
     share: Option<f64>,
+}
+
+/// Where a partner is reached. The secret is never in a file: see [`secret_variable`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartnerSettings {
+    pub url: String,
+}
+
+/// The environment variable that holds a partner's secret.
+pub fn secret_variable(partner: &Id) -> String {
+    format!("TESSERA_PARTNER_{}_SECRET", partner.as_str().to_uppercase().replace('-', "_"))
 }
 
 /// How many wrong codes of vouchers are answered.
@@ -99,6 +118,7 @@ pub struct Resolved {
     pub collector: Option<String>,
     /// Of all requests, 0 to 1.
     pub traced_share: f64,
+    pub partners: BTreeMap<Id, PartnerSettings>,
 }
 
 impl Settings {
@@ -116,6 +136,7 @@ impl Settings {
             listen: file.listen.unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
             log: file.log.unwrap_or_else(|| "info".to_owned()),
             log_format: file.log_format.unwrap_or_default(),
+            partners: file.partners,
             code_limits: file.codes.unwrap_or_default().limits(),
             collector: traces.collector,
             traced_share,
@@ -138,6 +159,24 @@ impl Settings {
 }
 
 impl Resolved {
+    /// The partners this server reaches, each with its secret.
+    pub fn partners(&self) -> Result<Partners, Failure> {
+        let mut partners = Partners::default();
+        for (name, settings) in &self.partners {
+            let variable = secret_variable(name);
+            let secret = std::env::var(&variable).map_err(|_| {
+                Failure::usage(format!("the partner {name} has no secret")).right(format!("set {variable}"))
+            })?;
+            let wrong = |problem: String| Failure::usage(format!("the partner {name}: {problem}"));
+            let secret =
+                Secret::parse(&secret).map_err(|error| wrong(error.to_string()).right(format!("set {variable}")))?;
+            let adapter = HttpPartner::new(&settings.url, secret)
+                .map_err(|error| wrong(error.to_string()).right(format!("[partners.{name}] url in the settings")))?;
+            partners = partners.with(name.clone(), Arc::new(adapter));
+        }
+        Ok(partners)
+    }
+
     pub fn location(&self) -> Location {
         Location {
             folder: self.data.clone(),

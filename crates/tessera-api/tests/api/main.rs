@@ -20,6 +20,7 @@ mod memberships;
 mod moving;
 mod openapi;
 mod operations;
+mod partners;
 mod people;
 mod possession;
 mod problems;

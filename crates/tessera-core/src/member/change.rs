@@ -8,7 +8,7 @@ use super::Waiting;
 use super::club::Club;
 use super::play::{Badge, REWARDS_MAX, Ranked, Reward, Streak};
 use super::referral::Referral;
-use super::standing::{BenefitUse, Placement};
+use super::standing::{BenefitUse, Placement, Told};
 use super::state::{Bucketed, Counter, Fraction, GiftCard, Grant, MemberState, Status};
 use crate::event::PlacementKind;
 use crate::ledger::{Hold, Wait};
@@ -259,6 +259,10 @@ pub enum Change {
     GiftCard {
         card: GiftCard,
     },
+    /// A partner is told that a benefit of theirs begins or ends.
+    Told {
+        told: Told,
+    },
 }
 
 /// An event that names an order nobody has seen yet (I4).
@@ -446,6 +450,7 @@ impl Change {
             Self::Club { club } => state.set_club(club),
             Self::BenefitReturned { used } => state.uses.retain(|known| known.event != *used),
             Self::GiftCard { card } => state.gift_card = Some(*card),
+            Self::Told { told } => state.tell(told),
         }
     }
 }

@@ -2,7 +2,9 @@ use compact_str::CompactString;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Badge, BenefitUse, Change, Club, ParkedEvent, Placement, Progress, Ranked, Referral, Streak, Waiting};
+use super::{
+    Badge, BenefitUse, Change, Club, ParkedEvent, Placement, Progress, Ranked, Referral, Streak, Told, Waiting,
+};
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, Hold, Lot, Purse};
 use crate::program::{Id, id_or_empty};
@@ -69,6 +71,8 @@ pub struct MemberState {
     pub clubs: Vec<Club>,
     /// What makes this member a gift card.
     pub gift_card: Option<GiftCard>,
+    /// What partners were told of their benefits; at most one for each of the document's.
+    pub told: Vec<Told>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,7 +202,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[0; 11];
+const SINCE_FORMAT_2: &[u8] = &[0; 12];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -250,6 +254,7 @@ impl MemberState {
             devices: Vec::new(),
             clubs: Vec::new(),
             gift_card: None,
+            told: Vec::new(),
         }
     }
 

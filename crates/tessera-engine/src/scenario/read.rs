@@ -470,6 +470,9 @@ impl Reader<'_> {
         if let Some(settings) = &written.fulfil {
             return self.of_redemption(node, "fulfil", &settings.redemption, Doing::Fulfil(settings.to), id);
         }
+        if let Some(settings) = &written.partner {
+            return self.of_redemption(node, "partner", &settings.redemption, Doing::Partner(settings.to), id);
+        }
         if let Some(settings) = written.waitlist.clone() {
             return (Action::Waitlist { subject, settings, id }, format!("waiting list{whose}"));
         }
@@ -557,7 +560,7 @@ impl Reader<'_> {
         let has = |word: &str| node.get(word).is_some();
         let sends = [
             "adjust", "redeem", "capture", "void", "return", "join", "transfer", "use", "use-back", "tier", "fulfil",
-            "waitlist", "claim", "leave", EVENT,
+            "partner", "waitlist", "claim", "leave", EVENT,
         ];
         let sends = sends.into_iter().any(has);
         if !sends {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use tessera_core::event::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Redeem, Situation, UseBenefit};
-use tessera_core::ledger::FulfilmentState;
+use tessera_core::ledger::{FulfilmentState, PartnerState};
 use tessera_core::program::{Exact, Id, Node, ProofKind};
 use tessera_core::quantity::Amount;
 use tessera_core::time::{Calendar, Day, Instant, Period};
@@ -17,7 +17,7 @@ use crate::identifier::Subject;
 /// Words of steps that do something and are no event types.
 pub(super) const ACTIONS: &[&str] = &[
     "adjust", "publish", "redeem", "quote", "capture", "void", "join", "transfer", "use", "use-back", "tier", "fulfil",
-    "waitlist", "claim", "leave",
+    "partner", "waitlist", "claim", "leave",
 ];
 
 /// Stands before the member whose referral code is meant; no code begins like this.
@@ -128,6 +128,15 @@ pub(super) enum Action {
 pub(super) enum Doing {
     Step(crate::redemption::Step),
     Fulfil(FulfilmentState),
+    Partner(PartnerState),
+}
+
+/// What a partner says of what an earlier step redeemed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SaidByPartner {
+    pub(super) redemption: String,
+    pub(super) to: PartnerState,
 }
 
 /// What somebody did for what an earlier step redeemed.
