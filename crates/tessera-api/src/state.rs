@@ -14,7 +14,7 @@ use tessera_engine::submission::{Answer, Submission};
 
 use crate::guessing::{Guesser, Guesses};
 use crate::readers::Readers;
-use crate::{CodeLimits, Problem};
+use crate::{CodeLimits, ConnectionLimits, Problem};
 
 /// How long a key's rights are believed without looking again: what a revoked key may still do.
 const KEY_BELIEVED: Duration = Duration::from_secs(1);
@@ -40,6 +40,8 @@ pub struct AppState {
     pub(crate) guesses: Guesses,
     /// Who may replay now.
     pub(crate) replays: Arc<tokio::sync::Semaphore>,
+    /// How long a body may take.
+    pub(crate) body_within: Duration,
 }
 
 impl AppState {
@@ -54,7 +56,14 @@ impl AppState {
             readers: Readers::start(),
             guesses: Guesses::default(),
             replays,
+            body_within: ConnectionLimits::default().body_within,
         }
+    }
+
+    /// The same with another bound for slow bodies.
+    #[must_use]
+    pub fn with_connection_limits(self, limits: ConnectionLimits) -> Self {
+        Self { body_within: limits.body_within, ..self }
     }
 
     /// The same with other limits for wrong codes.

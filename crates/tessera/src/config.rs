@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde::Deserialize;
-use tessera_api::CodeLimits;
+use tessera_api::{CodeLimits, ConnectionLimits};
 use tessera_connect::partner::{HttpPartner, Partners};
 use tessera_connect::signature::Secret;
 use tessera_core::program::Id;
@@ -27,6 +27,7 @@ struct File {
     log_format: Option<LogFormat>,
     codes: Option<Codes>,
     traces: Option<Traces>,
+    connections: Option<Connections>,
     #[serde(default)]
     partners: BTreeMap<Id, PartnerSettings>,
 }
@@ -37,6 +38,35 @@ struct File {
 struct Traces {
     collector: Option<String>,
     share: Option<f64>,
+}
+
+/// Bounds of what `serve` gives to callers.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub codes: CodeLimits,
+    pub connections: ConnectionLimits,
+}
+
+/// How many connections there may be, and how long one may take.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Connections {
+    most: Option<u32>,
+    head_seconds: Option<u32>,
+    body_seconds: Option<u32>,
+}
+
+impl Connections {
+    fn limits(&self) -> ConnectionLimits {
+        let usual = ConnectionLimits::default();
+        let seconds =
+            |given: Option<u32>, usual| given.map_or(usual, |n| std::time::Duration::from_secs(n.max(1).into()));
+        ConnectionLimits {
+            most: self.most.map_or(usual.most, |most| most.max(1).try_into().unwrap_or(usize::MAX)),
+            head_within: seconds(self.head_seconds, usual.head_within),
+            body_within: seconds(self.body_seconds, usual.body_within),
+        }
+    }
 }
 
 /// Where a partner is reached. The secret is never in a file: see [`secret_variable`].
@@ -113,7 +143,7 @@ pub struct Resolved {
     pub listen: String,
     pub log: String,
     pub log_format: LogFormat,
-    pub code_limits: CodeLimits,
+    pub limits: Limits,
     /// Where traces are sent, unless the environment says so.
     pub collector: Option<String>,
     /// Of all requests, 0 to 1.
@@ -136,8 +166,11 @@ impl Settings {
             listen: file.listen.unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
             log: file.log.unwrap_or_else(|| "info".to_owned()),
             log_format: file.log_format.unwrap_or_default(),
+            limits: Limits {
+                codes: file.codes.unwrap_or_default().limits(),
+                connections: file.connections.unwrap_or_default().limits(),
+            },
             partners: file.partners,
-            code_limits: file.codes.unwrap_or_default().limits(),
             collector: traces.collector,
             traced_share,
         })

@@ -165,11 +165,26 @@ pub async fn show_member(
 async fn view(app: &AppState, caller: Caller<ReadMembers>, member: &str) -> Result<MemberView, Problem> {
     let subject = subject(member)?;
     let context = app.context.clone();
+    let asked = member.to_owned();
     app.read(move || {
         let id = located(query::locate(&context, &caller.program, &subject)?)?;
-        query::member(&context, &caller.program, id)?.ok_or_else(Problem::unknown_member)
+        let mut view = query::member(&context, &caller.program, id)?.ok_or_else(Problem::unknown_member)?;
+        // Whoever asks for somebody who was merged is told so.
+        if asked.starts_with("mem_") && asked != view.id {
+            view.merged_into = Some(view.id.clone());
+        }
+        Ok(view)
     })
     .await
+}
+
+/// The member whose own history is wanted: of somebody who was merged what they did until then.
+pub(super) async fn own_history(app: &AppState, program: &Arc<ProgramHandle>, text: &str) -> Result<MemberId, Problem> {
+    let now = named(app, program, text).await?;
+    Ok(match subject(text)? {
+        Subject::Member(id) => id,
+        _ => now,
+    })
 }
 
 /// Changes what is known about a member.
@@ -219,7 +234,7 @@ pub async fn list_entries(
     Path((_, member)): Path<(String, String)>,
     WantedPage(page, ..): WantedPage<u64>,
 ) -> Result<Json<Value>, Problem> {
-    let id = named(&app, &caller.program, &member).await?;
+    let id = own_history(&app, &caller.program, &member).await?;
     let context = app.context.clone();
     app.blocking(move || Ok(Json(json!(query::entries(&context, &caller.program, id, &page)?)))).await
 }
@@ -254,7 +269,7 @@ pub async fn list_events(
     Path((_, member)): Path<(String, String)>,
     WantedPage(page, ..): WantedPage<u64>,
 ) -> Result<Json<Value>, Problem> {
-    let id = named(&app, &caller.program, &member).await?;
+    let id = own_history(&app, &caller.program, &member).await?;
     let context = app.context.clone();
     app.blocking(move || Ok(Json(json!(query::events(&context, &caller.program, id, &page)?)))).await
 }

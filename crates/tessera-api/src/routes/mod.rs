@@ -9,6 +9,7 @@ pub mod health;
 pub mod leaderboards;
 pub mod members;
 pub mod memberships;
+pub mod merge;
 pub mod moving;
 pub mod partners;
 pub mod people;

@@ -107,6 +107,12 @@ pub enum Rejected {
     },
     #[error("the redemption {redemption} is {} at its partner: only they take it back, and then the points go back", state.word())]
     IsAtPartner { redemption: CompactString, state: PartnerState },
+    #[error("the voucher {voucher} ({code}) that came with it was used: the redemption is not cancelled")]
+    GivenVoucherUsed { redemption: CompactString, code: CompactString, voucher: Id },
+    #[error("the gift card of the redemption {redemption} is asked back already")]
+    GiftCardAskedBack { redemption: CompactString },
+    #[error("of the {money} on the gift card {left} are left: it was used, and is not taken back")]
+    GiftCardUsed { money: Amount, left: Amount },
     #[error("a member may have {most} of the reward {reward} ({window})")]
     RewardLimit { reward: Id, window: &'static str, most: i64 },
     #[error("{wanted} are not the whole reward: it was {price}")]
@@ -173,6 +179,18 @@ pub enum Rejected {
     NothingToAdjust,
     #[error("this event needs a member")]
     NeedsMember,
+    #[error("these are one member already")]
+    MergeWithOneself,
+    #[error("{open} reservations of the member who is to be merged are open: capture or void them first")]
+    MergeWithReservations { open: usize },
+    #[error("{most} members are one with this one, which is the most")]
+    TooManyMerged { most: usize },
+    #[error("both are in the club {plan}: end one of the two memberships first, with its refund")]
+    BothInClub { plan: Id },
+    #[error("{member} is not merged into this member, or came with somebody else: undo that merge")]
+    NotMerged { member: CompactString },
+    #[error("the merge of {merged_at} could be undone until {until}")]
+    MergeUndoTooLate { merged_at: Instant, until: Instant },
     #[error("no purchase has this claim code")]
     UnknownClaimCode,
     #[error("the purchase {order_id} could be claimed until {until}")]

@@ -500,6 +500,14 @@ impl<'a> Working<'a> {
         }
     }
 
+    pub fn vouchers_issued(&self) -> usize {
+        self.vouchers.len()
+    }
+
+    pub fn issued_since(&self, before: usize) -> Vec<IssuedVoucher> {
+        self.vouchers.get(before..).unwrap_or_default().to_vec()
+    }
+
     /// A voucher with the code it has.
     pub fn issued(&mut self, voucher: IssuedVoucher) {
         self.vouchers.push(voucher);
@@ -580,6 +588,7 @@ impl<'a> Working<'a> {
         };
         let mut outcome = answer.outcome(id, self.state.status == Status::Guest, &self.events);
         outcome.program_version = self.inputs.versions.at(command.effective_at).version;
+        outcome.of_survivor(&self.state);
         if let Some(event) = self.events.get_mut(main) {
             event.record.answer = Some(answer);
         }

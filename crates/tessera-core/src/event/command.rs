@@ -2,9 +2,9 @@ use compact_str::CompactString;
 use serde::Deserialize;
 
 use super::{
-    Arrival, Birthday, Claim, FieldValues, FulfilmentStep, GiftCardRefund, GiftCardStep, Item, Membership, MovedIn,
-    MovedVoucher, Order, PartnerStep, PlaceTier, Redeem, RedemptionPart, ReferralStep, RefusedFollowUp, Renaming,
-    Transfer, UseBenefit,
+    Arrival, Birthday, Brought, Claim, FieldValues, FulfilmentStep, GiftCardRefund, GiftCardStep, GivenBack, Item,
+    Membership, Merge, MovedIn, MovedVoucher, Order, PartnerStep, PlaceTier, Redeem, RedemptionPart, ReferralStep,
+    RefusedFollowUp, Renaming, RewardCard, SurvivorLeft, Transfer, Unmerge, UseBenefit,
 };
 use crate::id::MemberId;
 use crate::ledger::Entry;
@@ -112,6 +112,20 @@ pub enum What {
     GiftCard(GiftCardStep),
     /// What a gift card paid for came back.
     GiftCardRefund(GiftCardRefund),
+    /// A member gives back the card that a reward gave, if nothing of it was used.
+    GiftCardTakeBack(RewardCard),
+    /// The card that a reward gave is gone: the points go back.
+    GiftCardTakenBack(RewardCard),
+    /// Makes this member one with another (P1).
+    Merge(Merge),
+    /// Everything of somebody who was merged into this member.
+    MergeIn(Box<Brought>),
+    /// Makes two of one again, within the document's time.
+    Unmerge(Unmerge),
+    /// What comes back to somebody who had been merged.
+    MergeBack(GivenBack),
+    /// Whoever this member was merged into has left (P3).
+    SurvivorLeft(SurvivorLeft),
     /// Only settles what fell due (I7).
     WakeUp,
 }
@@ -158,6 +172,13 @@ impl What {
             Self::Membership(membership) => membership.event_type(),
             Self::GiftCard(step) => step.kind(),
             Self::GiftCardRefund(_) => "gift-card-refund",
+            Self::GiftCardTakeBack(_) => "gift-card-take-back",
+            Self::GiftCardTakenBack(_) => "gift-card-taken-back",
+            Self::Merge(_) => "merge",
+            Self::MergeIn(_) => "merge-in",
+            Self::Unmerge(_) => "merge-undo",
+            Self::MergeBack(_) => "merge-back",
+            Self::SurvivorLeft(_) => "survivor-left",
             Self::WakeUp => "wake-up",
         }
     }

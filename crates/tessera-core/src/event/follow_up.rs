@@ -3,7 +3,7 @@
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-use super::{DataProblem, What};
+use super::{DataProblem, REWARD_CARD, RewardCard, What};
 use crate::id::{EventId, MemberId, member_text};
 
 /// Event types that only the event of another member causes.
@@ -17,6 +17,11 @@ pub const FOLLOW_UP_TYPES: &[&str] = &[
     "referral-refused",
     "referral-reversed",
     "gift-card-refund",
+    "gift-card-take-back",
+    "gift-card-taken-back",
+    "merge-in",
+    "merge-back",
+    "survivor-left",
 ];
 
 /// What an event of this member caused for another member was refused there: its value comes back.
@@ -34,6 +39,14 @@ pub struct RefusedFollowUp {
     pub code: CompactString,
 }
 
+impl RefusedFollowUp {
+    /// The card that could not be made or taken back, where it is about one.
+    pub fn reward_card(&self) -> Option<RewardCard> {
+        let is_one = self.kind == REWARD_CARD || self.kind == "gift-card-take-back";
+        is_one.then(|| serde_json::from_str(&self.data).ok()).flatten()
+    }
+}
+
 /// Reads a follow-up's data, which we wrote ourselves.
 pub fn read_follow_up(kind: &str, data: &str) -> Result<What, DataProblem> {
     let read = match kind {
@@ -41,6 +54,11 @@ pub fn read_follow_up(kind: &str, data: &str) -> Result<What, DataProblem> {
         "follow-up-refused" => serde_json::from_str(data).map(What::FollowUpRefused),
         kind if kind.starts_with("referral-") => serde_json::from_str(data).map(What::Referral),
         "gift-card-refund" => serde_json::from_str(data).map(What::GiftCardRefund),
+        "gift-card-take-back" => serde_json::from_str(data).map(What::GiftCardTakeBack),
+        "gift-card-taken-back" => serde_json::from_str(data).map(What::GiftCardTakenBack),
+        "merge-in" => serde_json::from_str(data).map(|brought| What::MergeIn(Box::new(brought))),
+        "merge-back" => serde_json::from_str(data).map(What::MergeBack),
+        "survivor-left" => serde_json::from_str(data).map(What::SurvivorLeft),
         _ => return Err(DataProblem::new("type", format!("no event causes a `{kind}` for another member"))),
     };
     read.map_err(|error| DataProblem::new("data", error.to_string()))
@@ -49,13 +67,32 @@ pub fn read_follow_up(kind: &str, data: &str) -> Result<What, DataProblem> {
 impl What {
     /// Whether another member's event caused this. It reaches whoever it names, whatever has become of them.
     pub const fn is_follow_up(&self) -> bool {
-        matches!(self, Self::Arrival(_) | Self::Referral(_) | Self::FollowUpRefused(_) | Self::GiftCardRefund(_))
+        matches!(
+            self,
+            Self::Arrival(_)
+                | Self::Referral(_)
+                | Self::FollowUpRefused(_)
+                | Self::GiftCardRefund(_)
+                | Self::GiftCardTakeBack(_)
+                | Self::GiftCardTakenBack(_)
+                | Self::MergeIn(_)
+                | Self::MergeBack(_)
+                | Self::SurvivorLeft(_)
+        )
     }
 
     /// Whether this is about what a member has now. Such a command is never before what they have seen already.
     pub const fn is_never_past(&self) -> bool {
         self.is_about_now()
             || self.is_follow_up()
-            || matches!(self, Self::Transfer(_) | Self::Rename(_) | Self::Leave { .. } | Self::GiftCard(_))
+            || matches!(
+                self,
+                Self::Transfer(_)
+                    | Self::Rename(_)
+                    | Self::Leave { .. }
+                    | Self::GiftCard(_)
+                    | Self::Merge(_)
+                    | Self::Unmerge(_)
+            )
     }
 }

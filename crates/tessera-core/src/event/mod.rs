@@ -8,6 +8,7 @@ mod data;
 mod follow_up;
 mod gift_card;
 mod membership;
+mod merge;
 mod moving;
 mod order;
 mod people;
@@ -27,8 +28,9 @@ pub use command::{
 };
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
-pub use gift_card::{GiftCardRefund, GiftCardStep};
+pub use gift_card::{GiftCardRefund, GiftCardStep, REWARD_CARD, RewardCard};
 pub use membership::{MEMBERSHIP_TYPES, Membership, MembershipStep};
+pub use merge::{BackPurse, Brought, GivenBack, Merge, SurvivorLeft, Unmerge};
 pub use moving::{MovedIn, MovedLevel, MovedVoucher};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
 pub use people::{NameKey, Removal, Renaming, SecondFact};
@@ -69,6 +71,10 @@ pub const RESERVED_TYPES: &[&str] = &[
     "voucher-rollback",
     "claim",
     "merge",
+    "merge-in",
+    "merge-undo",
+    "merge-back",
+    "survivor-left",
     "identifiers",
     "leave",
     "erase",
@@ -111,10 +117,13 @@ pub const RESERVED_TYPES: &[&str] = &[
     "gift-card-unblock",
     "gift-card-replacement",
     "gift-card-refund",
+    "gift-card-reward",
+    "gift-card-take-back",
+    "gift-card-taken-back",
     "partner-notice",
     "entitlement-change",
 ];
 
 /// Triggers that no event from outside has: what time or an award brings about.
-pub const DERIVED_TRIGGERS: [&str; 7] =
-    ["birthday", "balance", "tier", "challenge", "streak", "club-joined", "club-ended"];
+pub const DERIVED_TRIGGERS: [&str; 8] =
+    ["birthday", "balance", "tier", "tier-left", "challenge", "streak", "club-joined", "club-ended"];

@@ -75,6 +75,18 @@ pub struct Reward {
     pub usage: Vec<(CompactString, i64)>,
 }
 
+/// A voucher that a step or milestone gave, and that goes when it is taken back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepVoucher {
+    /// The event that gave it.
+    pub event: u64,
+    /// The challenge or streak, and the place in it.
+    pub of: Id,
+    pub place: u32,
+    /// Its code, as it is looked up.
+    pub code: CompactString,
+}
+
 /// How many steps of one challenge can still be taken back; what older ones gave stays.
 pub(super) const REWARDS_MAX: usize = 16;
 
@@ -171,6 +183,20 @@ impl Streak {
             self.settled_longest = self.settled_longest.max(self.settled.length);
             self.open.remove(0);
         }
+    }
+
+    /// Becomes one with another member's streak.
+    pub(super) fn take(&mut self, theirs: &Self, rewards: Vec<Reward>) {
+        if (theirs.settled.last, theirs.settled.length) > (self.settled.last, self.settled.length) {
+            self.settled = theirs.settled;
+        }
+        self.settled_longest = self.settled_longest.max(theirs.settled_longest);
+        for (period, times) in &theirs.open {
+            self.mark(*period, i32::try_from(*times).unwrap_or(i32::MAX));
+        }
+        self.rewards.extend(rewards);
+        self.rewards.sort_by_key(|reward| (reward.place, std::cmp::Reverse(reward.period)));
+        self.rewards.dedup_by_key(|reward| reward.place);
     }
 
     /// The runs that can still change, the last of them being the latest.

@@ -3,7 +3,8 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Badge, BenefitUse, Change, Club, ParkedEvent, Placement, Progress, Ranked, Referral, Streak, Told, Waiting,
+    Badge, BenefitUse, Change, Club, Merged, ParkedEvent, Placement, Progress, Ranked, Referral, StepVoucher, Streak,
+    Told, Waiting,
 };
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, Hold, Lot, Purse};
@@ -73,6 +74,13 @@ pub struct MemberState {
     pub gift_card: Option<GiftCard>,
     /// What partners were told of their benefits; at most one for each of the document's.
     pub told: Vec<Told>,
+    /// Into whom the member was merged.
+    pub into: Option<MemberId>,
+    /// Who was merged into the member, in order: places never change. At most [`MemberState::MERGED_MAX`].
+    pub merged: Vec<Merged>,
+    /// Vouchers that go with the step they were given for, oldest first; at most
+    /// [`MemberState::STEP_VOUCHERS_MAX`], what is older stays good.
+    pub step_vouchers: Vec<StepVoucher>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -202,7 +210,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[0; 12];
+const SINCE_FORMAT_2: &[u8] = &[0; 15];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -216,6 +224,9 @@ impl MemberState {
 
     /// Rewards that a member waits for at once; one more is refused.
     pub const WAITING_MAX: usize = 20;
+
+    /// Vouchers that are remembered with their steps.
+    pub const STEP_VOUCHERS_MAX: usize = 32;
 
     pub fn new(id: MemberId, status: Status, joined_at: Instant, joined_on: Day) -> Self {
         Self {
@@ -255,6 +266,9 @@ impl MemberState {
             clubs: Vec::new(),
             gift_card: None,
             told: Vec::new(),
+            into: None,
+            merged: Vec::new(),
+            step_vouchers: Vec::new(),
         }
     }
 
@@ -316,8 +330,11 @@ impl MemberState {
         carried.map_or(Decimal::ZERO, |fraction| fraction.carried)
     }
 
+    /// Everything ever earned of a currency, with what those earned before who are one with the member.
     pub fn issued(&self, currency: &str) -> Points {
-        self.purse(currency).map_or(Points::ZERO, |purse| purse.totals.issued)
+        let theirs = self.merged_now().flat_map(|merged| &merged.issued).filter(|(known, _)| *known == *currency);
+        let own = self.purse(currency).map_or(Points::ZERO, |purse| purse.totals.issued);
+        theirs.fold(own, |sum, (_, issued)| sum + *issued)
     }
 
     /// The way through a challenge in the stretch that begins on a day.

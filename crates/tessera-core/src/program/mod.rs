@@ -20,6 +20,7 @@ mod leaderboards;
 mod limits;
 mod lint;
 mod made;
+mod members;
 mod membership;
 mod node;
 mod partners;
@@ -57,6 +58,7 @@ pub use leaderboards::{
     BANDS, LeaderboardDefinition, Names, PLACES_MAX, PRIZES_MAX, PrizeDefinition, RankingDefinition,
 };
 pub use limits::{CapRule, Limits};
+pub use members::{MembersDefinition, MergeDefinition};
 pub use membership::{MembershipDefinition, PlanDefinition, Refund, RefundPolicy, Renews};
 pub(crate) use membership::{from_minor, minor};
 pub use node::{DOCUMENT_BYTES_MAX, Key, Kind, Node, Position, read as read_tree};
@@ -77,7 +79,7 @@ pub use streaks::{Every, MilestoneDefinition, StreakDefinition, StreakRules};
 pub use transfers::{TransferDefinition, TransferTo};
 use validate::Strictness;
 pub use version::Versions;
-pub use vouchers::{Gives, ItemChoice, OnVoucherReturn, PercentOf, Stacks, Uses, Voucher, VoucherDefinition};
+pub use vouchers::{Gives, ItemChoice, OnUndo, OnVoucherReturn, PercentOf, Stacks, Uses, Voucher, VoucherDefinition};
 
 /// The JSON Schema of a program document, for editors and other tools.
 pub fn json_schema() -> serde_json::Value {

@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod bytes;
 mod cart;
 mod documents;
 mod gift_cards;
 mod histories;
 mod hostile;
+mod merging;
 mod programs;
 mod redemptions;
 mod reference;

@@ -77,6 +77,9 @@ pub(super) struct Step {
     pub(super) join: Option<super::step::Join>,
     pub(super) claim: Option<super::step::Claim>,
     pub(super) leave: Option<super::step::Leave>,
+    pub(super) merge: Option<super::step::Merge>,
+    #[serde(rename = "merge-undo")]
+    pub(super) merge_undo: Option<super::step::Merge>,
     #[serde(rename = "use")]
     pub(super) uses: Option<super::step::Use>,
     #[serde(rename = "use-back")]
@@ -160,6 +163,7 @@ struct Given {
     donation: Option<Donation>,
     fulfilment: Option<Fulfilment>,
     partner: Option<AtPartner>,
+    gift_card: Option<GivenCard>,
     back: Option<bool>,
 }
 
@@ -170,6 +174,13 @@ struct Donation {
     money: Option<Exact>,
     day: Option<Day>,
     back: Option<Day>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenCard {
+    money: Option<Exact>,
+    state: Option<tessera_core::ledger::GivenCardState>,
 }
 
 #[derive(Deserialize)]

@@ -16,8 +16,24 @@ use crate::identifier::Subject;
 
 /// Words of steps that do something and are no event types.
 pub(super) const ACTIONS: &[&str] = &[
-    "adjust", "publish", "redeem", "quote", "capture", "void", "join", "transfer", "use", "use-back", "tier", "fulfil",
-    "partner", "waitlist", "claim", "leave",
+    "adjust",
+    "publish",
+    "redeem",
+    "quote",
+    "capture",
+    "void",
+    "join",
+    "transfer",
+    "use",
+    "use-back",
+    "tier",
+    "fulfil",
+    "partner",
+    "waitlist",
+    "claim",
+    "leave",
+    "merge",
+    "merge-undo",
 ];
 
 /// Stands before the member whose referral code is meant; no code begins like this.
@@ -83,6 +99,13 @@ pub(super) enum Action {
     Leave {
         subject: Subject,
         erase: bool,
+        id: String,
+    },
+    /// Makes one member of two, or two of one again.
+    Merge {
+        subject: Subject,
+        from: Subject,
+        undo: bool,
         id: String,
     },
     /// Sends points to another member.
@@ -233,6 +256,16 @@ pub(super) struct Leave {
     pub(super) _member: String,
     #[serde(default)]
     pub(super) erase: bool,
+}
+
+/// Somebody who becomes one with a member, or is one of their own again.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Merge {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    #[serde(rename = "from")]
+    pub(super) _from: String,
 }
 
 /// A member takes part in a challenge.

@@ -106,6 +106,15 @@ impl Rejected {
             Self::FulfilmentTooFar { redemption, state } => {
                 vec![("redemption", redemption.as_str().into()), ("state", state.word().into())]
             }
+            Self::GivenVoucherUsed { redemption, code, voucher } => vec![
+                ("redemption", redemption.as_str().into()),
+                ("code", code.as_str().into()),
+                ("voucher", voucher.as_str().into()),
+            ],
+            Self::GiftCardAskedBack { redemption } => vec![("redemption", redemption.as_str().into())],
+            Self::GiftCardUsed { money, left } => {
+                vec![("money", money.to_string().into()), ("left", left.to_string().into())]
+            }
             Self::NotAtPartner { redemption } => vec![("redemption", redemption.as_str().into())],
             Self::PartnerStateNotThere { redemption, state, wanted, next } => vec![
                 ("redemption", redemption.as_str().into()),
@@ -336,7 +345,15 @@ impl Rejected {
                 ("available", available.to_string().into()),
                 ("held", held.to_string().into()),
             ],
-            Self::NoGiftCards
+            Self::MergeWithReservations { open } => vec![("open", (*open).into())],
+            Self::TooManyMerged { most } => vec![("most", (*most).into())],
+            Self::BothInClub { plan } => vec![("plan", plan.as_str().into())],
+            Self::NotMerged { member } => vec![("member", member.as_str().into())],
+            Self::MergeUndoTooLate { merged_at, until } => {
+                vec![("merged_at", merged_at.to_string().into()), ("until", until.to_string().into())]
+            }
+            Self::MergeWithOneself
+            | Self::NoGiftCards
             | Self::GiftCardExists
             | Self::GiftCardBlocked
             | Self::GiftCardNotReloadable
