@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod clubs;
 mod documents;
+mod everything;
 mod gift_cards;
 mod histories;
 mod hostile;
