@@ -8,7 +8,8 @@ use utoipa_axum::routes;
 use crate::AppState;
 use crate::routes::{
     adjustments, benefits, document, draws, events, fulfilment, gift_cards, health, leaderboards, members, memberships,
-    moving, people, possession, progress, redemptions, referrals, rewards, tiers, transfers, voucher_codes, vouchers,
+    merge, moving, partners, people, possession, progress, redemptions, referrals, rewards, tiers, transfers,
+    voucher_codes, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -29,6 +30,7 @@ use crate::routes::{
         (name = "benefits", description = "What members have besides points, and its use"),
         (name = "vouchers", description = "Codes: what one gives, using it, taking a use back"),
         (name = "gift-cards", description = "Money on cards: made, loaded, spent in parts, blocked, replaced"),
+        (name = "partners", description = "E-gifts of others: what they say of orders, and how their lists stand against ours"),
         (name = "document", description = "The program itself, versioned"),
         (name = "operations", description = "Is it well?")
     )
@@ -54,6 +56,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(people::list_identifiers, people::create_identifier))
         .routes(routes!(people::delete_identifier))
         .routes(routes!(people::create_claim))
+        .routes(routes!(merge::create_merge))
+        .routes(routes!(merge::create_merge_undo))
         .routes(routes!(members::list_balances))
         .routes(routes!(members::list_entries))
         .routes(routes!(members::list_lots))
@@ -100,6 +104,10 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(rewards::list_causes))
         .routes(routes!(rewards::show_cause))
         .routes(routes!(rewards::list_donations))
+        .routes(routes!(partners::list_shops))
+        .routes(routes!(partners::create_partner_notice))
+        .routes(routes!(partners::list_partner_orders))
+        .routes(routes!(partners::create_partner_reconciliation))
         .routes(routes!(vouchers::create_voucher_validation))
         .routes(routes!(vouchers::show_voucher))
         .routes(routes!(vouchers::create_voucher_redemption))

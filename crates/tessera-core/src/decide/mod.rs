@@ -9,10 +9,12 @@ mod award;
 mod basis;
 mod benefit;
 mod birthday;
+mod cart;
 mod claim;
 mod club;
 mod derived;
 mod draw;
+mod entitlement;
 mod evaluate;
 mod events;
 mod expiry;
@@ -22,9 +24,11 @@ mod fulfilment;
 mod gift_card;
 mod give_again;
 mod holdout;
+mod merge;
 mod moving;
 mod order;
 mod outcome;
+mod partner;
 mod people;
 mod placement;
 mod play;
@@ -56,11 +60,16 @@ use serde::{Deserialize, Serialize};
 pub use adjust::adjustment_pool;
 pub use basis::Basis;
 pub use benefit::{Entitlement, Source, SourceKind, UsesLeft, entitlements};
+pub use cart::{
+    Best, Cart, CartAsk, Considered, LinePrice, PRICES_TRIED_MAX, RunnerUp, VOUCHERS_TRIED_MAX, VoucherSaving,
+    WORK_MAX, decide_cart,
+};
 pub use club::{ClubView, RefundQuote, UsedView, clubs, quote_refund};
 pub use draw::{Draw, Draws, NUMBERS};
 pub use events::priced_in;
 pub use explain::explain;
 pub use follow_up::FollowUp;
+pub use merge::undo_until;
 pub use order::{Credit, OrderProgress, OrderRecord};
 pub use outcome::{
     Balance, Effect, EffectKind, LineDiscount, Outcome, OutcomeStatus, PlacementView, TierStanding, balances,
@@ -116,6 +125,8 @@ pub struct Inputs<'a> {
     /// Every event of the member, oldest first: for a backdated event (see [`Needs::history`]), and for a return of what
     /// may have expired (see [`needs_history`]).
     pub history: Option<&'a [Recorded]>,
+    /// What became of an order's points before its maker was merged into the member: events since the order, oldest first.
+    pub former: &'a [Recorded],
     /// What is remembered of somebody who left and joins again (P3).
     pub memory: Option<&'a Memory>,
     /// Random bytes, for voucher codes.
@@ -159,6 +170,8 @@ pub struct Decision {
     pub waitlist: Vec<WaitlistChange>,
     /// Codes of partners to be given, one each: from which pool, to which redemption (by its event).
     pub codes: Vec<(Id, u64)>,
+    /// What partners are to deliver from now on.
+    pub partner_orders: Vec<PartnerOrder>,
     /// Redemptions made or changed, by their event: how far each has come.
     pub redemptions: Vec<(u64, Redemption)>,
     /// Codes of vouchers whose uses changed.
@@ -299,6 +312,17 @@ pub struct WaitlistChange {
     pub state: WaitState,
 }
 
+/// Something to be ordered from a partner, for a redemption by its event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartnerOrder {
+    pub redemption: u64,
+    pub partner: Id,
+    /// What the partner calls it.
+    pub product: CompactString,
+    /// Given up then.
+    pub until: Instant,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuedVoucher {
     pub code: CompactString,
@@ -339,6 +363,7 @@ pub fn needs(versions: &Versions, state: Option<&MemberState>, command: &Command
     needs.history = state.is_some_and(|state| command.effective_at < state.clock)
         && !(matches!(command.what, What::WakeUp) || command.what.is_never_past() || command.what.is_from_elsewhere());
     needs.history |= matches!(command.what, What::RollbackVoucher(_)) && state.is_some();
+    needs.history |= matches!(command.what, What::Unmerge(_));
     needs.history |= matches!(command.what, What::Referral(crate::event::ReferralStep::Reversed { .. }));
     needs
 }
@@ -362,7 +387,10 @@ pub fn needs_history(versions: &Versions, state: &MemberState, orders: &[OrderRe
     let added =
         |order: &'_ OrderRecord| order.progress.as_ref().is_some_and(|progress| progress.added.iter().any(has_expired));
     let own = |order: &&OrderRecord| order.member == state.id;
-    takes_back && orders.iter().filter(own).any(|order| order.credits.iter().any(has_expired) || added(order))
+    // What expired before two became one, only that history knows.
+    let merged = |order: &OrderRecord| order.made_by != order.member && order.credits.iter().any(may_be_gone);
+    takes_back
+        && orders.iter().filter(own).any(|order| order.credits.iter().any(has_expired) || added(order) || merged(order))
 }
 
 /// The orders that parked exchanges would make once an order is made, and those that wait for these in turn.
@@ -391,12 +419,12 @@ fn declared_order(data: &crate::event::FieldValues) -> Option<CompactString> {
     })
 }
 
-/// The redemptions of a member that a command names, itself or by how its orders were paid. They are to be read before
+/// The redemptions of a member that a command names, itself or by how its orders were paid, as the state names them. They are to be read before
 /// [`decide`] is asked.
-pub fn redemptions(what: &What, member: MemberId, orders: &[OrderRecord]) -> BTreeSet<u64> {
+pub fn redemptions(what: &What, state: Option<&MemberState>, orders: &[OrderRecord]) -> BTreeSet<u64> {
     let paid = orders.iter().flat_map(|order| &order.content.payments).filter_map(|payment| payment.redemption);
-    let own = what.paid_by().chain(paid).filter(|redemption| redemption.member == member);
-    what.names_redemption().into_iter().chain(own.map(|redemption| redemption.seq)).collect()
+    let own = what.paid_by().chain(paid).filter_map(|redemption| state?.number_of(redemption));
+    what.names_redemption().into_iter().chain(own).collect()
 }
 
 /// The pools a command of this kind may draw on, at the versions it may be decided by.
@@ -416,6 +444,10 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
     let command = if command.what.is_never_past() { &now } else { command };
     if inputs.state.is_some_and(|state| state.status == Status::Left) && !command.what.may_follow_leaving() {
         return Err(Rejected::MemberLeft);
+    }
+    let is_merged = inputs.state.is_some_and(|state| state.status == Status::Merged);
+    if is_merged && !command.what.is_of_merged() {
+        return Err(Rejected::NeedsMember);
     }
     let is_card = inputs.state.is_some_and(|state| state.status == Status::GiftCard);
     if is_card && !command.what.may_be_of_gift_card() {
@@ -444,6 +476,7 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::ReturnRedemption(part) => working.return_redemption(part)?,
         What::Claim(claim) => working.claim_order(claim)?,
         What::Fulfil(step) => working.fulfil(step)?,
+        What::PartnerStep(step) => working.partner_step(step)?,
         What::WaitFor { reward } => working.wait_for(reward)?,
         What::LeaveWaitlist { reward } => working.leave_waitlist(reward)?,
         What::Offer { reward, place } => working.offer(reward, *place)?,
@@ -463,10 +496,16 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Membership(membership) => working.membership(membership)?,
         What::GiftCard(step) => working.gift_card(step)?,
         What::GiftCardRefund(refund) => working.gift_card_refund(refund)?,
+        What::Merge(merge) => working.merge(merge)?,
+        What::MergeIn(brought) => working.merge_in(brought)?,
+        What::Unmerge(unmerge) => working.unmerge(unmerge)?,
+        What::MergeBack(back) => working.merge_back(back)?,
+        What::SurvivorLeft(left) => working.survivor_left(left)?,
         What::WakeUp => {}
     }
     working.forfeit_after_leaving();
     working.settle_after_backdating();
+    working.tell_partners();
     working.finish(command)
 }
 

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use compact_str::CompactString;
+use compact_str::{CompactString, ToCompactString};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::redeem::RedemptionView;
 use super::tier::standing;
 use crate::event::PlacementKind;
+use crate::id::EventId;
 use crate::member::{MemberState, Placement, Status};
 use crate::program::{GIFT_CARD, Id, LadderRules, Program, Texts};
 use crate::quantity::{Amount, Points};
@@ -94,6 +95,8 @@ pub struct Effect {
     /// The club it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Id>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partner: Option<Id>,
     /// How many uses of the benefit are left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<i64>,
@@ -219,6 +222,31 @@ pub enum EffectKind {
     Loaded,
     /// Money goes back to the gift card that paid.
     ToGiftCard,
+    /// Ordered from a partner.
+    GiftOrdered,
+    /// The partner delivered; the redemption has it.
+    GiftDelivered,
+    GiftUsed,
+    /// Nobody used it in time.
+    GiftExpired,
+    /// The partner took it back.
+    GiftRefunded,
+    /// The partner does not deliver, or did not in time.
+    GiftRefused,
+    /// A partner is told that the member has a benefit of theirs from now on.
+    PartnerTold,
+    /// A partner is told that the member has it no longer.
+    PartnerToldOfEnd,
+    /// One with another member now, to whom everything went.
+    Merged,
+    /// Another member is one with this one now.
+    MergedIn,
+    /// Both had it, or a word about it: it stands once, as this member had it; `reason` says what it is.
+    KeptOnce,
+    /// Somebody who was merged is a member of their own again.
+    Unmerged,
+    /// Of what they had brought, what is no longer there.
+    Stays,
 }
 
 impl Effect {
@@ -255,6 +283,7 @@ impl Effect {
             member: None,
             reason: None,
             plan: None,
+            partner: None,
             left: None,
             words: None,
         }
@@ -295,6 +324,18 @@ pub struct Outcome {
     /// The redemption that the command was about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redemption: Option<RedemptionView>,
+}
+
+impl Outcome {
+    /// A redemption of somebody who was merged keeps its own id.
+    pub fn of_survivor(&mut self, state: &MemberState) {
+        if let Some(view) = &mut self.redemption
+            && let Ok(id) = view.id.parse::<EventId>()
+            && id.member == state.id
+        {
+            view.id = state.event_id(id.seq).to_compact_string();
+        }
+    }
 }
 
 /// What a member has in one currency.

@@ -21,8 +21,8 @@ impl Working<'_> {
     pub(super) fn check_payments(&self, order: &Order) -> Result<(), Rejected> {
         let of_members = order.payments.iter().filter(|payment| payment.by_gift_card().is_none());
         for redemption in of_members.filter_map(|payment| payment.redemption) {
-            let own = redemption.member == self.state.id;
-            if !own || self.redemption(redemption.seq).is_err() {
+            let own = self.state.number_of(redemption);
+            if own.is_none_or(|number| self.redemption(number).is_err()) {
                 return Err(Rejected::UnknownRedemption { redemption: compact_str::format_compact!("{redemption}") });
             }
         }
@@ -42,8 +42,8 @@ impl Working<'_> {
     ) -> Result<(), Rejected> {
         let mut paid: BTreeMap<u64, Amount> = BTreeMap::new();
         for payment in &whole.payments {
-            if let Some(redemption) = payment.redemption.filter(|redemption| redemption.member == self.state.id) {
-                *paid.entry(redemption.seq).or_default() += payment.amount;
+            if let Some(number) = payment.redemption.and_then(|redemption| self.state.number_of(redemption)) {
+                *paid.entry(number).or_default() += payment.amount;
             }
         }
         let mut in_points = self.refund_cards(record, whole, rest, next);

@@ -7,7 +7,7 @@ use compact_str::CompactString;
 
 use super::Balance;
 use crate::event::PlacementKind;
-use crate::ledger::{FulfilmentState, RedemptionStatus};
+use crate::ledger::{FulfilmentState, PartnerState, RedemptionStatus};
 use crate::program::{Id, Sign, UseWindow};
 use crate::quantity::Amount;
 use crate::time::{Day, Instant, Period};
@@ -96,6 +96,17 @@ pub enum Rejected {
     FulfilmentTooFar { redemption: CompactString, state: FulfilmentState },
     #[error("the redemption {redemption} could be cancelled until {last_day}")]
     TooLateToCancel { redemption: CompactString, last_day: Day },
+    #[error("no partner delivers anything for the redemption {redemption}")]
+    NotAtPartner { redemption: CompactString },
+    #[error("the redemption {redemption} is {}, and a partner does not make it {} from there", state.word(), wanted.word())]
+    PartnerStateNotThere {
+        redemption: CompactString,
+        state: PartnerState,
+        wanted: PartnerState,
+        next: &'static [PartnerState],
+    },
+    #[error("the redemption {redemption} is {} at its partner: only they take it back, and then the points go back", state.word())]
+    IsAtPartner { redemption: CompactString, state: PartnerState },
     #[error("a member may have {most} of the reward {reward} ({window})")]
     RewardLimit { reward: Id, window: &'static str, most: i64 },
     #[error("{wanted} are not the whole reward: it was {price}")]
@@ -162,6 +173,18 @@ pub enum Rejected {
     NothingToAdjust,
     #[error("this event needs a member")]
     NeedsMember,
+    #[error("these are one member already")]
+    MergeWithOneself,
+    #[error("{open} reservations of the member who is to be merged are open: capture or void them first")]
+    MergeWithReservations { open: usize },
+    #[error("{most} members are one with this one, which is the most")]
+    TooManyMerged { most: usize },
+    #[error("both are in the club {plan}: end one of the two memberships first, with its refund")]
+    BothInClub { plan: Id },
+    #[error("{member} is not merged into this member, or came with somebody else: undo that merge")]
+    NotMerged { member: CompactString },
+    #[error("the merge of {merged_at} could be undone until {until}")]
+    MergeUndoTooLate { merged_at: Instant, until: Instant },
     #[error("no purchase has this claim code")]
     UnknownClaimCode,
     #[error("the purchase {order_id} could be claimed until {until}")]

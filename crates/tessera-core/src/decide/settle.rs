@@ -50,6 +50,10 @@ enum Due {
         campaign: Id,
         birthday: Day,
     },
+    /// A benefit that a partner was told of ends.
+    Entitlement {
+        benefit: Id,
+    },
 }
 
 /// The earliest thing due at or before `until`.
@@ -98,6 +102,9 @@ fn next_due(versions: &Versions, member: &MemberState, until: Instant) -> Option
     reviews(versions, member, until, &mut offer);
     for gift in birthday::due(versions, member, until) {
         offer(gift.at, Due::Birthday { campaign: gift.campaign, birthday: gift.birthday });
+    }
+    for (at, benefit) in super::entitlement::due(versions, member) {
+        offer(at, Due::Entitlement { benefit: benefit.clone() });
     }
     earliest
 }
@@ -148,6 +155,7 @@ pub fn settled_to(versions: &Versions, member: &MemberState, at: Instant) -> Mem
         redemptions: &[],
         codes: &[],
         history: None,
+        former: &[],
         memory: None,
         entropy: [0; 16],
         // What is only looked at draws nothing.
@@ -193,6 +201,13 @@ impl Working<'_> {
         }
     }
 
+    /// What fell due while two members became one, or one two, is settled with it (I7).
+    pub(super) fn settle_what_came(&mut self) {
+        if self.state.status.keeps_time() {
+            self.settle_due(self.state.clock);
+        }
+    }
+
     fn settle_due(&mut self, until: Instant) {
         let mut before = None;
         while let Some((due_at, due)) = next_due(self.inputs.versions, &self.state, until) {
@@ -221,6 +236,7 @@ impl Working<'_> {
                     self.follow_causes();
                 }
                 Due::Birthday { campaign, birthday } => self.celebrate(&campaign, birthday, at),
+                Due::Entitlement { .. } => self.end_entitlement(at),
             }
         }
     }

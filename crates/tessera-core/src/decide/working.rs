@@ -13,8 +13,8 @@ use super::evaluate::{self, AwardLine, Evaluation, Look};
 use super::expiry;
 use super::outcome::{self, Effect, EffectKind, points};
 use super::{
-    Answer, Credit, Decision, EventStatus, Inputs, IssuedVoucher, OrderProgress, PoolChange, Record, Recorded,
-    Rejected, RuleTrace, WaitlistChange,
+    Answer, Credit, Decision, EventStatus, Inputs, IssuedVoucher, OrderProgress, PartnerOrder, PoolChange, Record,
+    Recorded, Rejected, RuleTrace, WaitlistChange,
 };
 use crate::event::{Command, FieldValues, Order, What};
 use crate::id::EventId;
@@ -42,6 +42,7 @@ pub(super) struct Working<'a> {
     pub waitlist: Vec<WaitlistChange>,
     /// Codes of partners to be given: from which pool, to which redemption.
     pub codes: Vec<(Id, u64)>,
+    pub partner_orders: Vec<PartnerOrder>,
     /// Redemptions made or changed, by their event.
     pub redemptions: Vec<(u64, Redemption)>,
     /// Codes of vouchers whose uses changed.
@@ -108,6 +109,7 @@ impl<'a> Working<'a> {
             vouchers: Vec::new(),
             waitlist: Vec::new(),
             codes: Vec::new(),
+            partner_orders: Vec::new(),
             redemptions: Vec::new(),
             voucher_codes: Vec::new(),
             trace: Vec::new(),
@@ -578,6 +580,7 @@ impl<'a> Working<'a> {
         };
         let mut outcome = answer.outcome(id, self.state.status == Status::Guest, &self.events);
         outcome.program_version = self.inputs.versions.at(command.effective_at).version;
+        outcome.of_survivor(&self.state);
         if let Some(event) = self.events.get_mut(main) {
             event.record.answer = Some(answer);
         }
@@ -598,6 +601,7 @@ impl<'a> Working<'a> {
             vouchers: self.vouchers,
             waitlist: self.waitlist,
             codes: self.codes,
+            partner_orders: self.partner_orders,
             redemptions: self.redemptions,
             voucher_codes: self.voucher_codes,
             follow_ups,

@@ -2,9 +2,9 @@ use compact_str::CompactString;
 use serde::Deserialize;
 
 use super::{
-    Arrival, Birthday, Claim, FieldValues, FulfilmentStep, GiftCardRefund, GiftCardStep, Item, Membership, MovedIn,
-    MovedVoucher, Order, PlaceTier, Redeem, RedemptionPart, ReferralStep, RefusedFollowUp, Renaming, Transfer,
-    UseBenefit,
+    Arrival, Birthday, Brought, Claim, FieldValues, FulfilmentStep, GiftCardRefund, GiftCardStep, GivenBack, Item,
+    Membership, Merge, MovedIn, MovedVoucher, Order, PartnerStep, PlaceTier, Redeem, RedemptionPart, ReferralStep,
+    RefusedFollowUp, Renaming, SurvivorLeft, Transfer, Unmerge, UseBenefit,
 };
 use crate::id::MemberId;
 use crate::ledger::Entry;
@@ -58,6 +58,8 @@ pub enum What {
     Claim(Claim),
     /// Somebody did something for a redemption.
     Fulfil(FulfilmentStep),
+    /// A partner says what became of what they deliver for a redemption.
+    PartnerStep(PartnerStep),
     /// Waits for a reward that is sold out.
     WaitFor {
         reward: Id,
@@ -110,6 +112,16 @@ pub enum What {
     GiftCard(GiftCardStep),
     /// What a gift card paid for came back.
     GiftCardRefund(GiftCardRefund),
+    /// Makes this member one with another (P1).
+    Merge(Merge),
+    /// Everything of somebody who was merged into this member.
+    MergeIn(Box<Brought>),
+    /// Makes two of one again, within the document's time.
+    Unmerge(Unmerge),
+    /// What comes back to somebody who had been merged.
+    MergeBack(GivenBack),
+    /// Whoever this member was merged into has left (P3).
+    SurvivorLeft(SurvivorLeft),
     /// Only settles what fell due (I7).
     WakeUp,
 }
@@ -135,6 +147,7 @@ impl What {
             Self::ReturnRedemption(_) => "redemption-return",
             Self::Claim(_) => "claim",
             Self::Fulfil(_) => "fulfilment",
+            Self::PartnerStep(_) => "partner-notice",
             Self::WaitFor { .. } => "waitlist",
             Self::LeaveWaitlist { .. } => "waitlist-leave",
             Self::Offer { .. } => "seat-offer",
@@ -155,6 +168,11 @@ impl What {
             Self::Membership(membership) => membership.event_type(),
             Self::GiftCard(step) => step.kind(),
             Self::GiftCardRefund(_) => "gift-card-refund",
+            Self::Merge(_) => "merge",
+            Self::MergeIn(_) => "merge-in",
+            Self::Unmerge(_) => "merge-undo",
+            Self::MergeBack(_) => "merge-back",
+            Self::SurvivorLeft(_) => "survivor-left",
             Self::WakeUp => "wake-up",
         }
     }

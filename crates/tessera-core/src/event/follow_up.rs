@@ -17,6 +17,9 @@ pub const FOLLOW_UP_TYPES: &[&str] = &[
     "referral-refused",
     "referral-reversed",
     "gift-card-refund",
+    "merge-in",
+    "merge-back",
+    "survivor-left",
 ];
 
 /// What an event of this member caused for another member was refused there: its value comes back.
@@ -41,6 +44,9 @@ pub fn read_follow_up(kind: &str, data: &str) -> Result<What, DataProblem> {
         "follow-up-refused" => serde_json::from_str(data).map(What::FollowUpRefused),
         kind if kind.starts_with("referral-") => serde_json::from_str(data).map(What::Referral),
         "gift-card-refund" => serde_json::from_str(data).map(What::GiftCardRefund),
+        "merge-in" => serde_json::from_str(data).map(|brought| What::MergeIn(Box::new(brought))),
+        "merge-back" => serde_json::from_str(data).map(What::MergeBack),
+        "survivor-left" => serde_json::from_str(data).map(What::SurvivorLeft),
         _ => return Err(DataProblem::new("type", format!("no event causes a `{kind}` for another member"))),
     };
     read.map_err(|error| DataProblem::new("data", error.to_string()))
@@ -49,13 +55,30 @@ pub fn read_follow_up(kind: &str, data: &str) -> Result<What, DataProblem> {
 impl What {
     /// Whether another member's event caused this. It reaches whoever it names, whatever has become of them.
     pub const fn is_follow_up(&self) -> bool {
-        matches!(self, Self::Arrival(_) | Self::Referral(_) | Self::FollowUpRefused(_) | Self::GiftCardRefund(_))
+        matches!(
+            self,
+            Self::Arrival(_)
+                | Self::Referral(_)
+                | Self::FollowUpRefused(_)
+                | Self::GiftCardRefund(_)
+                | Self::MergeIn(_)
+                | Self::MergeBack(_)
+                | Self::SurvivorLeft(_)
+        )
     }
 
     /// Whether this is about what a member has now. Such a command is never before what they have seen already.
     pub const fn is_never_past(&self) -> bool {
         self.is_about_now()
             || self.is_follow_up()
-            || matches!(self, Self::Transfer(_) | Self::Rename(_) | Self::Leave { .. } | Self::GiftCard(_))
+            || matches!(
+                self,
+                Self::Transfer(_)
+                    | Self::Rename(_)
+                    | Self::Leave { .. }
+                    | Self::GiftCard(_)
+                    | Self::Merge(_)
+                    | Self::Unmerge(_)
+            )
     }
 }

@@ -8,6 +8,7 @@ mod data;
 mod follow_up;
 mod gift_card;
 mod membership;
+mod merge;
 mod moving;
 mod order;
 mod people;
@@ -29,13 +30,14 @@ pub use data::{DataProblem, FieldValue, FieldValues};
 pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
 pub use gift_card::{GiftCardRefund, GiftCardStep};
 pub use membership::{MEMBERSHIP_TYPES, Membership, MembershipStep};
+pub use merge::{BackPurse, Brought, GivenBack, Merge, SurvivorLeft, Unmerge};
 pub use moving::{MovedIn, MovedLevel, MovedVoucher};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
 pub use people::{NameKey, Removal, Renaming, SecondFact};
 pub use placement::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep};
 pub use read::{DocumentedTypes, read_event};
 pub use recorded::read_recorded;
-pub use redemption::{FulfilmentStep, Redeem, RedemptionPart};
+pub use redemption::{FulfilmentStep, PartnerStep, Redeem, RedemptionPart};
 pub use referral::ReferralStep;
 pub use transfer::{Arrival, Transfer};
 
@@ -43,7 +45,8 @@ pub use transfer::{Arrival, Transfer};
 pub const BUILT_IN_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend", "enrol", "profile"];
 
 /// Event types of redemptions: commands of their own, no events that anybody sends.
-pub const REDEMPTION_TYPES: [&str; 5] = ["redemption", "capture", "void", "redemption-return", "fulfilment"];
+pub const REDEMPTION_TYPES: [&str; 6] =
+    ["redemption", "capture", "void", "redemption-return", "fulfilment", "partner-notice"];
 
 /// Names that no event type of a document has: what is in the program's own history, or will be.
 pub const RESERVED_TYPES: &[&str] = &[
@@ -68,6 +71,10 @@ pub const RESERVED_TYPES: &[&str] = &[
     "voucher-rollback",
     "claim",
     "merge",
+    "merge-in",
+    "merge-undo",
+    "merge-back",
+    "survivor-left",
     "identifiers",
     "leave",
     "erase",
@@ -110,6 +117,8 @@ pub const RESERVED_TYPES: &[&str] = &[
     "gift-card-unblock",
     "gift-card-replacement",
     "gift-card-refund",
+    "partner-notice",
+    "entitlement-change",
 ];
 
 /// Triggers that no event from outside has: what time or an award brings about.

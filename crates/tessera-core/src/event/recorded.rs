@@ -8,11 +8,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Adjustment, DataProblem, FOLLOW_UP_TYPES, FulfilmentStep, PlaceTier, PlacementEnd, PlacementKind, PlacementStep,
-    Redeem, RedeemVoucher, RedemptionPart, Situation, Transfer, UseBenefit, What, read_event, read_follow_up,
+    Adjustment, DataProblem, FOLLOW_UP_TYPES, FulfilmentStep, Merge, PartnerStep, PlaceTier, PlacementEnd,
+    PlacementKind, PlacementStep, Redeem, RedeemVoucher, RedemptionPart, Situation, Transfer, Unmerge, UseBenefit,
+    What, read_event, read_follow_up,
 };
 use crate::id::{EventId, MemberId, member_text};
-use crate::ledger::FulfilmentState;
+use crate::ledger::{FulfilmentState, PartnerState};
 use crate::program::{Definition, Id, ProofKind};
 use crate::quantity::Amount;
 use crate::time::{Day, Instant, Period};
@@ -45,6 +46,10 @@ pub fn read_recorded(definition: &Definition, kind: &str, data: &str) -> Result<
             let Fulfilled { redemption, state, by } = parsed(data)?;
             What::Fulfil(FulfilmentStep { redemption: redemption.seq, to: state, by })
         }
+        "partner-notice" => {
+            let SaidByPartner { redemption, state, reason } = parsed(data)?;
+            What::PartnerStep(PartnerStep { redemption: redemption.seq, to: state, reason })
+        }
         "voucher-redemption" => {
             let UsedCode { code, order_id } = parsed(data)?;
             let code = normalise(&code).map_err(|_| DataProblem::new("data.code", "a code is expected"))?;
@@ -64,6 +69,11 @@ pub fn read_recorded(definition: &Definition, kind: &str, data: &str) -> Result<
             let Sent { to, currency, amount, message } = parsed(data)?;
             What::Transfer(Transfer { to, currency, amount, message })
         }
+        "merge" => {
+            let MergedInto { into, reason } = parsed(data)?;
+            What::Merge(Merge { into, reason })
+        }
+        "merge-undo" => What::Unmerge(Unmerge { from: parsed::<Undone>(data)?.from }),
         "benefit-use" => {
             let Used { benefit, order_id, total, shipping, location, channel, public_at } = parsed(data)?;
             let situation = Situation { total, shipping, location, channel, public_at };
@@ -114,6 +124,14 @@ struct Fulfilled {
     by: CompactString,
 }
 
+/// What a partner said of a redemption.
+#[derive(Deserialize)]
+struct SaidByPartner {
+    redemption: EventId,
+    state: PartnerState,
+    reason: Option<CompactString>,
+}
+
 /// A code used by itself.
 #[derive(Deserialize)]
 struct UsedCode {
@@ -138,6 +156,19 @@ struct Sent {
     currency: Id,
     amount: i64,
     message: Option<CompactString>,
+}
+
+#[derive(Deserialize)]
+struct MergedInto {
+    #[serde(with = "member_text")]
+    into: MemberId,
+    reason: Option<CompactString>,
+}
+
+#[derive(Deserialize)]
+struct Undone {
+    #[serde(with = "member_text")]
+    from: MemberId,
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,7 @@
 
 mod change;
 mod club;
+mod merge;
 mod play;
 mod referral;
 mod standing;
@@ -10,8 +11,9 @@ mod waiting;
 
 pub use change::{Change, ParkedEvent};
 pub use club::{Club, ClubStatus, UsedOfClub};
+pub use merge::Merged;
 pub use play::{Badge, Progress, Ranked, Reward, Run, Streak};
 pub use referral::{Paid, Referral, ReferralCredit, ReferralStatus};
-pub use standing::{BenefitUse, Condition, Placement};
+pub use standing::{BenefitUse, Condition, Placement, Told};
 pub use state::{Bucketed, Counter, Fraction, GiftCard, Grant, Ladder, MemberState, StateError, Statistics, Status};
 pub use waiting::{WaitState, Waiting};

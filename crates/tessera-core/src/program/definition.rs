@@ -20,8 +20,11 @@ use super::gift_cards::GiftCardsDefinition;
 pub use super::ladders::*;
 use super::leaderboards::{LeaderboardDefinition, RankingDefinition};
 use super::made::Made;
+use super::members::MembersDefinition;
 use super::membership::MembershipDefinition;
+use super::partners::PartnerDefinition;
 use super::people::{IdentityDefinition, LeavingDefinition};
+use super::prices::PriceDefinition;
 use super::proof::ProofDefinition;
 use super::referral::ReferralDefinition;
 use super::rewards::{CauseDefinition, CodePoolDefinition, RewardDefinition};
@@ -34,7 +37,7 @@ use super::vouchers::VoucherDefinition;
 use crate::time::{Period, TimeOfDay};
 
 /// Sections that belong to the document but to no feature of this version.
-pub const LATER_SECTIONS: [&str; 7] = ["games", "partners", "journeys", "segments", "texts", "surveys", "catalogue"];
+pub const LATER_SECTIONS: [&str; 6] = ["games", "journeys", "segments", "texts", "surveys", "catalogue"];
 
 /// Actions of a rule that belong to no feature of this version.
 pub const LATER_ACTIONS: [&str; 2] = ["set", "send"];
@@ -86,6 +89,9 @@ pub struct Definition {
     pub campaigns: BTreeMap<Id, CampaignDefinition>,
     #[serde(default)]
     pub vouchers: BTreeMap<Id, VoucherDefinition>,
+    /// What lines cost members less.
+    #[serde(default)]
+    pub prices: BTreeMap<Id, PriceDefinition>,
     /// What points can be spent on.
     #[serde(default)]
     pub rewards: BTreeMap<Id, RewardDefinition>,
@@ -101,6 +107,9 @@ pub struct Definition {
     /// Codes of partners that rewards give.
     #[serde(default)]
     pub code_pools: BTreeMap<Id, CodePoolDefinition>,
+    /// Who delivers e-gifts, and is told when a benefit of theirs begins and ends.
+    #[serde(default)]
+    pub partners: BTreeMap<Id, PartnerDefinition>,
     /// What rewards donate to.
     #[serde(default)]
     pub causes: BTreeMap<String, CauseDefinition>,
@@ -121,6 +130,9 @@ pub struct Definition {
     /// What becomes of the points of somebody who leaves (P3).
     #[serde(default)]
     pub leaving: LeavingDefinition,
+    /// What may be done with members themselves.
+    #[serde(default)]
+    pub members: MembersDefinition,
     /// The share of members who see no targeted offer at all (C9).
     #[serde(default)]
     pub control_group: Option<Share>,

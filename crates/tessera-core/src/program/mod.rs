@@ -20,9 +20,12 @@ mod leaderboards;
 mod limits;
 mod lint;
 mod made;
+mod members;
 mod membership;
 mod node;
+mod partners;
 mod people;
+mod prices;
 mod problem;
 mod proof;
 mod referral;
@@ -55,10 +58,13 @@ pub use leaderboards::{
     BANDS, LeaderboardDefinition, Names, PLACES_MAX, PRIZES_MAX, PrizeDefinition, RankingDefinition,
 };
 pub use limits::{CapRule, Limits};
+pub use members::{MembersDefinition, MergeDefinition};
 pub use membership::{MembershipDefinition, PlanDefinition, Refund, RefundPolicy, Renews};
 pub(crate) use membership::{from_minor, minor};
 pub use node::{DOCUMENT_BYTES_MAX, Key, Kind, Node, Position, read as read_tree};
+pub use partners::{EGift, PartnerDefinition, Shop};
 pub use people::{IdentityDefinition, LeavingDefinition, LeavingPoints};
+pub use prices::{Price, PriceDefinition};
 pub use problem::{Problem, Severity, nearest};
 pub use proof::{ProofDefinition, ProofKind};
 pub use referral::{

@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod cart;
 mod clubs;
 mod documents;
 mod everything;
 mod gift_cards;
 mod histories;
 mod hostile;
+mod merging;
 mod programs;
 mod redemptions;
 mod reference;

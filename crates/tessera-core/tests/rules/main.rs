@@ -5,6 +5,7 @@
 mod adjustments;
 mod benefits;
 mod caps;
+mod cart;
 mod clubs;
 mod codes;
 mod common;
@@ -17,8 +18,10 @@ mod gift_cards;
 mod inert;
 mod lots;
 mod members;
+mod merging;
 mod money;
 mod moving;
+mod partners;
 mod pending;
 mod people;
 mod placements;

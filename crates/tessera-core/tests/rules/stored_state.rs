@@ -25,7 +25,8 @@ fn member() -> MemberState {
   point: { name: P, expires: { after: P12M, round: month }, pending: { for: P14D } }
   star: { name: S, expires: { inactivity: P6M } }
 tiers: { club: { measure: { earned: star }, return_undoes: at_review, levels: [ { id: blue, at: 0 }, { id: gold, at: 50 } ] } }
-benefits: { lounge: { name: Lounge, per: { month: 2 } } }
+partners: { airport: {} }
+benefits: { lounge: { name: Lounge, per: { month: 2 }, partner: airport } }
 membership: { plans: { plus: { name: Plus, fee: 99000, period: P1Y, benefits: [lounge] } } }
 events: { visit: {} }
 campaigns:
@@ -54,7 +55,10 @@ badges: { tourist: { name: Tourist } }",
     let wish = PlaceTier { ladder: id("club"), step, reason: "a month of gold".into() };
     shop.ask(at("2026-03-12T09:20"), What::PlaceTier(wish)).unwrap();
     shop.redeem("2026-03-12T10:00", reserve("point", 5)).unwrap();
-    shop.state()
+    shop.of_member(1).send("2026-03-12T10:05", "purchase", &sale("b1", 30_000));
+    shop.merge("2026-03-12T10:10", 0).unwrap();
+    shop.relay();
+    shop.of_member(0).state()
 }
 
 #[test]
@@ -71,6 +75,8 @@ fn the_fixture_has_something_in_every_part() {
     assert!(!state.gifts.is_empty() && !state.exposures.is_empty() && !state.grants.is_empty());
     assert!(!state.challenges.is_empty() && !state.streaks.is_empty() && !state.badges.is_empty());
     assert!(!state.placements.is_empty() && !state.uses.is_empty() && !state.clubs.is_empty());
+    assert!(!state.told.is_empty());
+    assert!(!state.merged.is_empty());
     assert!(!state.parked.is_empty() && state.wake_at.is_some() && !state.holds.is_empty());
 }
 

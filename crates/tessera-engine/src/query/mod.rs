@@ -8,6 +8,7 @@ mod entitlement;
 mod gift_card;
 mod leaderboard;
 mod member;
+mod merge;
 mod people;
 mod progress;
 mod redemption;
@@ -22,10 +23,11 @@ pub use entitlement::{BenefitView, EntitlementView, LevelOf, benefits, entitleme
 pub use gift_card::{GiftCardView, MovementView, gift_card, gift_card_movements, quote_gift_card};
 pub use leaderboard::{LeaderboardQuery, LeaderboardView, PlaceView, leaderboard};
 pub use member::{
-    EntryView, EventView, LotView, MemberView, Page, PageRequest, entries, event, events, explain, lots, member,
-    members,
+    EntryView, EventView, LotView, MemberView, MergedView, Page, PageRequest, entries, event, events, explain, lots,
+    member, members,
 };
-pub use people::{Located, find_member, identifiers, locate};
+pub use merge::{MergePreview, preview_merge};
+pub use people::{Located, find_member, identifiers, locate, own_id};
 pub use progress::progress;
 pub use redemption::{
     FulfilmentView, code_of, explain_redemption, fulfilments, quote_redemption, redemption, redemptions,

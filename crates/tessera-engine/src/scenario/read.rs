@@ -470,6 +470,9 @@ impl Reader<'_> {
         if let Some(settings) = &written.fulfil {
             return self.of_redemption(node, "fulfil", &settings.redemption, Doing::Fulfil(settings.to), id);
         }
+        if let Some(settings) = &written.partner {
+            return self.of_redemption(node, "partner", &settings.redemption, Doing::Partner(settings.to), id);
+        }
         if let Some(settings) = written.waitlist.clone() {
             return (Action::Waitlist { subject, settings, id }, format!("waiting list{whose}"));
         }
@@ -481,6 +484,14 @@ impl Reader<'_> {
         }
         if let Some(settings) = &written.leave {
             return (Action::Leave { subject, erase: settings.erase, id }, format!("leaving{whose}"));
+        }
+        for (word, merge, undo) in [("merge", &written.merge, false), ("merge-undo", &written.merge_undo, true)] {
+            if merge.is_some() {
+                let from = node.get(word).and_then(|settings| settings.get("from")).cloned();
+                let from = from.map_or(Subject::Nobody, |from| self.subject(&from));
+                let words = if undo { "merge undone" } else { "merge" };
+                return (Action::Merge { subject, from, undo, id }, format!("{words}{whose}"));
+            }
         }
         match publication {
             Some(publication) => (Action::Publish { text: publication.text.clone() }, "a new version".to_owned()),
@@ -556,8 +567,24 @@ impl Reader<'_> {
         }
         let has = |word: &str| node.get(word).is_some();
         let sends = [
-            "adjust", "redeem", "capture", "void", "return", "join", "transfer", "use", "use-back", "tier", "fulfil",
-            "waitlist", "claim", "leave", EVENT,
+            "adjust",
+            "redeem",
+            "capture",
+            "void",
+            "return",
+            "join",
+            "transfer",
+            "use",
+            "use-back",
+            "tier",
+            "fulfil",
+            "partner",
+            "waitlist",
+            "claim",
+            "leave",
+            "merge",
+            "merge-undo",
+            EVENT,
         ];
         let sends = sends.into_iter().any(has);
         if !sends {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde_json::json;
 use tessera_core::code::Code;
 use tessera_core::decide::{Effect, EffectKind, RuleTrace};
-use tessera_core::event::{Redeem, Transfer};
+use tessera_core::event::{Merge, Redeem, Transfer};
+use tessera_core::ledger::PartnerState;
 use tessera_core::time::Calendar;
 
 use super::Failure;
@@ -197,6 +198,19 @@ fn answer(
             Some(member) => Ok(Submission::leave(secrets, program, member, *erase, id, step.now)),
             None => Err(Refusal::new("unknown-member", "nobody is known under this name")),
         },
+        Action::Merge { subject, from, undo, id } => {
+            let own = |subject| query::own_id(&engine.context, program, subject);
+            match own(subject)?.zip(own(from)?) {
+                Some((survivor, from)) if *undo => {
+                    Ok(Submission::unmerge(secrets, program, survivor, from, id, step.now))
+                }
+                Some((into, from)) => {
+                    let merge = Merge { into, reason: None };
+                    Ok(Submission::merge(secrets, program, from, merge, id, step.now))
+                }
+                None => Err(Refusal::new("unknown-member", "nobody is known under this name")),
+            }
+        }
         Action::Waitlist { subject, settings, id } => {
             let waiting = if settings.leave { Waiting::Leave } else { Waiting::Join };
             let about = (settings.reward.clone(), waiting);
@@ -231,6 +245,10 @@ fn answer(
             let known = redeemed.get(redemption).and_then(|known| known.parse().ok());
             let submission = |known| match *doing {
                 Doing::Step(what) => Submission::redemption_step(secrets, program, known, what, id, step.now),
+                Doing::Partner(to) => {
+                    let reason = (to == PartnerState::Refused).then_some("refused");
+                    Submission::partner_step(secrets, program, known, (to, reason), id, step.now)
+                }
                 Doing::Fulfil(to) => Submission::fulfilment(secrets, program, known, (to, "scenario"), id, step.now),
             };
             known

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use tessera_core::event::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Redeem, Situation, UseBenefit};
-use tessera_core::ledger::FulfilmentState;
+use tessera_core::ledger::{FulfilmentState, PartnerState};
 use tessera_core::program::{Exact, Id, Node, ProofKind};
 use tessera_core::quantity::Amount;
 use tessera_core::time::{Calendar, Day, Instant, Period};
@@ -16,8 +16,24 @@ use crate::identifier::Subject;
 
 /// Words of steps that do something and are no event types.
 pub(super) const ACTIONS: &[&str] = &[
-    "adjust", "publish", "redeem", "quote", "capture", "void", "join", "transfer", "use", "use-back", "tier", "fulfil",
-    "waitlist", "claim", "leave",
+    "adjust",
+    "publish",
+    "redeem",
+    "quote",
+    "capture",
+    "void",
+    "join",
+    "transfer",
+    "use",
+    "use-back",
+    "tier",
+    "fulfil",
+    "partner",
+    "waitlist",
+    "claim",
+    "leave",
+    "merge",
+    "merge-undo",
 ];
 
 /// Stands before the member whose referral code is meant; no code begins like this.
@@ -85,6 +101,13 @@ pub(super) enum Action {
         erase: bool,
         id: String,
     },
+    /// Makes one member of two, or two of one again.
+    Merge {
+        subject: Subject,
+        from: Subject,
+        undo: bool,
+        id: String,
+    },
     /// Sends points to another member.
     Transfer {
         subject: Subject,
@@ -128,6 +151,15 @@ pub(super) enum Action {
 pub(super) enum Doing {
     Step(crate::redemption::Step),
     Fulfil(FulfilmentState),
+    Partner(PartnerState),
+}
+
+/// What a partner says of what an earlier step redeemed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SaidByPartner {
+    pub(super) redemption: String,
+    pub(super) to: PartnerState,
 }
 
 /// What somebody did for what an earlier step redeemed.
@@ -224,6 +256,16 @@ pub(super) struct Leave {
     pub(super) _member: String,
     #[serde(default)]
     pub(super) erase: bool,
+}
+
+/// Somebody who becomes one with a member, or is one of their own again.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Merge {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    #[serde(rename = "from")]
+    pub(super) _from: String,
 }
 
 /// A member takes part in a challenge.

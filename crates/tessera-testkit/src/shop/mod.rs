@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use tessera_core::decide::{
-    Balance, Decision, EffectKind, FollowUp, Inputs, Memory, OrderProgress, OrderRecord, Record, Recorded, Rejected,
-    decide, needs, needs_history, settled_to,
+    Balance, Cart, CartAsk, Decision, EffectKind, FollowUp, Inputs, Memory, OrderProgress, OrderRecord, Record,
+    Recorded, Rejected, decide, decide_cart, needs, needs_history, settled_to,
 };
 use tessera_core::event::{Adjustment, Command, Order, Redeem, RedemptionPart, What, read_event};
 use tessera_core::id::{EventId, MemberId};
@@ -207,7 +207,8 @@ impl Shop {
 
     /// How far a redemption has come, as stored.
     pub fn redemption(&self, redemption: u64) -> Option<Redemption> {
-        let text = self.redemptions.get(&(self.current, redemption))?;
+        let event = self.member().stored().map(|state| state.event_id(redemption));
+        let text = self.redemptions.get(&self.place_of(event?))?;
         Some(serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}")))
     }
 
@@ -254,25 +255,65 @@ impl Shop {
         self.apply(command, "{}").unwrap_or_else(|rejected| panic!("a wake-up was refused: {rejected}"))
     }
 
+    /// Evaluates a purchase that nothing is kept of, with every code that there is.
+    pub fn cart(&self, time: &str, data: &str, ask: &CartAsk) -> Result<(Decision, Cart), Rejected> {
+        let what = read_event(&self.versions.at(at(time)).definition, "purchase", data);
+        let what = what.unwrap_or_else(|problem| panic!("{data} was not read: {problem}"));
+        let command = Command { effective_at: at(time), recorded_at: at(time), what };
+        let codes = self.codes.values().cloned().collect();
+        self.with_inputs(&command, data, Some(codes), |inputs| decide_cart(inputs, &command, ask))
+    }
+
     /// Reads what a command needs, decides it, checks the decision and stores it.
     pub fn apply(&mut self, command: Command, payload: &str) -> Result<Decision, Rejected> {
+        self.go_to_survivor(&command.what);
+        let decision = self.with_inputs(&command, payload, None, |inputs| {
+            let decision = decide(inputs, &command)?;
+            if self.checked {
+                let again = decide(inputs, &command)
+                    .unwrap_or_else(|rejected| panic!("the same inputs decided differently: {rejected}"));
+                assert_eq!(
+                    (&again.events, &again.state, &again.voucher_codes),
+                    (&decision.events, &decision.state, &decision.voucher_codes),
+                    "the same inputs decided differently"
+                );
+            }
+            Ok::<_, Rejected>(decision)
+        })?;
+        self.store(&decision, payload);
+        if self.checked {
+            self.check();
+        }
+        Ok(decision)
+    }
+
+    /// What a command is decided with; `codes` in place of those that it names.
+    fn with_inputs<T>(
+        &self,
+        command: &Command,
+        payload: &str,
+        codes: Option<Vec<CodeRecord>>,
+        work: impl FnOnce(&Inputs<'_>) -> T,
+    ) -> T {
         let member = &self.members[self.current];
         let state = member.stored();
-        let needs = needs(&self.versions, state.as_ref(), &command);
+        let needs = needs(&self.versions, state.as_ref(), command);
         let named =
             needs.order.iter().chain(&needs.awaited).map(CompactString::as_str).chain(command.what.makes_order());
         let mut orders: Vec<OrderRecord> = named.filter_map(|order_id| self.order(order_id)).collect();
         if let Some(since) = needs.purchases_since {
             orders = self.purchases_since(since);
         }
-        let named = tessera_core::decide::redemptions(&command.what, member.id, &orders);
+        let named = tessera_core::decide::redemptions(&command.what, state.as_ref(), &orders);
         let redemptions: Vec<(u64, Redemption)> =
             named.into_iter().filter_map(|seq| Some((seq, self.redemption(seq)?))).collect();
         let named = tessera_core::decide::voucher_codes(&command.what, &orders);
-        let codes: Vec<CodeRecord> = named.iter().filter_map(|code| self.codes.get(code).cloned()).collect();
-        let needs_history = needs.history
-            || state.as_ref().is_some_and(|state| needs_history(&self.versions, state, &orders, &command));
-        let inputs = Inputs {
+        let named = || named.iter().filter_map(|code| self.codes.get(code).cloned()).collect();
+        let codes: Vec<CodeRecord> = codes.unwrap_or_else(named);
+        let needs_history =
+            needs.history || state.as_ref().is_some_and(|state| needs_history(&self.versions, state, &orders, command));
+        let former = if needs_history { self.former(&orders) } else { Vec::new() };
+        work(&Inputs {
             versions: &self.versions,
             state: state.as_ref(),
             new_member: member.id,
@@ -282,27 +323,13 @@ impl Shop {
             redemptions: &redemptions,
             codes: &codes,
             history: needs_history.then_some(member.events.as_slice()),
+            former: &former,
             memory: self.memory.as_ref(),
             entropy: [7; 16],
             draws: tessera_core::decide::Draws::Fresh,
             payload,
             explain: true,
-        };
-        let decision = decide(&inputs, &command)?;
-        if self.checked {
-            let again = decide(&inputs, &command)
-                .unwrap_or_else(|rejected| panic!("the same inputs decided differently: {rejected}"));
-            assert_eq!(
-                (&again.events, &again.state, &again.voucher_codes),
-                (&decision.events, &decision.state, &decision.voucher_codes),
-                "the same inputs decided differently"
-            );
-        }
-        self.store(&decision, payload);
-        if self.checked {
-            self.check();
-        }
-        Ok(decision)
+        })
     }
 
     fn store(&mut self, decision: &Decision, payload: &str) {
@@ -329,7 +356,8 @@ impl Shop {
         }
         for (seq, redemption) in &decision.redemptions {
             let text = serde_json::to_string(&through_json(redemption)).unwrap();
-            self.redemptions.insert((number, *seq), text);
+            let key = self.place_of(decision.state.event_id(*seq));
+            self.redemptions.insert(key, text);
         }
         for issued in &decision.vouchers {
             let code = normalise(&issued.code).unwrap();
@@ -383,7 +411,10 @@ impl Shop {
                 check_books(&self.versions, &state, &member.events);
                 let of_member = self.redemptions.range((number, 0)..(number + 1, 0));
                 let stored = of_member.map(|((_, seq), text)| (*seq, serde_json::from_str(text).unwrap())).collect();
-                check_redemptions(&state, &member.events, &stored);
+                // What a merged member had spent may come back to the survivor.
+                if state.into.is_none() && state.merged.is_empty() && !self.was_merged(member.id) {
+                    check_redemptions(&state, &member.events, &stored);
+                }
             }
         }
     }
@@ -435,10 +466,17 @@ impl Shop {
         let member = &self.members[stored.member];
         let event = member.event(stored.event);
         let progress: Option<OrderProgress> = stored.progress.as_ref().map(|text| serde_json::from_str(text).unwrap());
-        let content = member.event(progress.as_ref().map_or(stored.event, |progress| progress.content));
-        Some(OrderRecord {
+        let by = progress.as_ref().and_then(|progress| progress.by).map_or(stored.member, |by| self.number_of(by));
+        let names = self.members[by].stored()?;
+        let content = progress
+            .as_ref()
+            .map_or(EventId { member: member.id, seq: stored.event }, |progress| names.event_id(progress.content));
+        let content = self.members[self.number_of(content.member)].event(content.seq);
+        let owner = self.members[self.survivor(by)].stored()?;
+        let record = OrderRecord {
             order_id: order_id.into(),
             member: member.id,
+            made_by: member.id,
             event: stored.event,
             effective_at: event.effective_at,
             basis: event.record.basis.clone().unwrap_or_else(|| panic!("the order {order_id} has no basis")),
@@ -446,7 +484,8 @@ impl Shop {
             credits: event.record.credits.clone(),
             vouchers: event.record.vouchers.clone(),
             progress,
-        })
+        };
+        if owner.id == member.id { Some(record) } else { record.of_survivor(&names, &owner) }
     }
 
     pub fn progress(&self, order_id: &str) -> Option<OrderProgress> {
@@ -464,7 +503,7 @@ impl Shop {
     }
 
     fn purchases_since(&self, since: Instant) -> Vec<OrderRecord> {
-        let own = self.orders.iter().filter(|(_, order)| order.member == self.current);
+        let own = self.orders.iter().filter(|(_, order)| self.survivor(order.member) == self.current);
         let mut orders: Vec<OrderRecord> = own.filter_map(|(order_id, _)| self.order(order_id)).collect();
         orders.retain(|order| order.effective_at >= since);
         orders.sort_by_key(|order| std::cmp::Reverse((order.effective_at, order.event)));

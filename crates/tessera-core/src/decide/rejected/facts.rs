@@ -106,6 +106,16 @@ impl Rejected {
             Self::FulfilmentTooFar { redemption, state } => {
                 vec![("redemption", redemption.as_str().into()), ("state", state.word().into())]
             }
+            Self::NotAtPartner { redemption } => vec![("redemption", redemption.as_str().into())],
+            Self::PartnerStateNotThere { redemption, state, wanted, next } => vec![
+                ("redemption", redemption.as_str().into()),
+                ("state", state.word().into()),
+                ("wanted", wanted.word().into()),
+                ("next", next.iter().map(|state| state.word()).collect::<Vec<_>>().into()),
+            ],
+            Self::IsAtPartner { redemption, state } => {
+                vec![("redemption", redemption.as_str().into()), ("state", state.word().into())]
+            }
             Self::TooLateToCancel { redemption, last_day } => {
                 vec![("redemption", redemption.as_str().into()), ("last_day", last_day.to_string().into())]
             }
@@ -326,7 +336,15 @@ impl Rejected {
                 ("available", available.to_string().into()),
                 ("held", held.to_string().into()),
             ],
-            Self::NoGiftCards
+            Self::MergeWithReservations { open } => vec![("open", (*open).into())],
+            Self::TooManyMerged { most } => vec![("most", (*most).into())],
+            Self::BothInClub { plan } => vec![("plan", plan.as_str().into())],
+            Self::NotMerged { member } => vec![("member", member.as_str().into())],
+            Self::MergeUndoTooLate { merged_at, until } => {
+                vec![("merged_at", merged_at.to_string().into()), ("until", until.to_string().into())]
+            }
+            Self::MergeWithOneself
+            | Self::NoGiftCards
             | Self::GiftCardExists
             | Self::GiftCardBlocked
             | Self::GiftCardNotReloadable
