@@ -20,7 +20,7 @@ rewards:
   film: { costs: { bean: 80 }, gives: { code_pool: cinema } }
   tree: { costs: { bean: 20 }, gives: { donation: { cause: mangroves, money: 20000 } } }
   print: { costs: { money: 150000 }, gives: { item: PRINT }, stock: 1 }
-  tasting: { costs: { bean: 10 }, gives: { experience: { day: 2026-04-10, cancel_until: P3D } } }
+  tasting: { costs: { bean: 10 }, gives: { experience: { day: 2026-04-10, cancel_until: P3D } }, stock: 5 }
   poster: { costs: { bean: 20 }, gives: { item: POSTER }, fulfilment: { approval: true } }
   new: { costs: { bean: 10 }, gives: { item: NEW }, from: 2026-04-01, early: { benefit: first-look, before: P7D } }
   gold: { costs: { bean: 10 }, gives: { item: NEW }, from: 2026-04-01, early: { level: { cup: copper }, before: P2D } }
