@@ -1,15 +1,18 @@
 //! The description of the API, made of the routes themselves: what is not described is not served.
 
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{Content, Ref};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::AppState;
 use crate::routes::{
-    adjustments, benefits, document, draws, events, fulfilment, gift_cards, health, leaderboards, members, memberships,
-    merge, moving, partners, people, possession, progress, redemptions, referrals, rewards, tiers, transfers,
-    voucher_codes, vouchers,
+    adjustments, benefits, card_prints, cases, document, draws, events, fulfilment, gift_cards, health, leaderboards,
+    members, memberships, merge, moving, partners, people, possession, progress, redemptions, referrals, rewards,
+    tiers, transfers, voucher_codes, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -31,6 +34,7 @@ use crate::routes::{
         (name = "vouchers", description = "Codes: what one gives, using it, taking a use back"),
         (name = "gift-cards", description = "Money on cards: made, loaded, spent in parts, blocked, replaced"),
         (name = "partners", description = "E-gifts of others: what they say of orders, and how their lists stand against ours"),
+        (name = "cases", description = "What was more than a velocity rule lets pass, and what came of it"),
         (name = "document", description = "The program itself, versioned"),
         (name = "operations", description = "Is it well?")
     )
@@ -46,7 +50,32 @@ impl Modify for Security {
     }
 }
 
+/// What every address of a program may answer, where it does not say so in its own words.
+const EVERYWHERE: [(&str, &str); 2] = [
+    ("4XX", "A problem: what was wrong, and what would be right"),
+    ("503", "Come back in a second, with the same key or id"),
+];
+
+fn may_answer_everywhere(operation: &mut Operation) {
+    for (status, description) in EVERYWHERE {
+        let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+        let response = ResponseBuilder::new().description(description).content("application/problem+json", problem);
+        operation.responses.responses.entry(status.to_owned()).or_insert_with(|| response.build().into());
+    }
+}
+
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
+    let mut routes = all();
+    for (path, item) in &mut routes.get_openapi_mut().paths.paths {
+        if path.starts_with("/v1/") {
+            let methods = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+            methods.into_iter().flatten().for_each(may_answer_everywhere);
+        }
+    }
+    routes
+}
+
+fn all() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(events::create_event))
         .routes(routes!(events::show_event))
@@ -94,6 +123,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(fulfilment::list_fulfilments))
         .routes(routes!(fulfilment::create_place, fulfilment::list_places))
         .routes(routes!(transfers::create_transfer))
+        .routes(routes!(transfers::list_transfers))
         .routes(routes!(possession::show_card))
         .routes(routes!(possession::create_one_time_code))
         .routes(routes!(referrals::show_referral))
@@ -118,16 +148,24 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(voucher_codes::list_voucher_codes))
         .routes(routes!(voucher_codes::create_voucher_void))
         .routes(routes!(voucher_codes::create_voucher_batch_void))
-        .routes(routes!(gift_cards::create_gift_card))
-        .routes(routes!(gift_cards::create_gift_cards))
+        .routes(routes!(gift_cards::list_gift_cards, gift_cards::create_gift_card))
+        .routes(routes!(card_prints::create_gift_cards))
         .routes(routes!(gift_cards::show_gift_card))
         .routes(routes!(gift_cards::list_movements))
         .routes(routes!(gift_cards::create_top_up))
         .routes(routes!(gift_cards::create_block))
         .routes(routes!(gift_cards::create_unblock))
+        .routes(routes!(gift_cards::create_card_void))
         .routes(routes!(gift_cards::create_replacement))
         .routes(routes!(gift_cards::create_payment))
         .routes(routes!(gift_cards::create_payment_quote))
+        .routes(routes!(cases::list_cases))
+        .routes(routes!(cases::show_case))
+        .routes(routes!(cases::create_case_taking))
+        .routes(routes!(cases::create_case_closing))
+        .routes(routes!(cases::create_case_allowance))
+        .routes(routes!(cases::create_freeze))
+        .routes(routes!(cases::create_thaw))
         .routes(routes!(document::show_document, document::replace_document))
         .routes(routes!(document::plan_document))
         .routes(routes!(document::list_versions))

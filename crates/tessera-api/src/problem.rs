@@ -51,6 +51,13 @@ impl Problem {
         }
     }
 
+    /// Which part of the request it is about.
+    #[must_use]
+    pub fn about(mut self, field: &str) -> Self {
+        self.detail = format!("{field}: {}", self.detail);
+        self
+    }
+
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.facts.insert(name.to_owned(), value.into());
@@ -82,8 +89,14 @@ impl Problem {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "unavailable",
-            "the database did not take it, and nothing happened: send it again",
+            "the database did not answer, so it may have been written or not: send it again as it is, with the same id \
+             or key, and it counts once",
         )
+    }
+
+    /// Events are not taken now, or nothing can be read.
+    pub fn not_ready(reason: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", format!("not ready: {reason}"))
     }
 
     pub fn broken() -> Self {
@@ -95,7 +108,7 @@ impl Problem {
     }
 
     pub fn unknown_member() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "unknown-member", "no member is known under this id")
+        Self::new(StatusCode::NOT_FOUND, "unknown-member", "nobody is known under this id or name")
     }
 
     pub fn member_left() -> Self {
@@ -114,12 +127,13 @@ impl Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal.code.as_str() {
-            "same-person" | "approval-above-limit" => StatusCode::FORBIDDEN,
+            "same-person" | "approval-above-limit" | "second-person-needed" => StatusCode::FORBIDDEN,
             "spending-proof-needed" | "proof-wrong" => StatusCode::FORBIDDEN,
             "wrong-signature" | "signature-too-old" => StatusCode::UNAUTHORIZED,
             "proof-blocked" => StatusCode::TOO_MANY_REQUESTS,
             "invalid-event" | "invalid-request" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
             "unknown-adjustment"
+            | "unknown-case"
             | "unknown-challenge"
             | "unknown-member"
             | "unknown-order"
@@ -150,6 +164,7 @@ impl From<Refusal> for Problem {
             | "not-enough-on-gift-card"
             | "gift-card-exists"
             | "gift-card-blocked"
+            | "gift-card-in-use"
             | "gift-card-replaced"
             | "reservation-ended"
             | "redemption-closed"
@@ -163,6 +178,9 @@ impl From<Refusal> for Problem {
             | "fulfilment-not-there"
             | "fulfilment-too-far"
             | "too-late-to-cancel"
+            | "given-voucher-used"
+            | "gift-card-asked-back"
+            | "gift-card-used"
             | "not-at-partner"
             | "partner-state-not-there"
             | "is-at-partner"
@@ -175,6 +193,12 @@ impl From<Refusal> for Problem {
             | "adjusted-enough-today"
             | "adjustment-decided"
             | "adjustment-is-an-undo"
+            | "case-taken"
+            | "case-closed"
+            | "nothing-waits"
+            | "member-frozen"
+            | "member-not-frozen"
+            | "too-often"
             | "challenge-already-joined"
             | "benefit-not-held"
             | "benefit-used-up"
@@ -267,6 +291,10 @@ impl IntoResponse for Problem {
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::REQUEST_TIMEOUT {
+            // What is left of the body would be taken for the next request.
+            headers.insert(header::CONNECTION, header::HeaderValue::from_static("close"));
         }
         if replayed {
             headers.insert("idempotency-replayed", header::HeaderValue::from_static("true"));

@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver};
 
 use serde::{Deserialize, Serialize};
 use tessera_core::decide::FollowUp;
-use tessera_core::event::{read_event, read_follow_up};
+use tessera_core::event::{Origin, read_event, read_follow_up};
 use tessera_core::time::Instant;
 use tessera_store::{StoreError, Value};
 
@@ -64,10 +64,12 @@ pub fn relay_due(context: &Context, executor: &Executor) -> Result<usize, StoreE
     let now = context.clock.now();
     let rows = context.database.read(|reader| {
         let sql = format!(
-            "SELECT bucket, program, id, topic, payload, attempts FROM outbox WHERE state = {WAITING} AND due_at <= $1 AND kind = 'command' ORDER BY due_at, created_at LIMIT {ROUND_MAX}"
+            "SELECT bucket, program, id, topic, payload, attempts, due_at FROM outbox WHERE state = {WAITING} AND due_at <= $1 AND kind = 'command' ORDER BY due_at, created_at LIMIT {ROUND_MAX}"
         );
         reader.query(&sql, &[now.micros().into()])
     })?;
+    let oldest = rows.first().map(|row| row[6].int()).transpose()?;
+    metrics::gauge!("tessera_outbox_lag_seconds").set(crate::scheduler::lag_seconds(now, oldest));
     // All are handed over before the first answer is waited for: together they are a batch.
     let mut sent = Vec::with_capacity(rows.len());
     for row in rows {
@@ -223,6 +225,7 @@ fn parked(
         recorded_at: now,
         personal: std::collections::BTreeMap::new(),
         identifiers: Vec::new(),
+        origin: Origin::default(),
         explain: false,
     }))
 }
@@ -243,12 +246,17 @@ impl Submission {
         follow_up: &FollowUp,
         now: Instant,
     ) -> Result<Self, StoreError> {
-        let what = read_follow_up(&follow_up.kind, &follow_up.data).map_err(|error| corrupt(error.to_string()))?;
+        let about = match crate::gift_card::reward_card(secrets, program.number, &follow_up.kind, &follow_up.data) {
+            Some(about) => about,
+            None => {
+                let what = read_follow_up(&follow_up.kind, &follow_up.data);
+                (what.map_err(|error| corrupt(error.to_string()))?, Subject::Member(follow_up.to))
+            }
+        };
         let to = follow_up.to.to_string();
         let hash = secrets.command_hash(&[follow_up.kind.as_bytes(), to.as_bytes(), follow_up.data.as_bytes()]);
         let key = (follow_up_key(secrets, program.number, follow_up), hash);
         let id = follow_up.key();
-        let about = (what, Subject::Member(follow_up.to));
         let submission = Self::now(program, about, (Some("tessera"), Some(&id)), &follow_up.data, Some(key), now);
         Ok(Self { effective_at: follow_up.effective_at, ..submission })
     }
