@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tessera_core::code::{Code, CodeError};
-use tessera_core::event::{GiftCardStep, What};
-use tessera_core::time::Instant;
+use tessera_core::event::{GiftCardStep, REWARD_CARD, RewardCard, What};
+use tessera_core::id::EventId;
+use tessera_core::time::{Day, Instant};
 
 use crate::identifier::{Identifier, Subject};
 use crate::keyed::by_key_and;
@@ -25,6 +26,12 @@ pub enum CardStep {
         buyer: Option<String>,
         order_id: Option<String>,
     },
+    /// A card of another system, with what is on it.
+    MoveIn {
+        code: CardCode,
+        amount: i64,
+        expires: Option<Day>,
+    },
     TopUp {
         amount: i64,
         order_id: Option<String>,
@@ -33,6 +40,10 @@ pub enum CardStep {
         reason: Option<String>,
     },
     Unblock,
+    /// What is on it goes for good.
+    Void {
+        reason: Option<String>,
+    },
     /// The balance goes on under another code.
     Replace {
         code: CardCode,
@@ -83,6 +94,16 @@ impl CardCode {
         };
         let identifier = identifier.ok_or_else(refusal)?;
         Ok(Self { identifier, shown: text.trim().to_owned(), given: true })
+    }
+
+    /// The whole name of the card.
+    pub(crate) fn name(&self) -> String {
+        self.identifier.to_text()
+    }
+
+    /// What is stored of it: enough to know it again, and nothing to pay with.
+    pub(crate) fn key(&self, secrets: &Secrets, program: i64) -> [u8; 16] {
+        secrets.identifier_key(program, &self.name())
     }
 
     /// As it is printed and shown to whom it belongs.
@@ -152,6 +173,12 @@ impl Submission {
                 let issue = GiftCardStep::Issue { code: hash_of(&code), amount };
                 (issue, data, mark(&code), Some(code.identifier))
             }
+            CardStep::MoveIn { code, amount, expires } => {
+                let day = expires.map(|day| day.to_string().into());
+                let data = object([("amount", Some(amount.into())), ("expires", day)]);
+                let moved = GiftCardStep::MoveIn { code: hash_of(&code), amount, expires };
+                (moved, data, mark(&code), Some(code.identifier))
+            }
             CardStep::TopUp { amount, order_id } => {
                 let data = object([("amount", Some(amount.into())), ("order_id", text(order_id))]);
                 (GiftCardStep::TopUp { amount }, data, String::new(), None)
@@ -159,6 +186,7 @@ impl Submission {
             CardStep::Block { reason } => {
                 (GiftCardStep::Block, object([("reason", text(reason))]), String::new(), None)
             }
+            CardStep::Void { reason } => (GiftCardStep::Void, object([("reason", text(reason))]), String::new(), None),
             CardStep::Unblock => (GiftCardStep::Unblock, json!({}), String::new(), None),
             CardStep::Replace { code } => {
                 let replace = GiftCardStep::Replace { code: hash_of(&code) };
@@ -174,6 +202,25 @@ impl Submission {
         let submission = by_key_and(secrets, program, named, what, (&data, &[mark]), key, now);
         Self { subject, identifiers, ..submission }
     }
+}
+
+/// The code of the card that a redemption gave: it follows from the redemption, and lies nowhere.
+pub(crate) fn reward_code(secrets: &Secrets, program: i64, redemption: EventId) -> CardCode {
+    CardCode::fresh(secrets, program, &format!("reward/{redemption}"))
+}
+
+/// What a member's redemption causes at a card, and the card it is about: its making, or its end.
+pub(crate) fn reward_card(secrets: &Secrets, program: i64, kind: &str, data: &str) -> Option<(What, Subject)> {
+    let is_new = kind == REWARD_CARD;
+    if !is_new && kind != "gift-card-take-back" {
+        return None;
+    }
+    let card: RewardCard = serde_json::from_str(data).ok()?;
+    let code = reward_code(secrets, program, card.redemption);
+    let issue =
+        GiftCardStep::Issue { code: secrets.identifier_key(program, &code.identifier.to_text()), amount: card.amount };
+    let what = if is_new { What::GiftCard(issue) } else { What::GiftCardTakeBack(card) };
+    Some((what, Subject::Identifier(code.identifier)))
 }
 
 fn text(value: Option<String>) -> Option<Value> {

@@ -4,8 +4,10 @@
 
 mod access;
 mod adjustments;
+mod attacks;
 mod benefits;
 mod carts;
+mod cases;
 mod claims;
 mod common;
 mod document;
@@ -30,6 +32,7 @@ mod progress;
 mod quotes;
 mod redemptions;
 mod referrals;
+mod reward_cards;
 mod rewards;
 mod tiers;
 mod transfers;

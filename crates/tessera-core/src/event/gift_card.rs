@@ -2,6 +2,8 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use super::What;
+use crate::id::EventId;
+use crate::time::Day;
 
 /// What is done with a gift card besides spending it, which is a redemption like any other. Amounts are in the smallest
 /// units of the program's money; `code` is what is stored of a card's code: its keyed hash.
@@ -12,12 +14,20 @@ pub enum GiftCardStep {
         code: [u8; 16],
         amount: i64,
     },
+    /// A card of another system, with what is on it (L9). `expires`: the last day of its money there.
+    MoveIn {
+        code: [u8; 16],
+        amount: i64,
+        expires: Option<Day>,
+    },
     TopUp {
         amount: i64,
     },
     /// A card that was lost pays for nothing.
     Block,
     Unblock,
+    /// What is on it goes for good, and it is blocked: it was made by mistake, or the money was given back in another way.
+    Void,
     /// The same card under another code: the balance moves, the old code pays for nothing.
     Replace {
         code: [u8; 16],
@@ -35,14 +45,28 @@ pub struct GiftCardRefund {
     pub order_id: CompactString,
 }
 
+/// A card that a reward of a member gave: what the member's events and the card's tell each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RewardCard {
+    pub redemption: EventId,
+    /// In the smallest units of the program's money.
+    pub amount: i64,
+}
+
+/// What a member's event causes, so that a card is made.
+pub const REWARD_CARD: &str = "gift-card-reward";
+
 impl GiftCardStep {
     /// The event type's name.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Issue { .. } => "gift-card",
+            Self::MoveIn { .. } => "gift-card-import",
             Self::TopUp { .. } => "gift-card-top-up",
             Self::Block => "gift-card-block",
             Self::Unblock => "gift-card-unblock",
+            Self::Void => "gift-card-void",
             Self::Replace { .. } => "gift-card-replacement",
         }
     }
@@ -51,11 +75,12 @@ impl GiftCardStep {
 impl What {
     /// Whether it may be about a gift card. Everything else is about members.
     pub const fn may_be_of_gift_card(&self) -> bool {
-        matches!(self, Self::GiftCard(_) | Self::GiftCardRefund(_) | Self::WakeUp) || self.is_redemption()
+        matches!(self, Self::GiftCard(_) | Self::GiftCardRefund(_) | Self::GiftCardTakeBack(_) | Self::WakeUp)
+            || self.is_redemption()
     }
 
     /// Whether it makes a gift card.
     pub const fn makes_gift_card(&self) -> bool {
-        matches!(self, Self::GiftCard(GiftCardStep::Issue { .. }))
+        matches!(self, Self::GiftCard(GiftCardStep::Issue { .. } | GiftCardStep::MoveIn { .. }))
     }
 }

@@ -36,6 +36,7 @@ mod stacking;
 mod streaks;
 mod transfers;
 mod validate;
+mod velocity;
 mod version;
 mod vouchers;
 
@@ -78,8 +79,12 @@ pub use spending::{CashRounding, Restored, SpendDefinition};
 pub use streaks::{Every, MilestoneDefinition, StreakDefinition, StreakRules};
 pub use transfers::{TransferDefinition, TransferTo};
 use validate::Strictness;
+pub use velocity::{
+    OwnPurchases, Per, StaffDefinition, Stretch, StretchError, Summed, VelocityAction, VelocityDefinition,
+    VelocityRule, Watched, Who,
+};
 pub use version::Versions;
-pub use vouchers::{Gives, ItemChoice, OnVoucherReturn, PercentOf, Stacks, Uses, Voucher, VoucherDefinition};
+pub use vouchers::{Gives, ItemChoice, OnUndo, OnVoucherReturn, PercentOf, Stacks, Uses, Voucher, VoucherDefinition};
 
 /// The JSON Schema of a program document, for editors and other tools.
 pub fn json_schema() -> serde_json::Value {

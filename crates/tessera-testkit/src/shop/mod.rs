@@ -15,7 +15,7 @@ use tessera_core::decide::{
     Balance, Cart, CartAsk, Decision, EffectKind, FollowUp, Inputs, Memory, OrderProgress, OrderRecord, Record,
     Recorded, Rejected, decide, decide_cart, needs, needs_history, settled_to,
 };
-use tessera_core::event::{Adjustment, Command, Order, Redeem, RedemptionPart, What, read_event};
+use tessera_core::event::{Adjustment, Command, Order, Origin, Redeem, RedemptionPart, What, read_event};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::Redemption;
 use tessera_core::member::MemberState;
@@ -68,6 +68,8 @@ pub struct Shop {
     checked: bool,
     guest: bool,
     memory: Option<Memory>,
+    /// From where commands come; from nowhere unless it says a key.
+    pub origin: Origin,
 }
 
 /// One member as stored.
@@ -101,6 +103,7 @@ impl Shop {
             checked: true,
             guest: false,
             memory: None,
+            origin: Origin::default(),
         }
     }
 
@@ -307,7 +310,10 @@ impl Shop {
         let named = tessera_core::decide::redemptions(&command.what, state.as_ref(), &orders);
         let redemptions: Vec<(u64, Redemption)> =
             named.into_iter().filter_map(|seq| Some((seq, self.redemption(seq)?))).collect();
-        let named = tessera_core::decide::voucher_codes(&command.what, &orders);
+        let mut named = tessera_core::decide::voucher_codes(&command.what, &orders);
+        named.extend(tessera_core::decide::undone_codes(&command.what, state.as_ref(), &redemptions));
+        named.sort_unstable();
+        named.dedup();
         let named = || named.iter().filter_map(|code| self.codes.get(code).cloned()).collect();
         let codes: Vec<CodeRecord> = codes.unwrap_or_else(named);
         let needs_history =
@@ -328,6 +334,7 @@ impl Shop {
             entropy: [7; 16],
             draws: tessera_core::decide::Draws::Fresh,
             payload,
+            origin: &self.origin,
             explain: true,
         })
     }
