@@ -170,10 +170,12 @@ fn carts(criterion: &mut Criterion) {
             redemptions: &[],
             codes: &codes,
             history: None,
+            former: &[],
             memory: None,
             entropy: [7; 16],
             draws: tessera_core::decide::Draws::Hidden,
             payload: &data,
+            origin: tessera_core::event::Origin::nowhere(),
             explain: false,
         };
         criterion.bench_function(name, |bencher| {
