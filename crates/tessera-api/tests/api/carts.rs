@@ -45,6 +45,7 @@ fn comparable(outcome: &Value) -> Value {
 fn c3_the_best_is_found_and_the_purchase_keeps_its_word() {
     let app = app();
     let code = visit(&app, "v-1");
+    app.set_clock("2026-03-05T10:00");
     visit(&app, "v-2");
     once(&app, "POST", "vouchers/tet/codes", "b-1").json(&json!({ "code": "TET2026", "total": 100 })).lines();
     let cart = basket("o-1", ", \"tax\": 15000, \"vouchers\": [\"TET2026\"]");
