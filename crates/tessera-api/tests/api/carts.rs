@@ -98,9 +98,9 @@ fn c9_what_is_missing_is_said_in_the_language_asked_for_and_is_true() {
         call.json(&event("purchase", "q-1", "card:1", &cart)).ok()
     };
     let quote = asked("missing=true&rewards=true", "th-TH,th;q=0.9");
-    assert_eq!(quote["missing"][0]["words"], "ซื้อเพิ่ม 50,000 ₫ รับ 20 bean");
+    assert_eq!(quote["missing"][0]["words"], "ซื้อเพิ่ม 50,000 ₫ รับ 20 Bean");
     assert_eq!((&quote["missing"][0]["spend"], &quote["missing"][0]["brings"]["bean"]), (&json!("50000"), &json!(20)));
-    assert_eq!(asked("missing=true&lang=vi", "en")["missing"][0]["words"], "Mua thêm 50.000 ₫ để nhận 20 bean");
+    assert_eq!(asked("missing=true&lang=vi", "en")["missing"][0]["words"], "Mua thêm 50.000 ₫ để nhận 20 Bean");
     assert_eq!(quote["rewards"], Value::Null, "there are no beans yet");
     let more = data::sale_with("o-1", &[("LATTE", "coffee", 2, 140_000), ("CAKE", "cake", 1, 60_000)], "");
     let bought = app.post("events", &event("purchase", "o-1", "card:1", &more)).ok();

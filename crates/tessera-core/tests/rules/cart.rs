@@ -457,7 +457,7 @@ fn what_can_be_had_now_is_at_the_members_own_price() {
         let rewards = shop.cart(TEN, &sale("c", 1_000), &ask).unwrap().1.rewards;
         rewards.into_iter().map(|one| (one.reward.to_string(), one.points, one.ordinary)).collect::<Vec<_>>()
     };
-    assert_eq!(had(299_000), []);
-    assert_eq!(had(650_000), [("cup".to_owned(), 300, None)]);
+    assert_eq!(had(250_000), []);
+    assert_eq!(had(500_000), [("cup".to_owned(), 300, None)]);
     assert_eq!(had(1_000_000), [("pot".to_owned(), 500, Some(700)), ("cup".to_owned(), 300, None)]);
 }
