@@ -21,7 +21,8 @@ impl Working<'_> {
     pub(super) fn check_payments(&self, order: &Order) -> Result<(), Rejected> {
         let of_members = order.payments.iter().filter(|payment| payment.by_gift_card().is_none());
         for redemption in of_members.filter_map(|payment| payment.redemption) {
-            let own = self.state.number_of(redemption);
+            let is_own = redemption.member == self.state.id || self.state.has_merged(redemption.member);
+            let own = self.state.number_of(redemption).filter(|_| is_own);
             if own.is_none_or(|number| self.redemption(number).is_err()) {
                 return Err(Rejected::UnknownRedemption { redemption: compact_str::format_compact!("{redemption}") });
             }
