@@ -14,9 +14,12 @@ use axum::http::request::Parts;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tessera_core::event::Origin;
 use tessera_engine::access::{KnownKey, Scope};
 use tessera_engine::programs::ProgramHandle;
 use tessera_engine::query::PageRequest;
+use tessera_engine::referral::device as device_of;
+use tessera_engine::submission::Submission;
 use utoipa::IntoParams;
 
 use crate::guessing::Guesser;
@@ -40,7 +43,7 @@ rights!(WriteEvents => WriteEvents, ReadMembers => ReadMembers, WriteMembers => 
     WriteAdjustments => WriteAdjustments, WriteMoving => WriteMoving, WriteRedemptions => WriteRedemptions,
     WriteFulfilment => WriteFulfilment, WritePossession => WritePossession, WriteBenefits => WriteBenefits,
     WriteTiers => WriteTiers, WriteMemberships => WriteMemberships, WriteGiftCards => WriteGiftCards,
-    ReadDocument => ReadDocument, WriteDocument => WriteDocument);
+    WriteCases => WriteCases, ReadDocument => ReadDocument, WriteDocument => WriteDocument);
 
 /// A caller with a right in the program the address names.
 #[derive(Clone, Debug)]
@@ -50,7 +53,16 @@ pub struct Caller<R> {
     pub key: Arc<KnownKey>,
     /// As who they are counted when they are wrong about codes.
     pub(crate) guesser: Guesser,
+    /// What velocity rules count by.
+    pub(crate) origin: Origin,
     right: PhantomData<R>,
+}
+
+impl<R> Caller<R> {
+    /// A command as it comes from this caller.
+    pub(crate) fn sends(&self, submission: Submission) -> Submission {
+        Submission { origin: self.origin.clone(), ..submission }
+    }
 }
 
 impl<R: Right> FromRequestParts<AppState> for Caller<R> {
@@ -77,8 +89,27 @@ impl<R: Right> FromRequestParts<AppState> for Caller<R> {
         }
         let mut guesser = Guesser { key: [0; 16], address };
         guesser.key.copy_from_slice(&hash[..16]);
-        Ok(Self { program, key, guesser, right: PhantomData })
+        let origin = Origin {
+            key: Some(key.id.as_str().into()),
+            staff: told(parts, "tessera-staff")?.map(Into::into),
+            device: told(parts, "tessera-device")?
+                .map(|device| device_of(&state.context.secrets, program.number, device).into()),
+            location: told(parts, "tessera-location")?.map(Into::into),
+            own_staff: None,
+        };
+        Ok(Self { program, key, guesser, origin, right: PhantomData })
     }
+}
+
+/// The longest id of staff, a device or a shop in a header, in bytes.
+const TOLD_MAX: usize = 100;
+
+/// Who uses the key, or where, as a header says.
+fn told<'p>(parts: &'p Parts, name: &str) -> Result<Option<&'p str>, Problem> {
+    let Some(value) = parts.headers.get(name) else { return Ok(None) };
+    let text = value.to_str().ok().map(str::trim).filter(|text| !text.is_empty() && text.len() <= TOLD_MAX);
+    let expected = || Problem::invalid(format!("the header `{name}` is an id of 1 to {TOLD_MAX} plain characters"));
+    text.map(Some).ok_or_else(expected)
 }
 
 /// The key in an `Authorization` header; the scheme is written in any case.
@@ -176,10 +207,22 @@ impl<T: DeserializeOwned> FromRequest<AppState> for JsonBody<T> {
 
 /// Parses JSON, naming line and column of what is wrong. serde_json refuses nesting deeper than 128.
 pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        let detail = "the body is empty: a JSON object is expected";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "invalid-json", detail).with("line", 1).with("column", 0));
+    }
     serde_json::from_slice(bytes).map_err(|error| {
-        let problem = Problem::new(StatusCode::BAD_REQUEST, "invalid-json", error.to_string());
+        let problem = Problem::new(StatusCode::BAD_REQUEST, "invalid-json", in_words(error.to_string()));
         problem.with("line", error.line()).with("column", error.column())
     })
+}
+
+/// What a parser says, without the names that only programmers of one language have for a number.
+fn in_words(text: String) -> String {
+    let kinds = ["i64", "u64", "i32", "u32", "u16", "u8", "usize"];
+    kinds
+        .into_iter()
+        .fold(text, |text, kind| text.replace(&format!("expected {kind} at "), "expected a whole number at "))
 }
 
 /// `?limit=&after=` of lists.

@@ -51,6 +51,13 @@ impl Problem {
         }
     }
 
+    /// Which part of the request it is about.
+    #[must_use]
+    pub fn about(mut self, field: &str) -> Self {
+        self.detail = format!("{field}: {}", self.detail);
+        self
+    }
+
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.facts.insert(name.to_owned(), value.into());
@@ -101,7 +108,7 @@ impl Problem {
     }
 
     pub fn unknown_member() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "unknown-member", "no member is known under this id")
+        Self::new(StatusCode::NOT_FOUND, "unknown-member", "nobody is known under this id or name")
     }
 
     pub fn member_left() -> Self {
@@ -120,12 +127,13 @@ impl Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal.code.as_str() {
-            "same-person" | "approval-above-limit" => StatusCode::FORBIDDEN,
+            "same-person" | "approval-above-limit" | "second-person-needed" => StatusCode::FORBIDDEN,
             "spending-proof-needed" | "proof-wrong" => StatusCode::FORBIDDEN,
             "wrong-signature" | "signature-too-old" => StatusCode::UNAUTHORIZED,
             "proof-blocked" => StatusCode::TOO_MANY_REQUESTS,
             "invalid-event" | "invalid-request" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
             "unknown-adjustment"
+            | "unknown-case"
             | "unknown-challenge"
             | "unknown-member"
             | "unknown-order"
@@ -156,6 +164,7 @@ impl From<Refusal> for Problem {
             | "not-enough-on-gift-card"
             | "gift-card-exists"
             | "gift-card-blocked"
+            | "gift-card-in-use"
             | "gift-card-replaced"
             | "reservation-ended"
             | "redemption-closed"
@@ -184,6 +193,12 @@ impl From<Refusal> for Problem {
             | "adjusted-enough-today"
             | "adjustment-decided"
             | "adjustment-is-an-undo"
+            | "case-taken"
+            | "case-closed"
+            | "nothing-waits"
+            | "member-frozen"
+            | "member-not-frozen"
+            | "too-often"
             | "challenge-already-joined"
             | "benefit-not-held"
             | "benefit-used-up"

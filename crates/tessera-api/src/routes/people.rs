@@ -158,7 +158,7 @@ pub struct NewClaim {
     #[schema(example = "phone:+84901234567")]
     member: String,
     /// The claim code of the receipt; lower case, spaces and dashes do not matter
-    #[schema(example = "7KQ4-M2XB-9TRC-WH3N")]
+    #[schema(example = "CDFG-2345-HJKM-67NP")]
     code: String,
 }
 
@@ -186,7 +186,7 @@ pub async fn create_claim(
     let code = Code::parse(&body.code).map_err(|error| Problem::invalid(format!("code: {error}")))?;
     let now = app.context.clock.now();
     let submission = Submission::claim(&app.context.secrets, &caller.program, member, &code, &key, now);
-    let (_, headers, told) = render(app.submit(submission).await?, false)?;
+    let (_, headers, told) = render(app.submit(caller.sends(submission)).await?, false)?;
     Ok((StatusCode::CREATED, headers, told))
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tessera_core::voucher::{Normal, is_mistyped, normalise};
 use tessera_engine::identifier::Subject;
 use tessera_engine::query;
-use tessera_engine::submission::Submission;
+use tessera_engine::submission::{Refusal, Submission};
 use tessera_engine::voucher::cart;
 use utoipa::ToSchema;
 
@@ -51,7 +51,7 @@ fn unknown(code: &str) -> Problem {
 /// A code that is not there, which counts.
 fn wrong(app: &AppState, guesser: Guesser, code: &str) -> Problem {
     let kind = if is_mistyped(code) { "voucher-mistyped" } else { "unknown-voucher" };
-    app.guesses.note(guesser, kind, app.context.clock.now());
+    app.guesses.note(guesser, &Refusal::new(kind, ""), app.context.clock.now());
     unknown(code)
 }
 
@@ -97,11 +97,10 @@ pub async fn create_voucher_validation(
     let order = wish.order.map(|order| cart(&caller.program, order.get(), now)).transpose()?;
     let context = app.context.clone();
     app.guesses.check(caller.guesser, now)?;
-    let found = app
-        .blocking(move || Ok(query::validate(&context, &caller.program, (&code, member, order), &language)?))
-        .await?;
+    let found =
+        app.read(move || Ok(query::validate(&context, &caller.program, (&code, member, order), &language)?)).await?;
     if let Err(refusal) = &found {
-        app.guesses.note(caller.guesser, &refusal.code, now);
+        app.guesses.note(caller.guesser, refusal, now);
     }
     Ok(Json(json!(found?)))
 }
@@ -123,7 +122,7 @@ pub async fn show_voucher(
     let (context, asked, now) = (app.context.clone(), code.clone(), app.context.clock.now());
     app.guesses.check(caller.guesser, now)?;
     let guesser = caller.guesser;
-    let found = app.blocking(move || Ok(query::code(&context, &caller.program, &asked, &language)?)).await?;
+    let found = app.read(move || Ok(query::code(&context, &caller.program, &asked, &language)?)).await?;
     Ok(Json(json!(found.ok_or_else(|| wrong(&app, guesser, &code))?)))
 }
 
@@ -158,7 +157,7 @@ pub async fn create_voucher_redemption(
     let what = (code, wish.order_id.map(Into::into), wish.order.as_deref());
     let submission = Submission::redeem_voucher(secrets, &caller.program, member, what, &key, now)?;
     let watched = app.watch(Some(caller.guesser), &submission)?;
-    let answer = app.submit(submission).await?;
+    let answer = app.submit(caller.sends(submission)).await?;
     watched(&answer);
     render(answer, false)
 }

@@ -49,6 +49,7 @@ pub(super) struct Working<'a> {
     pub voucher_codes: Vec<CodeRecord>,
     pub trace: Vec<RuleTrace>,
     pub causes: Vec<Cause>,
+    pub cases: Vec<super::CaseHit>,
 }
 
 /// What was true at the business time of a backdated event.
@@ -114,6 +115,7 @@ impl<'a> Working<'a> {
             voucher_codes: Vec::new(),
             trace: Vec::new(),
             causes: Vec::new(),
+            cases: Vec::new(),
         })
     }
 
@@ -613,6 +615,7 @@ impl<'a> Working<'a> {
             redemptions: self.redemptions,
             voucher_codes: self.voucher_codes,
             follow_ups,
+            cases: self.cases,
             outcome,
             trace: self.trace,
         })

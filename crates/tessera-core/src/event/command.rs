@@ -2,9 +2,9 @@ use compact_str::CompactString;
 use serde::Deserialize;
 
 use super::{
-    Arrival, Birthday, Brought, Claim, FieldValues, FulfilmentStep, GiftCardRefund, GiftCardStep, GivenBack, Item,
-    Membership, Merge, MovedIn, MovedVoucher, Order, PartnerStep, PlaceTier, Redeem, RedemptionPart, ReferralStep,
-    RefusedFollowUp, Renaming, RewardCard, SurvivorLeft, Transfer, Unmerge, UseBenefit,
+    Arrival, Birthday, Brought, Claim, FieldValues, Freeze, FulfilmentStep, GiftCardRefund, GiftCardStep, GivenBack,
+    Item, Membership, Merge, MovedIn, MovedVoucher, Order, PartnerStep, PlaceTier, Redeem, RedemptionPart,
+    ReferralStep, RefusedFollowUp, Renaming, RewardCard, SurvivorLeft, Transfer, Unmerge, UseBenefit,
 };
 use crate::id::MemberId;
 use crate::ledger::Entry;
@@ -126,6 +126,8 @@ pub enum What {
     MergeBack(GivenBack),
     /// Whoever this member was merged into has left (P3).
     SurvivorLeft(SurvivorLeft),
+    /// Nothing is spent or sent from now on, or again (P4).
+    Freeze(Freeze),
     /// Only settles what fell due (I7).
     WakeUp,
 }
@@ -179,6 +181,7 @@ impl What {
             Self::Unmerge(_) => "merge-undo",
             Self::MergeBack(_) => "merge-back",
             Self::SurvivorLeft(_) => "survivor-left",
+            Self::Freeze(freeze) => freeze.event_type(),
             Self::WakeUp => "wake-up",
         }
     }
@@ -196,7 +199,7 @@ impl What {
     /// Whether this is done now, to a member there is: it makes nobody, and is never about the past.
     pub const fn is_about_now(&self) -> bool {
         match self {
-            Self::UseBenefit(_) | Self::ReturnBenefit { .. } | Self::PlaceTier(_) => true,
+            Self::UseBenefit(_) | Self::ReturnBenefit { .. } | Self::PlaceTier(_) | Self::Freeze(_) => true,
             Self::Membership(membership) => membership.is_about_now(),
             _ => self.is_redemption(),
         }
@@ -341,4 +344,7 @@ pub struct Imported {
     /// The last day it can be spent on; `None`: as the document dates what is earned then.
     #[serde(default)]
     pub expires: Option<Day>,
+    /// Who paid for it, where that is not the program.
+    #[serde(default)]
+    pub funder: Option<Id>,
 }

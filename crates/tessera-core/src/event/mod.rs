@@ -6,11 +6,13 @@ mod claim;
 mod command;
 mod data;
 mod follow_up;
+mod freeze;
 mod gift_card;
 mod membership;
 mod merge;
 mod moving;
 mod order;
+mod origin;
 mod people;
 mod placement;
 mod read;
@@ -28,11 +30,13 @@ pub use command::{
 };
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
+pub use freeze::Freeze;
 pub use gift_card::{GiftCardRefund, GiftCardStep, REWARD_CARD, RewardCard};
 pub use membership::{MEMBERSHIP_TYPES, Membership, MembershipStep};
 pub use merge::{BackPurse, Brought, GivenBack, Merge, SurvivorLeft, Unmerge};
 pub use moving::{MovedIn, MovedLevel, MovedVoucher};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
+pub use origin::Origin;
 pub use people::{NameKey, Removal, Renaming, SecondFact};
 pub use placement::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep};
 pub use read::{DocumentedTypes, read_event};
@@ -78,6 +82,8 @@ pub const RESERVED_TYPES: &[&str] = &[
     "identifiers",
     "leave",
     "erase",
+    "freeze",
+    "thaw",
     "transfer",
     "import",
     "move-in",
@@ -112,9 +118,11 @@ pub const RESERVED_TYPES: &[&str] = &[
     "membership-grace",
     "membership-end",
     "gift-card",
+    "gift-card-import",
     "gift-card-top-up",
     "gift-card-block",
     "gift-card-unblock",
+    "gift-card-void",
     "gift-card-replacement",
     "gift-card-refund",
     "gift-card-reward",

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use tessera_core::event::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Situation, UseBenefit, What};
+use tessera_core::event::{
+    Freeze, GiftCardStep, Origin, PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Situation, UseBenefit, What,
+};
 use tessera_core::member::{MemberState, StateError};
 use tessera_core::quantity::Amount;
 use tessera_core::time::Period;
@@ -37,8 +39,10 @@ campaigns:
 challenges: { tour: { counts: purchase, each: event.items, distinct: item.category, on_return: reverse, steps: [ { at: 1, badge: tourist, issue: { voucher: postcard } } ] } }
 streaks: { months: { counts: purchase, every: month } }
 badges: { tourist: { name: Tourist } }
-vouchers: { postcard: { gives: { free_item: { category: card } }, on_undo: void } }",
+vouchers: { postcard: { gives: { free_item: { category: card } }, on_undo: void } }
+velocity: { often: { what: purchase, per: member, window: P1M, count: 9 } }",
     );
+    shop.origin = Origin { key: Some("key_1".into()), ..Origin::default() };
     shop.send("2026-01-05T09:00", "enrol", r#"{"birthday": "02-10"}"#);
     shop.send("2026-02-20T09:00", "visit", "{}");
     shop.send("2026-02-21T09:00", "purchase", &lines("o1", &[("A", "x", 2, 80_000)]));
@@ -59,7 +63,30 @@ vouchers: { postcard: { gives: { free_item: { category: card } }, on_undo: void 
     shop.of_member(1).send("2026-03-12T10:05", "purchase", &sale("b1", 30_000));
     shop.merge("2026-03-12T10:10", 0).unwrap();
     shop.relay();
-    shop.of_member(0).state()
+    shop.of_member(0);
+    let freeze = Freeze { frozen: true, reason: "stolen-phone".into() };
+    shop.ask(at("2026-03-12T10:15"), What::Freeze(freeze)).unwrap();
+    shop.state()
+}
+
+/// A gift card: no member, and stored as one.
+fn card() -> MemberState {
+    let mut shop = Shop::new("gift_cards: {}\ncurrencies: { point: { name: P, expires: never } }");
+    let issue = GiftCardStep::Issue { code: [7; 16], amount: 500_000 };
+    shop.ask(at("2026-03-12T09:00"), What::GiftCard(issue)).unwrap();
+    shop.redeem("2026-03-12T10:00", reserve("gift-card", 120_000)).unwrap();
+    shop.ask(at("2026-03-12T10:01"), What::GiftCard(GiftCardStep::Block)).unwrap();
+    shop.state()
+}
+
+#[test]
+fn what_is_stored_now_is_read_back_as_it_was() {
+    for state in [member(), card()] {
+        assert_eq!(MemberState::from_bytes(&state.to_bytes()).unwrap(), state);
+    }
+    let card = card();
+    assert!(card.gift_card.is_some_and(|known| known.blocked && known.code == [7; 16]));
+    assert!(!card.holds.is_empty() && card.purses.iter().any(|purse| !purse.lots.is_empty()));
 }
 
 #[test]
@@ -75,6 +102,7 @@ fn the_fixture_has_something_in_every_part() {
     assert!(state.birthday.is_some() && state.birthday_since.is_some() && state.birthday_next.is_some());
     assert!(!state.gifts.is_empty() && !state.exposures.is_empty() && !state.grants.is_empty());
     assert!(!state.challenges.is_empty() && !state.streaks.is_empty() && !state.badges.is_empty());
+    assert!(!state.velocity.is_empty() && state.frozen.is_some());
     assert!(!state.placements.is_empty() && !state.uses.is_empty() && !state.clubs.is_empty());
     assert!(!state.told.is_empty() && !state.step_vouchers.is_empty());
     assert!(!state.merged.is_empty());
@@ -114,10 +142,11 @@ fn a_state_of_another_format_or_damaged_says_so() {
 #[test]
 #[ignore = "writes files: for a new format only"]
 fn writes_the_fixture() {
-    let state = member();
-    let bytes = state.to_bytes();
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
-    let name = format!("{folder}/member-state-{}", bytes[0]);
-    std::fs::write(format!("{name}.postcard"), bytes).unwrap();
-    std::fs::write(format!("{name}.json"), serde_json::to_string_pretty(&state).unwrap() + "\n").unwrap();
+    for (what, state) in [("member", member()), ("card", card())] {
+        let bytes = state.to_bytes();
+        let name = format!("{folder}/{what}-state-{}", bytes[0]);
+        std::fs::write(format!("{name}.postcard"), bytes).unwrap();
+        std::fs::write(format!("{name}.json"), serde_json::to_string_pretty(&state).unwrap() + "\n").unwrap();
+    }
 }

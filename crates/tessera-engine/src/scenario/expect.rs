@@ -40,10 +40,10 @@ impl Expectation {
         self.answer.as_ref().and_then(|answer| answer.get(key))
     }
 
-    /// A version that was published, where it should have been refused.
+    /// Something that was done, where it should have been refused.
     pub(super) fn judge_silence(&self) -> Vec<Mismatch> {
         let expected = self.named("refused");
-        expected.map(|expected| Mismatch::new(expected, "refused", words(expected), "published")).into_iter().collect()
+        expected.map(|expected| Mismatch::new(expected, "refused", words(expected), "done")).into_iter().collect()
     }
 
     /// Holds an answer against what is expected. What nobody expects is that it is applied.
@@ -144,13 +144,43 @@ impl Expectation {
         if let (Some(expected), Some(subject)) = (&self.seen, &self.about) {
             judge_member(engine, program, subject, expected, "", calendar, &mut found)?;
         }
+        if let Some(expected) = self.named("cards") {
+            super::cards::judge(engine, program, expected, calendar, &mut found)?;
+        }
         for (person, expected) in &self.others {
             let prefix = format!("members.{}.", person.alias);
             judge_member(engine, program, &person.subject, expected, &prefix, calendar, &mut found)?;
         }
+        self.judge_cases(engine, program, calendar, &mut found)?;
         Ok(found)
     }
 }
+
+impl Expectation {
+    /// Holds the cases that there are against those expected.
+    fn judge_cases(
+        &self,
+        engine: &Engine,
+        program: &Arc<ProgramHandle>,
+        calendar: &Calendar,
+        found: &mut Vec<Mismatch>,
+    ) -> Result<(), EngineError> {
+        let Some(expected) = self.named("cases") else { return Ok(()) };
+        let page = PageRequest { limit: CASES_MAX, after: None };
+        let cases = crate::case::list(&engine.context, program, &crate::case::Wish::default(), &page)?;
+        let values: Vec<Value> = cases.items.iter().map(|case| json!(case)).collect();
+        let all = brief(&Value::Array(values.clone()));
+        match &expected.kind {
+            Kind::Text(_) if values.is_empty() => {}
+            Kind::Text(_) => found.push(Mismatch::new(expected, "cases", "none", all)),
+            _ => among("cases", expected, &values, &all, calendar, found),
+        }
+        Ok(())
+    }
+}
+
+/// More cases than a story has.
+const CASES_MAX: usize = 200;
 
 fn status(outcome: &Outcome) -> String {
     brief(&json!(outcome.status))

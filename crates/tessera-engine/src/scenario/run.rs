@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tessera_core::code::Code;
 use tessera_core::decide::{Effect, EffectKind, RuleTrace};
-use tessera_core::event::{Merge, Redeem, Transfer};
+use tessera_core::event::{Merge, Origin, Redeem, Transfer};
 use tessera_core::ledger::PartnerState;
 use tessera_core::time::Calendar;
 
@@ -57,6 +57,10 @@ fn run_step(
         Action::Quote { subject, settings } => {
             quoted(&installation.engine, program, subject, &settings.redeem())?.map(|said| (said, Vec::new()))
         }
+        Action::MakeCodes { wanted, id } => {
+            let made = super::cards::make_codes(&installation.engine, program, wanted, id, redeemed)?;
+            made.err().map(|refusal| (Said::Refused(refusal), Vec::new()))
+        }
         _ => match answer(step, installation, program, redeemed, calendar)? {
             None => None,
             Some(Answer::Unavailable) => {
@@ -67,7 +71,9 @@ fn run_step(
                 if let Action::Use { id, .. } = &step.action {
                     redeemed.insert(id.clone(), outcome.event_id.clone());
                 }
-                if let (Action::Redeem { id, .. }, Some(redemption)) = (&step.action, &outcome.redemption) {
+                if let (Action::Redeem { id, .. } | Action::Pay { id, .. }, Some(redemption)) =
+                    (&step.action, &outcome.redemption)
+                {
                     redeemed.insert(id.clone(), redemption.id.to_string());
                 }
                 if let (Some(code), Some(order)) = (&outcome.claim_code, outcome.effects.iter().find_map(claimable)) {
@@ -145,7 +151,7 @@ fn answer(
     let engine = &installation.engine;
     let secrets = &engine.context.secrets;
     let submission = match &step.action {
-        Action::Wait | Action::Quote { .. } => return Ok(None),
+        Action::Wait | Action::Quote { .. } | Action::MakeCodes { .. } => return Ok(None),
         Action::Publish { text } => {
             return match publish(installation, text, Some(program)) {
                 Ok(_) => Ok(None),
@@ -160,7 +166,8 @@ fn answer(
             };
         }
         Action::Event { kind, subject, data, happened, id, source } => {
-            let data = with_redemptions(data, redeemed);
+            let mut data = with_redemptions(data, redeemed);
+            super::cards::with_made_codes(&mut data, redeemed);
             let mut data = super::vouchers::with_codes(engine, program, subject, &data)?;
             let brought = data.get("referred_by").and_then(|text| text.as_str()?.strip_prefix(super::step::BROUGHT_BY));
             let referrer = brought.and_then(|text| text.parse().ok());
@@ -198,6 +205,10 @@ fn answer(
             Some(member) => Ok(Submission::leave(secrets, program, member, *erase, id, step.now)),
             None => Err(Refusal::new("unknown-member", "nobody is known under this name")),
         },
+        Action::Freeze { subject, freeze, id } => {
+            let freeze = (freeze.clone(), "scenario");
+            Ok(Submission::freeze(secrets, program, subject.clone(), freeze, id, step.now))
+        }
         Action::Merge { subject, from, undo, id } => {
             let own = |subject| query::own_id(&engine.context, program, subject);
             match own(subject)?.zip(own(from)?) {
@@ -218,6 +229,20 @@ fn answer(
         }
         Action::Redeem { subject, settings, id } => {
             Ok(Submission::redeem(secrets, program, subject.clone(), settings.redeem(), id, step.now))
+        }
+        Action::Card { wish, id } => super::cards::step(engine, program, wish, id, step.now),
+        Action::Pay { pay, id } => {
+            let redeem = pay.redemption(program).redeem();
+            Ok(Submission::redeem(secrets, program, super::cards::card(&pay.card), redeem, id, step.now))
+        }
+        Action::UseCode { subject, settings, back, id } => {
+            super::cards::code(redeemed, &settings.code).and_then(|code| {
+                let (member, order_id) = (subject.clone(), settings.order_id.as_deref().map(Into::into));
+                match back {
+                    true => Ok(Submission::rollback_voucher(secrets, program, member, (code, order_id), id, step.now)),
+                    false => Submission::redeem_voucher(secrets, program, member, (code, order_id, None), id, step.now),
+                }
+            })
         }
         Action::Transfer { subject, to, settings, id } => {
             let found = crate::query::find_member(&engine.context, program, to)?;
@@ -257,7 +282,12 @@ fn answer(
         }
     };
     let answer = match submission {
-        Ok(submission) => engine.submit(Submission { explain: true, ..submission })?,
+        Ok(submission) => {
+            // An adjustment has a key of its own.
+            let key = submission.origin.key.clone().or_else(|| step.origin.key.clone());
+            let origin = Origin { key, ..step.origin.clone() };
+            engine.submit(Submission { explain: true, origin, ..submission })?
+        }
         Err(refusal) => Answer::Refused(refusal),
     };
     Ok(Some(answer))

@@ -59,6 +59,7 @@ pub(super) struct Step {
     pub(super) happened: Option<Moment>,
     pub(super) id: Option<String>,
     pub(super) source: Option<String>,
+    pub(super) from: Option<super::step::Sender>,
     #[serde(rename = "<event>")]
     pub(super) event: Option<IgnoredAny>,
     pub(super) adjust: Option<super::step::Adjust>,
@@ -77,6 +78,8 @@ pub(super) struct Step {
     pub(super) join: Option<super::step::Join>,
     pub(super) claim: Option<super::step::Claim>,
     pub(super) leave: Option<super::step::Leave>,
+    pub(super) freeze: Option<super::step::Freezing>,
+    pub(super) thaw: Option<super::step::Freezing>,
     pub(super) merge: Option<super::step::Merge>,
     #[serde(rename = "merge-undo")]
     pub(super) merge_undo: Option<super::step::Merge>,
@@ -85,6 +88,15 @@ pub(super) struct Step {
     #[serde(rename = "use-back")]
     pub(super) use_back: Option<super::step::UseBack>,
     pub(super) tier: Option<super::step::Tier>,
+    #[serde(rename = "gift-card")]
+    pub(super) gift_card: Option<super::cards::CardWish>,
+    pub(super) pay: Option<super::cards::Pay>,
+    #[serde(rename = "make-codes")]
+    pub(super) make_codes: Option<super::cards::MakeCodes>,
+    #[serde(rename = "redeem-code")]
+    pub(super) redeem_code: Option<super::cards::UseCode>,
+    #[serde(rename = "rollback-code")]
+    pub(super) rollback_code: Option<super::cards::UseCode>,
     pub(super) expect: Option<Expect>,
 }
 
@@ -96,8 +108,8 @@ pub(super) struct Publish {
 }
 
 /// Keys of an expectation that are about the answer.
-pub(super) const EXPECT_KEYS: [&str; 8] =
-    ["status", "refused", "effects", "without", "because", "answer", "version", "members"];
+pub(super) const EXPECT_KEYS: [&str; 10] =
+    ["status", "refused", "effects", "without", "because", "answer", "version", "members", "cards", "cases"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -110,8 +122,35 @@ pub(super) struct Expect {
     answer: Option<Answer>,
     version: Option<u32>,
     members: Option<BTreeMap<String, Seen>>,
+    cards: Option<BTreeMap<String, Card>>,
+    /// Cases that there are.
+    cases: Option<WordOr<Nothing, Vec<Case>>>,
     #[serde(rename = "<seen>")]
     seen: Option<Seen>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    rule: Option<Id>,
+    subject: Option<String>,
+    what: Option<tessera_core::program::Watched>,
+    per: Option<String>,
+    state: Option<CaseState>,
+    action: Option<tessera_core::program::VelocityAction>,
+    most: Option<i64>,
+    used: Option<i64>,
+    hits: Option<i64>,
+    from: Option<Moment>,
+    until: Option<Moment>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum CaseState {
+    Open,
+    Taken,
+    Closed,
 }
 
 #[derive(Deserialize)]
@@ -120,6 +159,16 @@ enum Status {
     Applied,
     Duplicate,
     Parked,
+}
+
+/// What is on a gift card.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Card {
+    /// `active`, `empty` or `blocked`; or why it is not to be had, such as `gift-card-replaced`.
+    status: Option<String>,
+    balance: Option<Exact>,
+    held: Option<Exact>,
 }
 
 #[derive(Deserialize)]

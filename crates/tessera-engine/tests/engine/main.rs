@@ -23,5 +23,6 @@ mod reports;
 mod simulation;
 mod time;
 mod transfers;
+mod velocity;
 mod verification;
 mod vouchers;
