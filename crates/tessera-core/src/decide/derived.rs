@@ -9,7 +9,7 @@ use super::{Credit, DERIVED_MAX};
 use crate::event::{FieldValue, FieldValues};
 use crate::id::MemberId;
 use crate::ledger::{Account, EntryKind};
-use crate::member::{Change, Status};
+use crate::member::Change;
 use crate::program::Id;
 use crate::time::{Day, Instant, Period};
 use crate::voucher;
@@ -50,8 +50,7 @@ impl Working<'_> {
     pub(super) fn moved(&mut self, currency: &Id) {
         let cause = Cause::Balance { currency: currency.clone() };
         // Campaigns are for members.
-        let is_card = self.state.status == Status::GiftCard;
-        if !is_card && self.program.trigger("balance").is_some() && !self.causes.contains(&cause) {
+        if self.state.status.is_member() && self.program.trigger("balance").is_some() && !self.causes.contains(&cause) {
             self.causes.push(cause);
         }
     }

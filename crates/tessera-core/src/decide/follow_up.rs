@@ -89,6 +89,7 @@ impl Working<'_> {
         match read_follow_up(&refused.kind, &refused.data) {
             Ok(What::Arrival(arrival)) => self.transfer_back(&arrival, refused.by, &refused.code),
             Ok(What::Referral(step)) => self.referral_refused(&step, &refused.code),
+            Ok(What::HouseholdNews(news)) => self.household_refused(&news, &refused.code),
             _ => {}
         }
         Ok(())

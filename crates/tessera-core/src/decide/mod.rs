@@ -22,12 +22,14 @@ mod fulfilment;
 mod gift_card;
 mod give_again;
 mod holdout;
+mod household;
 mod moving;
 mod order;
 mod outcome;
 mod people;
 mod placement;
 mod play;
+mod pool;
 mod progress;
 mod ranking;
 mod redeem;
@@ -421,6 +423,13 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
     if is_card && !command.what.may_be_of_gift_card() {
         return Err(Rejected::NeedsMember);
     }
+    let is_household = inputs.state.is_some_and(|state| state.status == Status::Household);
+    if is_household && !command.what.may_be_of_household() {
+        return Err(Rejected::NeedsMember);
+    }
+    if inputs.state.is_some() && !is_household && command.what.is_of_household() {
+        return Err(Rejected::NoSuchHousehold);
+    }
     let mut working = Working::begin(inputs, command)?;
     if !inputs.guest {
         working.settle(command.effective_at);
@@ -463,10 +472,13 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Membership(membership) => working.membership(membership)?,
         What::GiftCard(step) => working.gift_card(step)?,
         What::GiftCardRefund(refund) => working.gift_card_refund(refund)?,
+        What::Household(step) => working.household_step(step)?,
+        What::HouseholdNews(news) => working.household_news(news)?,
         What::WakeUp => {}
     }
     working.forfeit_after_leaving();
     working.settle_after_backdating();
+    working.share_earnings();
     working.finish(command)
 }
 

@@ -219,6 +219,21 @@ pub enum EffectKind {
     Loaded,
     /// Money goes back to the gift card that paid.
     ToGiftCard,
+    HouseholdFounded,
+    /// Accepted an invitation; the household answers.
+    HouseholdAsked,
+    HouseholdInvited,
+    HouseholdJoined,
+    /// The household took nobody in; `reason` says why.
+    HouseholdRefused,
+    HouseholdHead,
+    HouseholdLeft,
+    /// Into the pool of a household.
+    ToPool,
+    /// Out of the pool, to whose it was.
+    FromPool,
+    /// No longer earned, and asked back from the pool: owed until it comes.
+    AskedOfPool,
 }
 
 impl Effect {
@@ -330,7 +345,7 @@ pub(super) fn balance(member: &MemberState, currency: &Id) -> Balance {
 }
 
 pub(super) fn levels(program: &Program, member: &MemberState) -> BTreeMap<Id, Id> {
-    if member.status == Status::GiftCard {
+    if !member.status.is_member() {
         return BTreeMap::new();
     }
     let level = |ladder: &crate::program::LadderRules| ladder.level(standing::rank(ladder, member)).id.clone();

@@ -121,6 +121,9 @@ impl Working<'_> {
         order_id: Option<&CompactString>,
     ) {
         let currency = redemption.terms.currency.clone();
+        self.expect_owners(&redemption, amount);
+        let day = self.program.calendar.day(redemption.terms.at);
+        self.unspent(redemption.by, &currency, amount, day);
         for part in redemption.next_back(amount) {
             self.refund_lot(seq, &redemption, &currency, &part, order_id);
         }

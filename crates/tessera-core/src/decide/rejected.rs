@@ -278,6 +278,40 @@ pub enum Rejected {
     GiftCardNotReloadable,
     #[error("{} is wanted of the gift card: it has {}{}", wanted, available, also_held(*held))]
     NotEnoughOnGiftCard { wanted: Amount, available: Amount, held: Amount },
+    #[error("the program has no households: its document has no section `households`")]
+    NoHouseholds,
+    #[error("there is no such household in this program")]
+    NoSuchHousehold,
+    #[error("the member is in the household {household}: leave it first")]
+    InHousehold { household: CompactString },
+    #[error("the member is in no household")]
+    NotInHousehold,
+    #[error("the member left a household: they may join another from {from} on")]
+    HouseholdCoolingOff { from: Day },
+    #[error("this invitation is for somebody else, is over, or was accepted before: ask for another")]
+    NotInvited,
+    #[error("the household has its {size} people already")]
+    HouseholdFull { size: u32 },
+    #[error("{member} is not in this household")]
+    NotOfHousehold { member: CompactString },
+    #[error("{member} is in this household already")]
+    OfHouseholdAlready { member: CompactString },
+    #[error("only the head of the household may {to_do}")]
+    OnlyTheHead { to_do: &'static str },
+    #[error("the household has {most} invitations open: let one be accepted, or end, first")]
+    TooManyInvitations { most: usize },
+    #[error("everybody has left this household")]
+    HouseholdClosed,
+    #[error("say who of the household spends, as `by`")]
+    WhoSpends,
+    #[error("members may put no {currency} into the pool by hand")]
+    NotByHand { currency: Id },
+    #[error("a pool pays with points; rewards are bought by members")]
+    PoolBuysNoRewards,
+    #[error(
+        "{wanted} {currency} are wanted of the pool: each may spend {most} a {window}, and {spent} are spent already"
+    )]
+    PoolLimit { currency: Id, window: &'static str, most: i64, spent: i64, wanted: i64 },
 }
 
 /// What a card has besides, which is reserved.
@@ -461,6 +495,22 @@ impl Rejected {
             Self::GiftCardOverMaximum { .. } => "gift-card-over-maximum",
             Self::GiftCardNotReloadable => "gift-card-not-reloadable",
             Self::NotEnoughOnGiftCard { .. } => "not-enough-on-gift-card",
+            Self::NoHouseholds => "no-households",
+            Self::NoSuchHousehold => "unknown-household",
+            Self::InHousehold { .. } => "in-household",
+            Self::NotInHousehold => "not-in-household",
+            Self::HouseholdCoolingOff { .. } => "household-cooling-off",
+            Self::NotInvited => "not-invited",
+            Self::HouseholdFull { .. } => "household-full",
+            Self::NotOfHousehold { .. } => "not-of-household",
+            Self::OfHouseholdAlready { .. } => "of-household-already",
+            Self::OnlyTheHead { .. } => "only-the-head",
+            Self::TooManyInvitations { .. } => "too-many-invitations",
+            Self::HouseholdClosed => "household-closed",
+            Self::WhoSpends => "who-spends",
+            Self::NotByHand { .. } => "not-by-hand",
+            Self::PoolBuysNoRewards => "pool-buys-no-rewards",
+            Self::PoolLimit { .. } => "pool-limit",
         }
     }
 
@@ -784,7 +834,30 @@ impl Rejected {
                 ("available", available.to_string().into()),
                 ("held", held.to_string().into()),
             ],
-            Self::NoGiftCards
+            Self::InHousehold { household } => vec![("household", household.as_str().into())],
+            Self::HouseholdCoolingOff { from } => vec![("from", from.to_string().into())],
+            Self::HouseholdFull { size } => vec![("size", (*size).into())],
+            Self::NotOfHousehold { member } | Self::OfHouseholdAlready { member } => {
+                vec![("member", member.as_str().into())]
+            }
+            Self::TooManyInvitations { most } => vec![("most", (*most).into())],
+            Self::NotByHand { currency } => vec![("currency", currency.as_str().into())],
+            Self::PoolLimit { currency, window, most, spent, wanted } => vec![
+                ("currency", currency.as_str().into()),
+                ("window", (*window).into()),
+                ("most", (*most).into()),
+                ("spent", (*spent).into()),
+                ("wanted", (*wanted).into()),
+            ],
+            Self::NoHouseholds
+            | Self::NoSuchHousehold
+            | Self::NotInHousehold
+            | Self::NotInvited
+            | Self::OnlyTheHead { .. }
+            | Self::HouseholdClosed
+            | Self::WhoSpends
+            | Self::PoolBuysNoRewards
+            | Self::NoGiftCards
             | Self::GiftCardExists
             | Self::GiftCardBlocked
             | Self::GiftCardNotReloadable

@@ -92,12 +92,12 @@ impl Working<'_> {
     }
 
     /// Until when lots without a date of their own live.
-    fn idle_of(&self, currency: &Id) -> Option<(Day, Instant)> {
+    pub(super) fn idle_of(&self, currency: &Id) -> Option<(Day, Instant)> {
         let purse = self.state.purse(currency.as_str())?;
         settle::idle_date(self.inputs.versions, purse, self.state.clock)
     }
 
-    fn post_part(&mut self, kind: EntryKind, (from, to): (Account, Account), currency: &Id, part: &LotPart) {
+    pub(super) fn post_part(&mut self, kind: EntryKind, (from, to): (Account, Account), currency: &Id, part: &LotPart) {
         let (amount, expires_at) = (points(part.amount), part.expires_at);
         let lot = (to != Account::Debt).then(|| part.lot.clone());
         self.post(kind, from, to, Posting { currency, amount, lot, expires_at, campaign: None });
@@ -177,7 +177,7 @@ impl Working<'_> {
     }
 
     /// Points come into their lot: what is owed is repaid first (R6).
-    fn give_lot(
+    pub(super) fn give_lot(
         &mut self,
         (kind, from): (EntryKind, Account),
         currency: &Id,
@@ -203,7 +203,7 @@ fn counter(currency: &Id, window: Window) -> CompactString {
     format_compact!("transfer/{currency}/{}", window.name())
 }
 
-fn of_part(kind: EffectKind, currency: &Id, part: &LotPart, other: MemberId) -> Effect {
+pub(super) fn of_part(kind: EffectKind, currency: &Id, part: &LotPart, other: MemberId) -> Effect {
     let member = Some(other.to_compact_string());
     Effect { expires_on: part.lot.last_day, member, ..Effect::points(kind, currency, part.amount) }
 }

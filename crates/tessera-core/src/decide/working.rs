@@ -12,6 +12,7 @@ use super::draw;
 use super::evaluate::{self, AwardLine, Evaluation, Look};
 use super::expiry;
 use super::outcome::{self, Effect, EffectKind, points};
+use super::pool::Pooling;
 use super::{
     Answer, Credit, Decision, EventStatus, Inputs, IssuedVoucher, OrderProgress, PoolChange, Record, Recorded,
     Rejected, RuleTrace, WaitlistChange,
@@ -48,6 +49,8 @@ pub(super) struct Working<'a> {
     pub voucher_codes: Vec<CodeRecord>,
     pub trace: Vec<RuleTrace>,
     pub causes: Vec<Cause>,
+    /// Whose parts of a household's pool are moving.
+    pub pooling: Pooling,
 }
 
 /// What was true at the business time of a backdated event.
@@ -82,6 +85,7 @@ impl<'a> Working<'a> {
         let state = match inputs.state {
             Some(state) => state.clone(),
             None if command.what.makes_gift_card() => fresh(Status::GiftCard),
+            None if command.what.makes_household() => fresh(Status::Household),
             None => fresh(if inputs.guest { Status::Guest } else { Status::Active }),
         };
         let mut past = None;
@@ -112,6 +116,7 @@ impl<'a> Working<'a> {
             voucher_codes: Vec::new(),
             trace: Vec::new(),
             causes: Vec::new(),
+            pooling: Pooling::default(),
         })
     }
 
@@ -225,6 +230,7 @@ impl<'a> Working<'a> {
         };
         entry.hash = entry.chained(&self.state.chain);
         self.state.apply_entry(&entry);
+        self.move_parts(&entry);
         self.record().entries.push(entry);
     }
 
@@ -532,7 +538,7 @@ impl<'a> Working<'a> {
 
     /// Moves the inactivity date of the currencies that this kind of event keeps alive (L4): never back.
     pub fn keep_alive(&mut self, kind: &str) {
-        if self.state.status == Status::GiftCard {
+        if !self.state.status.is_member() {
             return;
         }
         let program = self.program.clone();

@@ -2,9 +2,9 @@ use compact_str::CompactString;
 use serde::Deserialize;
 
 use super::{
-    Arrival, Birthday, Claim, FieldValues, FulfilmentStep, GiftCardRefund, GiftCardStep, Item, Membership, MovedIn,
-    MovedVoucher, Order, PlaceTier, Redeem, RedemptionPart, ReferralStep, RefusedFollowUp, Renaming, Transfer,
-    UseBenefit,
+    Arrival, Birthday, Claim, FieldValues, FulfilmentStep, GiftCardRefund, GiftCardStep, HouseholdNews, HouseholdStep,
+    Item, Membership, MovedIn, MovedVoucher, Order, PlaceTier, Redeem, RedemptionPart, ReferralStep, RefusedFollowUp,
+    Renaming, Transfer, UseBenefit,
 };
 use crate::id::MemberId;
 use crate::ledger::Entry;
@@ -110,6 +110,10 @@ pub enum What {
     GiftCard(GiftCardStep),
     /// What a gift card paid for came back.
     GiftCardRefund(GiftCardRefund),
+    /// Something done about a household.
+    Household(HouseholdStep),
+    /// What a household and its people tell each other.
+    HouseholdNews(HouseholdNews),
     /// Only settles what fell due (I7).
     WakeUp,
 }
@@ -155,6 +159,8 @@ impl What {
             Self::Membership(membership) => membership.event_type(),
             Self::GiftCard(step) => step.kind(),
             Self::GiftCardRefund(_) => "gift-card-refund",
+            Self::Household(step) => step.kind(),
+            Self::HouseholdNews(news) => news.kind(),
             Self::WakeUp => "wake-up",
         }
     }

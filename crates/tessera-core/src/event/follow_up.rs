@@ -17,6 +17,14 @@ pub const FOLLOW_UP_TYPES: &[&str] = &[
     "referral-refused",
     "referral-reversed",
     "gift-card-refund",
+    "household-made",
+    "household-join",
+    "household-gone",
+    "household-put",
+    "household-ask",
+    "household-taken-in",
+    "household-out",
+    "household-back",
 ];
 
 /// What an event of this member caused for another member was refused there: its value comes back.
@@ -40,6 +48,7 @@ pub fn read_follow_up(kind: &str, data: &str) -> Result<What, DataProblem> {
         "transfer-in" => serde_json::from_str(data).map(What::Arrival),
         "follow-up-refused" => serde_json::from_str(data).map(What::FollowUpRefused),
         kind if kind.starts_with("referral-") => serde_json::from_str(data).map(What::Referral),
+        kind if kind.starts_with("household-") => serde_json::from_str(data).map(What::HouseholdNews),
         "gift-card-refund" => serde_json::from_str(data).map(What::GiftCardRefund),
         _ => return Err(DataProblem::new("type", format!("no event causes a `{kind}` for another member"))),
     };
@@ -49,13 +58,23 @@ pub fn read_follow_up(kind: &str, data: &str) -> Result<What, DataProblem> {
 impl What {
     /// Whether another member's event caused this. It reaches whoever it names, whatever has become of them.
     pub const fn is_follow_up(&self) -> bool {
-        matches!(self, Self::Arrival(_) | Self::Referral(_) | Self::FollowUpRefused(_) | Self::GiftCardRefund(_))
+        matches!(
+            self,
+            Self::Arrival(_)
+                | Self::Referral(_)
+                | Self::FollowUpRefused(_)
+                | Self::GiftCardRefund(_)
+                | Self::HouseholdNews(_)
+        )
     }
 
     /// Whether this is about what a member has now. Such a command is never before what they have seen already.
     pub const fn is_never_past(&self) -> bool {
         self.is_about_now()
             || self.is_follow_up()
-            || matches!(self, Self::Transfer(_) | Self::Rename(_) | Self::Leave { .. } | Self::GiftCard(_))
+            || matches!(
+                self,
+                Self::Transfer(_) | Self::Rename(_) | Self::Leave { .. } | Self::GiftCard(_) | Self::Household(_)
+            )
     }
 }

@@ -7,6 +7,7 @@ mod command;
 mod data;
 mod follow_up;
 mod gift_card;
+mod household;
 mod membership;
 mod moving;
 mod order;
@@ -28,6 +29,7 @@ pub use command::{
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
 pub use gift_card::{GiftCardRefund, GiftCardStep};
+pub use household::{HouseholdNews, HouseholdStep, Pooled};
 pub use membership::{MEMBERSHIP_TYPES, Membership, MembershipStep};
 pub use moving::{MovedIn, MovedLevel, MovedVoucher};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
@@ -110,6 +112,22 @@ pub const RESERVED_TYPES: &[&str] = &[
     "gift-card-unblock",
     "gift-card-replacement",
     "gift-card-refund",
+    "household",
+    "household-accept",
+    "household-leave",
+    "household-put-in",
+    "household-invite",
+    "household-removal",
+    "household-head",
+    "household-share",
+    "household-made",
+    "household-join",
+    "household-gone",
+    "household-put",
+    "household-ask",
+    "household-taken-in",
+    "household-out",
+    "household-back",
 ];
 
 /// Triggers that no event from outside has: what time or an award brings about.

@@ -12,4 +12,4 @@ pub use entry::{Entry, EntryKind};
 pub use fulfilment::{Fulfilment, FulfilmentState};
 pub use lot::{Lot, LotRef, LotRefError};
 pub use purse::{Purse, Totals, Wait};
-pub use redemption::{Bill, Given, GivenDonation, Hold, LotPart, Redemption, RedemptionStatus, Terms};
+pub use redemption::{Bill, Given, GivenDonation, Hold, LotPart, OwnedPart, Redemption, RedemptionStatus, Terms};

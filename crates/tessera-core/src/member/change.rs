@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Waiting;
 use super::club::Club;
+use super::household::{Belonging, Invitation, Person, PoolPart};
 use super::play::{Badge, REWARDS_MAX, Ranked, Reward, Streak};
 use super::referral::Referral;
 use super::standing::{BenefitUse, Placement};
 use super::state::{Bucketed, Counter, Fraction, GiftCard, Grant, MemberState, Status};
 use crate::event::PlacementKind;
+use crate::id::MemberId;
 use crate::ledger::{Hold, Wait};
 use crate::program::{Every, Id, id_or_empty};
 use crate::quantity::{Amount, Points};
@@ -259,6 +261,38 @@ pub enum Change {
     GiftCard {
         card: GiftCard,
     },
+    /// Where the member belongs from now on.
+    Belongs {
+        belonging: Belonging,
+    },
+    /// The member put something into the pool, or it came back.
+    GaveToPool {
+        currency: Id,
+        by: i64,
+    },
+    /// Somebody is in this household, as its head or not.
+    Person {
+        person: Person,
+    },
+    PersonGone {
+        member: MemberId,
+    },
+    Invited {
+        invitation: Invitation,
+    },
+    Uninvited {
+        code: [u8; 16],
+    },
+    /// Somebody's part of a lot of the pool became more, or less.
+    Pooled {
+        part: PoolPart,
+    },
+    /// Who reserved what a redemption holds; nobody any more where it is over.
+    SpendsOfPool {
+        redemption: u64,
+        by: Option<MemberId>,
+    },
+    HouseholdClosed,
 }
 
 /// An event that names an order nobody has seen yet (I4).
@@ -375,6 +409,7 @@ impl Change {
                 state.placements.clear();
                 state.uses.clear();
                 state.clubs.clear();
+                state.belongs = None;
             }
             Self::Erased => {
                 (state.birthday, state.birthday_since, state.birthday_next) = (None, None, None);
@@ -446,6 +481,32 @@ impl Change {
             Self::Club { club } => state.set_club(club),
             Self::BenefitReturned { used } => state.uses.retain(|known| known.event != *used),
             Self::GiftCard { card } => state.gift_card = Some(*card),
+            Self::Belongs { belonging } => state.belongs = Some(belonging.clone()),
+            Self::GaveToPool { currency, by } => {
+                if let Some(belonging) = &mut state.belongs {
+                    belonging.give(currency, *by);
+                }
+            }
+            Self::Person { person } => state.household.get_or_insert_default().set_person(person),
+            Self::PersonGone { member } => {
+                let household = state.household.get_or_insert_default();
+                household.people.retain(|person| person.member != *member);
+                household.invitations.retain(|invitation| invitation.by != *member);
+            }
+            Self::Invited { invitation } => {
+                state.household.get_or_insert_default().invitations.push(invitation.clone());
+            }
+            Self::Uninvited { code } => {
+                let invitations = &mut state.household.get_or_insert_default().invitations;
+                invitations.retain(|invitation| invitation.code != *code);
+            }
+            Self::Pooled { part } => state.household.get_or_insert_default().pool(part),
+            Self::SpendsOfPool { redemption, by } => {
+                let spending = &mut state.household.get_or_insert_default().spending;
+                spending.retain(|(known, _)| known != redemption);
+                spending.extend(by.map(|by| (*redemption, by)));
+            }
+            Self::HouseholdClosed => state.household.get_or_insert_default().closed = true,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod change;
 mod club;
+mod household;
 mod play;
 mod referral;
 mod standing;
@@ -10,6 +11,7 @@ mod waiting;
 
 pub use change::{Change, ParkedEvent};
 pub use club::{Club, ClubStatus, UsedOfClub};
+pub use household::{Belonging, Household, Invitation, Person, PoolPart};
 pub use play::{Badge, Progress, Ranked, Reward, Run, Streak};
 pub use referral::{Paid, Referral, ReferralCredit, ReferralStatus};
 pub use standing::{BenefitUse, Condition, Placement};

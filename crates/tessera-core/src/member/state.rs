@@ -2,7 +2,10 @@ use compact_str::CompactString;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Badge, BenefitUse, Change, Club, ParkedEvent, Placement, Progress, Ranked, Referral, Streak, Waiting};
+use super::{
+    Badge, Belonging, BenefitUse, Change, Club, Household, ParkedEvent, Placement, Progress, Ranked, Referral, Streak,
+    Waiting,
+};
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, Hold, Lot, Purse};
 use crate::program::{Id, id_or_empty};
@@ -69,6 +72,10 @@ pub struct MemberState {
     pub clubs: Vec<Club>,
     /// What makes this member a gift card.
     pub gift_card: Option<GiftCard>,
+    /// The household that the member is in, or was.
+    pub belongs: Option<Belonging>,
+    /// What makes this holder a household.
+    pub household: Option<Household>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +90,8 @@ pub enum Status {
     Left,
     /// No member: a gift card, found by its code.
     GiftCard,
+    /// No member: several who save together.
+    Household,
 }
 
 impl Status {
@@ -94,12 +103,18 @@ impl Status {
             Self::Merged => 3,
             Self::Left => 4,
             Self::GiftCard => 5,
+            Self::Household => 6,
         }
     }
 
-    /// Whether time brings anything about for such a member, or card.
+    /// Whether time brings anything about for such a holder.
     pub const fn keeps_time(self) -> bool {
-        matches!(self, Self::Active | Self::GiftCard)
+        matches!(self, Self::Active | Self::GiftCard | Self::Household)
+    }
+
+    /// Whether this is a member: somebody whom campaigns, levels and dates of inactivity are about.
+    pub const fn is_member(self) -> bool {
+        !matches!(self, Self::GiftCard | Self::Household)
     }
 }
 
@@ -198,7 +213,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[0; 11];
+const SINCE_FORMAT_2: &[u8] = &[0; 13];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -250,6 +265,8 @@ impl MemberState {
             devices: Vec::new(),
             clubs: Vec::new(),
             gift_card: None,
+            belongs: None,
+            household: None,
         }
     }
 
@@ -395,6 +412,9 @@ impl MemberState {
             self.grants.retain(|grant| grant.last_day >= day);
             self.challenges.retain(|progress| progress.until > day);
             self.uses.retain(|used| used.until > day);
+            if let Some(household) = &mut self.household {
+                household.invitations.retain(|invitation| invitation.until > effective_at);
+            }
         }
     }
 

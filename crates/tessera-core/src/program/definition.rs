@@ -14,6 +14,7 @@ use super::cards::CardDefinition;
 use super::challenges::{BadgeDefinition, ChallengeDefinition};
 use super::claims::ClaimsDefinition;
 use super::gift_cards::GiftCardsDefinition;
+use super::households::HouseholdsDefinition;
 use super::leaderboards::{LeaderboardDefinition, RankingDefinition};
 use super::made::Made;
 use super::membership::MembershipDefinition;
@@ -103,6 +104,9 @@ pub struct Definition {
     /// Money on cards: left out, none are sold or taken.
     #[serde(default)]
     pub gift_cards: Option<GiftCardsDefinition>,
+    /// People who save together: left out, there are no households.
+    #[serde(default)]
+    pub households: Option<HouseholdsDefinition>,
     #[serde(default)]
     pub stacking: Stacking,
     /// Limits over all campaigns together, by currency (C7).

@@ -11,6 +11,7 @@ mod definition;
 mod diff;
 mod gift_cards;
 mod gives;
+mod households;
 mod inert;
 mod leaderboards;
 mod limits;
@@ -46,6 +47,7 @@ pub use definition::*;
 pub use diff::{Difference, difference};
 pub use gift_cards::{GIFT_CARD, GiftCardsDefinition};
 pub use gives::{Donation, Experience, GivenBenefit, RewardGives};
+pub use households::{Contributed, HoldoutPerson, HouseholdsDefinition, Inviters, PoolDefinition, Spenders};
 pub use leaderboards::{
     BANDS, LeaderboardDefinition, Names, PLACES_MAX, PRIZES_MAX, PrizeDefinition, RankingDefinition,
 };
