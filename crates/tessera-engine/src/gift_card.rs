@@ -1,7 +1,6 @@
 //! Gift cards on their way to the executor. A card is found by the keyed hash of its code; the code itself is nowhere
 //! but in the sealed profile of the card.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -10,8 +9,8 @@ use tessera_core::event::{GiftCardStep, What};
 use tessera_core::time::Instant;
 
 use crate::identifier::{Identifier, Subject};
+use crate::keyed::by_key_and;
 use crate::programs::ProgramHandle;
-use crate::record::Envelope;
 use crate::secret::Secrets;
 use crate::submission::{Refusal, Submission};
 
@@ -170,30 +169,10 @@ impl Submission {
         };
         let subject = card.or(made.map(Subject::Identifier)).unwrap_or(Subject::Nobody);
         let what = What::GiftCard(step);
-        let data = data.to_string();
         // A code of our own follows from the key; one that is given is part of what is asked.
-        let named = match &subject {
-            Subject::Identifier(_) if what.makes_gift_card() => String::new(),
-            subject => subject.to_text().unwrap_or_default(),
-        };
-        let parts = [what.kind().as_bytes(), named.as_bytes(), mark.as_bytes(), data.as_bytes()];
-        let hash = secrets.command_hash(&parts);
-        let source = format!("tessera:{}", what.kind());
-        let envelope = Envelope::text(Some("api"), Some(key), &data);
-        let end = envelope.len() - 1;
-        Self {
-            program: program.clone(),
-            what,
-            subject,
-            key: Some((secrets.event_key(program.number, &source, key), hash)),
-            data: end - data.len()..end,
-            envelope,
-            effective_at: now,
-            recorded_at: now,
-            personal: BTreeMap::new(),
-            identifiers,
-            explain: false,
-        }
+        let named = if what.makes_gift_card() { Subject::Nobody } else { subject.clone() };
+        let submission = by_key_and(secrets, program, named, what, (&data, &[mark]), key, now);
+        Self { subject, identifiers, ..submission }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod folder;
 pub mod gift_card;
 pub mod identifier;
 pub mod installation;
+mod keyed;
 mod member_transfer;
 mod new_file;
 pub mod people;

@@ -1,6 +1,5 @@
 //! Points that a member sends to another, on their way to the executor.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -8,8 +7,8 @@ use tessera_core::event::{Transfer, What};
 use tessera_core::time::Instant;
 
 use crate::identifier::Subject;
+use crate::keyed::by_key;
 use crate::programs::ProgramHandle;
-use crate::record::Envelope;
 use crate::secret::Secrets;
 use crate::submission::Submission;
 
@@ -31,23 +30,6 @@ impl Submission {
         if let Some(message) = &transfer.message {
             data["message"] = message.as_str().into();
         }
-        let data = data.to_string();
-        let text = from.to_text().unwrap_or_default();
-        let hash = secrets.command_hash(&[b"transfer", text.as_bytes(), data.as_bytes()]);
-        let envelope = Envelope::text(Some("api"), Some(key), &data);
-        let end = envelope.len() - 1;
-        Self {
-            program: program.clone(),
-            what: What::Transfer(transfer),
-            subject: from,
-            key: Some((secrets.event_key(program.number, "tessera:transfers", key), hash)),
-            data: end - data.len()..end,
-            envelope,
-            effective_at: now,
-            recorded_at: now,
-            personal: BTreeMap::new(),
-            identifiers: Vec::new(),
-            explain: false,
-        }
+        by_key(secrets, program, from, What::Transfer(transfer), &data, key, now)
     }
 }

@@ -1,6 +1,5 @@
 //! Changes of names, leaving and erasure on their way to the executor.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -12,8 +11,9 @@ use tessera_store::{Row, StoreError};
 
 use crate::executor::{Context, Executor};
 use crate::identifier::{Identifier, Subject};
+use crate::keyed::by_key_and;
 use crate::programs::ProgramHandle;
-use crate::record::{Envelope, own_key};
+use crate::record::own_key;
 use crate::relay::WAITING;
 use crate::secret::Secrets;
 use crate::submission::Submission;
@@ -120,27 +120,7 @@ pub(crate) fn of_member(
     key: &str,
     now: Instant,
 ) -> Submission {
-    let data = data.to_string();
-    let subject = member.to_string();
-    let mut parts = vec![what.kind().as_bytes(), subject.as_bytes(), data.as_bytes()];
-    parts.extend(hashed.iter().map(String::as_bytes));
-    let hash = secrets.command_hash(&parts);
-    let source = format!("tessera:{}", what.kind());
-    let envelope = Envelope::text(Some("api"), Some(key), &data);
-    let end = envelope.len() - 1;
-    Submission {
-        program: program.clone(),
-        what,
-        subject: Subject::Member(member),
-        key: Some((secrets.event_key(program.number, &source, key), hash)),
-        data: end - data.len()..end,
-        envelope,
-        effective_at: now,
-        recorded_at: now,
-        personal: BTreeMap::new(),
-        identifiers: Vec::new(),
-        explain: false,
-    }
+    by_key_and(secrets, program, Subject::Member(member), what, (data, hashed), key, now)
 }
 
 /// Kind of the outbox rows that say when a mark's time is over.

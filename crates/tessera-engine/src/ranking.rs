@@ -3,7 +3,6 @@
 //! The first reads every member's score (16 bytes each in memory), the second tells those whose band changed, each by a
 //! command through the one door. Equal scores share the better band, so the answer never depends on an order.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc;
 
@@ -20,7 +19,7 @@ use tessera_store::{Reader, StoreError};
 use crate::executor::{Context, Executor};
 use crate::identifier::Subject;
 use crate::programs::ProgramHandle;
-use crate::record::{Envelope, state_from_bytes};
+use crate::record::state_from_bytes;
 use crate::secret::Secrets;
 use crate::submission::Submission;
 
@@ -40,21 +39,9 @@ impl Submission {
         let data = json!({ "top_percent": top_percent }).to_string();
         let id = format!("{}:{member}", now.micros());
         let hash = secrets.command_hash(&[b"ranking", id.as_bytes(), data.as_bytes()]);
-        let envelope = Envelope::text(Some("ranking"), Some(&id), &data);
-        let end = envelope.len() - 1;
-        Self {
-            program: program.clone(),
-            what: What::Rank { top_percent },
-            subject: Subject::Member(member),
-            key: Some((secrets.event_key(program.number, "tessera:ranking", &id), hash)),
-            data: end - data.len()..end,
-            envelope,
-            effective_at: now,
-            recorded_at: now,
-            personal: BTreeMap::new(),
-            identifiers: Vec::new(),
-            explain: false,
-        }
+        let found = secrets.event_key(program.number, "tessera:ranking", &id);
+        let about = (What::Rank { top_percent }, Subject::Member(member));
+        Self::now(program, about, (Some("ranking"), Some(&id)), &data, Some((found, hash)), now)
     }
 }
 

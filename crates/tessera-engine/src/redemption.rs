@@ -1,6 +1,5 @@
 //! Redemptions on their way to the executor: commands without a natural id, each with the caller's key.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -11,8 +10,8 @@ use tessera_core::program::Id;
 use tessera_core::time::Instant;
 
 use crate::identifier::Subject;
+use crate::keyed::by_key;
 use crate::programs::ProgramHandle;
-use crate::record::Envelope;
 use crate::secret::Secrets;
 use crate::submission::Submission;
 
@@ -119,40 +118,5 @@ impl Submission {
             Waiting::Offer(place) => What::Offer { reward, place },
         };
         by_key(secrets, program, member, what, &data, key, now)
-    }
-}
-
-/// A command without a natural id, under its caller's key.
-pub(crate) fn by_key(
-    secrets: &Secrets,
-    program: &Arc<ProgramHandle>,
-    subject: Subject,
-    what: What,
-    data: &Value,
-    key: &str,
-    now: Instant,
-) -> Submission {
-    let data = data.to_string();
-    let text = match &subject {
-        Subject::Member(id) => id.to_string(),
-        Subject::Identifier(identifier) => identifier.to_text(),
-        Subject::Nobody => String::new(),
-    };
-    let hash = secrets.command_hash(&[what.kind().as_bytes(), text.as_bytes(), data.as_bytes()]);
-    let source = format!("tessera:{}", what.kind());
-    let envelope = Envelope::text(Some("api"), Some(key), &data);
-    let end = envelope.len() - 1;
-    Submission {
-        program: program.clone(),
-        what,
-        subject,
-        key: Some((secrets.event_key(program.number, &source, key), hash)),
-        data: end - data.len()..end,
-        envelope,
-        effective_at: now,
-        recorded_at: now,
-        personal: BTreeMap::new(),
-        identifiers: Vec::new(),
-        explain: false,
     }
 }

@@ -246,21 +246,11 @@ impl Submission {
         let what = read_follow_up(&follow_up.kind, &follow_up.data).map_err(|error| corrupt(error.to_string()))?;
         let to = follow_up.to.to_string();
         let hash = secrets.command_hash(&[follow_up.kind.as_bytes(), to.as_bytes(), follow_up.data.as_bytes()]);
-        let envelope = Envelope::text(Some("tessera"), Some(&follow_up.key()), &follow_up.data);
-        let end = envelope.len() - 1;
-        Ok(Self {
-            program: program.clone(),
-            what,
-            subject: Subject::Member(follow_up.to),
-            key: Some((follow_up_key(secrets, program.number, follow_up), hash)),
-            data: end - follow_up.data.len()..end,
-            envelope,
-            effective_at: follow_up.effective_at,
-            recorded_at: now,
-            personal: std::collections::BTreeMap::new(),
-            identifiers: Vec::new(),
-            explain: false,
-        })
+        let key = (follow_up_key(secrets, program.number, follow_up), hash);
+        let id = follow_up.key();
+        let about = (what, Subject::Member(follow_up.to));
+        let submission = Self::now(program, about, (Some("tessera"), Some(&id)), &follow_up.data, Some(key), now);
+        Ok(Self { effective_at: follow_up.effective_at, ..submission })
     }
 }
 

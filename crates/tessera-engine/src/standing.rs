@@ -9,8 +9,8 @@ use tessera_core::id::EventId;
 use tessera_core::time::Instant;
 
 use crate::identifier::Subject;
+use crate::keyed::by_key;
 use crate::programs::ProgramHandle;
-use crate::redemption::by_key;
 use crate::secret::Secrets;
 use crate::submission::Submission;
 

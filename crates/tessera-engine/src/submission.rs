@@ -234,37 +234,13 @@ impl Submission {
         // Who asks and who approves changes nothing about what is asked for: a retry is the same command.
         let hash = secrets.command_hash(&[b"adjustment", subject.as_bytes(), body.as_bytes()]);
         let source = if approved_by.is_some() { "tessera:adjustments:approved" } else { "tessera:adjustments" };
-        let envelope = Envelope::text(Some("api"), Some(&wanted.key), &data);
-        let end = envelope.len() - 1;
-        Self {
-            program: program.clone(),
-            what: What::Adjust(adjustment),
-            subject: wanted.member.clone(),
-            key: Some((secrets.event_key(program.number, source, &wanted.key), hash)),
-            data: end - data.len()..end,
-            envelope,
-            effective_at: now,
-            recorded_at: now,
-            personal: BTreeMap::new(),
-            identifiers: Vec::new(),
-            explain: false,
-        }
+        let key = (secrets.event_key(program.number, source, &wanted.key), hash);
+        let about = (What::Adjust(adjustment), wanted.member.clone());
+        Self::now(program, about, (Some("api"), Some(&wanted.key)), &data, Some(key), now)
     }
 
     pub fn wake_up(program: &Arc<ProgramHandle>, member: tessera_core::id::MemberId, now: Instant) -> Self {
-        Self {
-            program: program.clone(),
-            what: What::WakeUp,
-            subject: Subject::Member(member),
-            key: None,
-            envelope: "{\"data\":{}}".to_owned(),
-            data: 8..10,
-            effective_at: now,
-            recorded_at: now,
-            personal: BTreeMap::new(),
-            identifiers: Vec::new(),
-            explain: false,
-        }
+        Self::now(program, (What::WakeUp, Subject::Member(member)), (None, None), "{}", None, now)
     }
 
     /// Whether it brings personal data or names besides its subject.

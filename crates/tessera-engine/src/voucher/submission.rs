@@ -7,8 +7,8 @@ use tessera_core::event::{RedeemVoucher, RollbackVoucher, What, read_event};
 use tessera_core::time::Instant;
 
 use crate::identifier::Subject;
+use crate::keyed::by_key;
 use crate::programs::ProgramHandle;
-use crate::redemption::by_key;
 use crate::secret::Secrets;
 use crate::submission::{Refusal, Submission};
 
