@@ -39,7 +39,7 @@ rights!(WriteEvents => WriteEvents, ReadMembers => ReadMembers, WriteMembers => 
     WriteAdjustments => WriteAdjustments, WriteMoving => WriteMoving, WriteRedemptions => WriteRedemptions,
     WriteFulfilment => WriteFulfilment, WritePossession => WritePossession, WriteBenefits => WriteBenefits,
     WriteTiers => WriteTiers, WriteMemberships => WriteMemberships, WriteGiftCards => WriteGiftCards,
-    ReadDocument => ReadDocument, WriteDocument => WriteDocument);
+    WriteHouseholds => WriteHouseholds, ReadDocument => ReadDocument, WriteDocument => WriteDocument);
 
 /// A caller with a right in the program the address names.
 #[derive(Clone, Debug)]

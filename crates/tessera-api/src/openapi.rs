@@ -7,8 +7,9 @@ use utoipa_axum::routes;
 
 use crate::AppState;
 use crate::routes::{
-    adjustments, benefits, document, draws, events, fulfilment, gift_cards, health, leaderboards, members, memberships,
-    moving, people, possession, progress, redemptions, referrals, rewards, tiers, transfers, voucher_codes, vouchers,
+    adjustments, benefits, document, draws, events, fulfilment, gift_cards, health, households, leaderboards, members,
+    memberships, moving, people, possession, progress, redemptions, referrals, rewards, tiers, transfers,
+    voucher_codes, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -120,6 +121,15 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(gift_cards::create_replacement))
         .routes(routes!(gift_cards::create_payment))
         .routes(routes!(gift_cards::create_payment_quote))
+        .routes(routes!(households::create_household))
+        .routes(routes!(households::show_household))
+        .routes(routes!(households::list_pool_entries))
+        .routes(routes!(households::create_invitation))
+        .routes(routes!(households::create_person))
+        .routes(routes!(households::create_household_leave))
+        .routes(routes!(households::create_removal))
+        .routes(routes!(households::create_head))
+        .routes(routes!(households::create_contribution))
         .routes(routes!(document::show_document, document::replace_document))
         .routes(routes!(document::plan_document))
         .routes(routes!(document::list_versions))

@@ -114,7 +114,7 @@ impl Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal.code.as_str() {
-            "same-person" | "approval-above-limit" => StatusCode::FORBIDDEN,
+            "same-person" | "approval-above-limit" | "only-the-head" => StatusCode::FORBIDDEN,
             "spending-proof-needed" | "proof-wrong" => StatusCode::FORBIDDEN,
             "proof-blocked" => StatusCode::TOO_MANY_REQUESTS,
             "invalid-event" | "invalid-request" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
@@ -131,6 +131,7 @@ impl From<Refusal> for Problem {
             | "unknown-benefit"
             | "unknown-benefit-use"
             | "unknown-gift-card"
+            | "unknown-household"
             | "unknown-ladder"
             | "unknown-plan" => StatusCode::NOT_FOUND,
             "member-left" => StatusCode::GONE,
@@ -178,6 +179,16 @@ impl From<Refusal> for Problem {
             | "paid-ahead"
             | "trial-taken"
             | "nothing-to-refund"
+            | "in-household"
+            | "not-in-household"
+            | "household-cooling-off"
+            | "household-full"
+            | "household-closed"
+            | "not-invited"
+            | "not-of-household"
+            | "of-household-already"
+            | "too-many-invitations"
+            | "pool-limit"
             | "not-enough-to-take-back" => StatusCode::CONFLICT,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };

@@ -35,6 +35,8 @@ pub enum Scope {
     WriteMemberships,
     #[serde(rename = "gift-cards:write")]
     WriteGiftCards,
+    #[serde(rename = "households:write")]
+    WriteHouseholds,
     #[serde(rename = "document:read")]
     ReadDocument,
     #[serde(rename = "document:write")]
@@ -42,7 +44,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::WriteEvents,
         Self::ReadMembers,
         Self::WriteMembers,
@@ -55,6 +57,7 @@ impl Scope {
         Self::WriteTiers,
         Self::WriteMemberships,
         Self::WriteGiftCards,
+        Self::WriteHouseholds,
         Self::ReadDocument,
         Self::WriteDocument,
     ];
@@ -73,6 +76,7 @@ impl Scope {
             Self::WriteTiers => "tiers:write",
             Self::WriteMemberships => "memberships:write",
             Self::WriteGiftCards => "gift-cards:write",
+            Self::WriteHouseholds => "households:write",
             Self::ReadDocument => "document:read",
             Self::WriteDocument => "document:write",
         }

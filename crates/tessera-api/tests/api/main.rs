@@ -12,6 +12,7 @@ mod draws;
 mod events;
 mod explain;
 mod gift_cards;
+mod households;
 mod leaderboards;
 mod lists;
 mod many;

@@ -8,8 +8,8 @@ use super::working::Working;
 use super::{EventStatus, Rejected};
 use crate::event::{HouseholdNews, HouseholdStep, Pooled};
 use crate::id::MemberId;
-use crate::member::{Belonging, Change, Household, Invitation, Person, Status};
-use crate::program::{HouseholdsDefinition, Id, Inviters};
+use crate::member::{Belonging, Change, Household, Invitation, MemberState, Person, Status};
+use crate::program::{HouseholdsDefinition, Id, Inviters, Program};
 use crate::time::Instant;
 
 /// The id of the household that an event of a member founds: nobody has to keep it, and a retry makes no second.
@@ -21,8 +21,40 @@ fn founded_by(member: MemberId, event: u64, at: Instant) -> MemberId {
     MemberId::new(u64::try_from(at.micros() / 1_000).unwrap_or_default(), random)
 }
 
+/// The invitation by which a household would take somebody in at an instant, or why it would not.
+///
+/// # Errors
+/// As the household would refuse them.
+pub fn may_take_in(
+    program: &Program,
+    household: &MemberState,
+    member: MemberId,
+    code: Option<&[u8; 16]>,
+    now: Instant,
+) -> Result<Invitation, Rejected> {
+    let rules = program.definition.households.as_ref().ok_or(Rejected::NoHouseholds)?;
+    let household = household.household.as_ref().ok_or(Rejected::NoSuchHousehold)?;
+    if household.closed {
+        return Err(Rejected::HouseholdClosed);
+    }
+    let lets_in = |known: &&Invitation| match (&known.to, code) {
+        (Some(to), _) => *to == member,
+        (None, Some(code)) => known.code == *code,
+        (None, None) => false,
+    };
+    let mut open = household.invitations.iter().filter(|known| known.until > now);
+    let invitation = open.find(lets_in).cloned().ok_or(Rejected::NotInvited)?;
+    has_room(household, rules)?;
+    Ok(invitation)
+}
+
+fn has_room(household: &Household, rules: &HouseholdsDefinition) -> Result<(), Rejected> {
+    let size = usize::try_from(rules.size).unwrap_or(usize::MAX);
+    if household.people.len() >= size { Err(Rejected::HouseholdFull { size: rules.size }) } else { Ok(()) }
+}
+
 impl Working<'_> {
-    fn households(&self) -> Result<HouseholdsDefinition, Rejected> {
+    pub(super) fn households(&self) -> Result<HouseholdsDefinition, Rejected> {
         self.program.definition.households.clone().ok_or(Rejected::NoHouseholds)
     }
 
@@ -31,10 +63,9 @@ impl Working<'_> {
             return Err(Rejected::NeedsMember);
         }
         self.program = self.inputs.versions.at(self.at_effective()).clone();
-        let rules = self.households()?;
         match step {
             HouseholdStep::Found => {
-                self.may_join(&rules)?;
+                self.may_join()?;
                 let event = self.open_main(step.kind(), EventStatus::Applied);
                 let household = founded_by(self.state.id, event, self.at());
                 self.ask_in(household, EffectKind::HouseholdFounded);
@@ -42,7 +73,7 @@ impl Working<'_> {
                 Ok(())
             }
             HouseholdStep::Accept { household, code } => {
-                self.may_join(&rules)?;
+                self.may_join()?;
                 self.open_main(step.kind(), EventStatus::Applied);
                 self.ask_in(*household, EffectKind::HouseholdAsked);
                 self.send_news(*household, &HouseholdNews::Join { member: self.state.id, code: *code });
@@ -56,8 +87,8 @@ impl Working<'_> {
                 self.send_news(household, &HouseholdNews::Gone { member: self.state.id, of_program: false });
                 Ok(())
             }
-            HouseholdStep::PutIn { currency, amount } => self.put_in(&rules, currency, *amount),
-            HouseholdStep::Invite { by, to, code } => self.invite(&rules, *by, *to, *code),
+            HouseholdStep::PutIn { currency, amount } => self.put_in(currency, *amount),
+            HouseholdStep::Invite { by, to, code } => self.invite(*by, *to, *code),
             HouseholdStep::Remove { by, member } => {
                 self.must_be_head(*by, "send somebody away")?;
                 self.person(*member)?;
@@ -85,12 +116,13 @@ impl Working<'_> {
     }
 
     /// Nobody is in two households, and after one it takes a while to the next.
-    fn may_join(&self, rules: &HouseholdsDefinition) -> Result<(), Rejected> {
+    fn may_join(&self) -> Result<(), Rejected> {
+        let rules = self.households()?;
         let Some(belongs) = &self.state.belongs else { return Ok(()) };
         if let Some(household) = belongs.household {
             return Err(Rejected::InHousehold { household: household.to_compact_string() });
         }
-        let today = self.program.calendar.day(self.state.clock);
+        let today = self.program.calendar.day(self.at_effective());
         match belongs.left_on.map(|left| rules.cooling_off.after(left)) {
             Some(from) if today < from => Err(Rejected::HouseholdCoolingOff { from }),
             _ => Ok(()),
@@ -137,13 +169,8 @@ impl Working<'_> {
         if self.person(by)?.head { Ok(()) } else { Err(Rejected::OnlyTheHead { to_do }) }
     }
 
-    fn invite(
-        &mut self,
-        rules: &HouseholdsDefinition,
-        by: MemberId,
-        to: Option<MemberId>,
-        code: [u8; 16],
-    ) -> Result<(), Rejected> {
+    fn invite(&mut self, by: MemberId, to: Option<MemberId>, code: [u8; 16]) -> Result<(), Rejected> {
+        let rules = self.households()?;
         if !self.person(by)?.head && rules.invites == Inviters::Head {
             return Err(Rejected::OnlyTheHead { to_do: "invite" });
         }
@@ -151,8 +178,8 @@ impl Working<'_> {
         if let Some(to) = to.filter(|to| household.person(*to).is_some()) {
             return Err(Rejected::OfHouseholdAlready { member: to.to_compact_string() });
         }
-        self.has_room(rules)?;
-        let now = self.state.clock;
+        has_room(household, &rules)?;
+        let now = self.at_effective();
         if household.invitations.iter().filter(|known| known.until > now).count() >= Household::INVITATIONS_MAX {
             return Err(Rejected::TooManyInvitations { most: Household::INVITATIONS_MAX });
         }
@@ -162,12 +189,6 @@ impl Working<'_> {
         let effect = Effect { until: Some(until), ..of(EffectKind::HouseholdInvited, to.unwrap_or(self.state.id)) };
         self.effect(effect);
         Ok(())
-    }
-
-    fn has_room(&self, rules: &HouseholdsDefinition) -> Result<(), Rejected> {
-        let people = self.open_household()?.people.len();
-        let size = usize::try_from(rules.size).unwrap_or(usize::MAX);
-        if people >= size { Err(Rejected::HouseholdFull { size: rules.size }) } else { Ok(()) }
     }
 
     /// A household hears of its people, or a member of their household.
@@ -184,9 +205,7 @@ impl Working<'_> {
                 self.take_in(*head, true);
             }
             HouseholdNews::Join { member, code } => {
-                let rules = self.households()?;
-                let invitation = self.invitation(*member, code.as_ref())?;
-                self.has_room(&rules)?;
+                let invitation = may_take_in(&self.program, &self.state, *member, code.as_ref(), self.at_effective())?;
                 self.open_main(kind, EventStatus::Derived);
                 self.change(Change::Uninvited { code: invitation.code });
                 self.take_in(*member, false);
@@ -201,6 +220,10 @@ impl Working<'_> {
                 let points = self.take_of_pool(*member, currency, *amount, own);
                 let household = self.state.id;
                 self.send_news(*member, &HouseholdNews::Back { household, asked: *amount, points });
+            }
+            HouseholdNews::Refund { redemption, order_id, paid, before, back } => {
+                self.open_main(kind, EventStatus::Derived);
+                self.refund_pool(*redemption, order_id, *paid, (*before, *back));
             }
             HouseholdNews::TakenIn { household } => {
                 self.must_be_there()?;
@@ -251,17 +274,6 @@ impl Working<'_> {
         self.effect(of(EffectKind::HouseholdJoined, member));
         let household = self.state.id;
         self.send_news(member, &HouseholdNews::TakenIn { household });
-    }
-
-    fn invitation(&self, member: MemberId, code: Option<&[u8; 16]>) -> Result<Invitation, Rejected> {
-        let now = self.state.clock;
-        let open = self.open_household()?.invitations.iter().filter(|known| known.until > now);
-        let lets_in = |known: &&Invitation| match (&known.to, code) {
-            (Some(to), _) => *to == member,
-            (None, Some(code)) => known.code == *code,
-            (None, None) => false,
-        };
-        open.filter(lets_in).next().cloned().ok_or(Rejected::NotInvited)
     }
 
     fn be_head(&mut self, next: Person) {
@@ -316,7 +328,7 @@ impl Working<'_> {
             // They have left the program meanwhile.
             HouseholdNews::Out { points, .. } => self.back_in_pool(points),
             HouseholdNews::Back { points, .. } => self.back_in_pool(std::slice::from_ref(points)),
-            HouseholdNews::TakenIn { .. } | HouseholdNews::Gone { .. } => {}
+            HouseholdNews::TakenIn { .. } | HouseholdNews::Gone { .. } | HouseholdNews::Refund { .. } => {}
         }
         for effect in &mut self.record().record.effects {
             effect.reason = Some(code.clone());

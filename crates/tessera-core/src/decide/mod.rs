@@ -63,6 +63,7 @@ pub use draw::{Draw, Draws, NUMBERS};
 pub use events::priced_in;
 pub use explain::explain;
 pub use follow_up::FollowUp;
+pub use household::may_take_in;
 pub use order::{Credit, OrderProgress, OrderRecord};
 pub use outcome::{
     Balance, Effect, EffectKind, LineDiscount, Outcome, OutcomeStatus, PlacementView, TierStanding, balances,

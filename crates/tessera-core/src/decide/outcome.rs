@@ -232,6 +232,8 @@ pub enum EffectKind {
     ToPool,
     /// Out of the pool, to whose it was.
     FromPool,
+    /// What the pool paid of an order goes back to it.
+    BackToPool,
     /// No longer earned, and asked back from the pool: owed until it comes.
     AskedOfPool,
 }

@@ -15,7 +15,7 @@ use crate::event::{HouseholdNews, Pooled, Redeem};
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, EntryKind, Hold, Lot, LotPart, LotRef, OwnedPart, Redemption};
 use crate::member::{Change, Household, MemberState, PoolPart, Status};
-use crate::program::{HouseholdsDefinition, Id, Overdraft, PoolDefinition, Program, Spenders};
+use crate::program::{Id, Overdraft, PoolDefinition, Program, Spenders};
 use crate::quantity::{Points, apportion};
 use crate::time::{Day, Window};
 
@@ -318,7 +318,8 @@ impl Working<'_> {
         self.send_news(household, &HouseholdNews::Put { member, points: put });
     }
 
-    pub(super) fn put_in(&mut self, rules: &HouseholdsDefinition, currency: &Id, amount: i64) -> Result<(), Rejected> {
+    pub(super) fn put_in(&mut self, currency: &Id, amount: i64) -> Result<(), Rejected> {
+        let rules = self.households()?;
         let household = self.state.home().ok_or(Rejected::NotInHousehold)?;
         if !rules.pools.get(currency).is_some_and(|pool| pool.by_hand) {
             return Err(Rejected::NotByHand { currency: currency.clone() });

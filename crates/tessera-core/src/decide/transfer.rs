@@ -25,6 +25,8 @@ impl Working<'_> {
         }
         let seq = self.open_main("transfer", EventStatus::Applied);
         let rules = self.rules_of_transfer(transfer)?;
+        let household = (rules.to == TransferTo::Household).then(|| self.state.home().ok_or(Rejected::NotInHousehold));
+        let household = household.transpose()?;
         let has = balance(&self.state, currency);
         let wanted = amount.saturating_add(rules.fee);
         if wanted > has.available {
@@ -49,7 +51,7 @@ impl Working<'_> {
         let from = EventId { member: self.state.id, seq };
         let (currency, message) = (currency.clone(), transfer.message.clone());
         let carries = vec![(currency.clone(), points(*amount))];
-        let arrival = Arrival { from, currency, lots, idle, fee, sent_on: Some(day), message };
+        let arrival = Arrival { from, currency, lots, idle, fee, sent_on: Some(day), message, household };
         self.follow_up(*to, "transfer-in", &arrival, carries);
         Ok(())
     }
@@ -109,6 +111,9 @@ impl Working<'_> {
             return Err(Rejected::NeedsMember);
         }
         let Arrival { from, currency, lots, idle, .. } = arrival;
+        if arrival.household.is_some() && arrival.household != self.state.home() {
+            return Err(Rejected::NotOfHousehold { member: self.state.id.to_compact_string() });
+        }
         let (amount, room) = (points(arrival.amount()), self.room_to_receive(currency));
         if amount > room {
             let (wanted, room) = (amount.get(), room.get());

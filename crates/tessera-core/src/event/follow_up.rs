@@ -22,6 +22,7 @@ pub const FOLLOW_UP_TYPES: &[&str] = &[
     "household-gone",
     "household-put",
     "household-ask",
+    "household-refund",
     "household-taken-in",
     "household-out",
     "household-back",

@@ -1,3 +1,4 @@
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use super::What;
@@ -60,6 +61,17 @@ pub enum HouseholdNews {
         amount: i64,
         /// The lots that the order's points went to: they come first.
         own: Vec<LotRef>,
+    },
+    /// To the household: an order that its pool paid for came back, or more of it. All in the smallest units of money.
+    Refund {
+        /// The household's own redemption.
+        redemption: u64,
+        order_id: CompactString,
+        /// What it paid of the order.
+        paid: i64,
+        /// How much of that had come back before, and how much has by now.
+        before: i64,
+        back: i64,
     },
     /// To a member: they have been taken in.
     TakenIn {
@@ -126,6 +138,7 @@ impl HouseholdNews {
             Self::Gone { .. } => "household-gone",
             Self::Put { .. } => "household-put",
             Self::Ask { .. } => "household-ask",
+            Self::Refund { .. } => "household-refund",
             Self::TakenIn { .. } => "household-taken-in",
             Self::Out { .. } => "household-out",
             Self::Back { .. } => "household-back",

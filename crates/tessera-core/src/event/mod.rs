@@ -125,6 +125,7 @@ pub const RESERVED_TYPES: &[&str] = &[
     "household-gone",
     "household-put",
     "household-ask",
+    "household-refund",
     "household-taken-in",
     "household-out",
     "household-back",

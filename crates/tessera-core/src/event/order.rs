@@ -2,7 +2,7 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use super::data::FieldValues;
-use crate::id::EventId;
+use crate::id::{EventId, MemberId};
 use crate::program::{Base, DiscountBase, FieldKind};
 use crate::quantity::{Amount, apportion};
 
@@ -71,6 +71,11 @@ pub struct Payment {
 }
 
 impl Payment {
+    /// The redemption of somebody else's that paid with points: of the pool of the member's household.
+    pub fn by_pool_of_other_than(&self, member: MemberId) -> Option<EventId> {
+        self.redemption.filter(|redemption| self.by_gift_card().is_none() && redemption.member != member)
+    }
+
     /// The redemption of the gift card that paid.
     pub fn by_gift_card(&self) -> Option<EventId> {
         self.redemption.filter(|_| self.method == GIFT_CARD)

@@ -1,6 +1,6 @@
 use compact_str::CompactString;
 
-use super::What;
+use super::{HouseholdNews, What};
 use crate::id::{EventId, MemberId};
 use crate::ledger::FulfilmentState;
 use crate::program::Id;
@@ -55,6 +55,7 @@ impl What {
             Self::Void { redemption } => Some(*redemption),
             Self::Fulfil(step) => Some(step.redemption),
             Self::GiftCardRefund(refund) => Some(refund.redemption),
+            Self::HouseholdNews(HouseholdNews::Refund { redemption, .. }) => Some(*redemption),
             _ => None,
         }
     }

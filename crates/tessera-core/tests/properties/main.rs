@@ -6,6 +6,7 @@ mod documents;
 mod gift_cards;
 mod histories;
 mod hostile;
+mod households;
 mod programs;
 mod redemptions;
 mod reference;

@@ -14,6 +14,7 @@ mod documents;
 mod events;
 mod expressions;
 mod gift_cards;
+mod households;
 mod inert;
 mod lots;
 mod members;

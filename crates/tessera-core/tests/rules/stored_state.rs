@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use tessera_core::event::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Situation, UseBenefit, What};
+use tessera_core::event::{
+    HouseholdStep, PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Situation, UseBenefit, What,
+};
 use tessera_core::member::{MemberState, StateError};
 use tessera_core::quantity::Amount;
 use tessera_core::time::Period;
@@ -35,7 +37,8 @@ campaigns:
   cake: { trigger: birthday, rules: [ { award: { currency: star, amount: 3 } } ] }
 challenges: { tour: { counts: purchase, each: event.items, distinct: item.category, steps: [ { at: 1, badge: tourist } ] } }
 streaks: { months: { counts: purchase, every: month } }
-badges: { tourist: { name: Tourist } }",
+badges: { tourist: { name: Tourist } }
+households: { pools: { star: { by_hand: true } } }",
     );
     shop.send("2026-01-05T09:00", "enrol", r#"{"birthday": "02-10"}"#);
     shop.send("2026-02-20T09:00", "visit", "{}");
@@ -54,6 +57,8 @@ badges: { tourist: { name: Tourist } }",
     let wish = PlaceTier { ladder: id("club"), step, reason: "a month of gold".into() };
     shop.ask(at("2026-03-12T09:20"), What::PlaceTier(wish)).unwrap();
     shop.redeem("2026-03-12T10:00", reserve("point", 5)).unwrap();
+    shop.household("2026-03-12T10:05", HouseholdStep::Found).unwrap();
+    shop.relay();
     shop.state()
 }
 
@@ -71,6 +76,7 @@ fn the_fixture_has_something_in_every_part() {
     assert!(!state.gifts.is_empty() && !state.exposures.is_empty() && !state.grants.is_empty());
     assert!(!state.challenges.is_empty() && !state.streaks.is_empty() && !state.badges.is_empty());
     assert!(!state.placements.is_empty() && !state.uses.is_empty() && !state.clubs.is_empty());
+    assert!(state.home().is_some());
     assert!(!state.parked.is_empty() && state.wake_at.is_some() && !state.holds.is_empty());
 }
 

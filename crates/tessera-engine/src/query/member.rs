@@ -10,6 +10,7 @@ use tessera_core::program::{Id, Program};
 use tessera_core::time::{Day, Instant};
 use tessera_store::{Reader, StoreError, Value, tables};
 
+use super::household::HouseholdOfMember;
 use crate::executor::{Context, events_between};
 use crate::programs::ProgramHandle;
 use crate::record::{
@@ -38,6 +39,9 @@ pub struct MemberView {
     pub top_percent: Option<u8>,
     /// Whether the member is among the best that the document wants served first.
     pub priority_service: bool,
+    /// The household that the member is in, or has asked to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub household: Option<HouseholdOfMember>,
 }
 
 /// Points that die together.
@@ -161,6 +165,7 @@ fn view(
             .ranking
             .as_ref()
             .is_some_and(|ranking| state.ranked.is_some_and(|ranked| ranked.top_percent <= ranking.priority_service)),
+        household: HouseholdOfMember::of(state),
         grants: state.grants.iter().map(|grant| (grant.benefit.clone(), grant.last_day)).collect(),
     })
 }

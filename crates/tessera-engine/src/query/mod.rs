@@ -6,6 +6,7 @@ mod donation;
 mod draw;
 mod entitlement;
 mod gift_card;
+mod household;
 mod leaderboard;
 mod member;
 mod people;
@@ -20,6 +21,7 @@ pub use donation::{CauseView, Settlement, causes, settlements};
 pub use draw::{DrawPlace, DrawView, draws};
 pub use entitlement::{BenefitView, EntitlementView, LevelOf, benefits, entitlements};
 pub use gift_card::{GiftCardView, MovementView, gift_card, gift_card_movements, quote_gift_card};
+pub use household::{HouseholdOfMember, HouseholdView, household, may_join};
 pub use leaderboard::{LeaderboardQuery, LeaderboardView, PlaceView, leaderboard};
 pub use member::{
     EntryView, EventView, LotView, MemberView, Page, PageRequest, entries, event, events, explain, lots, member,

@@ -441,6 +441,11 @@ impl Reader<'_> {
             let to = to.map_or(Subject::Nobody, |to| self.subject(&to));
             return (Action::Transfer { subject, to, settings, id }, format!("transfer{whose}"));
         }
+        if let Some(settings) = written.household.clone() {
+            let who = node.get("household").and_then(|settings| settings.get("who")).cloned();
+            let who = who.map_or(Subject::Nobody, |who| self.subject(&who));
+            return (Action::Household { subject, who, settings, id }, format!("household{whose}"));
+        }
         if let Some(settings) = written.uses.clone() {
             let member = self.named(node).unwrap_or_else(|| node.clone());
             self.redeemed.push((id.clone(), member));
@@ -556,8 +561,22 @@ impl Reader<'_> {
         }
         let has = |word: &str| node.get(word).is_some();
         let sends = [
-            "adjust", "redeem", "capture", "void", "return", "join", "transfer", "use", "use-back", "tier", "fulfil",
-            "waitlist", "claim", "leave", EVENT,
+            "adjust",
+            "redeem",
+            "capture",
+            "void",
+            "return",
+            "join",
+            "transfer",
+            "use",
+            "use-back",
+            "tier",
+            "fulfil",
+            "waitlist",
+            "claim",
+            "leave",
+            "household",
+            EVENT,
         ];
         let sends = sends.into_iter().any(has);
         if !sends {

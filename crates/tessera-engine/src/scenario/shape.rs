@@ -81,6 +81,7 @@ pub(super) struct Step {
     #[serde(rename = "use-back")]
     pub(super) use_back: Option<super::step::UseBack>,
     pub(super) tier: Option<super::step::Tier>,
+    pub(super) household: Option<super::step::Together>,
     pub(super) expect: Option<Expect>,
 }
 
@@ -223,6 +224,8 @@ pub(super) const SEEN_KEYS: &[&str] = &[
     "badges",
     "entitlements",
     "clubs",
+    "pool",
+    "part",
 ];
 
 #[derive(Deserialize)]
@@ -246,6 +249,9 @@ struct Seen {
     challenges: Option<BTreeMap<Id, Exact>>,
     streaks: Option<BTreeMap<Id, u32>>,
     badges: Option<Vec<Id>>,
+    /// What is in the pool of the member's household, and what of it is theirs.
+    pool: Option<BTreeMap<Id, i64>>,
+    part: Option<BTreeMap<Id, i64>>,
 }
 
 #[derive(Deserialize)]

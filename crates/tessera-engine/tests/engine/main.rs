@@ -7,6 +7,7 @@ mod codes;
 mod common;
 mod contention;
 mod gift_cards;
+mod households;
 mod idempotency;
 mod members;
 mod operations;
