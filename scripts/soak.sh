@@ -9,7 +9,7 @@ round=0
 while [ $SECONDS -lt $end ]; do
   round=$((round + 1))
   echo "── round $round"
-  PROPTEST_RNG_SEED=$round PROPTEST_CASES=5000 cargo test --release --quiet -p tessera-core -- properties
+  PROPTEST_RNG_SEED=$round PROPTEST_CASES=5000 cargo test --release --quiet -p tessera-core --test properties
   TESSERA_SEED=$round cargo test --release --quiet -p tessera --test kill
   TESSERA_SEED=$round cargo test --release --quiet -p tessera-engine --test engine simulation
 done

@@ -126,14 +126,22 @@ pub(super) fn moved(
                 *sums.entry((PartOf::New, credit.lot.clone())).or_default() -= sign * credit.amount;
             }
         }
-        let sign = amount.signum();
-        let parts = sums.into_iter().filter(|(_, sum)| sum * sign > 0);
-        let parts = parts.map(|((of, lot), sum)| Part { of, amount: sum * sign, lot }).collect();
-        let currency = currency.clone();
-        match sign {
-            1 => trace.push(RuleTrace::of(Reason::TakenBack { currency, amount, from: parts })),
-            -1 => trace.push(RuleTrace::of(Reason::GivenAgain { currency, amount: -amount, to: parts })),
-            _ => {}
+        let parts = |sign: i64| -> Vec<Part> {
+            let parts = sums.iter().filter(|(_, sum)| *sum * sign > 0);
+            parts.map(|((of, lot), sum)| Part { of: *of, amount: sum * sign, lot: lot.clone() }).collect()
+        };
+        let (from, to) = (parts(1), parts(-1));
+        // What an earlier return took may be put right by a later one.
+        let both = !from.is_empty() && !to.is_empty();
+        let taken: i64 = from.iter().map(|part| part.amount).sum();
+        let (taken_back, given_again) = if both { (taken, taken - amount) } else { (amount, -amount) };
+        if taken_back > 0 {
+            let currency = currency.clone();
+            trace.push(RuleTrace::of(Reason::TakenBack { currency, amount: taken_back, from }));
+        }
+        if given_again > 0 {
+            let currency = currency.clone();
+            trace.push(RuleTrace::of(Reason::GivenAgain { currency, amount: given_again, to }));
         }
     }
     trace

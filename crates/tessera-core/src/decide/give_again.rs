@@ -1,8 +1,11 @@
 //! Giving points of an order again: a correction, or a return after which the rest is worth more (R1, R12).
 
+use std::collections::BTreeMap;
+
 use super::evaluate::Evaluation;
 use super::expiry;
-use super::outcome::{Effect, EffectKind};
+use super::outcome::{Effect, EffectKind, points};
+use super::take_back::{not_yet_taken, own_lots};
 use super::working::{Posting, Working};
 use super::{Credit, OrderProgress, OrderRecord};
 use crate::ledger::{Account, EntryKind, LotRef};
@@ -23,44 +26,115 @@ impl Working<'_> {
         amended: bool,
         progress: &mut OrderProgress,
     ) {
-        let due = self.settle_what_is_owed(record, currency, amount, progress);
         let waits = self.still_waits(record, currency, progress);
-        let (mut back, mut more) = (Points::ZERO, due);
-        let is_live = |credit: &Credit| credit.currency == *currency && !credit.expired;
-        while let Some(place) = progress.taken.iter().rposition(is_live).filter(|_| !more.is_zero()) {
-            let Some(lot) = progress.taken[place].lot.clone().filter(|lot| waits || lot.order.is_none()) else { break };
-            let (again, rest) = more.split(Points::clamped(i128::from(progress.taken[place].amount)));
-            self.put_back(record, currency, &lot, again);
-            progress.taken[place].amount -= again.get();
-            progress.taken.retain(|credit| credit.amount > 0);
-            (back, more) = (back + again, rest);
-        }
-        if !back.is_zero() {
-            let order_id = Some(record.order_id.clone());
-            self.effect(Effect { order_id, ..Effect::points(EffectKind::Restored, currency, back.get()) });
-        }
+        let due = self.settle_what_is_owed(record, currency, amount, waits, progress);
+        let more = self.put_taken_back(record, currency, due, progress, |lot| waits || lot.order.is_none());
         if !more.is_zero() {
             self.give_more(record, currency, more, full, amended, progress);
         }
         self.moved(currency);
     }
 
-    /// What was forgiven or had expired needs no giving, and what is owed is repaid first (R6). Says what is left to give.
+    /// Puts so much of what was taken from these lots back to them, last taken first. Says what is left to give.
+    fn put_taken_back(
+        &mut self,
+        record: &OrderRecord,
+        currency: &Id,
+        due: Points,
+        progress: &mut OrderProgress,
+        may: impl Fn(&LotRef) -> bool,
+    ) -> Points {
+        let may_go_back =
+            |credit: &Credit| credit.currency == *currency && !credit.expired && credit.lot.as_ref().is_some_and(&may);
+        let mut more = due;
+        while let Some(place) = progress.taken.iter().rposition(may_go_back).filter(|_| !more.is_zero()) {
+            let lot = progress.taken[place].lot.clone().unwrap_or_default();
+            let (again, rest) = more.split(Points::clamped(i128::from(progress.taken[place].amount)));
+            self.put_back(record, currency, &lot, again);
+            progress.taken[place].amount -= again.get();
+            progress.taken.retain(|credit| credit.amount > 0);
+            more = rest;
+        }
+        let back = due.less(more);
+        if !back.is_zero() {
+            let order_id = Some(record.order_id.clone());
+            self.effect(Effect { order_id, ..Effect::points(EffectKind::Restored, currency, back.get()) });
+        }
+        more
+    }
+
+    /// Gives back what came from other lots or became debt, as far as more of the order's own points have expired since:
+    /// spent on this very order, and home again in a lot that had died (R7). One return of everything would have taken
+    /// nothing for them (R1, R5).
+    pub(super) fn excuse_what_others_paid(
+        &mut self,
+        record: &OrderRecord,
+        currency: &Id,
+        progress: &mut OrderProgress,
+    ) {
+        let own = own_lots(&self.rules_of(record), record, progress, currency);
+        let is_other = |lot: &LotRef| lot.order.is_none() && own.iter().all(|(known, _)| known != lot);
+        let of_others = |credit: &&Credit| {
+            credit.currency == *currency && !credit.expired && credit.lot.as_ref().is_some_and(is_other)
+        };
+        let others: i64 = progress.taken.iter().filter(of_others).map(|credit| credit.amount).sum();
+        let owed = progress.owed.get(currency).copied().unwrap_or(0);
+        let mut excused = Points::ZERO;
+        for (lot, put) in &own {
+            let most = points(others + owed - excused.get()).min(not_yet_taken(progress, currency, lot, *put));
+            if !most.is_zero() {
+                excused += self.count_expired(record, currency, lot, most, progress);
+            }
+        }
+        if excused.is_zero() {
+            return;
+        }
+        let order_id = Some(record.order_id.clone());
+        self.effect(Effect { order_id, ..Effect::points(EffectKind::AlreadyExpired, currency, excused.get()) });
+        lower(&mut progress.owed, currency, excused.get());
+        let due = self.repay_debt(record, currency, excused, excused);
+        let more = self.put_taken_back(record, currency, due, progress, is_other);
+        // The debt was repaid since, with what was earned after the order.
+        let program = self.program.clone();
+        if let Some(settings) = program.currency(currency.as_str()).filter(|_| !more.is_zero()) {
+            let spendable = CurrencyDefinition { pending: Pending::default(), ..settings.clone() };
+            let order_id = Some(record.order_id.clone());
+            let effect = Effect { order_id, ..Effect::of(EffectKind::Restored) };
+            // Not the order's own: what earned it stays.
+            self.accrue(&spendable, currency, more, None, self.day(), None, effect, &mut Vec::new());
+        }
+        self.moved(currency);
+    }
+
+    /// What was forgiven or had expired needs no giving, and what is owed is repaid first (R6), but not with what has to
+    /// wait. Says what is left to give.
     fn settle_what_is_owed(
         &mut self,
         record: &OrderRecord,
         currency: &Id,
         amount: Points,
+        waits: bool,
         progress: &mut OrderProgress,
     ) -> Points {
-        let forgiven = progress.forgiven.remove(currency).unwrap_or(0);
-        let (excused, due) = amount.split(Points::clamped(i128::from(forgiven)));
-        if forgiven > excused.get() {
-            progress.forgiven.insert(currency.clone(), forgiven - excused.get());
-        }
+        let forgiven = progress.forgiven.get(currency).copied().unwrap_or(0);
+        let (excused, due) = amount.split(points(forgiven));
+        lower(&mut progress.forgiven, currency, excused.get());
+        // Pending points were taken first, so they are the last to go back: to wait, and to repay once they mature.
+        let is_spendable = |credit: &&Credit| {
+            credit.currency == *currency
+                && !credit.expired
+                && credit.lot.as_ref().is_some_and(|lot| lot.order.is_none())
+        };
+        let of_lots: i64 = progress.taken.iter().filter(is_spendable).map(|credit| credit.amount).sum();
+        let spendable = points(of_lots + progress.owed.get(currency).copied().unwrap_or(0));
         let due = excuse_expired(currency, due, progress);
+        self.repay_debt(record, currency, due, if waits { spendable } else { Points::MAX })
+    }
+
+    /// Repays what is owed, with at most so much of what is given. Says what is left to give.
+    fn repay_debt(&mut self, record: &OrderRecord, currency: &Id, due: Points, most: Points) -> Points {
         let owed = self.state.purse(currency.as_str()).map_or(Points::ZERO, |purse| purse.debt);
-        let (repaid, rest) = due.split(owed);
+        let (repaid, rest) = due.split(owed.min(most));
         if !repaid.is_zero() {
             let posting = Posting { currency, amount: repaid, lot: None, expires_at: None, campaign: None };
             self.post(EntryKind::Restoration, Account::Issued, Account::Debt, posting);
@@ -177,7 +251,14 @@ fn excuse_expired(currency: &Id, due: Points, progress: &mut OrderProgress) -> P
         rest -= part;
     }
     progress.taken.retain(|credit| credit.amount > 0);
-    progress.owed.insert(currency.clone(), (owed - due.get()).max(0));
-    progress.owed.retain(|_, owed| *owed > 0);
+    lower(&mut progress.owed, currency, due.get());
     due.less(Points::clamped(i128::from(excused)))
+}
+
+/// Lowers a sum, at most to nothing.
+fn lower(sums: &mut BTreeMap<Id, i64>, currency: &Id, by: i64) {
+    if let Some(sum) = sums.get_mut(currency) {
+        *sum -= by;
+    }
+    sums.retain(|_, sum| *sum > 0);
 }

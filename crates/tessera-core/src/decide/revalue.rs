@@ -173,6 +173,7 @@ impl Working<'_> {
             } else if has > had {
                 self.give_again(record, currency, points(has - had), full, amended, next);
             }
+            self.excuse_what_others_paid(record, currency, next);
             self.measure_difference(record, currency, has_base - of(&before.net_base), has - had);
             net.insert(currency.clone(), has);
             net_base.insert(currency.clone(), has_base);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use compact_str::CompactString;
 
 use super::expiry;
-use super::outcome::{Effect, EffectKind};
+use super::outcome::{Effect, EffectKind, points};
 use super::working::{Posting, Working};
 use super::{Credit, OrderProgress, OrderRecord, Rejected};
 use crate::ledger::{Account, Entry, EntryKind, Lot, LotRef};
@@ -30,14 +30,8 @@ impl Working<'_> {
         let mut due = self.take_pending(record.event, currency, amount, progress);
         let mut expired = Points::ZERO;
         for (lot, put) in own_lots(&self.rules_of(record), record, progress, currency) {
-            let of_lot = |credit: &&Credit| credit.currency == *currency && credit.lot.as_ref() == Some(&lot);
-            let before: i64 = progress.taken.iter().filter(of_lot).map(|credit| credit.amount).sum();
-            let most = Points::clamped(i128::from(put - before));
-            let gone = most.min(due).min(self.expired_of(record, currency, &lot, progress));
-            if !gone.is_zero() {
-                let credit = Credit { expired: true, ..Credit::new(currency, gone, Some(lot.clone())) };
-                progress.taken.push(credit);
-            }
+            let most = not_yet_taken(progress, currency, &lot, put);
+            let gone = self.count_expired(record, currency, &lot, most.min(due), progress);
             (expired, due) = (expired + gone, due.less(gone));
             due = due.less(self.take_from_own(currency, &lot, due.min(most.less(gone)), progress));
         }
@@ -86,6 +80,22 @@ impl Working<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Counts at most so much of an own lot that has expired as taken, and says how much it was.
+    pub(super) fn count_expired(
+        &self,
+        record: &OrderRecord,
+        currency: &Id,
+        lot: &LotRef,
+        most: Points,
+        progress: &mut OrderProgress,
+    ) -> Points {
+        let gone = most.min(self.expired_of(record, currency, lot, progress));
+        if !gone.is_zero() {
+            progress.taken.push(Credit { expired: true, ..Credit::new(currency, gone, Some(lot.clone())) });
+        }
+        gone
     }
 
     /// How much of an own lot has expired and was not yet counted for the return of this or another order.
@@ -188,6 +198,13 @@ impl Working<'_> {
     fn first_lot(&self, currency: &Id) -> Option<LotRef> {
         self.state.purse(currency.as_str()).and_then(|purse| purse.lots.first()).map(Lot::key)
     }
+}
+
+/// How much of what an order put into a lot of its own was not yet taken from it.
+pub(super) fn not_yet_taken(progress: &OrderProgress, currency: &Id, lot: &LotRef, put: i64) -> Points {
+    let of_lot = |credit: &&Credit| credit.currency == *currency && credit.lot.as_ref() == Some(lot);
+    let taken: i64 = progress.taken.iter().filter(of_lot).map(|credit| credit.amount).sum();
+    points(put - taken)
 }
 
 /// The lots that an order's points went to and, where they waited, matured to; each with how much of it.

@@ -183,7 +183,7 @@ fn live(text: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(tessera_testkit::cases(200, 1))]
 
     #[test]
     fn random_texts_never_panic(text in "\\PC{0,200}", bytes in prop::collection::vec(any::<u8>(), 0..200)) {

@@ -41,7 +41,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
+    #![proptest_config(tessera_testkit::cases(120, 1))]
 
     #[test]
     fn v3_what_was_paid_in_is_there_spent_or_expired(

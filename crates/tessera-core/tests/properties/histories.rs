@@ -148,7 +148,7 @@ impl Done {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+    #![proptest_config(tessera_testkit::cases(100, 1))]
 
     /// Every check of the books, after every event, under two versions of a program.
     #[test]
@@ -207,7 +207,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3, ..ProptestConfig::default() })]
+    #![proptest_config(tessera_testkit::cases(3, 1000))]
 
     /// A thousand purchases, a day apart, leave a state no larger than a hundred do, but for what a year holds.
     #[test]

@@ -1,9 +1,5 @@
 //! R7 and R8 over random programs and baskets that points paid for in part: however an order comes back, the same
 //! points and the same money come back, exactly what was paid.
-//!
-//! Known wrong: one point too much is taken in a split return 100 days later, when what the order earned and what paid it
-//! have both expired in between. The seed, for proptest-regressions/redemptions.txt when that is mended:
-//! `cc 40fe6d86799739945d97835358497dc26bca1b7c1938f710eef77ff8b6b3b015`.
 
 use proptest::prelude::*;
 use tessera_core::decide::{Balance, EffectKind};
@@ -13,7 +9,7 @@ use crate::programs::{basket, program};
 use crate::returns::units_back;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+    #![proptest_config(tessera_testkit::cases(150, 1))]
 
     #[test]
     fn r8_any_split_of_a_return_gives_the_same_points_and_money_back(

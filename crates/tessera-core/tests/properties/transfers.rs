@@ -35,7 +35,7 @@ fn deed() -> impl Strategy<Value = Deed> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
+    #![proptest_config(tessera_testkit::cases(120, 1))]
 
     #[test]
     fn p7_over_all_members_nothing_is_made_lost_or_made_young(

@@ -40,7 +40,7 @@ fn candidates<'a>(program: &'a Program, names: &'a [Id]) -> Vec<Candidate<'a>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+    #![proptest_config(tessera_testkit::cases(600, 1))]
 
     #[test]
     fn m3_line_discounts_sum_to_the_discount_and_never_exceed_the_lines(

@@ -471,6 +471,69 @@ fn r6_what_was_forgiven_is_taken_from_what_comes_back_later(#[case] steps: &[i64
     assert_eq!(shop.progress("paid").unwrap().forgiven.values().sum::<i64>(), 65);
 }
 
+/// An order that 20 points paid for in part and that earned 48, of which 8 were left to die on 30 April, as did what it
+/// was paid with. Its first unit takes the bonus with it, more than comes home dead with that unit; its second takes less.
+fn shop_that_comes_back_too_late(expires: &str) -> Shop {
+    let bonus = "  bonus: { trigger: purchase, earning: bonus, rules: [ { when: event.net >= 15000, award: { currency: point, amount: 30 } } ] }";
+    let mut shop = Shop::new(&points_and(&format!(", value: 100, {expires}"), bonus));
+    shop.send("2026-03-01T09:00", "purchase", &sale("before", 14_000));
+    shop.adjust("2026-03-02T09:00", "point", 46).unwrap();
+    let redemption = id_of(&shop.redeem("2026-03-03T09:00", spend("point", 20)).unwrap());
+    let data = paid_sale(&shop, "paid", &[("A", "x", 2, 20_000)], redemption, 2_000);
+    shop.send("2026-03-03T09:01", "purchase", &data);
+    shop.redeem("2026-03-03T09:02", spend("point", 80)).unwrap();
+    shop
+}
+
+const MONTHLY: &str = "expires: { after: P1M, round: month }";
+
+#[rstest]
+#[case::at_once(&[2])]
+#[case::one_by_one(&[1, 1])]
+fn r1_what_comes_home_dead_excuses_what_was_owed_for_it_before(#[case] steps: &[i64]) {
+    let mut shop = shop_that_comes_back_too_late(MONTHLY);
+    for (minute, units) in steps.iter().enumerate() {
+        shop.send(&format!("2026-05-02T09:0{minute}"), "return", &back("paid", &[("A", *units)]));
+    }
+    assert_eq!(
+        (shop.available("point"), shop.balance("point").debt),
+        (0, 20),
+        "48, less 8 that died and 20 come home dead"
+    );
+    let progress = shop.progress("paid").unwrap();
+    let gone: i64 = progress.taken.iter().filter(|credit| credit.expired).map(|credit| credit.amount).sum();
+    assert_eq!((gone, progress.owed.values().sum::<i64>()), (28, 20));
+}
+
+#[rstest]
+#[case::at_once(&[2])]
+#[case::one_by_one(&[1, 1])]
+fn r1_what_comes_home_dead_excuses_what_other_lots_paid(#[case] steps: &[i64]) {
+    let mut shop = shop_that_comes_back_too_late(MONTHLY);
+    shop.send("2026-04-20T09:00", "purchase", &sale("later", 14_000));
+    shop.adjust("2026-05-01T09:00", "point", 11).unwrap();
+    for (minute, units) in steps.iter().enumerate() {
+        shop.send(&format!("2026-05-02T09:0{minute}"), "return", &back("paid", &[("A", *units)]));
+    }
+    assert_eq!(shop.lots("point"), lots(&[("2026-06-30", 5)]), "14 and 6 of the others");
+}
+
+#[test]
+fn r1_a_debt_that_was_repaid_and_is_excused_comes_back_as_points() {
+    let mut shop = shop_that_comes_back_too_late(MONTHLY);
+    shop.send("2026-05-02T09:00", "return", &back("paid", &[("A", 1)]));
+    assert_eq!(shop.balance("point").debt, 21, "39, less 8 that died and 10 come home dead");
+    shop.send("2026-05-02T10:00", "purchase", &sale("later", 14_000));
+    shop.adjust("2026-05-02T10:01", "point", 16).unwrap();
+    let back = shop.send("2026-05-02T11:00", "return", &back("paid", &[("A", 1)]));
+    assert_eq!(shop.lots("point"), lots(&[("2026-06-30", 10)]), "as one return on that day would leave it");
+    let words: Vec<&str> = back.trace.iter().map(|trace| trace.words.as_str()).collect();
+    assert_eq!(
+        words[2..],
+        ["10 point go back: 10 of its own that had expired", "1 point are given: 1 repay what was owed"]
+    );
+}
+
 #[test]
 fn r8_two_redemptions_and_two_orders_each_get_their_own_back() {
     let mut shop = shop();

@@ -393,7 +393,7 @@ fn r5_all_that_an_order_earned_in_one_lot_is_its_own() {
 #[case::all_spent(-110)]
 fn r1_a_return_that_is_undone_by_the_next_leaves_no_trace(#[case] spent: i64) {
     let odd = "  odd: { trigger: purchase, earning: bonus, rules: [ { when: event.net != 30000, award: { currency: point, amount: 50 } } ] }";
-    for policy in ["", ", overdraft: clamp"] {
+    for policy in ["", ", overdraft: clamp", ", pending: P20D"] {
         let bought = || {
             let mut shop = Shop::new(&points_and(policy, odd));
             shop.send("2026-01-10T09:00", "purchase", &sale("old", 30_000));
