@@ -117,12 +117,12 @@ impl Working<'_> {
 
     /// Whether a holder is the member's household, or was when it paid for the order.
     fn is_of_own_pool(&self, holder: MemberId, order_id: &CompactString) -> bool {
-        let paid_before = |record: &&OrderRecord| {
+        let paid_before = |record: &OrderRecord| {
             let by_pool =
                 record.content.payments.iter().filter_map(|payment| payment.by_pool_of_other_than(self.state.id));
             record.order_id == *order_id && by_pool.map(|redemption| redemption.member).any(|paid| paid == holder)
         };
-        self.state.home() == Some(holder) || self.inputs.orders.iter().find(paid_before).is_some()
+        self.state.home() == Some(holder) || self.inputs.orders.iter().any(paid_before)
     }
 
     /// Sends back what a household's pool paid of the part of an order that has come back by now (R7). Says how much money
