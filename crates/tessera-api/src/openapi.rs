@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 use crate::AppState;
 use crate::routes::{
     adjustments, benefits, document, draws, events, fulfilment, gift_cards, health, households, leaderboards, members,
-    memberships, moving, people, possession, progress, redemptions, referrals, rewards, tiers, transfers,
+    memberships, moving, partners, people, possession, progress, redemptions, referrals, rewards, tiers, transfers,
     voucher_codes, vouchers,
 };
 
@@ -30,6 +30,7 @@ use crate::routes::{
         (name = "benefits", description = "What members have besides points, and its use"),
         (name = "vouchers", description = "Codes: what one gives, using it, taking a use back"),
         (name = "gift-cards", description = "Money on cards: made, loaded, spent in parts, blocked, replaced"),
+        (name = "partners", description = "E-gifts of others: what they say of orders, and how their lists stand against ours"),
         (name = "document", description = "The program itself, versioned"),
         (name = "operations", description = "Is it well?")
     )
@@ -101,6 +102,10 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(rewards::list_causes))
         .routes(routes!(rewards::show_cause))
         .routes(routes!(rewards::list_donations))
+        .routes(routes!(partners::list_shops))
+        .routes(routes!(partners::create_partner_notice))
+        .routes(routes!(partners::list_partner_orders))
+        .routes(routes!(partners::create_partner_reconciliation))
         .routes(routes!(vouchers::create_voucher_validation))
         .routes(routes!(vouchers::show_voucher))
         .routes(routes!(vouchers::create_voucher_redemption))

@@ -116,6 +116,7 @@ impl From<Refusal> for Problem {
         let status = match refusal.code.as_str() {
             "same-person" | "approval-above-limit" | "only-the-head" => StatusCode::FORBIDDEN,
             "spending-proof-needed" | "proof-wrong" => StatusCode::FORBIDDEN,
+            "wrong-signature" | "signature-too-old" => StatusCode::UNAUTHORIZED,
             "proof-blocked" => StatusCode::TOO_MANY_REQUESTS,
             "invalid-event" | "invalid-request" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
             "unknown-adjustment"
@@ -123,6 +124,8 @@ impl From<Refusal> for Problem {
             | "unknown-member"
             | "unknown-order"
             | "unknown-redemption"
+            | "unknown-partner"
+            | "unknown-partner-order"
             | "unknown-claim-code"
             | "unknown-identifier"
             | "unknown-reward"
@@ -161,6 +164,10 @@ impl From<Refusal> for Problem {
             | "fulfilment-not-there"
             | "fulfilment-too-far"
             | "too-late-to-cancel"
+            | "not-at-partner"
+            | "partner-state-not-there"
+            | "is-at-partner"
+            | "reference-used"
             | "voucher-cancelled"
             | "voucher-not-used"
             | "voucher-of-another-member"

@@ -6,6 +6,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tessera_connect::partner::Partners;
 use tessera_engine::access::{self, KnownKey};
 use tessera_engine::executor::{Context, Executor};
 use tessera_engine::programs::{self, ProgramError, ProgramHandle};
@@ -30,6 +31,8 @@ pub struct AppState {
     pub context: Arc<Context>,
     pub executor: Executor,
     pub metrics: Option<PrometheusHandle>,
+    /// Whom notices may come from.
+    pub partners: Arc<Partners>,
     keys: Arc<Mutex<KnownKeys>>,
     /// Who was wrong about codes.
     pub(crate) guesses: Guesses,
@@ -40,13 +43,20 @@ pub struct AppState {
 impl AppState {
     pub fn new(context: Arc<Context>, executor: Executor, metrics: Option<PrometheusHandle>) -> Self {
         let replays = Arc::new(tokio::sync::Semaphore::new(REPLAYS_MAX));
-        Self { context, executor, metrics, keys: Arc::default(), guesses: Guesses::default(), replays }
+        let partners = Arc::default();
+        Self { context, executor, metrics, partners, keys: Arc::default(), guesses: Guesses::default(), replays }
     }
 
     /// The same with other limits for wrong codes.
     #[must_use]
     pub fn with_code_limits(self, limits: CodeLimits) -> Self {
         Self { guesses: Guesses::new(limits), ..self }
+    }
+
+    /// The same with partners whose notices are taken.
+    #[must_use]
+    pub fn with_partners(self, partners: Arc<Partners>) -> Self {
+        Self { partners, ..self }
     }
 
     /// What a key opens.

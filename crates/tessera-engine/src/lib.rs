@@ -18,6 +18,7 @@ pub mod installation;
 mod keyed;
 mod member_transfer;
 mod new_file;
+pub mod partner;
 pub mod people;
 pub mod possession;
 pub mod profile;

@@ -26,7 +26,7 @@ const PAUSE_MAX: i64 = 600;
 
 /// States of an outbox row.
 pub(crate) const WAITING: i64 = 0;
-const DONE: i64 = 1;
+pub(crate) const DONE: i64 = 1;
 pub(crate) const DEAD: i64 = 2;
 
 /// What a parked event left for later.

@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tessera_api::AppState;
+use tessera_connect::partner::Partners;
 use tessera_core::decide::{Effect, EffectKind, Outcome, OutcomeStatus};
 use tessera_core::event::Redeem;
 use tessera_core::program::load_program;
@@ -28,6 +29,7 @@ use tessera_engine::verify::{Verification, verify};
 use tessera_engine::{Engine, EngineError, relay, scheduler, waitlist};
 use tower::ServiceExt;
 
+use crate::partner::FakePartner;
 use crate::postgres::{self, TestDatabase};
 use crate::shop;
 
@@ -41,6 +43,10 @@ pub struct TestApp {
     pub program: Arc<ProgramHandle>,
     /// The text of a key with all scopes.
     pub key: String,
+    /// Who is behind the partners `giftly` and `airport` of documents.
+    pub partner: Arc<FakePartner>,
+    /// How partners are reached.
+    pub partners: Arc<Partners>,
     router: Router,
     engine: Option<Engine>,
     location: Location,
@@ -79,12 +85,17 @@ impl TestApp {
         let engine = Engine::open_with(&location, clock.clone()).expect("a new installation opens");
         let program = publish(&engine, document).expect("the test's document is valid").0;
         let key = access::create(&engine.context, engine.executor(), program.number, "test", &Scope::ALL);
+        let partner = Arc::new(FakePartner::default());
+        let known = |partners: Partners, name: &str| partners.with(shop::id(name), partner.clone());
+        let partners = Arc::new(["giftly", "airport"].into_iter().fold(Partners::default(), known));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         Self {
             clock,
             program,
             key: key.expect("a key is made").key,
-            router: router(&engine),
+            router: router(&engine, &partners),
+            partner,
+            partners,
             engine: Some(engine),
             location,
             runtime,
@@ -136,7 +147,7 @@ impl TestApp {
         drop(self.engine.take());
         let engine = Engine::open_with(&self.location, self.clock.clone()).expect("the installation opens again");
         self.program = engine.program(self.program.key.as_str()).expect("the program is still there");
-        self.router = router(&engine);
+        self.router = router(&engine, &self.partners);
         self.engine = Some(engine);
     }
 
@@ -244,6 +255,12 @@ impl TestApp {
         relay::relay_all(context, executor).expect("follow-ups can be sent")
     }
 
+    /// Sends what waits for partners, as the server does by itself. Says how much there was.
+    pub fn relay_to_partners(&self) -> usize {
+        let (context, executor) = (&self.engine().context, self.engine().executor());
+        tessera_engine::partner::relay_due(context, executor, &self.partners).expect("what waits can be read")
+    }
+
     /// Wakes members and releases follow-ups until nothing is due, as the scheduler does. Says how much there was.
     pub fn run_scheduler(&self) -> usize {
         let (context, executor) = (&self.engine().context, self.engine().executor());
@@ -252,10 +269,11 @@ impl TestApp {
             let woken = scheduler::wake_due(context, executor).expect("members can be woken");
             let sent = relay::relay_due(context, executor).expect("follow-ups can be sent");
             let offered = waitlist::offer_free(context, executor).expect("what is free can be offered");
-            if woken + sent + offered == 0 {
+            let told = self.relay_to_partners();
+            if woken + sent + offered + told == 0 {
                 return done;
             }
-            done += woken + sent + offered;
+            done += woken + sent + offered + told;
             assert!(done < 100_000, "the scheduler never comes to rest");
         }
     }
@@ -364,8 +382,9 @@ impl Drop for TestApp {
     }
 }
 
-fn router(engine: &Engine) -> Router {
-    tessera_api::router(AppState::new(engine.context.clone(), engine.executor().clone(), None))
+fn router(engine: &Engine, partners: &Arc<Partners>) -> Router {
+    let state = AppState::new(engine.context.clone(), engine.executor().clone(), None);
+    tessera_api::router(state.with_partners(partners.clone()))
 }
 
 fn publish(engine: &Engine, document: &str) -> Result<(Arc<ProgramHandle>, u32, bool), EngineError> {

@@ -1,10 +1,15 @@
 //! Settings: flags over `TESSERA_*` over `tessera.toml`. Every key stands in `tessera.default.toml`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use serde::Deserialize;
 use tessera_api::CodeLimits;
+use tessera_connect::partner::{HttpPartner, Partners};
+use tessera_connect::signature::Secret;
+use tessera_core::program::Id;
 use tessera_core::time::Duration;
 use tessera_engine::engine::Location;
 
@@ -19,6 +24,20 @@ struct File {
     listen: Option<String>,
     log: Option<String>,
     codes: Option<Codes>,
+    #[serde(default)]
+    partners: BTreeMap<Id, PartnerSettings>,
+}
+
+/// Where a partner is reached. The secret is never in a file: see [`secret_variable`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartnerSettings {
+    pub url: String,
+}
+
+/// The environment variable that holds a partner's secret.
+pub fn secret_variable(partner: &Id) -> String {
+    format!("TESSERA_PARTNER_{}_SECRET", partner.as_str().to_uppercase().replace('-', "_"))
 }
 
 /// How many wrong codes of vouchers are answered.
@@ -83,6 +102,7 @@ pub struct Resolved {
     pub listen: String,
     pub log: String,
     pub code_limits: CodeLimits,
+    pub partners: BTreeMap<Id, PartnerSettings>,
 }
 
 impl Settings {
@@ -93,6 +113,7 @@ impl Settings {
             database_url: self.database_url.clone().or(file.database_url),
             listen: file.listen.unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
             log: file.log.unwrap_or_else(|| "info".to_owned()),
+            partners: file.partners,
             code_limits: file.codes.unwrap_or_default().limits(),
         })
     }
@@ -113,6 +134,24 @@ impl Settings {
 }
 
 impl Resolved {
+    /// The partners this server reaches, each with its secret.
+    pub fn partners(&self) -> Result<Partners, Failure> {
+        let mut partners = Partners::default();
+        for (name, settings) in &self.partners {
+            let variable = secret_variable(name);
+            let secret = std::env::var(&variable).map_err(|_| {
+                Failure::usage(format!("the partner {name} has no secret")).right(format!("set {variable}"))
+            })?;
+            let wrong = |problem: String| Failure::usage(format!("the partner {name}: {problem}"));
+            let secret =
+                Secret::parse(&secret).map_err(|error| wrong(error.to_string()).right(format!("set {variable}")))?;
+            let adapter = HttpPartner::new(&settings.url, secret)
+                .map_err(|error| wrong(error.to_string()).right(format!("[partners.{name}] url in the settings")))?;
+            partners = partners.with(name.clone(), Arc::new(adapter));
+        }
+        Ok(partners)
+    }
+
     pub fn location(&self) -> Location {
         Location {
             folder: self.data.clone(),

@@ -11,6 +11,7 @@ pub mod leaderboards;
 pub mod members;
 pub mod memberships;
 pub mod moving;
+pub mod partners;
 pub mod people;
 pub mod possession;
 pub mod progress;

@@ -21,6 +21,7 @@ mod memberships;
 mod moving;
 mod openapi;
 mod operations;
+mod partners;
 mod people;
 mod possession;
 mod problems;

@@ -42,7 +42,7 @@ impl Working<'_> {
     }
 
     /// The member does not get it: stock, points and money go back.
-    fn give_up(&mut self, seq: u64, found: Redemption) -> Redemption {
+    pub(super) fn give_up(&mut self, seq: u64, found: Redemption) -> Redemption {
         self.put_reward_back(&found.terms);
         let given = self.take_given_back(seq, &found);
         let found = Redemption { given, ..found };

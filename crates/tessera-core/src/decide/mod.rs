@@ -13,6 +13,7 @@ mod claim;
 mod club;
 mod derived;
 mod draw;
+mod entitlement;
 mod evaluate;
 mod events;
 mod expiry;
@@ -26,6 +27,7 @@ mod household;
 mod moving;
 mod order;
 mod outcome;
+mod partner;
 mod people;
 mod placement;
 mod play;
@@ -162,6 +164,8 @@ pub struct Decision {
     pub waitlist: Vec<WaitlistChange>,
     /// Codes of partners to be given, one each: from which pool, to which redemption (by its event).
     pub codes: Vec<(Id, u64)>,
+    /// What partners are to deliver from now on.
+    pub partner_orders: Vec<PartnerOrder>,
     /// Redemptions made or changed, by their event: how far each has come.
     pub redemptions: Vec<(u64, Redemption)>,
     /// Codes of vouchers whose uses changed.
@@ -300,6 +304,17 @@ pub struct WaitlistChange {
     pub reward: Id,
     pub place: i64,
     pub state: WaitState,
+}
+
+/// Something to be ordered from a partner, for a redemption by its event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartnerOrder {
+    pub redemption: u64,
+    pub partner: Id,
+    /// What the partner calls it.
+    pub product: CompactString,
+    /// Given up then.
+    pub until: Instant,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -454,6 +469,7 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::ReturnRedemption(part) => working.return_redemption(part)?,
         What::Claim(claim) => working.claim_order(claim)?,
         What::Fulfil(step) => working.fulfil(step)?,
+        What::PartnerStep(step) => working.partner_step(step)?,
         What::WaitFor { reward } => working.wait_for(reward)?,
         What::LeaveWaitlist { reward } => working.leave_waitlist(reward)?,
         What::Offer { reward, place } => working.offer(reward, *place)?,
@@ -479,6 +495,7 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
     }
     working.forfeit_after_leaving();
     working.settle_after_backdating();
+    working.tell_partners();
     working.share_earnings();
     working.finish(command)
 }

@@ -94,6 +94,8 @@ pub struct Effect {
     /// The club it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Id>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partner: Option<Id>,
     /// How many uses of the benefit are left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<i64>,
@@ -219,6 +221,21 @@ pub enum EffectKind {
     Loaded,
     /// Money goes back to the gift card that paid.
     ToGiftCard,
+    /// Ordered from a partner.
+    GiftOrdered,
+    /// The partner delivered; the redemption has it.
+    GiftDelivered,
+    GiftUsed,
+    /// Nobody used it in time.
+    GiftExpired,
+    /// The partner took it back.
+    GiftRefunded,
+    /// The partner does not deliver, or did not in time.
+    GiftRefused,
+    /// A partner is told that the member has a benefit of theirs from now on.
+    PartnerTold,
+    /// A partner is told that the member has it no longer.
+    PartnerToldOfEnd,
     HouseholdFounded,
     /// Accepted an invitation; the household answers.
     HouseholdAsked,
@@ -272,6 +289,7 @@ impl Effect {
             member: None,
             reason: None,
             plan: None,
+            partner: None,
             left: None,
             words: None,
         }

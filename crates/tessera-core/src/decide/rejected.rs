@@ -7,7 +7,7 @@ use compact_str::CompactString;
 
 use super::Balance;
 use crate::event::PlacementKind;
-use crate::ledger::{FulfilmentState, RedemptionStatus};
+use crate::ledger::{FulfilmentState, PartnerState, RedemptionStatus};
 use crate::program::{Id, Sign, UseWindow};
 use crate::quantity::Amount;
 use crate::time::{Day, Instant, Period};
@@ -96,6 +96,17 @@ pub enum Rejected {
     FulfilmentTooFar { redemption: CompactString, state: FulfilmentState },
     #[error("the redemption {redemption} could be cancelled until {last_day}")]
     TooLateToCancel { redemption: CompactString, last_day: Day },
+    #[error("no partner delivers anything for the redemption {redemption}")]
+    NotAtPartner { redemption: CompactString },
+    #[error("the redemption {redemption} is {}, and a partner does not make it {} from there", state.word(), wanted.word())]
+    PartnerStateNotThere {
+        redemption: CompactString,
+        state: PartnerState,
+        wanted: PartnerState,
+        next: &'static [PartnerState],
+    },
+    #[error("the redemption {redemption} is {} at its partner: only they take it back, and then the points go back", state.word())]
+    IsAtPartner { redemption: CompactString, state: PartnerState },
     #[error("a member may have {most} of the reward {reward} ({window})")]
     RewardLimit { reward: Id, window: &'static str, most: i64 },
     #[error("{wanted} are not the whole reward: it was {price}")]

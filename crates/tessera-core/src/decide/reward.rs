@@ -192,6 +192,9 @@ impl Working<'_> {
             let redemption = Some(self.redemption_id(redemption));
             self.effect(Effect { redemption, ..Effect::of(EffectKind::CodeGiven) });
         }
+        if let Some(gift) = &gives.e_gift {
+            given.partner = Some(self.order_e_gift(redemption, &rules, gift));
+        }
         if rules.reward(terms.reward.as_ref()?.as_str())?.definition.fulfilment.is_some() {
             given.fulfilment = Some(self.requested());
         }
@@ -242,6 +245,9 @@ impl Working<'_> {
         let fulfilment = found.given.as_ref().and_then(|given| given.fulfilment.as_ref());
         if let Some(fulfilment) = fulfilment.filter(|fulfilment| !fulfilment.state.may_be_cancelled()) {
             return Err(Rejected::FulfilmentTooFar { redemption: id(), state: fulfilment.state });
+        }
+        if let Some(partner) = found.given.as_ref().and_then(|given| given.partner.as_ref()) {
+            return Err(Rejected::IsAtPartner { redemption: id(), state: partner.state });
         }
         let rules = self.rules_of_reward(&found.terms);
         let reward = found.terms.reward.as_ref().and_then(|reward| rules.as_ref()?.reward(reward.as_str()));

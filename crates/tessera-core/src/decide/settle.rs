@@ -50,6 +50,10 @@ enum Due {
         campaign: Id,
         birthday: Day,
     },
+    /// A benefit that a partner was told of ends.
+    Entitlement {
+        benefit: Id,
+    },
 }
 
 /// The earliest thing due at or before `until`.
@@ -98,6 +102,9 @@ fn next_due(versions: &Versions, member: &MemberState, until: Instant) -> Option
     reviews(versions, member, until, &mut offer);
     for gift in birthday::due(versions, member, until) {
         offer(gift.at, Due::Birthday { campaign: gift.campaign, birthday: gift.birthday });
+    }
+    for (at, benefit) in super::entitlement::due(versions, member) {
+        offer(at, Due::Entitlement { benefit: benefit.clone() });
     }
     earliest
 }
@@ -221,6 +228,7 @@ impl Working<'_> {
                     self.follow_causes();
                 }
                 Due::Birthday { campaign, birthday } => self.celebrate(&campaign, birthday, at),
+                Due::Entitlement { .. } => self.end_entitlement(at),
             }
         }
     }

@@ -14,8 +14,8 @@ use super::expiry;
 use super::outcome::{self, Effect, EffectKind, points};
 use super::pool::Pooling;
 use super::{
-    Answer, Credit, Decision, EventStatus, Inputs, IssuedVoucher, OrderProgress, PoolChange, Record, Recorded,
-    Rejected, RuleTrace, WaitlistChange,
+    Answer, Credit, Decision, EventStatus, Inputs, IssuedVoucher, OrderProgress, PartnerOrder, PoolChange, Record,
+    Recorded, Rejected, RuleTrace, WaitlistChange,
 };
 use crate::event::{Command, FieldValues, Order, What};
 use crate::id::EventId;
@@ -43,6 +43,7 @@ pub(super) struct Working<'a> {
     pub waitlist: Vec<WaitlistChange>,
     /// Codes of partners to be given: from which pool, to which redemption.
     pub codes: Vec<(Id, u64)>,
+    pub partner_orders: Vec<PartnerOrder>,
     /// Redemptions made or changed, by their event.
     pub redemptions: Vec<(u64, Redemption)>,
     /// Codes of vouchers whose uses changed.
@@ -112,6 +113,7 @@ impl<'a> Working<'a> {
             vouchers: Vec::new(),
             waitlist: Vec::new(),
             codes: Vec::new(),
+            partner_orders: Vec::new(),
             redemptions: Vec::new(),
             voucher_codes: Vec::new(),
             trace: Vec::new(),
@@ -604,6 +606,7 @@ impl<'a> Working<'a> {
             vouchers: self.vouchers,
             waitlist: self.waitlist,
             codes: self.codes,
+            partner_orders: self.partner_orders,
             redemptions: self.redemptions,
             voucher_codes: self.voucher_codes,
             follow_ups,

@@ -3,8 +3,8 @@ use serde::Deserialize;
 
 use super::{
     Arrival, Birthday, Claim, FieldValues, FulfilmentStep, GiftCardRefund, GiftCardStep, HouseholdNews, HouseholdStep,
-    Item, Membership, MovedIn, MovedVoucher, Order, PlaceTier, Redeem, RedemptionPart, ReferralStep, RefusedFollowUp,
-    Renaming, Transfer, UseBenefit,
+    Item, Membership, MovedIn, MovedVoucher, Order, PartnerStep, PlaceTier, Redeem, RedemptionPart, ReferralStep,
+    RefusedFollowUp, Renaming, Transfer, UseBenefit,
 };
 use crate::id::MemberId;
 use crate::ledger::Entry;
@@ -58,6 +58,8 @@ pub enum What {
     Claim(Claim),
     /// Somebody did something for a redemption.
     Fulfil(FulfilmentStep),
+    /// A partner says what became of what they deliver for a redemption.
+    PartnerStep(PartnerStep),
     /// Waits for a reward that is sold out.
     WaitFor {
         reward: Id,
@@ -139,6 +141,7 @@ impl What {
             Self::ReturnRedemption(_) => "redemption-return",
             Self::Claim(_) => "claim",
             Self::Fulfil(_) => "fulfilment",
+            Self::PartnerStep(_) => "partner-notice",
             Self::WaitFor { .. } => "waitlist",
             Self::LeaveWaitlist { .. } => "waitlist-leave",
             Self::Offer { .. } => "seat-offer",

@@ -37,7 +37,7 @@ pub use people::{NameKey, Removal, Renaming, SecondFact};
 pub use placement::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep};
 pub use read::{DocumentedTypes, read_event};
 pub use recorded::read_recorded;
-pub use redemption::{FulfilmentStep, Redeem, RedemptionPart};
+pub use redemption::{FulfilmentStep, PartnerStep, Redeem, RedemptionPart};
 pub use referral::ReferralStep;
 pub use transfer::{Arrival, Transfer};
 
@@ -45,7 +45,8 @@ pub use transfer::{Arrival, Transfer};
 pub const BUILT_IN_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend", "enrol", "profile"];
 
 /// Event types of redemptions: commands of their own, no events that anybody sends.
-pub const REDEMPTION_TYPES: [&str; 5] = ["redemption", "capture", "void", "redemption-return", "fulfilment"];
+pub const REDEMPTION_TYPES: [&str; 6] =
+    ["redemption", "capture", "void", "redemption-return", "fulfilment", "partner-notice"];
 
 /// Names that no event type of a document has: what is in the program's own history, or will be.
 pub const RESERVED_TYPES: &[&str] = &[
@@ -112,6 +113,8 @@ pub const RESERVED_TYPES: &[&str] = &[
     "gift-card-unblock",
     "gift-card-replacement",
     "gift-card-refund",
+    "partner-notice",
+    "entitlement-change",
     "household",
     "household-accept",
     "household-leave",

@@ -8,12 +8,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Adjustment, DataProblem, FOLLOW_UP_TYPES, FulfilmentStep, HouseholdStep, PlaceTier, PlacementEnd, PlacementKind,
-    PlacementStep, Redeem, RedeemVoucher, RedemptionPart, Situation, Transfer, UseBenefit, What, read_event,
-    read_follow_up,
+    Adjustment, DataProblem, FOLLOW_UP_TYPES, FulfilmentStep, HouseholdStep, PartnerStep, PlaceTier, PlacementEnd,
+    PlacementKind, PlacementStep, Redeem, RedeemVoucher, RedemptionPart, Situation, Transfer, UseBenefit, What,
+    read_event, read_follow_up,
 };
 use crate::id::{EventId, MemberId, member_text};
-use crate::ledger::FulfilmentState;
+use crate::ledger::{FulfilmentState, PartnerState};
 use crate::program::{Definition, Id, ProofKind};
 use crate::quantity::Amount;
 use crate::time::{Day, Instant, Period};
@@ -45,6 +45,10 @@ pub fn read_recorded(definition: &Definition, kind: &str, data: &str) -> Result<
         "fulfilment" => {
             let Fulfilled { redemption, state, by } = parsed(data)?;
             What::Fulfil(FulfilmentStep { redemption: redemption.seq, to: state, by })
+        }
+        "partner-notice" => {
+            let SaidByPartner { redemption, state, reason } = parsed(data)?;
+            What::PartnerStep(PartnerStep { redemption: redemption.seq, to: state, reason })
         }
         "voucher-redemption" => {
             let UsedCode { code, order_id } = parsed(data)?;
@@ -140,6 +144,14 @@ struct Fulfilled {
     redemption: EventId,
     state: FulfilmentState,
     by: CompactString,
+}
+
+/// What a partner said of a redemption.
+#[derive(Deserialize)]
+struct SaidByPartner {
+    redemption: EventId,
+    state: PartnerState,
+    reason: Option<CompactString>,
 }
 
 /// A code used by itself.

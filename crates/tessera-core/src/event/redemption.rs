@@ -2,7 +2,7 @@ use compact_str::CompactString;
 
 use super::{HouseholdNews, What};
 use crate::id::{EventId, MemberId};
-use crate::ledger::FulfilmentState;
+use crate::ledger::{FulfilmentState, PartnerState};
 use crate::program::Id;
 use crate::program::ProofKind;
 use crate::quantity::Amount;
@@ -38,6 +38,16 @@ pub struct FulfilmentStep {
     pub by: CompactString,
 }
 
+/// What a partner says of what they deliver for a redemption of the member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartnerStep {
+    /// Its event.
+    pub redemption: u64,
+    pub to: PartnerState,
+    /// Why it is refused, as a code.
+    pub reason: Option<CompactString>,
+}
+
 /// All or a part of a redemption of the same member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RedemptionPart {
@@ -54,6 +64,7 @@ impl What {
             Self::Capture(part) | Self::ReturnRedemption(part) => Some(part.redemption),
             Self::Void { redemption } => Some(*redemption),
             Self::Fulfil(step) => Some(step.redemption),
+            Self::PartnerStep(step) => Some(step.redemption),
             Self::GiftCardRefund(refund) => Some(refund.redemption),
             Self::HouseholdNews(HouseholdNews::Refund { redemption, .. }) => Some(*redemption),
             _ => None,
@@ -69,6 +80,7 @@ impl What {
                 | Self::Void { .. }
                 | Self::ReturnRedemption(_)
                 | Self::Fulfil(_)
+                | Self::PartnerStep(_)
                 | Self::WaitFor { .. }
                 | Self::LeaveWaitlist { .. }
                 | Self::Offer { .. }

@@ -4,6 +4,7 @@ mod account;
 mod entry;
 mod fulfilment;
 mod lot;
+mod partner;
 mod purse;
 mod redemption;
 
@@ -11,5 +12,6 @@ pub use account::Account;
 pub use entry::{Entry, EntryKind};
 pub use fulfilment::{Fulfilment, FulfilmentState};
 pub use lot::{Lot, LotRef, LotRefError};
+pub use partner::{AtPartner, PartnerState};
 pub use purse::{Purse, Totals, Wait};
 pub use redemption::{Bill, Given, GivenDonation, Hold, LotPart, OwnedPart, Redemption, RedemptionStatus, Terms};

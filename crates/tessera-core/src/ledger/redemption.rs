@@ -3,7 +3,7 @@
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-use super::{Fulfilment, Lot, LotRef};
+use super::{AtPartner, Fulfilment, Lot, LotRef};
 use crate::id::{MemberId, member_text};
 use crate::program::Id;
 use crate::quantity::{Amount, Points};
@@ -103,6 +103,9 @@ pub struct Given {
     /// How far it has come, where people have to do something for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fulfilment: Option<Fulfilment>,
+    /// What a partner delivers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partner: Option<AtPartner>,
     /// Cancelled: what had been given came back.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub back: bool,

@@ -9,7 +9,7 @@ use super::club::Club;
 use super::household::{Belonging, Invitation, Person, PoolPart};
 use super::play::{Badge, REWARDS_MAX, Ranked, Reward, Streak};
 use super::referral::Referral;
-use super::standing::{BenefitUse, Placement};
+use super::standing::{BenefitUse, Placement, Told};
 use super::state::{Bucketed, Counter, Fraction, GiftCard, Grant, MemberState, Status};
 use crate::event::PlacementKind;
 use crate::id::MemberId;
@@ -261,6 +261,10 @@ pub enum Change {
     GiftCard {
         card: GiftCard,
     },
+    /// A partner is told that a benefit of theirs begins or ends.
+    Told {
+        told: Told,
+    },
     /// Where the member belongs from now on.
     Belongs {
         belonging: Belonging,
@@ -481,6 +485,7 @@ impl Change {
             Self::Club { club } => state.set_club(club),
             Self::BenefitReturned { used } => state.uses.retain(|known| known.event != *used),
             Self::GiftCard { card } => state.gift_card = Some(*card),
+            Self::Told { told } => state.tell(told),
             Self::Belongs { belonging } => state.belongs = Some(belonging.clone()),
             Self::GaveToPool { currency, by } => {
                 if let Some(belonging) = &mut state.belongs {

@@ -14,6 +14,6 @@ pub use club::{Club, ClubStatus, UsedOfClub};
 pub use household::{Belonging, Household, Invitation, Person, PoolPart};
 pub use play::{Badge, Progress, Ranked, Reward, Run, Streak};
 pub use referral::{Paid, Referral, ReferralCredit, ReferralStatus};
-pub use standing::{BenefitUse, Condition, Placement};
+pub use standing::{BenefitUse, Condition, Placement, Told};
 pub use state::{Bucketed, Counter, Fraction, GiftCard, Grant, Ladder, MemberState, StateError, Statistics, Status};
 pub use waiting::{WaitState, Waiting};

@@ -50,6 +50,17 @@ pub struct BenefitUse {
     pub club: Option<(Id, i64)>,
 }
 
+/// What a partner was told last of a benefit of theirs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    pub benefit: Id,
+    pub partner: Id,
+    /// Counts what they were told, from 1.
+    pub number: u32,
+    /// Whether the member has it.
+    pub granted: bool,
+}
+
 impl MemberState {
     /// Uses of benefits that are remembered; of more the oldest is forgotten.
     pub const USES_MAX: usize = 200;
@@ -73,6 +84,14 @@ impl MemberState {
 
     pub(super) fn unplace(&mut self, ladder: &Id, kind: PlacementKind) {
         self.placements.retain(|known| known.ladder != *ladder || known.kind != kind);
+    }
+
+    pub(super) fn tell(&mut self, told: &Told) {
+        let known = self.told.iter_mut().find(|known| known.benefit == told.benefit && known.partner == told.partner);
+        match known {
+            Some(known) => *known = told.clone(),
+            None => self.told.push(told.clone()),
+        }
     }
 
     pub(super) fn use_benefit(&mut self, used: &BenefitUse) {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Badge, Belonging, BenefitUse, Change, Club, Household, ParkedEvent, Placement, Progress, Ranked, Referral, Streak,
-    Waiting,
+    Told, Waiting,
 };
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, Hold, Lot, Purse};
@@ -72,6 +72,8 @@ pub struct MemberState {
     pub clubs: Vec<Club>,
     /// What makes this member a gift card.
     pub gift_card: Option<GiftCard>,
+    /// What partners were told of their benefits; at most one for each of the document's.
+    pub told: Vec<Told>,
     /// The household that the member is in, or was.
     pub belongs: Option<Belonging>,
     /// What makes this holder a household.
@@ -213,7 +215,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[0; 13];
+const SINCE_FORMAT_2: &[u8] = &[0; 14];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -265,6 +267,7 @@ impl MemberState {
             devices: Vec::new(),
             clubs: Vec::new(),
             gift_card: None,
+            told: Vec::new(),
             belongs: None,
             household: None,
         }

@@ -22,6 +22,7 @@ pub use super::ladders::*;
 use super::leaderboards::{LeaderboardDefinition, RankingDefinition};
 use super::made::Made;
 use super::membership::MembershipDefinition;
+use super::partners::PartnerDefinition;
 use super::people::{IdentityDefinition, LeavingDefinition};
 use super::proof::ProofDefinition;
 use super::referral::ReferralDefinition;
@@ -35,7 +36,7 @@ use super::vouchers::VoucherDefinition;
 use crate::time::{Period, TimeOfDay};
 
 /// Sections that belong to the document but to no feature of this version.
-pub const LATER_SECTIONS: [&str; 7] = ["games", "partners", "journeys", "segments", "texts", "surveys", "catalogue"];
+pub const LATER_SECTIONS: [&str; 6] = ["games", "journeys", "segments", "texts", "surveys", "catalogue"];
 
 /// Actions of a rule that belong to no feature of this version.
 pub const LATER_ACTIONS: [&str; 2] = ["set", "send"];
@@ -102,6 +103,9 @@ pub struct Definition {
     /// Codes of partners that rewards give.
     #[serde(default)]
     pub code_pools: BTreeMap<Id, CodePoolDefinition>,
+    /// Who delivers e-gifts, and is told when a benefit of theirs begins and ends.
+    #[serde(default)]
+    pub partners: BTreeMap<Id, PartnerDefinition>,
     /// What rewards donate to.
     #[serde(default)]
     pub causes: BTreeMap<String, CauseDefinition>,

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::definition::Definition;
+use super::partners::EGift;
 use super::scalar::{Exact, Id};
 use super::validate::Checker;
 use crate::time::{Day, Period, TimeOfDay};
@@ -24,6 +25,9 @@ pub struct RewardGives {
     /// A code of a partner, from those that were brought in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code_pool: Option<Id>,
+    /// A voucher of a partner, ordered from them for each redemption.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub e_gift: Option<EGift>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub donation: Option<Donation>,
     /// Something to be at; `stock` says how many seats there are.
@@ -34,7 +38,9 @@ pub struct RewardGives {
 impl RewardGives {
     /// Whether people bring it about, and nothing of it is given by itself.
     pub(super) fn has_hands(&self) -> bool {
-        let by_itself = self.voucher.is_some() || self.benefit.is_some() || self.code_pool.is_some();
+        let by_itself =
+            [self.voucher.is_some(), self.benefit.is_some(), self.code_pool.is_some(), self.e_gift.is_some()];
+        let by_itself = by_itself.contains(&true);
         !by_itself && self.donation.is_none() && (self.item.is_some() || self.experience.is_some())
     }
 }
@@ -75,8 +81,7 @@ const CAUSE_MAX: usize = 100;
 impl Checker<'_> {
     pub(super) fn gives(&mut self, definition: &Definition, reward: &Id, gives: &RewardGives) {
         if *gives == RewardGives::default() {
-            let message =
-                "this reward gives nothing: say `item`, `voucher`, `benefit`, `code_pool`, `donation` or `experience`";
+            let message = "this reward gives nothing: say `item`, `voucher`, `benefit`, `code_pool`, `e_gift`, `donation` or `experience`";
             self.error(&["rewards", reward.as_str(), "gives"], message.to_owned());
         }
         let at = |key: &'static str| ["rewards", reward.as_str(), "gives", key];
@@ -91,6 +96,13 @@ impl Checker<'_> {
         if let Some(pool) = &gives.code_pool {
             let known = definition.code_pools.keys().map(Id::as_str);
             self.known(&at("code_pool"), "code pool", pool.as_str(), known);
+        }
+        if let Some(gift) = &gives.e_gift {
+            self.e_gift(definition, reward, gift);
+            if gives != &(RewardGives { e_gift: Some(gift.clone()), ..RewardGives::default() }) {
+                let message = "an e-gift stands alone: its partner may refuse it, and then nothing of it is given";
+                self.error(&at("e_gift"), message.to_owned());
+            }
         }
         if let Some(donation) = &gives.donation {
             self.money(definition, &at("donation"), donation.money.0);

@@ -31,15 +31,6 @@ pub(super) fn refuse(definition: &Definition, campaigns: &[Campaign], checker: &
     for (id, ladder) in &definition.tiers {
         self::ladder(definition, id.as_str(), ladder, checker);
     }
-    for (id, benefit) in &definition.benefits {
-        if benefit.partner.is_some() {
-            checker.suggest(
-                &["benefits", id.as_str(), "partner"],
-                "nobody tells a partner yet when a benefit begins and ends".to_owned(),
-                "leave `partner` out, and say it in the benefit's text",
-            );
-        }
-    }
     for (id, event) in &definition.events {
         self::event(id.as_str(), event, checker);
     }

@@ -134,6 +134,7 @@ impl<'a> Checker<'a> {
         self.spending(definition);
         self.claims(definition);
         self.proof(definition);
+        self.partners(definition);
         self.people(definition);
         self.adjustments(definition);
         for (path, message) in &definition.made.clashes {

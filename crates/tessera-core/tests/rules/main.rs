@@ -20,6 +20,7 @@ mod lots;
 mod members;
 mod money;
 mod moving;
+mod partners;
 mod pending;
 mod people;
 mod placements;

@@ -27,7 +27,8 @@ fn member() -> MemberState {
   point: { name: P, expires: { after: P12M, round: month }, pending: { for: P14D } }
   star: { name: S, expires: { inactivity: P6M } }
 tiers: { club: { measure: { earned: star }, return_undoes: at_review, levels: [ { id: blue, at: 0 }, { id: gold, at: 50 } ] } }
-benefits: { lounge: { name: Lounge, per: { month: 2 } } }
+partners: { airport: {} }
+benefits: { lounge: { name: Lounge, per: { month: 2 }, partner: airport } }
 membership: { plans: { plus: { name: Plus, fee: 99000, period: P1Y, benefits: [lounge] } } }
 events: { visit: {} }
 campaigns:
@@ -76,6 +77,7 @@ fn the_fixture_has_something_in_every_part() {
     assert!(!state.gifts.is_empty() && !state.exposures.is_empty() && !state.grants.is_empty());
     assert!(!state.challenges.is_empty() && !state.streaks.is_empty() && !state.badges.is_empty());
     assert!(!state.placements.is_empty() && !state.uses.is_empty() && !state.clubs.is_empty());
+    assert!(!state.told.is_empty());
     assert!(state.home().is_some());
     assert!(!state.parked.is_empty() && state.wake_at.is_some() && !state.holds.is_empty());
 }

@@ -6,6 +6,7 @@ use compact_str::CompactString;
 use tessera_core::decide::{Decision, EffectKind, FollowUp};
 use tessera_core::event::{Claim, What};
 use tessera_core::id::{Bucket, EventId, MemberId};
+use tessera_core::member::Change;
 use tessera_core::program::Id;
 use tessera_core::time::Instant;
 use tessera_store::{Row, StoreError, Tx, Value, tables};
@@ -47,6 +48,10 @@ pub(super) struct Writes {
     voucher_codes: BTreeMap<(i64, [u8; 16]), Row>,
     /// Codes of partners to be given, each to a redemption.
     codes: Vec<(i64, Id, EventId, Instant)>,
+    /// Orders of e-gifts.
+    partner_orders: Vec<Row>,
+    /// What became of orders, and when.
+    partner_states: BTreeMap<(i64, EventId), (i64, i64)>,
     profiles: Vec<Row>,
     /// Commands for later: what an event causes for another member, events that wait for theirs.
     outbox: Vec<Row>,
@@ -75,6 +80,12 @@ impl Writes {
             self.events.push(event_row(member, program, event, command.recorded_at, payload));
             self.draws.extend(crate::record::draw_rows(member, program, event));
             self.entries.extend(event.entries.iter().map(|entry| entry_row(member, program, entry)));
+            for change in &event.record.changes {
+                if let Change::Told { told } = change {
+                    let times = (event.effective_at, command.recorded_at);
+                    self.outbox.push(crate::partner::told_row(context, program, (member, told), times));
+                }
+            }
             let codes = event.record.effects.iter().filter(|effect| effect.kind == EffectKind::Claimable);
             for code in codes.filter_map(|effect| effect.code.as_deref()) {
                 let key = context.secrets.order_key(program, &Claim::key_of(code));
@@ -136,7 +147,17 @@ impl Writes {
                 row.extend([reward.as_str().into(), state.into(), since.into()]);
                 self.fulfilments.insert((program, id), row);
             }
+            if let Some(partner) = redemption.given.as_ref().and_then(|given| given.partner.as_ref()) {
+                self.partner_states.insert((program, id), (partner.state.code(), partner.since.micros()));
+            }
             loaded.redemptions.insert((program, id), redemption);
+        }
+        for order in decision.partner_orders {
+            let since = decision.events.get(decision.main).map_or(command.recorded_at, |event| event.effective_at);
+            let times = (since, command.recorded_at);
+            let (row, outgoing) = crate::partner::order_row(context, program, (member, order), times);
+            self.partner_orders.push(row);
+            self.outbox.push(outgoing);
         }
         for wait in decision.waitlist {
             let bucket = i64::from(Bucket::of(wait.reward.as_str().as_bytes()).get());
@@ -380,6 +401,14 @@ impl Writes {
         tx.insert_rows(&tables::VOUCHER_CODE, &self.new_voucher_codes)?;
         tx.upsert_rows(&tables::VOUCHER_CODE, &self.voucher_codes.into_values().collect::<Vec<_>>())?;
         tx.upsert_rows(&tables::REDEMPTION, &self.redemptions.into_values().collect::<Vec<_>>())?;
+        tx.insert_rows(&tables::PARTNER_ORDER, &self.partner_orders)?;
+        for ((program, id), (state, since)) in self.partner_states {
+            let mut params = redemption_key(program, id);
+            params.extend([state.into(), since.into()]);
+            let sql = "UPDATE partner_order SET state = $5, changed_at = $6 WHERE bucket = $1 AND program = $2 \
+                       AND member = $3 AND seq = $4 AND state <> $5";
+            tx.execute(sql, &params)?;
+        }
         let members: Vec<Row> = loaded
             .touched
             .iter()

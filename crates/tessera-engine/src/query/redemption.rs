@@ -2,13 +2,14 @@ use serde::Serialize;
 use tessera_core::decide::{self, LotTrace, Quote, RedemptionView};
 use tessera_core::event::Redeem;
 use tessera_core::id::{EventId, MemberId};
-use tessera_core::ledger::{FulfilmentState, RedemptionStatus};
+use tessera_core::ledger::{FulfilmentState, Given, PartnerState, RedemptionStatus};
 use tessera_core::time::Instant;
 use tessera_store::{Reader, StoreError, tables};
 
 use super::member::{Page, PageRequest, page_of, settled};
 use crate::codes;
 use crate::executor::Context;
+use crate::partner;
 use crate::programs::ProgramHandle;
 use crate::record::{Rows, StoredEvent, redemption_from_text, redemption_key, unsigned};
 use crate::submission::Refusal;
@@ -87,12 +88,31 @@ pub fn code_of(
     if !has_code(redemption) {
         return Ok(None);
     }
-    context.database.read(|reader| codes::of_redemption(reader, &context.secrets, program.number, id))
+    context.database.read(|reader| opened(context, reader, program.number, id, redemption))
 }
 
 fn has_code(redemption: &RedemptionView) -> bool {
     let given = redemption.given.as_ref();
-    redemption.status == RedemptionStatus::Captured && given.is_some_and(|given| given.code_pool.is_some())
+    let is_given = |given: &Given| given.code_pool.is_some() || is_delivered(given);
+    redemption.status == RedemptionStatus::Captured && given.is_some_and(is_given)
+}
+
+fn is_delivered(given: &Given) -> bool {
+    use PartnerState::{Delivered, Expired, Used};
+    given.partner.as_ref().is_some_and(|partner| matches!(partner.state, Delivered | Used | Expired))
+}
+
+fn opened(
+    context: &Context,
+    reader: &mut Reader<'_>,
+    program: i64,
+    id: EventId,
+    view: &RedemptionView,
+) -> Result<Option<String>, StoreError> {
+    match &view.given {
+        Some(given) if is_delivered(given) => partner::code_of(reader, &context.secrets, program, id),
+        _ => codes::of_redemption(reader, &context.secrets, program, id),
+    }
 }
 
 fn with_code(
@@ -105,7 +125,7 @@ fn with_code(
     if !has_code(&view) {
         return Ok(view);
     }
-    let code = codes::of_redemption(reader, &context.secrets, program, id)?;
+    let code = opened(context, reader, program, id, &view)?;
     Ok(RedemptionView { code, ..view })
 }
 

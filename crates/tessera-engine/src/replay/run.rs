@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use compact_str::CompactString;
 use tessera_core::decide::{self, Decision, Draws, Inputs, Memory, OrderProgress, OrderRecord, Recorded, Rejected};
-use tessera_core::event::{Command, FulfilmentStep, Order, Profile, RedemptionPart, What, read_event, read_recorded};
+use tessera_core::event::{
+    Command, FulfilmentStep, Order, PartnerStep, Profile, RedemptionPart, What, read_event, read_recorded,
+};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Entry, Redemption};
 use tessera_core::member::MemberState;
@@ -269,6 +271,7 @@ impl Run {
             What::Capture(part) => What::Capture(part_now(part)?),
             What::Void { redemption } => What::Void { redemption: now(redemption)? },
             What::Fulfil(step) => What::Fulfil(FulfilmentStep { redemption: now(step.redemption)?, ..step }),
+            What::PartnerStep(step) => What::PartnerStep(PartnerStep { redemption: now(step.redemption)?, ..step }),
             What::ReturnBenefit { used } => What::ReturnBenefit { used: now(used)? },
             What::ReturnRedemption(part) => What::ReturnRedemption(part_now(part)?),
             what => what,

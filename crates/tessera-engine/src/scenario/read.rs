@@ -475,6 +475,9 @@ impl Reader<'_> {
         if let Some(settings) = &written.fulfil {
             return self.of_redemption(node, "fulfil", &settings.redemption, Doing::Fulfil(settings.to), id);
         }
+        if let Some(settings) = &written.partner {
+            return self.of_redemption(node, "partner", &settings.redemption, Doing::Partner(settings.to), id);
+        }
         if let Some(settings) = written.waitlist.clone() {
             return (Action::Waitlist { subject, settings, id }, format!("waiting list{whose}"));
         }
@@ -572,6 +575,7 @@ impl Reader<'_> {
             "use-back",
             "tier",
             "fulfil",
+            "partner",
             "waitlist",
             "claim",
             "leave",

@@ -7,6 +7,7 @@ use serde_json::json;
 use tessera_core::code::Code;
 use tessera_core::decide::{Effect, EffectKind, RuleTrace};
 use tessera_core::event::{Redeem, Transfer};
+use tessera_core::ledger::PartnerState;
 use tessera_core::time::Calendar;
 
 use super::Failure;
@@ -240,6 +241,10 @@ fn answer(
             let known = redeemed.get(redemption).and_then(|known| known.parse().ok());
             let submission = |known| match *doing {
                 Doing::Step(what) => Submission::redemption_step(secrets, program, known, what, id, step.now),
+                Doing::Partner(to) => {
+                    let reason = (to == PartnerState::Refused).then_some("refused");
+                    Submission::partner_step(secrets, program, known, (to, reason), id, step.now)
+                }
                 Doing::Fulfil(to) => Submission::fulfilment(secrets, program, known, (to, "scenario"), id, step.now),
             };
             known

@@ -68,6 +68,7 @@ pub(super) struct Step {
     pub(super) capture: Option<super::step::OfRedemption>,
     pub(super) void: Option<super::step::OfRedemption>,
     pub(super) fulfil: Option<super::step::Fulfil>,
+    pub(super) partner: Option<super::step::SaidByPartner>,
     pub(super) waitlist: Option<super::step::Waitlist>,
     pub(super) transfer: Option<super::step::Sending>,
     /// Of a redemption; that of an order is an event.
@@ -159,6 +160,7 @@ struct Given {
     code_pool: Option<Id>,
     donation: Option<Donation>,
     fulfilment: Option<Fulfilment>,
+    partner: Option<AtPartner>,
     back: Option<bool>,
 }
 
@@ -169,6 +171,16 @@ struct Donation {
     money: Option<Exact>,
     day: Option<Day>,
     back: Option<Day>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AtPartner {
+    partner: Option<Id>,
+    state: Option<tessera_core::ledger::PartnerState>,
+    since: Option<Moment>,
+    until: Option<Moment>,
+    reason: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -407,6 +419,7 @@ struct Effect {
     step: Option<u32>,
     badge: Option<Id>,
     plan: Option<Id>,
+    partner: Option<Id>,
     left: Option<i64>,
     words: Option<String>,
     until: Option<Moment>,

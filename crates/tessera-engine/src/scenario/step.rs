@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use tessera_core::event::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Redeem, Situation, UseBenefit};
-use tessera_core::ledger::FulfilmentState;
+use tessera_core::ledger::{FulfilmentState, PartnerState};
 use tessera_core::program::{Exact, Id, Node, ProofKind};
 use tessera_core::quantity::Amount;
 use tessera_core::time::{Calendar, Day, Instant, Period};
@@ -28,6 +28,7 @@ pub(super) const ACTIONS: &[&str] = &[
     "use-back",
     "tier",
     "fulfil",
+    "partner",
     "waitlist",
     "claim",
     "leave",
@@ -149,6 +150,15 @@ pub(super) enum Action {
 pub(super) enum Doing {
     Step(crate::redemption::Step),
     Fulfil(FulfilmentState),
+    Partner(PartnerState),
+}
+
+/// What a partner says of what an earlier step redeemed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SaidByPartner {
+    pub(super) redemption: String,
+    pub(super) to: PartnerState,
 }
 
 /// What somebody did for what an earlier step redeemed.

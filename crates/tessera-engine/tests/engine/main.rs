@@ -12,6 +12,7 @@ mod idempotency;
 mod members;
 mod operations;
 mod orders;
+mod partners;
 mod people;
 mod privacy;
 mod programs;

@@ -66,7 +66,9 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure
         return Ok(ExitCode::SUCCESS);
     }
     let key = access::create(&engine.context, engine.executor(), program.number, "demo", &Scope::ALL)?;
-    super::serve::serve(engine, "demo", arguments.listen, context.settings.code_limits, |address| {
+    let partners = std::sync::Arc::new(context.settings.partners()?);
+    let settings = (context.settings.code_limits, partners);
+    super::serve::serve(engine, "demo", arguments.listen, settings, |address| {
         say!("\nCopper Cup is open at http://{address}");
         say!("  API browser  http://{address}/docs");
         say!("  key          {}\n", key.key);

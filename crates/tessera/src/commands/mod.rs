@@ -12,8 +12,10 @@ mod moving;
 mod program;
 mod replay;
 mod report;
+mod reward;
 mod scenario;
 pub mod serve;
+mod settlements;
 mod task;
 mod verify;
 mod voucher;
@@ -73,6 +75,12 @@ enum Command {
         after_help = "Example:\n  tessera voucher issue --program copper-cup --voucher weekend --count 1000 --key spring --to codes.csv"
     )]
     Voucher(voucher::Command),
+    /// Take in codes of partners that rewards give
+    #[command(
+        subcommand,
+        after_help = "Example:\n  tessera reward codes import cinema.txt --program copper-cup --pool cinema"
+    )]
+    Reward(reward::Command),
     /// Make, list and revoke API keys
     #[command(subcommand, after_help = "Example:\n  tessera key create --program copper-cup --name till-1")]
     Key(key::Command),
@@ -108,6 +116,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Replay(arguments) => replay::run(&context, &arguments),
         Command::Report(command) => report::run(&context, command),
         Command::Voucher(command) => voucher::run(&context, command),
+        Command::Reward(command) => reward::run(&context, command),
         Command::Key(command) => key::run(&context, command),
         Command::Bench(command) => bench::run(&context, command),
     }

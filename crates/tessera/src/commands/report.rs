@@ -31,6 +31,16 @@ pub enum Command {
         after_help = "Examples:\n  tessera report moving-in members.csv --lots lots.csv --program copper-cup --mapping moving.toml\n  tessera report moving-in members.csv --program copper-cup --mapping moving.toml --expected totals.csv --json\n\nThe exit code is 1 when anything differs. docs/moving-in.md tells what is compared."
     )]
     MovingIn(super::moving::ReportArguments),
+    /// What was ordered from partners in a month, held against their own list
+    #[command(
+        after_help = "Examples:\n  tessera report partners --program copper-cup --month 2026-10\n  tessera report partners --program copper-cup --month 2026-10 --partner giftly --file giftly.csv\n\nThe exit code is 1 when anything differs. docs/partners.md tells what is compared."
+    )]
+    Partners(super::settlements::Partners),
+    /// What members gave to each cause, and what is to be paid, by the month
+    #[command(
+        after_help = "Examples:\n  tessera report causes --program copper-cup\n  tessera report causes --program copper-cup --from 2026-01 --until 2026-03\n\nA month that is over stays what it is: what is taken back later stands in its own month."
+    )]
+    Causes(super::settlements::Causes),
 }
 
 #[derive(Args, Debug)]
@@ -47,6 +57,8 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     let reader = context.reader()?;
     match command {
         Command::MovingIn(arguments) => return super::moving::report(context, &reader, &arguments),
+        Command::Partners(arguments) => return super::settlements::partners(context, &reader, &arguments),
+        Command::Causes(arguments) => return super::settlements::causes(context, &reader, &arguments),
         Command::Summary(arguments) => {
             let program = known(&reader, &arguments.program)?;
             let at = arguments.at.unwrap_or_else(|| context.now());

@@ -1,11 +1,14 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tessera_api::{AppState, CodeLimits};
+use tessera_connect::partner::Partners;
 use tessera_engine::Engine;
+use tessera_engine::partner::PartnerRelay;
 use tessera_engine::scheduler::Scheduler;
 use tokio::net::TcpListener;
 
@@ -36,8 +39,9 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure
         })?,
     };
     let task = Task::of_command("serve", "one process serves a folder; --data names another");
+    let partners = Arc::new(context.settings.partners()?);
     let engine = context.engine(&task)?;
-    serve(engine, "serve", listen, context.settings.code_limits, |address| {
+    serve(engine, "serve", listen, (context.settings.code_limits, partners), |address| {
         say!("listening on http://{address}  (API browser: http://{address}/docs)");
     })
 }
@@ -56,12 +60,15 @@ pub fn serve(
     engine: Engine,
     command: &str,
     listen: SocketAddr,
-    limits: CodeLimits,
+    (limits, partners): (CodeLimits, Arc<Partners>),
     ready: impl FnOnce(SocketAddr),
 ) -> Result<ExitCode, Failure> {
     let metrics = PrometheusBuilder::new().install_recorder().ok();
     let state = AppState::new(engine.context.clone(), engine.executor().clone(), metrics).with_code_limits(limits);
+    let state = state.with_partners(partners.clone());
     let scheduler = Scheduler::start(engine.context.clone(), engine.executor().clone()).map_err(Failure::refused)?;
+    let relay = PartnerRelay::start(engine.context.clone(), engine.executor().clone(), partners);
+    let relay = relay.map_err(Failure::refused)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::refused)?;
     // A watch keeps what it was told, so that a stop before anybody waits for it is not lost.
     let (stop, stopped) = tokio::sync::watch::channel(false);
@@ -91,6 +98,7 @@ pub fn serve(
         }
     });
     drop(scheduler);
+    drop(relay);
     runtime.shutdown_timeout(Duration::from_secs(2));
     engine.close();
     served.map(|()| ExitCode::SUCCESS)

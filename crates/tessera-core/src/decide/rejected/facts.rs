@@ -106,6 +106,16 @@ impl Rejected {
             Self::FulfilmentTooFar { redemption, state } => {
                 vec![("redemption", redemption.as_str().into()), ("state", state.word().into())]
             }
+            Self::NotAtPartner { redemption } => vec![("redemption", redemption.as_str().into())],
+            Self::PartnerStateNotThere { redemption, state, wanted, next } => vec![
+                ("redemption", redemption.as_str().into()),
+                ("state", state.word().into()),
+                ("wanted", wanted.word().into()),
+                ("next", next.iter().map(|state| state.word()).collect::<Vec<_>>().into()),
+            ],
+            Self::IsAtPartner { redemption, state } => {
+                vec![("redemption", redemption.as_str().into()), ("state", state.word().into())]
+            }
             Self::TooLateToCancel { redemption, last_day } => {
                 vec![("redemption", redemption.as_str().into()), ("last_day", last_day.to_string().into())]
             }
