@@ -11,14 +11,15 @@ use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tessera_core::decide::{Outcome, OutcomeStatus, RuleTrace};
+use tessera_core::decide::{Cart, CartAsk, Outcome, OutcomeStatus, RuleTrace};
 use tessera_core::id::EventId;
-use tessera_engine::executor::quote;
+use tessera_engine::executor::quote_cart;
 use tessera_engine::programs::ProgramHandle;
 use tessera_engine::query;
 use tessera_engine::submission::{Answer, CloudEvent, Refusal, Submission};
 use tokio::sync::{mpsc, oneshot};
 
+use super::members::language;
 use crate::extract::{Body, Caller, Parameters, ReadMembers, WriteEvents, parse, too_large};
 use crate::guessing::Guesser;
 use crate::{AppState, Problem, STREAM_MAX};
@@ -159,6 +160,8 @@ pub struct Told {
     outcome: Box<Outcome>,
     #[serde(skip_serializing_if = "Option::is_none")]
     explanation: Option<Vec<RuleTrace>>,
+    #[serde(flatten)]
+    cart: Option<Box<Cart>>,
 }
 
 /// An answer as HTTP: 200 with the outcome, or a problem that carries it.
@@ -169,7 +172,7 @@ pub(super) fn render(answer: Answer, explain: bool) -> Result<(StatusCode, Heade
             if outcome.status == OutcomeStatus::Duplicate {
                 headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
             }
-            Ok((StatusCode::OK, headers, Json(Told { outcome, explanation: explain.then_some(trace) })))
+            Ok((StatusCode::OK, headers, Json(Told { outcome, explanation: explain.then_some(trace), cart: None })))
         }
         Answer::Refused(refusal) => Err(Problem::from(refusal).with("outcome", json!({ "status": "refused" }))),
         Answer::Unavailable => Err(Problem::unavailable()),
@@ -348,26 +351,55 @@ pub async fn show_event(
     Ok(Json(body))
 }
 
+/// What is wanted of a quote.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Wanted {
+    #[serde(default)]
+    explain: bool,
+    #[serde(default)]
+    best: bool,
+    lang: Option<String>,
+}
+
 /// Says what an event would bring, with nothing written.
 ///
 /// Needs `events:write`.
+///
+/// Of a purchase it also says what lines cost the member less (`prices`). With `best=true` it looks for the vouchers and
+/// member prices that save most: the member's own, and those that the cart names. The answer is then about the cart as it
+/// is paid with these, and `best.purchase` can be sent as the purchase as it stands: it saves and brings exactly this.
 #[utoipa::path(post, path = "/v1/programs/{program}/quotes", tag = "events", security(("key" = [])),
-    params(("program" = String, Path, example = "copper-cup"), ("explain" = Option<bool>, Query)),
+    params(("program" = String, Path, example = "copper-cup"), ("explain" = Option<bool>, Query, description = "Say why for every rule"),
+        ("best" = Option<bool>, Query, description = "Find what saves most, and say why it does"),
+        ("lang" = Option<String>, Query, description = "The language of names and words: en, vi or th; left out, as `Accept-Language` says", example = "vi")),
     request_body(content = Object, description = "An event, as for `events`"),
-    responses((status = 200, description = "The outcome it would have", body = Object),
+    responses((status = 200, description = "The outcome it would have", body = Object,
+            example = json!({ "status": "applied", "effects": [{ "type": "accrual", "currency": "bean", "amount": 13 }],
+                "best": { "saving": "30000", "vouchers": [{ "code": "CHXK-…", "voucher": "free-coffee", "saving": "30000", "lines": [{ "line": "1", "amount": "30000" }] }],
+                    "considered": [{ "code": "CHXK-…", "voucher": "free-coffee", "used": true, "alone": "30000", "reason": "used", "words": "takes 30000 off" }],
+                    "runner_up": { "vouchers": [], "prices": [], "saving": "0", "difference": "30000" }, "proven": true,
+                    "purchase": { "order_id": "A-1", "total": 130000, "discount": 30000, "vouchers": ["CHXK-…"] } } })),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn create_quote(
     State(app): State<AppState>,
     caller: Caller<WriteEvents>,
-    Parameters(options): Parameters<Options>,
+    headers: HeaderMap,
+    Parameters(wanted): Parameters<Wanted>,
     Body(bytes): Body,
 ) -> Result<(StatusCode, HeaderMap, Json<Told>), Problem> {
+    let options = Options { explain: wanted.explain, ..Options::default() };
     let mut submission = submission(&app, &caller.program, &bytes, options).await?;
     submission.key = None;
+    let ask = CartAsk {
+        best: wanted.best,
+        language: wanted.lang.unwrap_or_else(|| language(&headers)),
+        ..CartAsk::default()
+    };
     let context = app.context.clone();
     let watched = app.watch(Some(caller.guesser), &submission)?;
-    let answer = app.blocking(move || Ok(quote(&context, &submission)?)).await?;
-    let answer = answer.unwrap_or(Answer::Unavailable);
+    let answer = app.blocking(move || Ok(quote_cart(&context, &submission, ask)?)).await?;
+    let (answer, cart) = answer.unwrap_or((Answer::Unavailable, Cart::default()));
     watched(&answer);
-    render(answer, options.explain)
+    let (status, headers, Json(told)) = render(answer, wanted.explain)?;
+    Ok((status, headers, Json(Told { cart: Some(Box::new(cart)), ..told })))
 }

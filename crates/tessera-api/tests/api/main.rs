@@ -5,6 +5,7 @@
 mod access;
 mod adjustments;
 mod benefits;
+mod carts;
 mod claims;
 mod common;
 mod document;

@@ -17,8 +17,8 @@ use super::trace::{Reason, RuleTrace};
 use super::{holdout, stacking};
 use crate::event::{FieldValues, Order};
 use crate::expression::EventScope;
-use crate::program::{Base, Campaign, Id, Limits, Program, Rule};
-use crate::time::Window;
+use crate::program::{Base, Campaign, Id, Limits, Program, Rule, Schedule};
+use crate::time::{Day, Instant, Window};
 
 /// What is looked at.
 pub(super) struct Look<'a> {
@@ -223,20 +223,14 @@ fn explain(look: &Look<'_>, result: &mut Evaluation, campaign: &Campaign, place:
 }
 
 /// Whether a campaign runs and is for this member.
-fn gate(look: &Look<'_>, campaign: &Campaign, scope: &EventScope) -> Result<(), Reason> {
+pub(super) fn gate(look: &Look<'_>, campaign: &Campaign, scope: &EventScope) -> Result<(), Reason> {
     if !campaign.active {
         return Err(Reason::SwitchedOff);
     }
     let (schedule, day) = (&campaign.schedule, look.basis.day);
-    let local = look.program.calendar.local(look.basis.at);
     let in_days = schedule.from.is_none_or(|from| from <= day) && schedule.until.is_none_or(|until| day <= until);
-    let on_weekday = schedule.weekdays.is_empty() || schedule.weekdays.contains(&day.weekday());
-    let in_hours = schedule.hours.is_none_or(|(from, until)| {
-        let (from, until, time) = (from.time(), until.time(), local.time());
-        // Hours such as 22:00 to 02:00 go past midnight.
-        if from <= until { from <= time && time < until } else { from <= time || time < until }
-    });
-    if !(in_days && on_weekday && in_hours) {
+    if !(in_days && is_hour_of(look.program, schedule, look.basis.at, day)) {
+        let local = look.program.calendar.local(look.basis.at);
         let at = format_compact!("{} {day} {:02}:{:02}", day.weekday().name(), local.hour(), local.minute());
         return Err(Reason::NotScheduled { at });
     }
@@ -248,6 +242,17 @@ fn gate(look: &Look<'_>, campaign: &Campaign, scope: &EventScope) -> Result<(), 
             Err(error) => Err(Reason::CannotBeWorkedOut { error: error.to_string() }),
         },
     }
+}
+
+/// Whether the weekday and the hour are ones of a schedule, whatever its first and last day.
+pub(super) fn is_hour_of(program: &Program, schedule: &Schedule, at: Instant, day: Day) -> bool {
+    let on_weekday = schedule.weekdays.is_empty() || schedule.weekdays.contains(&day.weekday());
+    let in_hours = schedule.hours.is_none_or(|(from, until)| {
+        let (from, until, time) = (from.time(), until.time(), program.calendar.local(at).time());
+        // Hours such as 22:00 to 02:00 go past midnight.
+        if from <= until { from <= time && time < until } else { from <= time || time < until }
+    });
+    on_weekday && in_hours
 }
 
 fn set_net(look: &Look<'_>, base: &Base, scope: &EventScope) {

@@ -9,6 +9,7 @@ mod award;
 mod basis;
 mod benefit;
 mod birthday;
+mod cart;
 mod claim;
 mod club;
 mod derived;
@@ -60,6 +61,10 @@ use serde::{Deserialize, Serialize};
 pub use adjust::adjustment_pool;
 pub use basis::Basis;
 pub use benefit::{Entitlement, Source, SourceKind, UsesLeft, entitlements};
+pub use cart::{
+    Best, Cart, CartAsk, Considered, LinePrice, PRICES_TRIED_MAX, RunnerUp, VOUCHERS_TRIED_MAX, VoucherSaving,
+    WORK_MAX, decide_cart,
+};
 pub use club::{ClubView, RefundQuote, UsedView, clubs, quote_refund};
 pub use draw::{Draw, Draws, NUMBERS};
 pub use events::priced_in;

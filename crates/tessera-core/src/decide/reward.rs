@@ -137,7 +137,7 @@ fn in_time(program: &Program, member: &MemberState, id: &Id, reward: &Reward, da
 }
 
 /// Whether a member is one of those who come first.
-fn is_first(program: &Program, member: &MemberState, early: &Early, day: Day) -> bool {
+pub(super) fn is_first(program: &Program, member: &MemberState, early: &Early, day: Day) -> bool {
     let rank = |ladder: &crate::program::LadderRules| standing::rank(ladder, member);
     let reached = |(ladder, level): (&Id, &Id)| {
         program.ladder(ladder.as_str()).is_some_and(|ladder| rank(ladder) >= ladder.rank(level))

@@ -49,9 +49,11 @@ pub struct PricedVoucher {
 /// # Errors
 /// The first code, in the order they are named, that may not be used, or two that do not go together.
 pub fn price_vouchers(look: &VoucherLook<'_>, order: &Order) -> Result<Vec<PricedVoucher>, Rejected> {
-    let mut judged = Vec::with_capacity(order.vouchers.len());
+    let mut judged: Vec<(&CodeRecord, &Voucher)> = Vec::with_capacity(order.vouchers.len());
     for code in &order.vouchers {
         let (record, rules, terms) = look.usable(code)?;
+        let same = judged.iter().filter(|(known, _)| known.voucher == record.voucher).count();
+        look.is_within_limits(record, rules, &terms.definition, i64::try_from(same).unwrap_or(i64::MAX))?;
         if terms.definition.is_claimed() {
             return Err(Rejected::VoucherIsClaimed { code: code.clone(), voucher: record.voucher.clone() });
         }
@@ -60,8 +62,9 @@ pub fn price_vouchers(look: &VoucherLook<'_>, order: &Order) -> Result<Vec<Price
     }
     let candidates: Vec<Candidate<'_>> =
         judged.iter().map(|(record, voucher)| Candidate { code: &record.code, id: &record.voucher, voucher }).collect();
-    let decimals = u32::try_from(look.versions.at(look.at).money.decimals()).unwrap_or_default();
-    let discounts = voucher::discounts(order, &candidates, decimals).map_err(|conflict| {
+    let rules = look.versions.at(look.at);
+    let decimals = u32::try_from(rules.money.decimals()).unwrap_or_default();
+    let discounts = voucher::discounts(order, &rules.prices, &candidates, decimals).map_err(|conflict| {
         let name = |place: usize| (judged[place].0.code.clone(), judged[place].0.voucher.clone());
         match conflict {
             Conflict::DoNotCombine(one, other) => {
@@ -139,10 +142,21 @@ impl<'a> VoucherLook<'a> {
         if let Some(most) = record.most.filter(|most| uses >= *most) {
             return Err(Rejected::VoucherUsedUp { code: record.code.clone(), voucher: record.voucher.clone(), most });
         }
+        self.is_within_limits(record, rules, terms, 0)
+    }
+
+    /// Whether the member may use one more of a voucher besides `more` of the same order.
+    fn is_within_limits(
+        &self,
+        record: &CodeRecord,
+        rules: &Program,
+        terms: &VoucherDefinition,
+        more: i64,
+    ) -> Result<(), Rejected> {
         let day = rules.calendar.day(self.at);
         for (window, most) in &terms.uses.per_member {
             self.known_member()?;
-            if (self.used)(&counter(&record.voucher, *window), day.start_of(*window)) >= *most {
+            if (self.used)(&counter(&record.voucher, *window), day.start_of(*window)) + more >= *most {
                 let (voucher, window) = (record.voucher.clone(), window.name());
                 return Err(Rejected::VoucherLimit { voucher, window, most: *most });
             }
@@ -180,6 +194,12 @@ impl<'a> VoucherLook<'a> {
 
     /// Whether an order is one that a voucher is for.
     fn fits_order(&self, record: &CodeRecord, rules: &Program, terms: &Voucher, order: &Order) -> Result<(), Rejected> {
+        self.fits_place(record, terms, order)?;
+        self.meets(record, rules, terms, order)
+    }
+
+    /// Whether an order is of the right channel and location, and worth enough.
+    pub(super) fn fits_place(&self, record: &CodeRecord, terms: &Voucher, order: &Order) -> Result<(), Rejected> {
         let definition = &terms.definition;
         let places =
             [("channel", &definition.channels, &order.channel), ("location", &definition.locations, &order.location)];
@@ -196,7 +216,27 @@ impl<'a> VoucherLook<'a> {
                 return Err(Rejected::VoucherBelowMinimum { code, voucher, least, spent, missing });
             }
         }
+        Ok(())
+    }
+
+    /// Whether an order meets a voucher's own condition.
+    pub(super) fn meets(
+        &self,
+        record: &CodeRecord,
+        rules: &Program,
+        terms: &Voucher,
+        order: &Order,
+    ) -> Result<(), Rejected> {
         terms.when.as_ref().map_or(Ok(()), |when| self.holds(record, rules, when, Some(order)))
+    }
+
+    /// How many more codes of a voucher the member may use; `None`: as many as there are.
+    pub(super) fn room(&self, record: &CodeRecord, rules: &Program, terms: &VoucherDefinition) -> Option<i64> {
+        let day = rules.calendar.day(self.at);
+        let left = |(window, most): (&Window, &i64)| {
+            most - (self.used)(&counter(&record.voucher, *window), day.start_of(*window))
+        };
+        terms.uses.per_member.iter().map(left).min()
     }
 }
 
@@ -211,7 +251,7 @@ impl Working<'_> {
         self.look(&codes, |look| price_vouchers(look, &content))
     }
 
-    fn look<T>(&self, codes: &[CodeRecord], work: impl FnOnce(&VoucherLook<'_>) -> T) -> T {
+    pub(super) fn look<T>(&self, codes: &[CodeRecord], work: impl FnOnce(&VoucherLook<'_>) -> T) -> T {
         use super::basis::Usage;
         let (pool, used) = (|pool: &str| self.pool(pool), |limit: &str, from: Day| self.used(limit, from));
         let member = self.past().map_or(&self.state, |Past { member, .. }| member);
@@ -226,7 +266,7 @@ impl Working<'_> {
     }
 
     /// The codes as this decision leaves them by now.
-    fn known_codes(&self) -> Vec<CodeRecord> {
+    pub(super) fn known_codes(&self) -> Vec<CodeRecord> {
         let changed = |code: &&CodeRecord| !self.voucher_codes.iter().any(|known| known.code == code.code);
         self.voucher_codes.iter().chain(self.inputs.codes.iter().filter(changed)).cloned().collect()
     }

@@ -10,12 +10,13 @@ use crate::quantity::{Amount, apportion};
 pub const ITEMS_MAX: usize = 1_000;
 
 /// What expressions may read of a purchase: name, type, whether it may be missing.
-pub const PURCHASE_FIELDS: [(&str, FieldKind, bool); 11] = [
+pub const PURCHASE_FIELDS: [(&str, FieldKind, bool); 12] = [
     ("order_id", FieldKind::Text, false),
     ("currency", FieldKind::Text, false),
     ("total", FieldKind::Number, false),
     ("tax", FieldKind::Number, false),
     ("shipping", FieldKind::Number, false),
+    ("shipping_discount", FieldKind::Number, false),
     ("tip", FieldKind::Number, false),
     ("discount", FieldKind::Number, false),
     ("location", FieldKind::Text, true),
@@ -25,7 +26,7 @@ pub const PURCHASE_FIELDS: [(&str, FieldKind, bool); 11] = [
 ];
 
 /// What expressions may read of one line.
-pub const ITEM_FIELDS: [(&str, FieldKind, bool); 8] = [
+pub const ITEM_FIELDS: [(&str, FieldKind, bool); 9] = [
     ("line", FieldKind::Text, true),
     ("sku", FieldKind::Text, true),
     ("name", FieldKind::Text, true),
@@ -34,6 +35,7 @@ pub const ITEM_FIELDS: [(&str, FieldKind, bool); 8] = [
     ("quantity", FieldKind::Number, false),
     ("unit_price", FieldKind::Number, true),
     ("amount", FieldKind::Number, false),
+    ("member_price", FieldKind::Text, true),
 ];
 
 /// A purchase: what was bought and paid.
@@ -49,6 +51,8 @@ pub struct Order {
     pub total: Amount,
     pub tax: Amount,
     pub shipping: Amount,
+    /// What was taken off the shipping; `shipping` is what is left of it.
+    pub shipping_discount: Amount,
     pub tip: Amount,
     pub discount: Amount,
     pub location: Option<CompactString>,
@@ -92,6 +96,8 @@ pub struct Item {
     pub quantity: Amount,
     pub unit_price: Option<Amount>,
     pub amount: Amount,
+    /// The member price that `amount` is at: vouchers keep off it, unless it allows them (C3).
+    pub member_price: Option<CompactString>,
     pub extra: FieldValues,
 }
 
@@ -161,6 +167,7 @@ impl Order {
             total: Amount::ZERO,
             tax: Amount::ZERO,
             shipping: Amount::ZERO,
+            shipping_discount: Amount::ZERO,
             tip: Amount::ZERO,
             discount: Amount::ZERO,
             payments: Vec::new(),
@@ -222,9 +229,8 @@ impl Order {
             *amount = product.and_then(|product| Amount::try_from(product).ok()).unwrap_or(*amount);
         };
         let mut order = self.clone();
-        for amount in [&mut order.total, &mut order.tax, &mut order.shipping, &mut order.tip, &mut order.discount] {
-            convert(amount);
-        }
+        let Self { total, tax, shipping, shipping_discount, tip, discount, .. } = &mut order;
+        [total, tax, shipping, shipping_discount, tip, discount].into_iter().for_each(convert);
         order.payments.iter_mut().for_each(|payment| convert(&mut payment.amount));
         for item in &mut order.items {
             convert(&mut item.amount);

@@ -192,13 +192,14 @@ struct OrderSeed<'a> {
 }
 seed!(OrderSeed => Order, "a purchase");
 
-const ORDER_KEYS: [&str; 14] = [
+const ORDER_KEYS: [&str; 15] = [
     "order_id",
     "currency",
     "exchange_rate",
     "total",
     "tax",
     "shipping",
+    "shipping_discount",
     "tip",
     "discount",
     "location",
@@ -239,6 +240,7 @@ impl<'de> Visitor<'de> for OrderSeed<'_> {
                 }
                 "tax" => order.tax = amount(&mut map, "tax")?,
                 "shipping" => order.shipping = amount(&mut map, "shipping")?,
+                "shipping_discount" => order.shipping_discount = amount(&mut map, "shipping_discount")?,
                 "tip" => order.tip = amount(&mut map, "tip")?,
                 "discount" => order.discount = amount(&mut map, "discount")?,
                 "location" => order.location = optional_text(&mut map, "location")?,
@@ -345,7 +347,8 @@ struct ItemSeed<'a> {
 }
 seed!(ItemSeed => Item, "a line");
 
-const ITEM_KEYS: [&str; 8] = ["line", "sku", "name", "category", "brand", "quantity", "unit_price", "amount"];
+const ITEM_KEYS: [&str; 9] =
+    ["line", "sku", "name", "category", "brand", "quantity", "unit_price", "amount", "member_price"];
 
 impl<'de> ItemSeed<'_> {
     /// The line, with whether it has an amount of its own.
@@ -362,6 +365,7 @@ impl<'de> ItemSeed<'_> {
                 "quantity" => item.quantity = amount(&mut map, "quantity")?,
                 "unit_price" => item.unit_price = Some(amount(&mut map, "unit_price")?),
                 "amount" => given = Some(amount(&mut map, "amount")?),
+                "member_price" => item.member_price = optional_text(&mut map, "member_price")?,
                 name => {
                     let field = self.declared.and_then(|declared| declared.item.get(name));
                     declared_value(&mut map, name, field, &ITEM_KEYS, &mut item.extra)?;

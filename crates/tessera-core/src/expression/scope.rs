@@ -115,6 +115,7 @@ fn order_field(order: &Order, name: &str) -> Variable {
         "total" => amount(order.total),
         "tax" => amount(order.tax),
         "shipping" => amount(order.shipping),
+        "shipping_discount" => amount(order.shipping_discount),
         "tip" => amount(order.tip),
         "discount" => amount(order.discount),
         "location" => text(&order.location),
@@ -126,7 +127,7 @@ fn order_field(order: &Order, name: &str) -> Variable {
 }
 
 fn item(item: &Item) -> Variable {
-    let mut fields = VariableMap::with_capacity(9);
+    let mut fields = VariableMap::with_capacity(10);
     let mut text = |name: &str, value: &Option<compact_str::CompactString>| {
         fields.insert_str(name, value.as_ref().map_or(Variable::Null, |text| string(text)));
     };
@@ -135,6 +136,7 @@ fn item(item: &Item) -> Variable {
     text("name", &item.name);
     text("category", &item.category);
     text("brand", &item.brand);
+    text("member_price", &item.member_price);
     fields.insert_str("quantity", Variable::Number(item.quantity.to_decimal()));
     fields.insert_str("amount", Variable::Number(item.amount.to_decimal()));
     let unit_price = item.unit_price.map_or(Variable::Null, |price| Variable::Number(price.to_decimal()));

@@ -11,6 +11,7 @@ use super::definition::*;
 use super::gift_cards::GIFT_CARD;
 use super::limits::Limits;
 use super::membership::PlanDefinition;
+use super::prices::Price;
 use super::referral::Referral;
 use super::rewards::Reward;
 use super::streaks::StreakRules;
@@ -35,6 +36,8 @@ pub struct Program {
     rewards: BTreeMap<Id, Reward>,
     pub referral: Option<Referral>,
     vouchers: BTreeMap<Id, Voucher>,
+    /// Member prices, by name.
+    pub prices: BTreeMap<Id, Price>,
     pub challenges: Vec<Challenge>,
     pub streaks: Vec<StreakRules>,
     pub benefits: BTreeMap<Id, Benefit>,
@@ -198,6 +201,7 @@ impl Program {
             definition.tiers.iter().map(|(id, ladder)| compile_ladder(id, ladder)).collect();
         let rewards = checker.rewards(definition);
         let vouchers = checker.vouchers(definition);
+        let prices = checker.prices(definition);
         checker.transfers(definition);
         let referral = checker.referral(definition);
         let challenges = checker.challenges(definition);
@@ -233,6 +237,7 @@ impl Program {
             ladders,
             rewards,
             vouchers,
+            prices,
             challenges,
             streaks,
             benefits,

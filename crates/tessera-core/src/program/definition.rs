@@ -24,6 +24,7 @@ use super::made::Made;
 use super::membership::MembershipDefinition;
 use super::partners::PartnerDefinition;
 use super::people::{IdentityDefinition, LeavingDefinition};
+use super::prices::PriceDefinition;
 use super::proof::ProofDefinition;
 use super::referral::ReferralDefinition;
 use super::rewards::{CauseDefinition, CodePoolDefinition, RewardDefinition};
@@ -88,6 +89,9 @@ pub struct Definition {
     pub campaigns: BTreeMap<Id, CampaignDefinition>,
     #[serde(default)]
     pub vouchers: BTreeMap<Id, VoucherDefinition>,
+    /// What lines cost members less.
+    #[serde(default)]
+    pub prices: BTreeMap<Id, PriceDefinition>,
     /// What points can be spent on.
     #[serde(default)]
     pub rewards: BTreeMap<Id, RewardDefinition>,

@@ -74,6 +74,7 @@ fn subject(path: &str) -> String {
         "tiers" => "ladder",
         "benefits" => "benefit",
         "vouchers" => "voucher",
+        "prices" => "member price",
         "events" => "event type",
         "transfers" => "sending",
         _ => "",

@@ -25,6 +25,7 @@ mod membership;
 mod node;
 mod partners;
 mod people;
+mod prices;
 mod problem;
 mod proof;
 mod referral;
@@ -63,6 +64,7 @@ pub(crate) use membership::{from_minor, minor};
 pub use node::{DOCUMENT_BYTES_MAX, Key, Kind, Node, Position, read as read_tree};
 pub use partners::{EGift, PartnerDefinition, Shop};
 pub use people::{IdentityDefinition, LeavingDefinition, LeavingPoints};
+pub use prices::{Price, PriceDefinition};
 pub use problem::{Problem, Severity, nearest};
 pub use proof::{ProofDefinition, ProofKind};
 pub use referral::{

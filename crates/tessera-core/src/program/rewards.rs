@@ -203,15 +203,21 @@ impl Checker<'_> {
         if reward.from.is_none() {
             self.error(&at("early"), "without `from` nobody has to wait: say from when it is for everybody".to_owned());
         }
+        self.early(definition, &at("early"), early);
+    }
+
+    /// Who comes first.
+    pub(super) fn early(&mut self, definition: &Definition, path: &[&str; 3], early: &Early) {
+        let [section, id, key] = *path;
         if early.benefit.is_none() == early.level.is_empty() || early.level.len() > 1 {
-            self.error(&at("early"), "say for whom: `benefit`, or `level` on one ladder".to_owned());
+            self.error(path, "say for whom: `benefit`, or `level` on one ladder".to_owned());
         }
         if let Some(benefit) = &early.benefit {
             let known = definition.benefits.keys().map(Id::as_str);
-            self.known(&["rewards", id.as_str(), "early", "benefit"], "benefit", benefit.as_str(), known);
+            self.known(&[section, id, key, "benefit"], "benefit", benefit.as_str(), known);
         }
         for (ladder, level) in &early.level {
-            self.level(definition, &["rewards", id.as_str(), "early", "level"], ladder, level);
+            self.level(definition, &[section, id, key, "level"], ladder, level);
         }
     }
 

@@ -229,7 +229,7 @@ impl ItemChoice {
         is(&self.category, &item.category) && is(&self.brand, &item.brand) && is_sku
     }
 
-    fn is_everything(&self) -> bool {
+    pub(super) fn is_everything(&self) -> bool {
         self.category.is_none() && self.brand.is_none() && self.sku.is_empty()
     }
 }

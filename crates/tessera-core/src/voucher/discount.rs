@@ -4,7 +4,9 @@ use compact_str::CompactString;
 use rust_decimal::Decimal;
 
 use crate::event::Order;
-use crate::program::{Id, ItemChoice, PercentOf, Voucher};
+use std::collections::BTreeMap;
+
+use crate::program::{Id, ItemChoice, PercentOf, Price, Stacks, Voucher};
 use crate::quantity::{Amount, Rounding, apportion};
 
 /// A voucher somebody wants to use on an order.
@@ -51,13 +53,19 @@ pub fn worth(order: &Order) -> Amount {
 }
 
 /// What each candidate takes off the order, in the candidates' own places. They are worked out by priority, then name,
-/// then code, so that every channel gets the same (C3, C4); `decimals` are those of the order's currency.
+/// then code, so that every channel gets the same (C3, C4). Lines at one of the member prices `prices` are for vouchers
+/// that the price goes together with; `decimals` are those of the order's currency.
 ///
 /// The lines of a discount sum to it (M3), and together no line loses more than it is worth.
 ///
 /// # Errors
 /// The first two that do not go together, or the first that is about nothing on the order.
-pub fn discounts(order: &Order, candidates: &[Candidate<'_>], decimals: u32) -> Result<Vec<Discount>, Conflict> {
+pub fn discounts(
+    order: &Order,
+    prices: &BTreeMap<Id, Price>,
+    candidates: &[Candidate<'_>],
+    decimals: u32,
+) -> Result<Vec<Discount>, Conflict> {
     for (place, one) in candidates.iter().enumerate() {
         for (other_place, other) in candidates.iter().enumerate().skip(place + 1) {
             if !one.voucher.definition.stacks.goes_with(&other.voucher.definition.stacks) {
@@ -66,11 +74,8 @@ pub fn discounts(order: &Order, candidates: &[Candidate<'_>], decimals: u32) -> 
         }
     }
     let mut turns: Vec<usize> = (0..candidates.len()).collect();
-    turns.sort_by_key(|place| {
-        let candidate = &candidates[*place];
-        (std::cmp::Reverse(candidate.voucher.definition.priority), candidate.id, candidate.code)
-    });
-    let mut left = Left::of(order, decimals);
+    turns.sort_by_key(|place| turn(&candidates[*place]));
+    let mut left = Left::of(order, prices, decimals);
     let mut found = vec![Discount::default(); candidates.len()];
     for place in turns {
         found[place] = left.take(candidates[place].voucher).ok_or(Conflict::MatchesNothing(place))?;
@@ -78,29 +83,42 @@ pub fn discounts(order: &Order, candidates: &[Candidate<'_>], decimals: u32) -> 
     Ok(found)
 }
 
+/// When it is a voucher's turn: by priority, then name, then code.
+fn turn<'a>(candidate: &Candidate<'a>) -> (std::cmp::Reverse<i32>, &'a Id, &'a str) {
+    (std::cmp::Reverse(candidate.voucher.definition.priority), candidate.id, candidate.code)
+}
+
 /// What is left of an order's lines while vouchers take from them.
-struct Left<'a> {
+#[derive(Clone)]
+pub(crate) struct Left<'a> {
     order: &'a Order,
     original: Vec<Amount>,
     lines: Vec<Amount>,
+    /// With which vouchers the member price of a line goes together.
+    beside: Vec<Option<&'a Stacks>>,
     shipping: Amount,
     decimals: u32,
 }
 
 impl<'a> Left<'a> {
-    fn of(order: &'a Order, decimals: u32) -> Self {
+    pub(crate) fn of(order: &'a Order, prices: &'a BTreeMap<Id, Price>, decimals: u32) -> Self {
         let lines: Vec<Amount> = match order.items.as_slice() {
             [] => vec![worth(order)],
             items => items.iter().map(|item| item.amount.max(Amount::ZERO)).collect(),
         };
-        Self { order, original: lines.clone(), lines, shipping: order.shipping.max(Amount::ZERO), decimals }
+        let price = |item: &crate::event::Item| Some(&prices.get(item.member_price.as_deref()?)?.definition.stacks);
+        let beside = order.items.iter().map(price).collect();
+        // What is taken off the shipping is told to the voucher again that took it.
+        let shipping = (order.shipping + order.shipping_discount).max(Amount::ZERO);
+        Self { order, original: lines.clone(), lines, beside, shipping, decimals }
     }
 
-    fn take(&mut self, voucher: &Voucher) -> Option<Discount> {
+    /// What a voucher takes of what is left; `None` where no line is one that it is for.
+    pub(crate) fn take(&mut self, voucher: &Voucher) -> Option<Discount> {
         let gives = &voucher.definition.gives;
         let rounding = voucher.definition.rounding;
         let mut discount = Discount { lines: vec![Amount::ZERO; self.lines.len()], shipping: Amount::ZERO };
-        let meant: Vec<usize> = (0..self.lines.len()).filter(|line| self.is_meant(*line, gives.choice())).collect();
+        let meant: Vec<usize> = (0..self.lines.len()).filter(|line| self.is_meant(*line, voucher)).collect();
         let takes_goods = gives.amount_off.is_some() || gives.percent_off.is_some() || gives.free_item.is_some();
         if takes_goods && meant.is_empty() {
             return None;
@@ -127,11 +145,13 @@ impl<'a> Left<'a> {
         Some(discount)
     }
 
-    fn is_meant(&self, line: usize, choice: Option<&ItemChoice>) -> bool {
+    fn is_meant(&self, line: usize, voucher: &Voucher) -> bool {
+        let choice = voucher.definition.gives.choice();
         let Some(item) = self.order.items.get(line) else { return choice.is_none() };
         let sells_money = item.category.as_deref() == Some(GIFT_CARD);
         let named = choice.is_some_and(|choice| choice.category.as_deref() == Some(GIFT_CARD));
-        choice.is_none_or(|choice| choice.means(item)) && (!sells_money || named)
+        let allowed = self.beside[line].is_none_or(|price| price.goes_with(&voucher.definition.stacks));
+        allowed && choice.is_none_or(|choice| choice.means(item)) && (!sells_money || named)
     }
 
     fn rounded(&self, amount: Decimal, rounding: Rounding) -> Amount {

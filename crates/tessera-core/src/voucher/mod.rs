@@ -10,8 +10,8 @@ pub use code::{
     ALPHABET, CODE_MAX, LENGTH, LENGTHS, Normal, NotACode, as_shown, grouped, has_check, is_mistyped, made_of,
     normalise, on_pack_most, spoken_space,
 };
-pub(crate) use discount::named_lines;
 pub use discount::{Candidate, Conflict, Discount, discounts, worth};
+pub(crate) use discount::{Left, named_lines};
 
 use crate::id::{EventId, MemberId};
 use crate::program::Id;

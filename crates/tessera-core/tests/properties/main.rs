@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod cart;
 mod documents;
 mod gift_cards;
 mod histories;

@@ -50,7 +50,7 @@ proptest! {
         let program = program(VOUCHERS, 1);
         let ids: Vec<Id> = names.iter().map(|name| name.parse().unwrap()).collect();
         let candidates = candidates(&program, &ids);
-        let Ok(found) = discounts(&order, &candidates, 0) else {
+        let Ok(found) = discounts(&order, &program.prices, &candidates, 0) else {
             // Only a voucher for coffee finds nothing.
             prop_assert!(order.items.iter().all(|item| item.category.is_none()));
             return Ok(());
@@ -84,7 +84,7 @@ proptest! {
         let program = program(VOUCHERS, 1);
         let by_name = |names: &[&str]| {
             let ids: Vec<Id> = names.iter().map(|name| name.parse().unwrap()).collect();
-            let found = discounts(&order, &candidates(&program, &ids), 0).unwrap();
+            let found = discounts(&order, &program.prices, &candidates(&program, &ids), 0).unwrap();
             let mut named: Vec<_> = ids.into_iter().zip(found).map(|(id, found)| (id.to_string(), found)).collect();
             named.sort_by(|left, right| left.0.cmp(&right.0));
             named

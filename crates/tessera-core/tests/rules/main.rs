@@ -5,6 +5,7 @@
 mod adjustments;
 mod benefits;
 mod caps;
+mod cart;
 mod clubs;
 mod codes;
 mod common;

@@ -1,7 +1,7 @@
 //! One batch: read, decide each in order, write, commit.
 
 use compact_str::CompactString;
-use tessera_core::decide::{self, Decision, Draws, Inputs, Memory, OrderRecord, Recorded};
+use tessera_core::decide::{self, Cart, CartAsk, Decision, Draws, Inputs, Memory, OrderRecord, Recorded};
 use tessera_core::event::{Claim, Command, Removal, SecondFact, What};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Redemption, RedemptionStatus};
@@ -55,7 +55,7 @@ impl Worker {
             tx: &mut tx,
             loaded: &mut loaded,
             writes: &mut writes,
-            is_quote: false,
+            quote: None,
         };
         for command in batch {
             match one.decide(command)? {
@@ -80,6 +80,11 @@ impl Worker {
 
 /// What a command would do, by the same code and with nothing written. `None` for one that rests on rows not there yet.
 pub fn quote(context: &Context, command: &Submission) -> Result<Option<Answer>, StoreError> {
+    Ok(quote_cart(context, command, CartAsk::default())?.map(|(answer, _)| answer))
+}
+
+/// The same, and of a purchase what its customer wants to know before it is paid.
+pub fn quote_cart(context: &Context, command: &Submission, ask: CartAsk) -> Result<Option<(Answer, Cart)>, StoreError> {
     let mut entropy = Entropy::default();
     context.database.read(|reader| {
         let batch = std::slice::from_ref(command);
@@ -95,10 +100,10 @@ pub fn quote(context: &Context, command: &Submission) -> Result<Option<Answer>, 
             tx: reader,
             loaded: &mut loaded,
             writes: &mut writes,
-            is_quote: true,
+            quote: Some(Quoting { ask, cart: Cart::default() }),
         };
         match one.decide(command)? {
-            Step::Answer(answer) => Ok(Some(answer)),
+            Step::Answer(answer) => Ok(Some((answer, one.quote.map(|quote| quote.cart).unwrap_or_default()))),
             Step::Cut => Ok(None),
         }
     })
@@ -132,7 +137,13 @@ struct One<'a> {
     loaded: &'a mut Loaded,
     writes: &'a mut Writes,
     /// Nothing is written, and what chance decides stays unknown.
-    is_quote: bool,
+    quote: Option<Quoting>,
+}
+
+/// What is wanted of a cart, and what was found.
+struct Quoting {
+    ask: CartAsk,
+    cart: Cart,
 }
 
 impl One<'_> {
@@ -475,7 +486,17 @@ impl One<'_> {
             );
         }
         let member = known_member(whom);
-        let codes = self.read_vouchers(command, member, decide::voucher_codes(&core.what, &orders))?;
+        let mut named = decide::voucher_codes(&core.what, &orders);
+        if let (Some(member), Some(quote), What::Purchase(_)) = (member, &mut self.quote, &core.what)
+            && quote.ask.best
+        {
+            let own = voucher::good_codes(self.tx, program, member, core.effective_at)?;
+            quote.ask.not_all_codes = own.len() >= voucher::OWN_MAX;
+            named.extend(own);
+            named.sort_unstable();
+            named.dedup();
+        }
+        let codes = self.read_vouchers(command, member, named)?;
         Ok(Some(More { payload: None, orders, redemptions, codes, history }))
     }
 
@@ -674,11 +695,18 @@ impl One<'_> {
             history: more.history.as_deref(),
             memory: memory.as_ref(),
             entropy: self.entropy.bytes(),
-            draws: if self.is_quote { Draws::Hidden } else { Draws::Fresh },
+            draws: if self.quote.is_some() { Draws::Hidden } else { Draws::Fresh },
             payload: more.payload.as_deref().unwrap_or(command.data_text()),
             explain: command.explain,
         };
-        decide::decide(&inputs, core).map_err(Refusal::from)
+        match &mut self.quote {
+            Some(quote) => {
+                let (decision, cart) = decide::decide_cart(&inputs, core, &quote.ask).map_err(Refusal::from)?;
+                quote.cart = cart;
+                Ok(decision)
+            }
+            None => decide::decide(&inputs, core).map_err(Refusal::from),
+        }
     }
 
     /// Names and personal data: claimed and sealed in the same transaction as the event that brought them.

@@ -7,7 +7,7 @@ mod batch;
 mod load;
 mod write;
 
-pub use batch::quote;
+pub use batch::{quote, quote_cart};
 pub(crate) use load::{events_between, pool_key};
 
 use std::panic::AssertUnwindSafe;

@@ -187,6 +187,26 @@ pub(crate) fn issued_before(
     Ok(Some(KnownCode { row: new.row(program.number, &key), version: 0 }))
 }
 
+/// A member's own vouchers that one quote looks at, the newest first.
+pub(crate) const OWN_MAX: usize = 200;
+
+/// The codes that a member was given and that have not expired at an instant; used ones are among them.
+pub(crate) fn good_codes(
+    tx: &mut dyn Rows,
+    program: i64,
+    member: MemberId,
+    at: Instant,
+) -> Result<Vec<CompactString>, StoreError> {
+    let sql = format!(
+        "SELECT code FROM voucher WHERE bucket = $1 AND program = $2 AND member = $3 \
+         AND (expires_at IS NULL OR expires_at > $4) ORDER BY issued_at DESC, code LIMIT {OWN_MAX}"
+    );
+    let mut params = member_key(program, member);
+    params.push(at.micros().into());
+    let rows = tx.query(&sql, &params)?;
+    rows.iter().map(|row| Ok(tessera_core::voucher::normalise(row[0].text()?).unwrap_or_default())).collect()
+}
+
 /// A code of a voucher that is good at a command's time under these versions, for a what-if.
 pub(crate) fn good_code(versions: &Versions, command: &Command, voucher: &Id) -> Option<CodeRecord> {
     let rules = versions.at(command.effective_at);

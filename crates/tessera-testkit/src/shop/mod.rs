@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use tessera_core::decide::{
-    Balance, Decision, EffectKind, FollowUp, Inputs, Memory, OrderProgress, OrderRecord, Record, Recorded, Rejected,
-    decide, needs, needs_history, settled_to,
+    Balance, Cart, CartAsk, Decision, EffectKind, FollowUp, Inputs, Memory, OrderProgress, OrderRecord, Record,
+    Recorded, Rejected, decide, decide_cart, needs, needs_history, settled_to,
 };
 use tessera_core::event::{Adjustment, Command, HouseholdStep, Order, Redeem, RedemptionPart, What, read_event};
 use tessera_core::id::{EventId, MemberId};
@@ -259,11 +259,48 @@ impl Shop {
         self.apply(command, "{}").unwrap_or_else(|rejected| panic!("a wake-up was refused: {rejected}"))
     }
 
+    /// Evaluates a purchase that nothing is kept of, with every code that there is.
+    pub fn cart(&self, time: &str, data: &str, ask: &CartAsk) -> Result<(Decision, Cart), Rejected> {
+        let what = read_event(&self.versions.at(at(time)).definition, "purchase", data);
+        let what = what.unwrap_or_else(|problem| panic!("{data} was not read: {problem}"));
+        let command = Command { effective_at: at(time), recorded_at: at(time), what };
+        let codes = self.codes.values().cloned().collect();
+        self.with_inputs(&command, data, Some(codes), |inputs| decide_cart(inputs, &command, ask))
+    }
+
     /// Reads what a command needs, decides it, checks the decision and stores it.
     pub fn apply(&mut self, command: Command, payload: &str) -> Result<Decision, Rejected> {
+        let decision = self.with_inputs(&command, payload, None, |inputs| {
+            let decision = decide(inputs, &command)?;
+            if self.checked {
+                let again = decide(inputs, &command)
+                    .unwrap_or_else(|rejected| panic!("the same inputs decided differently: {rejected}"));
+                assert_eq!(
+                    (&again.events, &again.state, &again.voucher_codes),
+                    (&decision.events, &decision.state, &decision.voucher_codes),
+                    "the same inputs decided differently"
+                );
+            }
+            Ok::<_, Rejected>(decision)
+        })?;
+        self.store(&decision, payload);
+        if self.checked {
+            self.check();
+        }
+        Ok(decision)
+    }
+
+    /// What a command is decided with; `codes` in place of those that it names.
+    fn with_inputs<T>(
+        &self,
+        command: &Command,
+        payload: &str,
+        codes: Option<Vec<CodeRecord>>,
+        work: impl FnOnce(&Inputs<'_>) -> T,
+    ) -> T {
         let member = &self.members[self.current];
         let state = member.stored();
-        let needs = needs(&self.versions, state.as_ref(), &command);
+        let needs = needs(&self.versions, state.as_ref(), command);
         let named =
             needs.order.iter().chain(&needs.awaited).map(CompactString::as_str).chain(command.what.makes_order());
         let mut orders: Vec<OrderRecord> = named.filter_map(|order_id| self.order(order_id)).collect();
@@ -274,10 +311,11 @@ impl Shop {
         let redemptions: Vec<(u64, Redemption)> =
             named.into_iter().filter_map(|seq| Some((seq, self.redemption(seq)?))).collect();
         let named = tessera_core::decide::voucher_codes(&command.what, &orders);
-        let codes: Vec<CodeRecord> = named.iter().filter_map(|code| self.codes.get(code).cloned()).collect();
-        let needs_history = needs.history
-            || state.as_ref().is_some_and(|state| needs_history(&self.versions, state, &orders, &command));
-        let inputs = Inputs {
+        let named = || named.iter().filter_map(|code| self.codes.get(code).cloned()).collect();
+        let codes: Vec<CodeRecord> = codes.unwrap_or_else(named);
+        let needs_history =
+            needs.history || state.as_ref().is_some_and(|state| needs_history(&self.versions, state, &orders, command));
+        work(&Inputs {
             versions: &self.versions,
             state: state.as_ref(),
             new_member: member.id,
@@ -292,22 +330,7 @@ impl Shop {
             draws: tessera_core::decide::Draws::Fresh,
             payload,
             explain: true,
-        };
-        let decision = decide(&inputs, &command)?;
-        if self.checked {
-            let again = decide(&inputs, &command)
-                .unwrap_or_else(|rejected| panic!("the same inputs decided differently: {rejected}"));
-            assert_eq!(
-                (&again.events, &again.state, &again.voucher_codes),
-                (&decision.events, &decision.state, &decision.voucher_codes),
-                "the same inputs decided differently"
-            );
-        }
-        self.store(&decision, payload);
-        if self.checked {
-            self.check();
-        }
-        Ok(decision)
+        })
     }
 
     fn store(&mut self, decision: &Decision, payload: &str) {
