@@ -269,7 +269,8 @@ impl One<'_> {
             if matches!(command.what, What::GiftCard(_)) {
                 return unknown_gift_card();
             }
-            if command.what.is_of_household() {
+            let of_pool = matches!(&command.what, What::Redeem(redeem) if redeem.by.is_some());
+            if of_pool || command.what.is_of_household() {
                 return unknown_household();
             }
             Refusal::new(

@@ -381,6 +381,7 @@ struct Event {
     source: Option<String>,
     source_id: Option<String>,
     data: Option<IgnoredAny>,
+    effects: Option<Vec<Effect>>,
 }
 
 #[derive(Deserialize)]
@@ -430,6 +431,8 @@ struct Effect {
     lines: Option<Vec<LineDiscount>>,
     shipping: Option<String>,
     prize: Option<IgnoredAny>,
+    /// Why not, as a code.
+    reason: Option<String>,
 }
 
 /// What a voucher took off one line.
