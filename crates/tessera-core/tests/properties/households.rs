@@ -124,7 +124,7 @@ proptest! {
         // What went into the pool of each, less what came home to them, is not below zero.
         let state = shop.of_member(HOME).state();
         let pool = state.household.clone().unwrap();
-        for member in 0..3 {
+        for (member, id) in people.into_iter().enumerate() {
             let (mut put, mut back) = (0, 0);
             for entry in shop.of_member(member).member().events.iter().flat_map(|event| &event.entries) {
                 match (entry.from, entry.to) {
@@ -133,7 +133,7 @@ proptest! {
                     _ => {}
                 }
             }
-            let own = pool.part_of(people[member], "point");
+            let own = pool.part_of(id, "point");
             // The last one out takes what nobody else is there to take.
             prop_assert!(pool.closed || back + own <= put, "member {member} put in {put}, has {own} there, {back} came home");
         }
