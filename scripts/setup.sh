@@ -23,3 +23,17 @@ if [ -z "$(postgres_bin)" ] && [ "$(id -u)" = 0 ] && ! missing apt-get; then
   echo "installing PostgreSQL for the tests"
   apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql > /dev/null
 fi
+
+# The tests of the API against its own description, in an environment of their own.
+schemathesis="${CARGO_TARGET_DIR:-target}/schemathesis"
+if [ ! -x "$schemathesis/bin/st" ]; then
+  if python3 -c 'import venv, ensurepip' 2> /dev/null; then
+    echo "installing schemathesis for the tests"
+    if ! { python3 -m venv "$schemathesis" && "$schemathesis/bin/pip" install --quiet --disable-pip-version-check 'schemathesis==4.32.5'; }; then
+      echo "skipped: schemathesis could not be installed"
+      rm -rf "$schemathesis"
+    fi
+  else
+    echo "skipped: no schemathesis, for Python 3 with venv and pip is missing"
+  fi
+fi

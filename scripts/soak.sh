@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Long runs: kill loops, simulated years and property tests with many cases. MINUTES says for how long.
+# Long runs: kill loops, faults of disk, database and network, simulated years, changed bytes and property tests with many
+# cases. MINUTES says for how long.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 end=$((SECONDS + ${MINUTES:-60} * 60))
@@ -11,6 +12,9 @@ while [ $SECONDS -lt $end ]; do
   echo "── round $round"
   PROPTEST_RNG_SEED=$round PROPTEST_CASES=5000 cargo test --release --quiet -p tessera-core --test properties
   TESSERA_SEED=$round cargo test --release --quiet -p tessera --test kill
+  cargo test --release --quiet -p tessera --test faults --test connections
   TESSERA_SEED=$round cargo test --release --quiet -p tessera-engine --test engine simulation
+  PROPTEST_RNG_SEED=$round PROPTEST_CASES=2000 cargo test --release --quiet -p tessera-engine --test engine hostile
+  EXAMPLES=$((round * 10)) SECONDS_MAX=300 scripts/schemathesis.sh "$TESSERA_BIN"
 done
 echo "$round rounds without a difference"

@@ -47,6 +47,7 @@ stage "web assets" web
 stage clippy cargo clippy --workspace --all-targets --quiet -- -D warnings
 stage "release build" cargo build --release --quiet -p tessera
 stage documents "$binary" program validate programs/coffee.yaml
+stage "API against its words" scripts/schemathesis.sh "$binary"
 stage tests tests
 stage "API documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 

@@ -4,8 +4,9 @@ use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
@@ -134,12 +135,23 @@ impl FromRequest<AppState> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
-        match Bytes::from_request(request, state).await {
-            Ok(bytes) => Ok(Self(bytes)),
-            Err(BytesRejection::FailedToBufferBody(_)) => Err(too_large()),
-            Err(_) => Err(Problem::invalid("the body could not be read")),
+        match tokio::time::timeout(state.body_within, Bytes::from_request(request, state)).await {
+            Ok(Ok(bytes)) => Ok(Self(bytes)),
+            Ok(Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => Err(too_large()),
+            Ok(Err(_)) => Err(Problem::invalid("the body could not be read")),
+            Err(_) => Err(too_slow(state.body_within)),
         }
     }
+}
+
+/// The body did not come in time.
+pub fn too_slow(within: Duration) -> Problem {
+    let seconds = within.as_secs_f64();
+    Problem::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "body-too-slow",
+        format!("the body, or the next piece of a stream, did not come within {seconds} seconds: send it again"),
+    )
 }
 
 pub fn too_large() -> Problem {

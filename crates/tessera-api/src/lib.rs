@@ -2,9 +2,11 @@
 //!
 //! Only registered routes are served, and those are the OpenAPI at `/openapi.json`.
 
+mod connections;
 mod docs;
 mod extract;
 mod guessing;
+mod measured;
 mod openapi;
 mod problem;
 mod routes;
@@ -14,7 +16,9 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 
+pub use connections::{ConnectionLimits, serve};
 pub use guessing::CodeLimits;
+pub use measured::describe_metrics;
 pub use openapi::document;
 pub use problem::Problem;
 pub use state::AppState;

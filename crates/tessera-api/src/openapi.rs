@@ -1,6 +1,9 @@
 //! The description of the API, made of the routes themselves: what is not described is not served.
 
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{Content, Ref};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -8,8 +11,8 @@ use utoipa_axum::routes;
 use crate::AppState;
 use crate::routes::{
     adjustments, benefits, document, draws, events, fulfilment, gift_cards, health, households, leaderboards, members,
-    memberships, moving, partners, people, possession, progress, redemptions, referrals, rewards, tiers, transfers,
-    voucher_codes, vouchers,
+    memberships, merge, moving, partners, people, possession, progress, redemptions, referrals, rewards, tiers,
+    transfers, voucher_codes, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -46,7 +49,32 @@ impl Modify for Security {
     }
 }
 
+/// What every address of a program may answer, where it does not say so in its own words.
+const EVERYWHERE: [(&str, &str); 2] = [
+    ("4XX", "A problem: what was wrong, and what would be right"),
+    ("503", "Come back in a second, with the same key or id"),
+];
+
+fn may_answer_everywhere(operation: &mut Operation) {
+    for (status, description) in EVERYWHERE {
+        let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+        let response = ResponseBuilder::new().description(description).content("application/problem+json", problem);
+        operation.responses.responses.entry(status.to_owned()).or_insert_with(|| response.build().into());
+    }
+}
+
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
+    let mut routes = all();
+    for (path, item) in &mut routes.get_openapi_mut().paths.paths {
+        if path.starts_with("/v1/") {
+            let methods = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+            methods.into_iter().flatten().for_each(may_answer_everywhere);
+        }
+    }
+    routes
+}
+
+fn all() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(events::create_event))
         .routes(routes!(events::show_event))
@@ -56,6 +84,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(people::list_identifiers, people::create_identifier))
         .routes(routes!(people::delete_identifier))
         .routes(routes!(people::create_claim))
+        .routes(routes!(merge::create_merge))
+        .routes(routes!(merge::create_merge_undo))
         .routes(routes!(members::list_balances))
         .routes(routes!(members::list_entries))
         .routes(routes!(members::list_lots))

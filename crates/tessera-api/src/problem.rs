@@ -82,8 +82,14 @@ impl Problem {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "unavailable",
-            "the database did not take it, and nothing happened: send it again",
+            "the database did not answer, so it may have been written or not: send it again as it is, with the same id \
+             or key, and it counts once",
         )
+    }
+
+    /// Events are not taken now, or nothing can be read.
+    pub fn not_ready(reason: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", format!("not ready: {reason}"))
     }
 
     pub fn broken() -> Self {
@@ -278,6 +284,10 @@ impl IntoResponse for Problem {
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::REQUEST_TIMEOUT {
+            // What is left of the body would be taken for the next request.
+            headers.insert(header::CONNECTION, header::HeaderValue::from_static("close"));
         }
         if replayed {
             headers.insert("idempotency-replayed", header::HeaderValue::from_static("true"));

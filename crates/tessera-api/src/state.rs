@@ -13,7 +13,7 @@ use tessera_engine::programs::{self, ProgramError, ProgramHandle};
 use tessera_engine::submission::{Answer, Submission};
 
 use crate::guessing::{Guesser, Guesses};
-use crate::{CodeLimits, Problem};
+use crate::{CodeLimits, ConnectionLimits, Problem};
 
 /// How long a key's rights are believed without looking again: what a revoked key may still do.
 const KEY_BELIEVED: Duration = Duration::from_secs(1);
@@ -38,13 +38,22 @@ pub struct AppState {
     pub(crate) guesses: Guesses,
     /// Who may replay now.
     pub(crate) replays: Arc<tokio::sync::Semaphore>,
+    /// How long a body may take.
+    pub(crate) body_within: Duration,
 }
 
 impl AppState {
     pub fn new(context: Arc<Context>, executor: Executor, metrics: Option<PrometheusHandle>) -> Self {
         let replays = Arc::new(tokio::sync::Semaphore::new(REPLAYS_MAX));
+        let (guesses, body_within) = (Guesses::default(), ConnectionLimits::default().body_within);
         let partners = Arc::default();
-        Self { context, executor, metrics, partners, keys: Arc::default(), guesses: Guesses::default(), replays }
+        Self { context, executor, metrics, partners, keys: Arc::default(), guesses, replays, body_within }
+    }
+
+    /// The same with another bound for slow bodies.
+    #[must_use]
+    pub fn with_connection_limits(self, limits: ConnectionLimits) -> Self {
+        Self { body_within: limits.body_within, ..self }
     }
 
     /// The same with other limits for wrong codes.

@@ -83,6 +83,7 @@ fn decisions(criterion: &mut Criterion) {
             redemptions: &[],
             codes: &[],
             history: None,
+            former: &[],
             memory: None,
             entropy: [7; 16],
             draws: tessera_core::decide::Draws::Fresh,

@@ -17,6 +17,7 @@ pub mod identifier;
 pub mod installation;
 mod keyed;
 mod member_transfer;
+mod merge;
 mod new_file;
 pub mod partner;
 pub mod people;

@@ -248,7 +248,7 @@ pub(crate) fn publish(
     tx.execute("UPDATE program SET head = $2 WHERE program = $1", &[number.into(), i64::from(version).into()])?;
     // What falls due may have moved (a new birthday campaign, another review): everybody is looked at again. A member
     // that was looked at is woken at its own time again, so this can stop and go on anywhere.
-    tx.execute(
+    tx.execute_patiently(
         "UPDATE member SET wake_at = $2 WHERE program = $1 AND status IN (1, 5)",
         &[number.into(), now.micros().into()],
     )?;

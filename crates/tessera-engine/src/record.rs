@@ -151,6 +151,7 @@ pub fn order_record(
     Ok(OrderRecord {
         order_id: content.order_id.clone(),
         member,
+        made_by: member,
         event: made_by.recorded.seq,
         effective_at: made_by.recorded.effective_at,
         basis: record.basis.clone().unwrap_or_default(),

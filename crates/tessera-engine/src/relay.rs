@@ -64,10 +64,12 @@ pub fn relay_due(context: &Context, executor: &Executor) -> Result<usize, StoreE
     let now = context.clock.now();
     let rows = context.database.read(|reader| {
         let sql = format!(
-            "SELECT bucket, program, id, topic, payload, attempts FROM outbox WHERE state = {WAITING} AND due_at <= $1 AND kind = 'command' ORDER BY due_at, created_at LIMIT {ROUND_MAX}"
+            "SELECT bucket, program, id, topic, payload, attempts, due_at FROM outbox WHERE state = {WAITING} AND due_at <= $1 AND kind = 'command' ORDER BY due_at, created_at LIMIT {ROUND_MAX}"
         );
         reader.query(&sql, &[now.micros().into()])
     })?;
+    let oldest = rows.first().map(|row| row[6].int()).transpose()?;
+    metrics::gauge!("tessera_outbox_lag_seconds").set(crate::scheduler::lag_seconds(now, oldest));
     // All are handed over before the first answer is waited for: together they are a batch.
     let mut sent = Vec::with_capacity(rows.len());
     for row in rows {

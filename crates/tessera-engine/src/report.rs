@@ -208,7 +208,9 @@ pub fn members(context: &Context, program: &Arc<ProgramHandle>, at: Instant) -> 
             if matches!(state.status, Status::Guest | Status::GiftCard | Status::Household) {
                 return Ok(());
             }
-            if let Some(member) = as_at(reader, &versions, program.number, state, at)? {
+            let now = as_at(reader, &versions, program.number, state, at)?;
+            // What somebody had who was merged stands with the survivor.
+            if let Some(member) = now.filter(|member| member.status != Status::Merged) {
                 let identifier = identifier_of(context, reader, program.number, id)?;
                 lines.push(Line { identifier, member });
             }
@@ -273,6 +275,24 @@ pub(crate) fn identifier_of(
 ) -> Result<String, StoreError> {
     let profile = profile_of(context, reader, program, member)?;
     Ok(profile.identifiers.into_iter().next().unwrap_or_else(|| member.to_string()))
+}
+
+/// What is personal of a member, with what those brought who were merged into them: the member's own word first.
+pub(crate) fn whole_profile(
+    context: &Context,
+    reader: &mut Reader<'_>,
+    program: i64,
+    state: &MemberState,
+) -> Result<Profile, StoreError> {
+    let mut profile = profile_of(context, reader, program, state.id)?;
+    for merged in state.merged_now() {
+        let theirs = profile_of(context, reader, program, merged.id)?;
+        profile.identifiers.extend(theirs.identifiers);
+        for (name, value) in theirs.fields {
+            profile.fields.entry(name).or_insert(value);
+        }
+    }
+    Ok(profile)
 }
 
 pub(crate) fn profile_of(

@@ -90,11 +90,14 @@ pub fn wake_due(context: &Context, executor: &Executor) -> Result<usize, StoreEr
     }
     drop(done);
     answers.iter().take(sent).for_each(drop);
-    if let Some(first) = due.first() {
-        let lag = (now.micros() - first[2].int()?).max(0);
-        metrics::gauge!("tessera_wake_up_lag_seconds").set(lag as f64 / 1e6);
-    }
+    let oldest = due.first().map(|row| row[2].int()).transpose()?;
+    metrics::gauge!("tessera_wake_up_lag_seconds").set(lag_seconds(now, oldest));
     Ok(sent)
+}
+
+/// How long the oldest of what is due has waited; 0 where nothing is.
+pub(crate) fn lag_seconds(now: tessera_core::time::Instant, oldest: Option<i64>) -> f64 {
+    oldest.map_or(0.0, |due| (now.micros() - due).max(0) as f64 / 1e6)
 }
 
 /// The program of a number, met before or not.

@@ -46,7 +46,7 @@ impl<'a> Tx<'a> {
     ///
     /// # Errors
     /// [`StoreError::Database`] if a key does not fit the table; [`StoreError::Unavailable`] if a lock did not come
-    /// free within ten seconds.
+    /// free within ten seconds, or no answer came within twenty.
     pub fn fetch_by_keys(&mut self, table: &'static Table, keys: &[Row]) -> Result<Vec<Row>, StoreError> {
         let keys = distinct_keys(table, keys)?;
         if keys.is_empty() {
@@ -158,6 +158,19 @@ impl<'a> Tx<'a> {
         let answer = match &mut self.link {
             Link::Sqlite { connection, .. } => connection.execute(sql, params),
             Link::Postgres(connection) => connection.execute(sql, params),
+        };
+        self.noted(answer)
+    }
+
+    /// As [`execute`](Self::execute), for a rare statement that may change every row of a large table: PostgreSQL may
+    /// take as long as it takes.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub fn execute_patiently(&mut self, sql: &str, params: &[Value]) -> Result<u64, StoreError> {
+        let answer = match &mut self.link {
+            Link::Sqlite { connection, .. } => connection.execute(sql, params),
+            Link::Postgres(connection) => connection.execute_patiently(sql, params),
         };
         self.noted(answer)
     }

@@ -305,6 +305,12 @@ impl TestApp {
         self.call(Method::POST, path).json(body)
     }
 
+    /// Posts a text as JSON, whatever it is.
+    pub fn post_text(&self, path: &str, body: &str) -> Reply {
+        let call = self.call(Method::POST, path).header("content-type", "application/json");
+        call.header("idempotency-key", "key").send(body.to_owned())
+    }
+
     /// A member as the API shows them.
     pub fn member(&self, identifier: &str) -> Value {
         self.get(&format!("members/{identifier}")).ok()

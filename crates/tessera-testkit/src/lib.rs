@@ -2,6 +2,7 @@
 
 #[cfg(feature = "app")]
 pub mod app;
+pub mod bytes;
 #[cfg(feature = "app")]
 pub mod partner;
 pub mod postgres;

@@ -15,7 +15,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
 use std::os::unix::process::{CommandExt, parent_id};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -25,14 +25,17 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How often it is asked meanwhile.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 
-/// Waits for the owner ($1) to end, then stops the server ($2) and removes the folder ($3).
+/// Waits for the owner ($1) to end, then stops the server of the folder ($2), whichever it is by then, and removes that.
 const WATCH: &str = r#"
 trap '' HUP INT TERM
-while kill -0 "$1" 2>/dev/null; do sleep 0.3; done
-kill -QUIT "$2" 2>/dev/null
-for i in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$2" 2>/dev/null || break; sleep 0.3; done
-kill -KILL "$2" 2>/dev/null
-rm -rf "$3" "$3.lock"
+while kill -0 "$1" 2>/dev/null && [ -d "$2" ]; do sleep 0.3; done
+server=$(head -n 1 "$2/data/postmaster.pid" 2>/dev/null)
+if [ -n "$server" ]; then
+  kill -QUIT "$server" 2>/dev/null
+  for i in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$server" 2>/dev/null || break; sleep 0.3; done
+  kill -KILL "$server" 2>/dev/null
+fi
+rm -rf "$2" "$2.lock"
 "#;
 
 /// Whether tests that usually take the embedded database shall take PostgreSQL: `TESSERA_TEST_DATABASE=postgres`.
@@ -54,9 +57,7 @@ pub fn database() -> Option<TestDatabase> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
     let Some(cluster) = CLUSTER.get_or_init(|| Programs::find().map(Cluster::shared)) else {
-        let required = std::env::var_os("TESSERA_REQUIRE_POSTGRES").is_some_and(|value| value == "1");
-        assert!(!required, "TESSERA_REQUIRE_POSTGRES=1, but no PostgreSQL (initdb, postgres, psql) was found");
-        println!("skipped: no PostgreSQL");
+        missing();
         return None;
     };
     let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -69,8 +70,7 @@ pub fn database() -> Option<TestDatabase> {
 impl TestDatabase {
     /// Where it is, in the form `postgres://…`.
     pub fn url(&self) -> String {
-        let socket = self.cluster.folder.to_string_lossy().replace('%', "%25").replace('/', "%2F");
-        format!("postgres://postgres@{socket}/{}", self.name)
+        url_in(&self.cluster.folder, &self.name)
     }
 
     /// What a query for one number says.
@@ -91,6 +91,90 @@ impl Drop for TestDatabase {
         // Only to save room: the cluster goes as a whole in the end.
         let _: io::Result<()> = self.cluster.ask(&[&format!("DROP DATABASE {} WITH (FORCE)", self.name)]);
     }
+}
+
+/// A cluster that one test has to itself, to stop and start. Removed with this value.
+#[allow(dead_code, reason = "not every test that includes this file hurts one")]
+pub struct OwnCluster {
+    cluster: Cluster,
+    user: Option<User>,
+    server: Option<Child>,
+}
+
+#[allow(dead_code, reason = "not every test that includes this file hurts one")]
+impl OwnCluster {
+    /// One of its own, started; nothing (with a note) where PostgreSQL is not installed.
+    ///
+    /// # Panics
+    /// If PostgreSQL is there but does not work, or is missing while `TESSERA_REQUIRE_POSTGRES=1`.
+    pub fn new() -> Option<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let Some(programs) = Programs::find() else {
+            missing();
+            return None;
+        };
+        let name = format!("tessera-pg-own-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let cluster = Cluster { programs, folder: std::env::temp_dir().join(name) };
+        let user = cluster.make().expect("a PostgreSQL of the test's own");
+        cluster.watch(std::process::id()).expect("a shell");
+        let mut own = Self { cluster, user, server: None };
+        own.start();
+        Some(own)
+    }
+
+    /// Starts it, and waits until it answers.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn start(&mut self) {
+        let mut server = self.cluster.launch(self.user.as_ref()).expect("PostgreSQL starts");
+        self.cluster.wait_for(&mut server).expect("PostgreSQL answers");
+        self.server = Some(server);
+    }
+
+    /// Stops it as `pg_ctl stop -m` does: `fast` ends transactions, `immediate` leaves them to recovery.
+    ///
+    /// # Panics
+    /// If it does not end.
+    pub fn stop(&mut self, mode: &str) {
+        let signal = if mode == "immediate" { "-QUIT" } else { "-INT" };
+        let Some(mut server) = self.server.take() else { return };
+        let told = Command::new("kill").args([signal, &server.id().to_string()]).status().expect("kill runs");
+        assert!(told.success(), "PostgreSQL has ended already");
+        server.wait().expect("PostgreSQL ends");
+    }
+
+    /// Where its socket is.
+    pub fn socket(&self) -> PathBuf {
+        self.cluster.folder.join(".s.PGSQL.5432")
+    }
+
+    /// Where its database is, in the form `postgres://…`.
+    pub fn url(&self) -> String {
+        url_in(&self.cluster.folder, "postgres")
+    }
+}
+
+impl Drop for OwnCluster {
+    fn drop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            // The watcher removes what is left should this fail.
+            let _: io::Result<()> = server.kill();
+            let _: io::Result<_> = server.wait();
+        }
+        let _: io::Result<()> = fs::remove_dir_all(&self.cluster.folder);
+    }
+}
+
+fn url_in(folder: &Path, database: &str) -> String {
+    let socket = folder.to_string_lossy().replace('%', "%25").replace('/', "%2F");
+    format!("postgres://postgres@{socket}/{database}")
+}
+
+fn missing() {
+    let required = std::env::var_os("TESSERA_REQUIRE_POSTGRES").is_some_and(|value| value == "1");
+    assert!(!required, "TESSERA_REQUIRE_POSTGRES=1, but no PostgreSQL (initdb, postgres, psql) was found");
+    println!("skipped: no PostgreSQL");
 }
 
 /// Where `initdb`, `postgres` and `psql` are.
@@ -144,6 +228,14 @@ impl Cluster {
 
     /// Makes the cluster and starts it; the caller holds the lock.
     fn start(&self, owner: u32) -> io::Result<()> {
+        let user = self.make()?;
+        let mut server = self.launch(user.as_ref())?;
+        self.watch(owner)?;
+        self.wait_for(&mut server)
+    }
+
+    /// Makes the cluster; says as whom it is to run.
+    fn make(&self) -> io::Result<Option<User>> {
         // What is left of one that died on the way.
         let _: io::Result<()> = fs::remove_dir_all(&self.folder);
         fs::DirBuilder::new().mode(0o700).create(&self.folder)?;
@@ -158,10 +250,13 @@ impl Cluster {
         if self.init(&data, user.as_ref(), linguistic).is_err() {
             self.init(&data, user.as_ref(), &[])?;
         }
+        Ok(user)
+    }
 
-        let log = File::create(self.folder.join("log"))?;
-        let mut postgres = self.command(&self.programs.bin.join("postgres"), user.as_ref());
-        postgres.arg("-D").arg(&data).arg("-k").arg(&self.folder);
+    fn launch(&self, user: Option<&User>) -> io::Result<Child> {
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.folder.join("log"))?;
+        let mut postgres = self.command(&self.programs.bin.join("postgres"), user);
+        postgres.arg("-D").arg(self.folder.join("data")).arg("-k").arg(&self.folder);
         // Whoever only wants the other database's answers does not wait for its disk.
         let durable = if asked_for() { "fsync=off" } else { "fsync=on" };
         for setting in ["listen_addresses=", durable, "max_connections=200", "shared_buffers=64MB"] {
@@ -169,11 +264,17 @@ impl Cluster {
         }
         // A group of its own: a Ctrl-C for the tests must not reach it before the watcher does.
         postgres.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
-        let mut server = postgres.spawn()?;
-        let mut watcher = Command::new("sh");
-        watcher.args(["-c", WATCH, "tessera-pg-watch", &owner.to_string(), &server.id().to_string()]).arg(&self.folder);
-        watcher.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn()?;
+        postgres.spawn()
+    }
 
+    fn watch(&self, owner: u32) -> io::Result<()> {
+        let mut watcher = Command::new("sh");
+        watcher.args(["-c", WATCH, "tessera-pg-watch", &owner.to_string()]).arg(&self.folder);
+        watcher.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn().map(drop)
+    }
+
+    /// Waits until it answers.
+    fn wait_for(&self, server: &mut Child) -> io::Result<()> {
         let deadline = Instant::now() + READY_WITHIN;
         while let Err(error) = self.ask(&["SELECT 1"]) {
             let ended = server.try_wait()?.is_some();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde::Deserialize;
-use tessera_api::CodeLimits;
+use tessera_api::{CodeLimits, ConnectionLimits};
 use tessera_connect::partner::{HttpPartner, Partners};
 use tessera_connect::signature::Secret;
 use tessera_core::program::Id;
@@ -24,8 +24,38 @@ struct File {
     listen: Option<String>,
     log: Option<String>,
     codes: Option<Codes>,
+    connections: Option<Connections>,
     #[serde(default)]
     partners: BTreeMap<Id, PartnerSettings>,
+}
+
+/// Bounds of what `serve` gives to callers.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub codes: CodeLimits,
+    pub connections: ConnectionLimits,
+}
+
+/// How many connections there may be, and how long one may take.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Connections {
+    most: Option<u32>,
+    head_seconds: Option<u32>,
+    body_seconds: Option<u32>,
+}
+
+impl Connections {
+    fn limits(&self) -> ConnectionLimits {
+        let usual = ConnectionLimits::default();
+        let seconds =
+            |given: Option<u32>, usual| given.map_or(usual, |n| std::time::Duration::from_secs(n.max(1).into()));
+        ConnectionLimits {
+            most: self.most.map_or(usual.most, |most| most.max(1).try_into().unwrap_or(usize::MAX)),
+            head_within: seconds(self.head_seconds, usual.head_within),
+            body_within: seconds(self.body_seconds, usual.body_within),
+        }
+    }
 }
 
 /// Where a partner is reached. The secret is never in a file: see [`secret_variable`].
@@ -101,7 +131,7 @@ pub struct Resolved {
     pub database_url: Option<String>,
     pub listen: String,
     pub log: String,
-    pub code_limits: CodeLimits,
+    pub limits: Limits,
     pub partners: BTreeMap<Id, PartnerSettings>,
 }
 
@@ -113,8 +143,11 @@ impl Settings {
             database_url: self.database_url.clone().or(file.database_url),
             listen: file.listen.unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
             log: file.log.unwrap_or_else(|| "info".to_owned()),
+            limits: Limits {
+                codes: file.codes.unwrap_or_default().limits(),
+                connections: file.connections.unwrap_or_default().limits(),
+            },
             partners: file.partners,
-            code_limits: file.codes.unwrap_or_default().limits(),
         })
     }
 

@@ -20,7 +20,7 @@ use tessera_engine::submission::{Answer, CloudEvent, Refusal, Submission};
 use tokio::sync::{mpsc, oneshot};
 
 use super::members::language;
-use crate::extract::{Body, Caller, Parameters, ReadMembers, WriteEvents, parse, too_large};
+use crate::extract::{Body, Caller, Parameters, ReadMembers, WriteEvents, parse, too_large, too_slow};
 use crate::guessing::Guesser;
 use crate::{AppState, Problem, STREAM_MAX};
 
@@ -56,7 +56,7 @@ pub struct Options {
             "items": [{ "line": "1", "sku": "LATTE", "category": "coffee", "quantity": 2, "unit_price": 49000 }] } })),
         (Vec<Object> = "application/cloudevents-batch+json"),
         (String = "application/x-ndjson"))),
-    responses((status = 200, description = "The outcome; for a batch one for each event, for a stream one on each line", body = Object,
+    responses((status = 200, description = "The outcome; for a batch one for each event, for a stream one on each line", body = Value,
         example = json!({ "event_id": "evt_…_2", "status": "applied", "member": "mem_…", "program_version": 1,
             "effects": [{ "type": "accrual", "currency": "bean", "amount": 9, "campaign": "everyday", "expires_on": "2027-11-30" }],
             "balances": { "bean": { "available": 9, "pending": 0, "held": 0, "debt": 0 } }, "tiers": { "cup": "paper" } })),
@@ -267,15 +267,19 @@ async fn read_lines(
     options: Options,
 ) -> Result<(), Problem> {
     let (mut held, mut read) = (BytesMut::new(), 0_usize);
-    while let Some(chunk) = body.next().await {
+    let within = app.body_within;
+    while let Some(chunk) = tokio::time::timeout(within, body.next()).await.map_err(|_| too_slow(within))? {
         let chunk = chunk.map_err(|_| Problem::invalid("the stream broke off"))?;
         read += chunk.len();
         if read > STREAM_MAX {
             return Err(too_large());
         }
+        // What was looked through before is not again: a line may come byte by byte.
+        let mut from = held.len();
         held.extend_from_slice(&chunk);
-        while let Some(end) = held.iter().position(|byte| *byte == b'\n') {
-            let line = held.split_to(end + 1);
+        while let Some(end) = held[from..].iter().position(|byte| *byte == b'\n') {
+            let line = held.split_to(from + end + 1);
+            from = 0;
             if line.len() > LINE_MAX {
                 return Err(too_large());
             }

@@ -162,7 +162,21 @@ async fn view(app: &AppState, caller: Caller<ReadMembers>, member: &str) -> Resu
     let id = named(app, &caller.program, member).await?;
     let context = app.context.clone();
     let found = app.blocking(move || Ok(query::member(&context, &caller.program, id)?)).await?;
-    found.ok_or_else(Problem::unknown_member)
+    let mut view = found.ok_or_else(Problem::unknown_member)?;
+    // Whoever asks for somebody who was merged is told so.
+    if member.starts_with("mem_") && member != view.id {
+        view.merged_into = Some(view.id.clone());
+    }
+    Ok(view)
+}
+
+/// The member whose own history is wanted: of somebody who was merged what they did until then.
+pub(super) async fn own_history(app: &AppState, program: &Arc<ProgramHandle>, text: &str) -> Result<MemberId, Problem> {
+    let now = named(app, program, text).await?;
+    Ok(match subject(text)? {
+        Subject::Member(id) => id,
+        _ => now,
+    })
 }
 
 /// Changes what is known about a member.
@@ -212,7 +226,7 @@ pub async fn list_entries(
     Path((_, member)): Path<(String, String)>,
     WantedPage(page, ..): WantedPage<u64>,
 ) -> Result<Json<Value>, Problem> {
-    let id = named(&app, &caller.program, &member).await?;
+    let id = own_history(&app, &caller.program, &member).await?;
     let context = app.context.clone();
     app.blocking(move || Ok(Json(json!(query::entries(&context, &caller.program, id, &page)?)))).await
 }
@@ -247,7 +261,7 @@ pub async fn list_events(
     Path((_, member)): Path<(String, String)>,
     WantedPage(page, ..): WantedPage<u64>,
 ) -> Result<Json<Value>, Problem> {
-    let id = named(&app, &caller.program, &member).await?;
+    let id = own_history(&app, &caller.program, &member).await?;
     let context = app.context.clone();
     app.blocking(move || Ok(Json(json!(query::events(&context, &caller.program, id, &page)?)))).await
 }

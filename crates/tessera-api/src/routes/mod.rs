@@ -10,6 +10,7 @@ pub mod households;
 pub mod leaderboards;
 pub mod members;
 pub mod memberships;
+pub mod merge;
 pub mod moving;
 pub mod partners;
 pub mod people;

@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 
 use super::events::{Told, render};
 use super::households::household_id;
-use super::members::{named, subject};
+use super::members::{named, own_history, subject};
 use crate::extract::{
     Body, Caller, IdempotencyKey, JsonBody, PageQuery, ReadMembers, WantedPage, WriteRedemptions, parse,
 };
@@ -372,7 +372,7 @@ pub async fn list_redemptions(
     Path((_, member)): Path<(String, String)>,
     WantedPage(page, ..): WantedPage<u64>,
 ) -> Result<Json<Value>, Problem> {
-    let id = named(&app, &caller.program, &member).await?;
+    let id = own_history(&app, &caller.program, &member).await?;
     let context = app.context.clone();
     app.blocking(move || Ok(Json(json!(query::redemptions(&context, &caller.program, id, &page)?)))).await
 }

@@ -19,6 +19,7 @@ mod lists;
 mod many;
 mod members;
 mod memberships;
+mod merging;
 mod moving;
 mod openapi;
 mod operations;

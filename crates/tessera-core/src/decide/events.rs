@@ -131,6 +131,7 @@ impl Working<'_> {
         OrderRecord {
             order_id: order.order_id.clone(),
             member: self.state.id,
+            made_by: self.state.id,
             event: seq,
             effective_at: at,
             basis,

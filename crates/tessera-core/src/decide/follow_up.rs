@@ -31,6 +31,9 @@ pub struct FollowUp {
     /// What of each currency is in `clearing` until it has arrived or come back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub carries: Vec<(Id, Points)>,
+    /// What of each currency is missing in `clearing` until then: a debt is on the way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owes: Vec<(Id, Points)>,
 }
 
 impl FollowUp {
@@ -63,10 +66,24 @@ impl FollowUp {
     }
 }
 
+/// Points by currency.
+type Sums = Vec<(Id, Points)>;
+
 impl Working<'_> {
     /// Causes a command about another member by the event that is open. What it `carries` this event has put into
     /// `clearing`.
     pub(super) fn follow_up(&mut self, to: MemberId, kind: &str, data: &impl Serialize, carries: Vec<(Id, Points)>) {
+        self.follow_up_owing(to, kind, data, (carries, Vec::new()));
+    }
+
+    /// The same with a debt: what it `owes` this event has taken out of `clearing`.
+    pub(super) fn follow_up_owing(
+        &mut self,
+        to: MemberId,
+        kind: &str,
+        data: &impl Serialize,
+        (carries, owes): (Sums, Sums),
+    ) {
         let (member, effective_at) = (self.state.id, self.at());
         let event = self.record();
         let follow_up = FollowUp {
@@ -78,6 +95,7 @@ impl Working<'_> {
             data: serde_json::to_string(data).unwrap_or_default(),
             effective_at,
             carries,
+            owes,
         };
         event.record.follow_ups.push(follow_up);
     }
@@ -88,6 +106,8 @@ impl Working<'_> {
         self.open_main("follow-up-refused", super::EventStatus::Derived);
         match read_follow_up(&refused.kind, &refused.data) {
             Ok(What::Arrival(arrival)) => self.transfer_back(&arrival, refused.by, &refused.code),
+            Ok(What::MergeIn(brought)) => self.merge_refused(&brought, refused.by),
+            Ok(What::MergeBack(back)) => self.merge_back_refused(&back, refused.by),
             Ok(What::Referral(step)) => self.referral_refused(&step, &refused.code),
             Ok(What::HouseholdNews(news)) => self.household_refused(&news, &refused.code),
             _ => {}

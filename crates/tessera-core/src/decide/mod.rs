@@ -25,6 +25,7 @@ mod gift_card;
 mod give_again;
 mod holdout;
 mod household;
+mod merge;
 mod moving;
 mod order;
 mod outcome;
@@ -71,6 +72,7 @@ pub use events::priced_in;
 pub use explain::explain;
 pub use follow_up::FollowUp;
 pub use household::may_take_in;
+pub use merge::undo_until;
 pub use order::{Credit, OrderProgress, OrderRecord};
 pub use outcome::{
     Balance, Effect, EffectKind, LineDiscount, Outcome, OutcomeStatus, PlacementView, TierStanding, balances,
@@ -126,6 +128,8 @@ pub struct Inputs<'a> {
     /// Every event of the member, oldest first: for a backdated event (see [`Needs::history`]), and for a return of what
     /// may have expired (see [`needs_history`]).
     pub history: Option<&'a [Recorded]>,
+    /// What became of an order's points before its maker was merged into the member: events since the order, oldest first.
+    pub former: &'a [Recorded],
     /// What is remembered of somebody who left and joins again (P3).
     pub memory: Option<&'a Memory>,
     /// Random bytes, for voucher codes.
@@ -362,6 +366,7 @@ pub fn needs(versions: &Versions, state: Option<&MemberState>, command: &Command
     needs.history = state.is_some_and(|state| command.effective_at < state.clock)
         && !(matches!(command.what, What::WakeUp) || command.what.is_never_past() || command.what.is_from_elsewhere());
     needs.history |= matches!(command.what, What::RollbackVoucher(_)) && state.is_some();
+    needs.history |= matches!(command.what, What::Unmerge(_));
     needs.history |= matches!(command.what, What::Referral(crate::event::ReferralStep::Reversed { .. }));
     needs
 }
@@ -385,7 +390,10 @@ pub fn needs_history(versions: &Versions, state: &MemberState, orders: &[OrderRe
     let added =
         |order: &'_ OrderRecord| order.progress.as_ref().is_some_and(|progress| progress.added.iter().any(has_expired));
     let own = |order: &&OrderRecord| order.member == state.id;
-    takes_back && orders.iter().filter(own).any(|order| order.credits.iter().any(has_expired) || added(order))
+    // What expired before two became one, only that history knows.
+    let merged = |order: &OrderRecord| order.made_by != order.member && order.credits.iter().any(may_be_gone);
+    takes_back
+        && orders.iter().filter(own).any(|order| order.credits.iter().any(has_expired) || added(order) || merged(order))
 }
 
 /// The orders that parked exchanges would make once an order is made, and those that wait for these in turn.
@@ -414,12 +422,12 @@ fn declared_order(data: &crate::event::FieldValues) -> Option<CompactString> {
     })
 }
 
-/// The redemptions of a member that a command names, itself or by how its orders were paid. They are to be read before
+/// The redemptions of a member that a command names, itself or by how its orders were paid, as the state names them. They are to be read before
 /// [`decide`] is asked.
-pub fn redemptions(what: &What, member: MemberId, orders: &[OrderRecord]) -> BTreeSet<u64> {
+pub fn redemptions(what: &What, state: Option<&MemberState>, orders: &[OrderRecord]) -> BTreeSet<u64> {
     let paid = orders.iter().flat_map(|order| &order.content.payments).filter_map(|payment| payment.redemption);
-    let own = what.paid_by().chain(paid).filter(|redemption| redemption.member == member);
-    what.names_redemption().into_iter().chain(own.map(|redemption| redemption.seq)).collect()
+    let own = what.paid_by().chain(paid).filter_map(|redemption| state?.number_of(redemption));
+    what.names_redemption().into_iter().chain(own).collect()
 }
 
 /// The pools a command of this kind may draw on, at the versions it may be decided by.
@@ -439,6 +447,10 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
     let command = if command.what.is_never_past() { &now } else { command };
     if inputs.state.is_some_and(|state| state.status == Status::Left) && !command.what.may_follow_leaving() {
         return Err(Rejected::MemberLeft);
+    }
+    let is_merged = inputs.state.is_some_and(|state| state.status == Status::Merged);
+    if is_merged && !command.what.is_of_merged() {
+        return Err(Rejected::NeedsMember);
     }
     let is_card = inputs.state.is_some_and(|state| state.status == Status::GiftCard);
     if is_card && !command.what.may_be_of_gift_card() {
@@ -494,6 +506,11 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Membership(membership) => working.membership(membership)?,
         What::GiftCard(step) => working.gift_card(step)?,
         What::GiftCardRefund(refund) => working.gift_card_refund(refund)?,
+        What::Merge(merge) => working.merge(merge)?,
+        What::MergeIn(brought) => working.merge_in(brought)?,
+        What::Unmerge(unmerge) => working.unmerge(unmerge)?,
+        What::MergeBack(back) => working.merge_back(back)?,
+        What::SurvivorLeft(left) => working.survivor_left(left)?,
         What::Household(step) => working.household_step(step)?,
         What::HouseholdNews(news) => working.household_news(news)?,
         What::WakeUp => {}

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Basis;
 use crate::event::{Order, Returned};
-use crate::id::MemberId;
+use crate::id::{EventId, MemberId};
 use crate::ledger::LotRef;
+use crate::member::MemberState;
 use crate::program::Id;
 use crate::quantity::{Amount, Points};
 use crate::time::Instant;
@@ -16,8 +17,11 @@ use crate::voucher::CodeUse;
 #[derive(Clone, Debug)]
 pub struct OrderRecord {
     pub order_id: CompactString,
+    /// Whose order it is now: of one who was merged it is the survivor's.
     pub member: MemberId,
-    /// The event that made it.
+    /// Whose event made it.
+    pub made_by: MemberId,
+    /// The event that made it, as the member's state names it.
     pub event: u64,
     pub effective_at: Instant,
     /// What the order was decided on.
@@ -95,4 +99,41 @@ pub struct OrderProgress {
     pub released: BTreeSet<Id>,
     /// Goes up by one with each event about the order.
     pub changes: u64,
+    /// Whose events these are, where they are not those of whoever made the order: of the survivor of a merge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<MemberId>,
+}
+
+impl OrderRecord {
+    /// The order as the survivor of a merge names what it rests on. `by`: whose events its progress names.
+    ///
+    /// `None` as long as the survivor does not know of the merge.
+    #[must_use]
+    pub fn of_survivor(mut self, by: &MemberState, survivor: &MemberState) -> Option<Self> {
+        let made_by = self.made_by;
+        let event = |seq: u64| survivor.number_of(EventId { member: made_by, seq });
+        let renamed = |credit: &mut Credit, number: &dyn Fn(u64) -> Option<u64>| {
+            if let Some(lot) = &mut credit.lot {
+                lot.order = lot.order.and_then(number);
+            }
+        };
+        self.event = event(self.event)?;
+        self.member = survivor.id;
+        self.credits.iter_mut().for_each(|credit| renamed(credit, &event));
+        if let Some(progress) = &mut self.progress {
+            let number = |known: u64| survivor.number_from(by, known);
+            progress.content = number(progress.content).unwrap_or(self.event);
+            progress.taken.iter_mut().chain(&mut progress.added).for_each(|credit| renamed(credit, &number));
+            let refunded = std::mem::take(&mut progress.refunded);
+            progress.refunded =
+                refunded.into_iter().filter_map(|(known, amount)| Some((number(known)?, amount))).collect();
+            progress.by = Some(survivor.id);
+        }
+        Some(self)
+    }
+
+    /// Whose events the progress of this order names, where it is told.
+    pub(super) fn named_by(&self) -> Option<MemberId> {
+        (self.made_by != self.member).then_some(self.member)
+    }
 }

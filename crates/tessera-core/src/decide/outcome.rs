@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use compact_str::CompactString;
+use compact_str::{CompactString, ToCompactString};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::redeem::RedemptionView;
 use super::tier::standing;
 use crate::event::PlacementKind;
+use crate::id::EventId;
 use crate::member::{MemberState, Placement, Status};
 use crate::program::{GIFT_CARD, Id, LadderRules, Program, Texts};
 use crate::quantity::{Amount, Points};
@@ -236,6 +237,16 @@ pub enum EffectKind {
     PartnerTold,
     /// A partner is told that the member has it no longer.
     PartnerToldOfEnd,
+    /// One with another member now, to whom everything went.
+    Merged,
+    /// Another member is one with this one now.
+    MergedIn,
+    /// Both had it, or a word about it: it stands once, as this member had it; `reason` says what it is.
+    KeptOnce,
+    /// Somebody who was merged is a member of their own again.
+    Unmerged,
+    /// Of what they had brought, what is no longer there.
+    Stays,
     HouseholdFounded,
     /// Accepted an invitation; the household answers.
     HouseholdAsked,
@@ -330,6 +341,18 @@ pub struct Outcome {
     /// The redemption that the command was about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redemption: Option<RedemptionView>,
+}
+
+impl Outcome {
+    /// A redemption of somebody who was merged keeps its own id.
+    pub fn of_survivor(&mut self, state: &MemberState) {
+        if let Some(view) = &mut self.redemption
+            && let Ok(id) = view.id.parse::<EventId>()
+            && id.member == state.id
+        {
+            view.id = state.event_id(id.seq).to_compact_string();
+        }
+    }
 }
 
 /// What a member has in one currency.

@@ -119,6 +119,7 @@ impl Working<'_> {
             Status::Guest => return Err(Rejected::NeedsMember),
             Status::Left => {
                 self.open_main("erase", EventStatus::Applied);
+                self.tell_merged(true);
                 self.change(Change::Erased);
                 return Ok(());
             }
@@ -152,6 +153,7 @@ impl Working<'_> {
             }
             self.forgive_debt(currency);
         }
+        self.tell_merged(erase);
         self.effect(Effect::of(EffectKind::Left));
         self.change(Change::Left { at: self.at() });
         if erase {

@@ -413,6 +413,7 @@ impl Working<'_> {
             let record = OrderRecord {
                 order_id: CompactString::default(),
                 member: self.state.id,
+                made_by: self.state.event_id(reward.event).member,
                 event: reward.event,
                 effective_at: self.at(),
                 basis: Basis { version: program.version, at: self.at(), day: reward.on, ..Basis::default() },

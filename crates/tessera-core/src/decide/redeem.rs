@@ -377,7 +377,7 @@ impl Working<'_> {
     }
 
     pub(super) fn redemption_id(&self, redemption: u64) -> CompactString {
-        EventId { member: self.state.id, seq: redemption }.to_compact_string()
+        self.state.event_id(redemption).to_compact_string()
     }
 
     /// Spends what was reserved, or a part of it (I3, L7).

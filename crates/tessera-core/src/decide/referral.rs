@@ -257,6 +257,7 @@ impl Working<'_> {
         let record = OrderRecord {
             order_id: CompactString::default(),
             member: self.state.id,
+            made_by: self.state.event_id(paid.event).member,
             event: paid.event,
             effective_at: self.at(),
             basis: Basis { version, day: paid.on, ..Basis::default() },

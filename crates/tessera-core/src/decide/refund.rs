@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use super::outcome::{Effect, EffectKind, points};
 use super::working::{Posting, Working};
 use super::{OrderProgress, OrderRecord, Rejected, expiry};
-use crate::event::{GiftCardRefund, HouseholdNews, Order};
+use crate::event::{GiftCardRefund, HouseholdNews, Order, Payment};
 use crate::id::{EventId, MemberId};
 use crate::ledger::{Account, EntryKind, LotPart, LotRef, Redemption, RedemptionStatus};
 use crate::program::{Id, Program, Restored};
@@ -21,10 +21,10 @@ impl Working<'_> {
     pub(super) fn check_payments(&self, order: &Order) -> Result<(), Rejected> {
         let of_members = order.payments.iter().filter(|payment| payment.by_gift_card().is_none());
         for redemption in of_members.filter_map(|payment| payment.redemption) {
-            let own = redemption.member == self.state.id;
+            let own = self.state.number_of(redemption);
             // Whether the household's is there only who has both can look at, before this.
-            let of_household = self.is_of_own_pool(redemption.member, &order.order_id);
-            if !of_household && (!own || self.redemption(redemption.seq).is_err()) {
+            let of_household = own.is_none() && self.is_of_own_pool(redemption.member, &order.order_id);
+            if !of_household && own.is_none_or(|number| self.redemption(number).is_err()) {
                 return Err(Rejected::UnknownRedemption { redemption: compact_str::format_compact!("{redemption}") });
             }
         }
@@ -44,8 +44,8 @@ impl Working<'_> {
     ) -> Result<(), Rejected> {
         let mut paid: BTreeMap<u64, Amount> = BTreeMap::new();
         for payment in &whole.payments {
-            if let Some(redemption) = payment.redemption.filter(|redemption| redemption.member == self.state.id) {
-                *paid.entry(redemption.seq).or_default() += payment.amount;
+            if let Some(number) = payment.redemption.and_then(|redemption| self.state.number_of(redemption)) {
+                *paid.entry(number).or_default() += payment.amount;
             }
         }
         let mut in_points = self.refund_cards(record, whole, rest, next);
@@ -118,9 +118,8 @@ impl Working<'_> {
     /// Whether a holder is the member's household, or was when it paid for the order.
     fn is_of_own_pool(&self, holder: MemberId, order_id: &CompactString) -> bool {
         let paid_before = |record: &OrderRecord| {
-            let by_pool =
-                record.content.payments.iter().filter_map(|payment| payment.by_pool_of_other_than(self.state.id));
-            record.order_id == *order_id && by_pool.map(|redemption| redemption.member).any(|paid| paid == holder)
+            let mut by_points = record.content.payments.iter().filter_map(Payment::by_points);
+            record.order_id == *order_id && by_points.any(|redemption| redemption.member == holder)
         };
         self.state.home() == Some(holder) || self.inputs.orders.iter().any(paid_before)
     }
@@ -130,7 +129,8 @@ impl Working<'_> {
     fn refund_pools(&mut self, record: &OrderRecord, whole: &Order, rest: &Order, next: &mut OrderProgress) -> Amount {
         let mut paid: BTreeMap<EventId, Amount> = BTreeMap::new();
         for payment in &whole.payments {
-            if let Some(redemption) = payment.by_pool_of_other_than(self.state.id) {
+            // Those of the member, and of whoever was merged into them, are their own.
+            if let Some(redemption) = payment.by_points().filter(|paid| self.state.number_of(*paid).is_none()) {
                 *paid.entry(redemption).or_default() += payment.amount;
             }
         }

@@ -173,6 +173,18 @@ pub enum Rejected {
     NothingToAdjust,
     #[error("this event needs a member")]
     NeedsMember,
+    #[error("these are one member already")]
+    MergeWithOneself,
+    #[error("{open} reservations of the member who is to be merged are open: capture or void them first")]
+    MergeWithReservations { open: usize },
+    #[error("{most} members are one with this one, which is the most")]
+    TooManyMerged { most: usize },
+    #[error("both are in the club {plan}: end one of the two memberships first, with its refund")]
+    BothInClub { plan: Id },
+    #[error("{member} is not merged into this member, or came with somebody else: undo that merge")]
+    NotMerged { member: CompactString },
+    #[error("the merge of {merged_at} could be undone until {until}")]
+    MergeUndoTooLate { merged_at: Instant, until: Instant },
     #[error("no purchase has this claim code")]
     UnknownClaimCode,
     #[error("the purchase {order_id} could be claimed until {until}")]

@@ -268,6 +268,7 @@ fn untouched(record: &OrderRecord, content: &Order, rules: &Program) -> OrderPro
     let evaluation = by_basis(rules, record, content, &BTreeMap::new());
     OrderProgress {
         content: record.event,
+        by: record.named_by(),
         net: evaluation.totals(),
         net_base: evaluation.base_totals(),
         spend: content.net(&rules.definition.base),

@@ -155,6 +155,7 @@ pub fn settled_to(versions: &Versions, member: &MemberState, at: Instant) -> Mem
         redemptions: &[],
         codes: &[],
         history: None,
+        former: &[],
         memory: None,
         entropy: [0; 16],
         // What is only looked at draws nothing.
@@ -196,6 +197,13 @@ impl Working<'_> {
     /// What a backdated event posts may be due already: nothing waits for the next event (L2, L8).
     pub(super) fn settle_after_backdating(&mut self) {
         if self.is_backdated() && self.state.status.keeps_time() {
+            self.settle_due(self.state.clock);
+        }
+    }
+
+    /// What fell due while two members became one, or one two, is settled with it (I7).
+    pub(super) fn settle_what_came(&mut self) {
+        if self.state.status.keeps_time() {
             self.settle_due(self.state.clock);
         }
     }

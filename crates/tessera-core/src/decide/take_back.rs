@@ -100,9 +100,17 @@ impl Working<'_> {
 
     /// How much of an own lot has expired and was not yet counted for the return of this or another order.
     fn expired_of(&self, record: &OrderRecord, currency: &Id, lot: &LotRef, progress: &OrderProgress) -> Points {
+        // Of an order that somebody made who was merged, from when they came on; what was before is told beside.
+        let first = match self.state.event_id(record.event).member == self.state.id {
+            true => record.event,
+            false => {
+                self.state.merged_now().find(|merged| merged.id == record.made_by).map_or(0, |merged| merged.event)
+            }
+        };
         let events = || self.inputs.history.unwrap_or_default().iter().chain(&self.events);
         let (mut all, mut since) = (0, 0);
-        for event in events() {
+        let former = self.inputs.former.iter().map(|event| (event, true));
+        for (event, counts) in former.chain(events().map(|event| (event, event.seq >= first))) {
             // What died while it was reserved or spent names its redemption too (L7, R7).
             let of_lot = |known: &LotRef| known.last_day == lot.last_day && known.funder == lot.funder;
             let is_expiry = |entry: &&Entry| {
@@ -110,12 +118,12 @@ impl Working<'_> {
             };
             let amount: i64 = event.entries.iter().filter(is_expiry).map(|entry| entry.amount.get()).sum();
             all += amount;
-            since += if event.seq >= record.event { amount } else { 0 };
+            since += if counts { amount } else { 0 };
         }
         if since == 0 {
             return Points::ZERO;
         }
-        let known = events().filter_map(|event| event.record.progress.as_ref());
+        let known = self.inputs.former.iter().chain(events()).filter_map(|event| event.record.progress.as_ref());
         let mut orders: BTreeMap<&CompactString, &OrderProgress> =
             known.map(|(order_id, progress)| (order_id, progress)).collect();
         orders.insert(&record.order_id, progress);

@@ -86,6 +86,7 @@ impl Working<'_> {
         let record = OrderRecord {
             order_id: "".into(),
             member: self.state.id,
+            made_by: self.state.id,
             event: 0,
             effective_at: self.at_effective(),
             basis: basis.clone(),

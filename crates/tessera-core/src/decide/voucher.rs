@@ -118,7 +118,8 @@ impl<'a> VoucherLook<'a> {
     }
 
     fn is_theirs(&self, record: &CodeRecord, terms: &VoucherDefinition) -> Result<(), Rejected> {
-        let theirs = record.owner.is_none() || self.member.map(|member| member.id) == record.owner;
+        let of = |member: &MemberState, owner| member.id == owner || member.has_merged(owner);
+        let theirs = record.owner.is_none_or(|owner| self.member.is_some_and(|member| of(member, owner)));
         if theirs || terms.transferable {
             return Ok(());
         }

@@ -586,6 +586,7 @@ impl<'a> Working<'a> {
         };
         let mut outcome = answer.outcome(id, self.state.status == Status::Guest, &self.events);
         outcome.program_version = self.inputs.versions.at(command.effective_at).version;
+        outcome.of_survivor(&self.state);
         if let Some(event) = self.events.get_mut(main) {
             event.record.answer = Some(answer);
         }

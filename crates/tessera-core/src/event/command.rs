@@ -2,9 +2,9 @@ use compact_str::CompactString;
 use serde::Deserialize;
 
 use super::{
-    Arrival, Birthday, Claim, FieldValues, FulfilmentStep, GiftCardRefund, GiftCardStep, HouseholdNews, HouseholdStep,
-    Item, Membership, MovedIn, MovedVoucher, Order, PartnerStep, PlaceTier, Redeem, RedemptionPart, ReferralStep,
-    RefusedFollowUp, Renaming, Transfer, UseBenefit,
+    Arrival, Birthday, Brought, Claim, FieldValues, FulfilmentStep, GiftCardRefund, GiftCardStep, GivenBack,
+    HouseholdNews, HouseholdStep, Item, Membership, Merge, MovedIn, MovedVoucher, Order, PartnerStep, PlaceTier,
+    Redeem, RedemptionPart, ReferralStep, RefusedFollowUp, Renaming, SurvivorLeft, Transfer, Unmerge, UseBenefit,
 };
 use crate::id::MemberId;
 use crate::ledger::Entry;
@@ -112,6 +112,16 @@ pub enum What {
     GiftCard(GiftCardStep),
     /// What a gift card paid for came back.
     GiftCardRefund(GiftCardRefund),
+    /// Makes this member one with another (P1).
+    Merge(Merge),
+    /// Everything of somebody who was merged into this member.
+    MergeIn(Box<Brought>),
+    /// Makes two of one again, within the document's time.
+    Unmerge(Unmerge),
+    /// What comes back to somebody who had been merged.
+    MergeBack(GivenBack),
+    /// Whoever this member was merged into has left (P3).
+    SurvivorLeft(SurvivorLeft),
     /// Something done about a household.
     Household(HouseholdStep),
     /// What a household and its people tell each other.
@@ -162,6 +172,11 @@ impl What {
             Self::Membership(membership) => membership.event_type(),
             Self::GiftCard(step) => step.kind(),
             Self::GiftCardRefund(_) => "gift-card-refund",
+            Self::Merge(_) => "merge",
+            Self::MergeIn(_) => "merge-in",
+            Self::Unmerge(_) => "merge-undo",
+            Self::MergeBack(_) => "merge-back",
+            Self::SurvivorLeft(_) => "survivor-left",
             Self::Household(step) => step.kind(),
             Self::HouseholdNews(news) => news.kind(),
             Self::WakeUp => "wake-up",

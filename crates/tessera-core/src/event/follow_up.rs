@@ -17,6 +17,9 @@ pub const FOLLOW_UP_TYPES: &[&str] = &[
     "referral-refused",
     "referral-reversed",
     "gift-card-refund",
+    "merge-in",
+    "merge-back",
+    "survivor-left",
     "household-made",
     "household-join",
     "household-gone",
@@ -51,6 +54,9 @@ pub fn read_follow_up(kind: &str, data: &str) -> Result<What, DataProblem> {
         kind if kind.starts_with("referral-") => serde_json::from_str(data).map(What::Referral),
         kind if kind.starts_with("household-") => serde_json::from_str(data).map(What::HouseholdNews),
         "gift-card-refund" => serde_json::from_str(data).map(What::GiftCardRefund),
+        "merge-in" => serde_json::from_str(data).map(|brought| What::MergeIn(Box::new(brought))),
+        "merge-back" => serde_json::from_str(data).map(What::MergeBack),
+        "survivor-left" => serde_json::from_str(data).map(What::SurvivorLeft),
         _ => return Err(DataProblem::new("type", format!("no event causes a `{kind}` for another member"))),
     };
     read.map_err(|error| DataProblem::new("data", error.to_string()))
@@ -65,6 +71,9 @@ impl What {
                 | Self::Referral(_)
                 | Self::FollowUpRefused(_)
                 | Self::GiftCardRefund(_)
+                | Self::MergeIn(_)
+                | Self::MergeBack(_)
+                | Self::SurvivorLeft(_)
                 | Self::HouseholdNews(_)
         )
     }
@@ -75,7 +84,13 @@ impl What {
             || self.is_follow_up()
             || matches!(
                 self,
-                Self::Transfer(_) | Self::Rename(_) | Self::Leave { .. } | Self::GiftCard(_) | Self::Household(_)
+                Self::Transfer(_)
+                    | Self::Rename(_)
+                    | Self::Leave { .. }
+                    | Self::GiftCard(_)
+                    | Self::Merge(_)
+                    | Self::Unmerge(_)
+                    | Self::Household(_)
             )
     }
 }

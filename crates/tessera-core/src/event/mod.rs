@@ -9,6 +9,7 @@ mod follow_up;
 mod gift_card;
 mod household;
 mod membership;
+mod merge;
 mod moving;
 mod order;
 mod people;
@@ -31,6 +32,7 @@ pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
 pub use gift_card::{GiftCardRefund, GiftCardStep};
 pub use household::{HouseholdNews, HouseholdStep, Pooled};
 pub use membership::{MEMBERSHIP_TYPES, Membership, MembershipStep};
+pub use merge::{BackPurse, Brought, GivenBack, Merge, SurvivorLeft, Unmerge};
 pub use moving::{MovedIn, MovedLevel, MovedVoucher};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
 pub use people::{NameKey, Removal, Renaming, SecondFact};
@@ -71,6 +73,10 @@ pub const RESERVED_TYPES: &[&str] = &[
     "voucher-rollback",
     "claim",
     "merge",
+    "merge-in",
+    "merge-undo",
+    "merge-back",
+    "survivor-left",
     "identifiers",
     "leave",
     "erase",

@@ -2,7 +2,7 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use super::data::FieldValues;
-use crate::id::{EventId, MemberId};
+use crate::id::EventId;
 use crate::program::{Base, DiscountBase, FieldKind};
 use crate::quantity::{Amount, apportion};
 
@@ -75,9 +75,9 @@ pub struct Payment {
 }
 
 impl Payment {
-    /// The redemption of somebody else's that paid with points: of the pool of the member's household.
-    pub fn by_pool_of_other_than(&self, member: MemberId) -> Option<EventId> {
-        self.redemption.filter(|redemption| self.by_gift_card().is_none() && redemption.member != member)
+    /// The redemption whose points paid: the member's own, or of the pool of their household.
+    pub fn by_points(&self) -> Option<EventId> {
+        self.redemption.filter(|_| self.by_gift_card().is_none())
     }
 
     /// The redemption of the gift card that paid.

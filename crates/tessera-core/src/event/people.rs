@@ -44,9 +44,18 @@ impl Removal {
 }
 
 impl super::What {
+    /// Whether the person is forgotten by this.
+    pub const fn erases(&self) -> bool {
+        match self {
+            Self::Leave { erase } => *erase,
+            Self::SurvivorLeft(left) => left.erase,
+            _ => false,
+        }
+    }
+
     /// Whether this may happen to somebody who has left.
     pub const fn may_follow_leaving(&self) -> bool {
-        matches!(self, Self::Leave { erase: true } | Self::FollowUpRefused(_) | Self::WakeUp)
+        matches!(self, Self::Leave { erase: true } | Self::FollowUpRefused(_) | Self::SurvivorLeft(_) | Self::WakeUp)
     }
 }
 

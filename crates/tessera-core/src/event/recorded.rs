@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Adjustment, DataProblem, FOLLOW_UP_TYPES, FulfilmentStep, HouseholdStep, PartnerStep, PlaceTier, PlacementEnd,
-    PlacementKind, PlacementStep, Redeem, RedeemVoucher, RedemptionPart, Situation, Transfer, UseBenefit, What,
-    read_event, read_follow_up,
+    Adjustment, DataProblem, FOLLOW_UP_TYPES, FulfilmentStep, HouseholdStep, Merge, PartnerStep, PlaceTier,
+    PlacementEnd, PlacementKind, PlacementStep, Redeem, RedeemVoucher, RedemptionPart, Situation, Transfer, Unmerge,
+    UseBenefit, What, read_event, read_follow_up,
 };
 use crate::id::{EventId, MemberId, member_text};
 use crate::ledger::{FulfilmentState, PartnerState};
@@ -82,6 +82,11 @@ pub fn read_recorded(definition: &Definition, kind: &str, data: &str) -> Result<
             let Sent { to, currency, amount, message } = parsed(data)?;
             What::Transfer(Transfer { to, currency, amount, message })
         }
+        "merge" => {
+            let MergedInto { into, reason } = parsed(data)?;
+            What::Merge(Merge { into, reason })
+        }
+        "merge-undo" => What::Unmerge(Unmerge { from: parsed::<Undone>(data)?.from }),
         "benefit-use" => {
             let Used { benefit, order_id, total, shipping, location, channel, public_at } = parsed(data)?;
             let situation = Situation { total, shipping, location, channel, public_at };
@@ -178,6 +183,19 @@ struct Sent {
     currency: Id,
     amount: i64,
     message: Option<CompactString>,
+}
+
+#[derive(Deserialize)]
+struct MergedInto {
+    #[serde(with = "member_text")]
+    into: MemberId,
+    reason: Option<CompactString>,
+}
+
+#[derive(Deserialize)]
+struct Undone {
+    #[serde(with = "member_text")]
+    from: MemberId,
 }
 
 #[derive(Deserialize)]

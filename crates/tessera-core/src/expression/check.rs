@@ -9,6 +9,7 @@ use zen_expression::parser::Node;
 use zen_expression::variable::VariableType;
 
 use super::contradiction;
+use super::cost::{self, Cost, DEPTH_MAX};
 use super::{COLLECTION_DEPTH_MAX, Code, EventFields, Expression, Fact, RootTypes, SOURCE_MAX};
 use crate::program::nearest;
 
@@ -50,10 +51,18 @@ pub(super) fn check(source: &str, types: &RootTypes, expected: Expected) -> Resu
             let code = code.clone();
             let never = matches!(code, Code::Truth(false));
             let fields = EventFields::default();
-            return Ok(Expression { source: source.to_owned(), code, facts: Vec::new(), fields, never });
+            let cost = Cost::default();
+            return Ok(Expression { source: source.to_owned(), code, facts: Vec::new(), fields, never, cost });
         }
     }
     let mut sense = IntelliSense::new().with_strict(true);
+    let too_deep =
+        cost::brackets_too_deep(source) || sense.with_ast(source, false, |ast, _| cost::too_deep(ast)) == Some(true);
+    if too_deep {
+        let message =
+            format!("the expression is nested deeper than {DEPTH_MAX} levels; a chain of `or` counts its parts");
+        return Err(vec![Finding::new(0, message)]);
+    }
     let analysis = sense.analyze(source, &types.root);
     let mut findings: Vec<Finding> = Vec::new();
     for diagnostic in &analysis.diagnostics {
@@ -96,7 +105,8 @@ pub(super) fn check(source: &str, types: &RootTypes, expected: Expected) -> Resu
     let facts = paths.iter().filter(|path| path.first() == Some(&"member")).filter_map(|path| fact(path)).collect();
     let fields = EventFields::read_by(&paths);
     let never = sense.with_ast(source, false, |ast, _| contradiction::contradicts_itself(ast)).unwrap_or_default();
-    Ok(Expression { source: source.to_owned(), code: Code::Compiled(bytecode), facts, fields, never })
+    let cost = sense.with_ast(source, false, |ast, _| Cost::of(ast)).unwrap_or_default();
+    Ok(Expression { source: source.to_owned(), code: Code::Compiled(bytecode), facts, fields, never, cost })
 }
 
 /// Compiles a source that was checked before, whatever is refused now; `None` where it cannot even run.
@@ -107,7 +117,8 @@ pub(super) fn unchecked(source: &str) -> Option<Expression> {
     let facts = paths.iter().filter(|path| path.first() == Some(&"member")).filter_map(|path| fact(path)).collect();
     let fields = EventFields::read_by(&paths);
     let code = constant(source).or_else(|| zen_expression::compile_expression(source).ok().map(Code::Compiled))?;
-    Some(Expression { source: source.to_owned(), code, facts, fields, never: false })
+    let cost = IntelliSense::new().with_ast(source, false, |ast, _| Cost::of(ast)).unwrap_or_default();
+    Some(Expression { source: source.to_owned(), code, facts, fields, never: false, cost })
 }
 
 /// A reference with the collection that `#` or a name for its elements stands for in front.
@@ -214,8 +225,11 @@ fn refuse(node: &Node<'_>, depth: usize, findings: &mut Vec<Finding>) {
     let mut refused = |message: String| findings.push(Finding::new(0, message));
     let mut inner_depth = depth;
     match node {
-        Node::FunctionCall { kind, .. } => match kind {
+        Node::FunctionCall { kind, arguments, .. } => match kind {
             FunctionKind::Closure(_) => {
+                if arguments.first().is_some_and(|list| cost::goes_through_a_range(list)) {
+                    refused(format!("`{kind}` goes through lists, not through ranges: these have no bound"));
+                }
                 inner_depth += 1;
                 if inner_depth > COLLECTION_DEPTH_MAX {
                     refused(format!("`{kind}` stands more than {COLLECTION_DEPTH_MAX} collection functions deep"));
@@ -244,7 +258,7 @@ fn refuse(node: &Node<'_>, depth: usize, findings: &mut Vec<Finding>) {
     }
 }
 
-fn children<'a>(node: &'a Node<'a>) -> Vec<&'a Node<'a>> {
+pub(super) fn children<'a>(node: &'a Node<'a>) -> Vec<&'a Node<'a>> {
     match node {
         Node::TemplateString(parts) | Node::Array(parts) => parts.to_vec(),
         Node::Object(pairs) => pairs.iter().flat_map(|(key, value)| [*key, *value]).collect(),

@@ -3,11 +3,13 @@
 //! An expression sees four roots: `event` (the event's data), `item` (one line, under `each`), `member` (the published
 //! facts, see [`Fact`]) and `now` (the business time in the program's zone). Numbers are exact decimals.
 //!
-//! What bounds an evaluation: sources of at most [`SOURCE_MAX`] characters, collection functions nested at most
-//! [`COLLECTION_DEPTH_MAX`] deep and orders of at most 1,000 lines, so nodes × 1,000² steps at the very worst.
+//! What bounds an evaluation: sources of at most [`SOURCE_MAX`] characters, nested at most [`DEPTH_MAX`] deep, collection
+//! functions nested at most [`COLLECTION_DEPTH_MAX`] deep, and [`STEPS_MAX`] steps: an order of so many lines that it would
+//! take more is told so, and the rule does not apply.
 
 mod check;
 mod contradiction;
+mod cost;
 mod fact;
 mod scope;
 mod types;
@@ -18,6 +20,7 @@ use zen_expression::expression::{Expression as Bytecode, Standard};
 use zen_expression::vm::VM;
 
 pub use check::{Expected, Finding};
+pub use cost::{Cost, DEPTH_MAX, STEPS_MAX};
 pub use fact::{Fact, FactValue, Facts};
 pub use scope::{EventFields, EventScope};
 pub use types::RootTypes;
@@ -38,6 +41,7 @@ pub struct Expression {
     /// The fields it reads of the event and of a line.
     pub fields: EventFields,
     never: bool,
+    cost: Cost,
 }
 
 #[derive(Clone, Debug)]
@@ -54,6 +58,8 @@ pub enum EvaluationError {
     Nothing { expression: String },
     #[error("`{expression}` cannot be worked out for this event")]
     Failed { expression: String },
+    #[error("`{expression}` would take {steps} steps for this event of {lines} lines; at most {STEPS_MAX} are taken")]
+    TooLong { expression: String, lines: u64, steps: u64 },
 }
 
 impl Expression {
@@ -82,6 +88,11 @@ impl Expression {
     /// Whether this condition is seen to hold for nobody: `false`, or `x > 5 and x < 3`.
     pub fn is_never(&self) -> bool {
         self.never
+    }
+
+    /// How many steps an evaluation takes for an event of so many lines, at the most.
+    pub fn steps(&self, lines: u64) -> u64 {
+        self.cost.steps(lines)
     }
 
     /// The number for one event.
@@ -122,10 +133,25 @@ impl Expression {
     }
 
     fn run(&self, bytecode: &Bytecode<Standard>, scope: &Scope) -> Result<Variable, EvaluationError> {
+        if self.cost.loops() {
+            let lines = lines(scope);
+            let steps = self.cost.steps(lines);
+            if steps > STEPS_MAX {
+                return Err(EvaluationError::TooLong { expression: self.source.clone(), lines, steps });
+            }
+        }
         bytecode.evaluate_with_scope(scope, &mut VM::new()).map_err(|_| self.failed())
     }
 
     fn failed(&self) -> EvaluationError {
         EvaluationError::Failed { expression: self.source.clone() }
     }
+}
+
+/// How many lines the event has, as far as its expressions may go through them.
+fn lines(scope: &Scope) -> u64 {
+    let Some(Variable::Object(event)) = scope.get_str("event") else { return 0 };
+    let event = event.borrow();
+    let Some(Variable::Array(items)) = event.get_str("items") else { return 0 };
+    u64::try_from(items.borrow().len()).unwrap_or(u64::MAX)
 }

@@ -85,6 +85,29 @@ impl Purse {
         self.lots.iter().find(|lot| lot.is(key))
     }
 
+    /// Notes when the points were earned that the event's entries put into a lot, which it makes room for.
+    pub(crate) fn label(&mut self, key: &LotRef, expires_at: Option<Instant>, earned_at: Instant) {
+        let lots = match key.order {
+            Some(event) => match self.waits.iter_mut().find(|wait| wait.event == event) {
+                Some(wait) => &mut wait.lots,
+                None => return,
+            },
+            None => &mut self.lots,
+        };
+        let mut lot = match lots.iter().position(|lot| lot.is(key)) {
+            Some(place) => lots.remove(place),
+            None => Lot {
+                last_day: key.last_day,
+                expires_at,
+                funder: key.funder.clone(),
+                earned_at,
+                remaining: Points::ZERO,
+            },
+        };
+        lot.earned_at = lot.earned_at.min(earned_at);
+        insert(lots, lot);
+    }
+
     /// Folds one entry of this currency; `earned_at` is the label of the lot that it may make. An entry that takes more
     /// than is there leaves zero; `verify` finds it.
     pub fn apply(&mut self, entry: &Entry, earned_at: Instant) {

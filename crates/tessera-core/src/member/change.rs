@@ -11,9 +11,9 @@ use super::play::{Badge, REWARDS_MAX, Ranked, Reward, Streak};
 use super::referral::Referral;
 use super::standing::{BenefitUse, Placement, Told};
 use super::state::{Bucketed, Counter, Fraction, GiftCard, Grant, MemberState, Status};
-use crate::event::PlacementKind;
-use crate::id::MemberId;
-use crate::ledger::{Hold, Wait};
+use crate::event::{Brought, PlacementKind};
+use crate::id::{MemberId, member_text};
+use crate::ledger::{Hold, LotRef, Wait};
 use crate::program::{Every, Id, id_or_empty};
 use crate::quantity::{Amount, Points};
 use crate::time::{Day, Instant, MonthDay};
@@ -265,6 +265,35 @@ pub enum Change {
     Told {
         told: Told,
     },
+    /// The member is one with another now, to whom everything went.
+    MergedInto {
+        #[serde(with = "member_text")]
+        into: MemberId,
+    },
+    /// The member is one of their own again.
+    Unmerged,
+    /// Somebody was merged into the member, by this event.
+    TookIn {
+        event: u64,
+        at: Instant,
+        brought: Box<Brought>,
+    },
+    /// They are a member of their own again.
+    LetGo {
+        brought: Box<Brought>,
+    },
+    /// Points that this event puts into a lot were earned before.
+    EarnedAt {
+        currency: Id,
+        last_day: Option<Day>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        funder: Option<Id>,
+        expires_at: Option<Instant>,
+        /// Where they still wait: the event they belong to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wait: Option<u64>,
+        at: Instant,
+    },
     /// Where the member belongs from now on.
     Belongs {
         belonging: Belonging,
@@ -413,6 +442,7 @@ impl Change {
                 state.placements.clear();
                 state.uses.clear();
                 state.clubs.clear();
+                state.into = None;
                 state.belongs = None;
             }
             Self::Erased => {
@@ -486,6 +516,20 @@ impl Change {
             Self::BenefitReturned { used } => state.uses.retain(|known| known.event != *used),
             Self::GiftCard { card } => state.gift_card = Some(*card),
             Self::Told { told } => state.tell(told),
+            Self::MergedInto { into } => {
+                state.status = Status::Merged;
+                state.into = Some(*into);
+            }
+            Self::Unmerged => {
+                state.status = Status::Active;
+                state.into = None;
+            }
+            Self::TookIn { event, at, brought } => state.take_in(*event, *at, brought),
+            Self::LetGo { brought } => state.let_go(brought),
+            Self::EarnedAt { currency, last_day, funder, expires_at, wait, at } => {
+                let lot = LotRef { last_day: *last_day, funder: funder.clone(), order: *wait };
+                state.purse_for(currency).label(&lot, *expires_at, *at);
+            }
             Self::Belongs { belonging } => state.belongs = Some(belonging.clone()),
             Self::GaveToPool { currency, by } => {
                 if let Some(belonging) = &mut state.belongs {

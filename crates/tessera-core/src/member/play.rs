@@ -173,6 +173,20 @@ impl Streak {
         }
     }
 
+    /// Becomes one with another member's streak.
+    pub(super) fn take(&mut self, theirs: &Self, rewards: Vec<Reward>) {
+        if (theirs.settled.last, theirs.settled.length) > (self.settled.last, self.settled.length) {
+            self.settled = theirs.settled;
+        }
+        self.settled_longest = self.settled_longest.max(theirs.settled_longest);
+        for (period, times) in &theirs.open {
+            self.mark(*period, i32::try_from(*times).unwrap_or(i32::MAX));
+        }
+        self.rewards.extend(rewards);
+        self.rewards.sort_by_key(|reward| (reward.place, std::cmp::Reverse(reward.period)));
+        self.rewards.dedup_by_key(|reward| reward.place);
+    }
+
     /// The runs that can still change, the last of them being the latest.
     pub fn runs(&self) -> Vec<Run> {
         let mut runs: Vec<Run> = (self.settled.length > 0).then_some(self.settled).into_iter().collect();

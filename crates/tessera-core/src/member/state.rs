@@ -3,8 +3,8 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Badge, Belonging, BenefitUse, Change, Club, Household, ParkedEvent, Placement, Progress, Ranked, Referral, Streak,
-    Told, Waiting,
+    Badge, Belonging, BenefitUse, Change, Club, Household, Merged, ParkedEvent, Placement, Progress, Ranked, Referral,
+    Streak, Told, Waiting,
 };
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, Hold, Lot, Purse};
@@ -74,6 +74,10 @@ pub struct MemberState {
     pub gift_card: Option<GiftCard>,
     /// What partners were told of their benefits; at most one for each of the document's.
     pub told: Vec<Told>,
+    /// Into whom the member was merged.
+    pub into: Option<MemberId>,
+    /// Who was merged into the member, in order: places never change. At most [`MemberState::MERGED_MAX`].
+    pub merged: Vec<Merged>,
     /// The household that the member is in, or was.
     pub belongs: Option<Belonging>,
     /// What makes this holder a household.
@@ -215,7 +219,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[0; 14];
+const SINCE_FORMAT_2: &[u8] = &[0; 16];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -268,6 +272,8 @@ impl MemberState {
             clubs: Vec::new(),
             gift_card: None,
             told: Vec::new(),
+            into: None,
+            merged: Vec::new(),
             belongs: None,
             household: None,
         }
@@ -331,8 +337,11 @@ impl MemberState {
         carried.map_or(Decimal::ZERO, |fraction| fraction.carried)
     }
 
+    /// Everything ever earned of a currency, with what those earned before who are one with the member.
     pub fn issued(&self, currency: &str) -> Points {
-        self.purse(currency).map_or(Points::ZERO, |purse| purse.totals.issued)
+        let theirs = self.merged_now().flat_map(|merged| &merged.issued).filter(|(known, _)| *known == *currency);
+        let own = self.purse(currency).map_or(Points::ZERO, |purse| purse.totals.issued);
+        theirs.fold(own, |sum, (_, issued)| sum + *issued)
     }
 
     /// The way through a challenge in the stretch that begins on a day.

@@ -21,6 +21,7 @@ use super::households::HouseholdsDefinition;
 pub use super::ladders::*;
 use super::leaderboards::{LeaderboardDefinition, RankingDefinition};
 use super::made::Made;
+use super::members::MembersDefinition;
 use super::membership::MembershipDefinition;
 use super::partners::PartnerDefinition;
 use super::people::{IdentityDefinition, LeavingDefinition};
@@ -133,6 +134,9 @@ pub struct Definition {
     /// What becomes of the points of somebody who leaves (P3).
     #[serde(default)]
     pub leaving: LeavingDefinition,
+    /// What may be done with members themselves.
+    #[serde(default)]
+    pub members: MembersDefinition,
     /// The share of members who see no targeted offer at all (C9).
     #[serde(default)]
     pub control_group: Option<Share>,

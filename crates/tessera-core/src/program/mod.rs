@@ -21,6 +21,7 @@ mod leaderboards;
 mod limits;
 mod lint;
 mod made;
+mod members;
 mod membership;
 mod node;
 mod partners;
@@ -59,6 +60,7 @@ pub use leaderboards::{
     BANDS, LeaderboardDefinition, Names, PLACES_MAX, PRIZES_MAX, PrizeDefinition, RankingDefinition,
 };
 pub use limits::{CapRule, Limits};
+pub use members::{MembersDefinition, MergeDefinition};
 pub use membership::{MembershipDefinition, PlanDefinition, Refund, RefundPolicy, Renews};
 pub(crate) use membership::{from_minor, minor};
 pub use node::{DOCUMENT_BYTES_MAX, Key, Kind, Node, Position, read as read_tree};

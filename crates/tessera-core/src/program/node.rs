@@ -2,6 +2,7 @@
 //!
 //! JSON is YAML, so one reader serves both. Numbers keep their text: `1.25` never becomes a binary float.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
@@ -12,8 +13,10 @@ use super::problem::Problem;
 pub const DOCUMENT_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// The deepest nesting read.
 const DEPTH_MAX: usize = 32;
-/// The most values read, aliases counted as often as they are used.
+/// The most values read, aliases counted as often as they are used, and what has an anchor once more.
 const NODES_MAX: usize = 200_000;
+/// The most text that aliases may repeat, in bytes: a page of it used a hundred thousand times is no program.
+const REPEATED_BYTES_MAX: usize = 1024 * 1024;
 
 /// Line and column, both from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -128,12 +131,37 @@ impl Node {
         }
     }
 
-    fn count(&self) -> usize {
-        1 + match &self.kind {
-            Kind::List(items) => items.iter().map(Self::count).sum(),
-            Kind::Map(entries) => entries.iter().map(|(_, value)| value.count()).sum(),
-            _ => 0,
+    fn extent(&self) -> Extent {
+        let mut extent = Extent { nodes: 1, bytes: 0, depth: 0 };
+        match &self.kind {
+            Kind::List(items) => items.iter().for_each(|item| extent.add(&item.extent())),
+            Kind::Map(entries) => {
+                for (key, value) in entries {
+                    extent.bytes += key.text.len();
+                    extent.add(&value.extent());
+                }
+            }
+            Kind::Text(text) | Kind::Number(text) => extent.bytes = text.len(),
+            Kind::Null | Kind::Bool(_) => {}
         }
+        extent
+    }
+}
+
+/// How large a part of a tree is.
+struct Extent {
+    nodes: usize,
+    /// Of its texts.
+    bytes: usize,
+    /// Levels below it.
+    depth: usize,
+}
+
+impl Extent {
+    fn add(&mut self, below: &Self) {
+        self.nodes += below.nodes;
+        self.bytes += below.bytes;
+        self.depth = self.depth.max(below.depth + 1);
     }
 }
 
@@ -143,13 +171,15 @@ pub fn read(text: &str) -> Result<Node, Problem> {
         let message = format!("the document has {} bytes; at most {DOCUMENT_BYTES_MAX} are read", text.len());
         return Err(Problem::error(Position { line: 1, column: 1 }, &[], message));
     }
-    Reader { events: Parser::new_from_str(text), anchors: Vec::new(), nodes: 0 }.document()
+    Reader { events: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0, repeated: 0 }.document()
 }
 
 struct Reader<'text> {
     events: Parser<'text, saphyr_parser::StrInput<'text>>,
-    anchors: Vec<(usize, Node)>,
+    anchors: HashMap<usize, Node>,
     nodes: usize,
+    /// Bytes of text that aliases have repeated.
+    repeated: usize,
 }
 
 impl<'text> Reader<'text> {
@@ -181,7 +211,7 @@ impl<'text> Reader<'text> {
 
     fn node(&mut self, event: Event<'text>, span: Span, depth: usize) -> Result<Node, Problem> {
         if depth > DEPTH_MAX {
-            return Err(refused(span, "the document is nested deeper than 32 levels"));
+            return Err(too_deep(span));
         }
         self.nodes += 1;
         let at = position(span);
@@ -190,22 +220,36 @@ impl<'text> Reader<'text> {
             Event::SequenceStart(anchor, _) => (self.list(depth)?, anchor),
             Event::MappingStart(anchor, _) => (self.map(depth)?, anchor),
             Event::Alias(anchor) => {
-                let known = self.anchors.iter().find(|(id, _)| *id == anchor);
-                let node =
-                    known.map(|(_, node)| node.clone()).ok_or_else(|| refused(span, "this alias has no anchor"))?;
-                self.nodes += node.count();
-                (node.kind, 0)
+                let known = self.anchors.get(&anchor).ok_or_else(|| refused(span, "this alias has no anchor"))?;
+                let extent = known.extent();
+                if depth + extent.depth > DEPTH_MAX {
+                    return Err(too_deep(span));
+                }
+                self.repeated += extent.bytes;
+                if self.repeated > REPEATED_BYTES_MAX {
+                    return Err(refused(span, "aliases repeat more than 1 MiB of text"));
+                }
+                self.nodes += extent.nodes;
+                self.within_nodes(span)?;
+                (known.kind.clone(), 0)
             }
             _ => return Err(refused(span, "a value is expected here")),
         };
+        self.within_nodes(span)?;
+        let node = Node { at, kind };
+        if anchor > 0 {
+            self.nodes += node.extent().nodes;
+            self.within_nodes(span)?;
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    fn within_nodes(&self, span: Span) -> Result<(), Problem> {
         if self.nodes > NODES_MAX {
             return Err(refused(span, "the document has more than 200,000 values"));
         }
-        let node = Node { at, kind };
-        if anchor > 0 {
-            self.anchors.push((anchor, node.clone()));
-        }
-        Ok(node)
+        Ok(())
     }
 
     fn list(&mut self, depth: usize) -> Result<Kind, Problem> {
@@ -220,6 +264,7 @@ impl<'text> Reader<'text> {
 
     fn map(&mut self, depth: usize) -> Result<Kind, Problem> {
         let mut entries: Vec<(Key, Node)> = Vec::new();
+        let mut lines: HashMap<String, usize> = HashMap::new();
         loop {
             let (event, span) = self.next()?;
             let text = match event {
@@ -227,8 +272,8 @@ impl<'text> Reader<'text> {
                 Event::Scalar(text, ..) => text.into_owned(),
                 _ => return Err(refused(span, "a key is a plain text")),
             };
-            if let Some((first, _)) = entries.iter().find(|(key, _)| key.text == text) {
-                let message = format!("`{text}` stands here twice, first in line {}", first.at.line);
+            if let Some(line) = lines.insert(text.clone(), position(span).line) {
+                let message = format!("`{text}` stands here twice, first in line {line}");
                 return Err(refused(span, &message));
             }
             let (event, value_span) = self.next()?;
@@ -240,6 +285,10 @@ impl<'text> Reader<'text> {
 
 fn position(span: Span) -> Position {
     Position { line: span.start.line(), column: span.start.col() + 1 }
+}
+
+fn too_deep(span: Span) -> Problem {
+    refused(span, "the document is nested deeper than 32 levels")
 }
 
 fn refused(span: Span, message: &str) -> Problem {
@@ -296,7 +345,46 @@ mod tests {
             text += &format!("a{level}: &a{level} [{}]\n", vec![before; 10].join(", "));
         }
         assert!(read(&text).unwrap_err().message.contains("200,000"));
-        let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
-        assert!(read(&deep).unwrap_err().message.contains("nested"));
+    }
+
+    /// What was refused, or nothing.
+    fn complaint(text: &str) -> String {
+        read(text).err().map(|problem| problem.message).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_document_at_each_limit_is_read_and_one_past_it_is_refused() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        // The root is no level, and an empty list has none below it.
+        assert_eq!(complaint(&nested(DEPTH_MAX + 1)), "");
+        assert!(complaint(&nested(DEPTH_MAX + 2)).contains("nested deeper than 32 levels"));
+        let long = |bytes: usize| format!("a: {}", "x".repeat(bytes - 3));
+        assert_eq!(complaint(&long(DOCUMENT_BYTES_MAX)), "");
+        assert!(complaint(&long(DOCUMENT_BYTES_MAX + 1)).contains("at most 2097152 are read"));
+        let many = |values: usize| format!("[{}]", vec!["1"; values - 1].join(","));
+        assert_eq!(complaint(&many(NODES_MAX)), "");
+        assert!(complaint(&many(NODES_MAX + 1)).contains("more than 200,000 values"));
+    }
+
+    #[test]
+    fn aliases_repeat_no_more_text_and_reach_no_deeper_than_a_document_may() {
+        let page = "x".repeat(REPEATED_BYTES_MAX / 8);
+        let repeated = |times: usize| format!("a: &a {page}\nb: [{}]", vec!["*a"; times].join(","));
+        assert_eq!(complaint(&repeated(8)), "");
+        assert!(complaint(&repeated(9)).contains("repeat more than 1 MiB"));
+        let half = |levels: usize| format!("a: &a {}{}\nb: [[[[[[*a]]]]]]", "[".repeat(levels), "]".repeat(levels));
+        assert_eq!(complaint(&half(DEPTH_MAX - 6)), "");
+        assert!(complaint(&half(DEPTH_MAX - 5)).contains("nested"));
+        // Each is small, and each holds the one before: no tower of them is built.
+        let tower = (1..5_000).map(|n| format!("a{n}: &a{n} [*a{}]\n", n - 1));
+        assert!(complaint(&format!("a0: &a0 x\n{}", tower.collect::<String>())).contains("nested"));
+    }
+
+    #[test]
+    fn many_keys_and_anchors_are_read_as_fast_as_few() {
+        let keys = (0..150_000).map(|n| format!("k{n}:\n")).collect::<String>();
+        assert_eq!(complaint(&keys), "");
+        let anchors = (0..40_000).map(|n| format!("- &a{n} x\n- *a{n}\n")).collect::<String>();
+        assert_eq!(complaint(&anchors), "");
     }
 }

@@ -158,6 +158,7 @@ fn live(text: &str) {
             redemptions: &[],
             codes: &[],
             history: None,
+            former: &[],
             memory: None,
             entropy: [7; 16],
             draws: tessera_core::decide::Draws::Fresh,
@@ -169,6 +170,7 @@ fn live(text: &str) {
             stored.push(OrderRecord {
                 order_id: "o".into(),
                 member: decision.state.id,
+                made_by: decision.state.id,
                 event: event.seq,
                 effective_at: time,
                 basis: event.record.basis.clone().unwrap_or_default(),

@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod bytes;
 mod cart;
 mod documents;
 mod gift_cards;
 mod histories;
 mod hostile;
 mod households;
+mod merging;
 mod programs;
 mod redemptions;
 mod reference;

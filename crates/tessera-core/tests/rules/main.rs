@@ -19,6 +19,7 @@ mod households;
 mod inert;
 mod lots;
 mod members;
+mod merging;
 mod money;
 mod moving;
 mod partners;

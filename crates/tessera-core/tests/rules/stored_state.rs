@@ -58,9 +58,12 @@ households: { pools: { star: { by_hand: true } } }",
     let wish = PlaceTier { ladder: id("club"), step, reason: "a month of gold".into() };
     shop.ask(at("2026-03-12T09:20"), What::PlaceTier(wish)).unwrap();
     shop.redeem("2026-03-12T10:00", reserve("point", 5)).unwrap();
-    shop.household("2026-03-12T10:05", HouseholdStep::Found).unwrap();
+    shop.household("2026-03-12T10:03", HouseholdStep::Found).unwrap();
     shop.relay();
-    shop.state()
+    shop.of_member(1).send("2026-03-12T10:05", "purchase", &sale("b1", 30_000));
+    shop.merge("2026-03-12T10:10", 0).unwrap();
+    shop.relay();
+    shop.of_member(0).state()
 }
 
 #[test]
@@ -78,6 +81,7 @@ fn the_fixture_has_something_in_every_part() {
     assert!(!state.challenges.is_empty() && !state.streaks.is_empty() && !state.badges.is_empty());
     assert!(!state.placements.is_empty() && !state.uses.is_empty() && !state.clubs.is_empty());
     assert!(!state.told.is_empty());
+    assert!(!state.merged.is_empty());
     assert!(state.home().is_some());
     assert!(!state.parked.is_empty() && state.wake_at.is_some() && !state.holds.is_empty());
 }

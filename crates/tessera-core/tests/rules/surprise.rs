@@ -58,6 +58,7 @@ fn g1_the_same_event_with_its_stored_draws_is_decided_the_same_whatever_is_drawn
             redemptions: &[],
             codes: &[],
             history: None,
+            former: &[],
             memory: None,
             entropy,
             draws,

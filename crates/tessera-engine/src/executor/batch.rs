@@ -68,7 +68,9 @@ impl Worker {
         }
         let wakes_relay = writes.wakes_relay;
         writes.write(&mut tx, &loaded)?;
+        let began = std::time::Instant::now();
         tx.commit()?;
+        metrics::histogram!("tessera_commit_seconds").record(began.elapsed().as_secs_f64());
         if wakes_relay {
             // One signal is enough: the relay takes everything that is there.
             let _ = self.follow_ups.try_send(());
@@ -126,6 +128,10 @@ struct More {
     redemptions: Vec<(u64, Redemption)>,
     codes: Vec<CodeRecord>,
     history: Option<Vec<Recorded>>,
+    /// What became of an order's points before its maker was merged.
+    former: Vec<Recorded>,
+    /// It is about what a merge has not brought yet.
+    is_early: bool,
     /// The data of the event, where they are not the command's.
     payload: Option<String>,
 }
@@ -172,6 +178,14 @@ impl One<'_> {
             recorded_at: command.recorded_at,
             what: command.what.clone(),
         };
+        // A merge that leads to nobody, or back, is on its way to be given up: then they are themselves again.
+        let is_between = known_member(&whom).and_then(|member| self.loaded.members.get(&(program, member)));
+        if is_between.is_some_and(|known| known.state.status == Status::Merged) && !core.what.is_of_merged() {
+            return Ok(Step::Answer(Answer::Unavailable));
+        }
+        if !self.rename_events(command, &mut core.what, &whom) {
+            return Ok(Step::Answer(Answer::Unavailable));
+        }
         self.know_second_fact(program, &mut core.what, &whom);
         self.know_referrer(program, &mut core.what);
         let claimed = match self.claimed(command, &mut core, &whom)? {
@@ -181,6 +195,9 @@ impl One<'_> {
             Claimed::Refused(refusal) => return Ok(Step::Answer(self.refuse(command, refusal))),
         };
         let Some(mut more) = self.read_more(command, &core, &whom)? else { return Ok(Step::Cut) };
+        if more.is_early {
+            return Ok(Step::Answer(Answer::Unavailable));
+        }
         if let Some((order, payload)) = claimed {
             more.orders.insert(0, order);
             more.payload = Some(payload);
@@ -214,7 +231,37 @@ impl One<'_> {
     fn know_referrer(&self, program: i64, what: &mut What) {
         if let What::Enrol(profile) | What::Profile(profile) = what {
             let key = crate::referral::key_of(&self.context.secrets, program, profile);
-            profile.referrer = key.and_then(|key| self.loaded.identifiers.get(&(program, key)).copied());
+            let referrer = key.and_then(|key| self.loaded.identifiers.get(&(program, key)).copied());
+            profile.referrer = referrer.map(|referrer| self.loaded.survivor(program, referrer));
+        }
+    }
+
+    /// Events of somebody who was merged, as the survivor names them; and into whom a merge leads by now. `false` as long
+    /// as the survivor does not know of the merge.
+    fn rename_events(&self, command: &Submission, what: &mut What, whom: &Whom) -> bool {
+        let program = command.program.number;
+        if let What::Merge(merge) = what {
+            merge.into = self.loaded.survivor(program, merge.into);
+        }
+        let (Subject::Member(named), Whom::Known(member)) = (&command.subject, whom) else { return true };
+        if named == member {
+            return true;
+        }
+        let Some(known) = self.loaded.members.get(&(program, *member)) else { return true };
+        let number = |seq: &mut u64| match known.state.number_of(EventId { member: *named, seq: *seq }) {
+            Some(now) => {
+                *seq = now;
+                true
+            }
+            None => false,
+        };
+        match what {
+            What::Capture(part) | What::ReturnRedemption(part) => number(&mut part.redemption),
+            What::Void { redemption } => number(redemption),
+            What::Fulfil(step) => number(&mut step.redemption),
+            What::PartnerStep(step) => number(&mut step.redemption),
+            What::ReturnBenefit { used } => number(used),
+            _ => true,
         }
     }
 
@@ -249,13 +296,15 @@ impl One<'_> {
         let guest = known.is_some_and(|known| known.state.status == Status::Guest)
             || events.first().is_some_and(|event| event.record.joined == Some(Status::Guest));
         let mut outcome = answer.outcome(EventId { member, seq }, guest, &events);
+        if let Some(known) = known {
+            outcome.of_survivor(&known.state);
+        }
         outcome.first_status = Some(outcome.status);
         outcome.status = decide::OutcomeStatus::Duplicate;
         Ok(Some(Answer::Done { outcome: Box::new(outcome), trace: Vec::new() }))
     }
 
     fn refuse(&mut self, command: &Submission, refusal: Refusal) -> Answer {
-        metrics::counter!("tessera_refusals_total", "code" => refusal.code.clone()).increment(1);
         self.writes.refusal(self.loaded, command, &refusal);
         Answer::Refused(refusal)
     }
@@ -279,17 +328,20 @@ impl One<'_> {
             )
         };
         match &command.subject {
-            Subject::Member(id) => match self.loaded.members.get(&(program, *id)) {
-                Some(known) if is_about(known.state.status, &command.what) => Ok(Whom::Known(*id)),
-                Some(known) if known.state.status == Status::Left => Err(member_left()),
-                None if command.what.makes_household() => Ok(Whom::New { guest: false }),
-                _ => Err(unknown()),
-            },
+            Subject::Member(id) => {
+                let id = if command.what.is_of_merged() { *id } else { self.loaded.survivor(program, *id) };
+                match self.loaded.members.get(&(program, id)) {
+                    Some(known) if is_about(known.state.status, &command.what) => Ok(Whom::Known(id)),
+                    Some(known) if known.state.status == Status::Left => Err(member_left()),
+                    None if command.what.makes_household() => Ok(Whom::New { guest: false }),
+                    _ => Err(unknown()),
+                }
+            }
             Subject::Identifier(identifier) if identifier.is_gift_card() => self.gift_card(command, identifier),
             Subject::Identifier(identifier) => {
                 let key = self.context.secrets.identifier_key(program, &identifier.to_text());
                 if let Some(member) = self.loaded.identifiers.get(&(program, key)) {
-                    return Ok(Whom::Known(*member));
+                    return Ok(Whom::Known(self.loaded.survivor(program, *member)));
                 }
                 match self.loaded.closed.get(&(program, key)) {
                     Some(ClosedName::Replaced) => return Err(name_replaced(identifier)),
@@ -380,13 +432,16 @@ impl One<'_> {
     /// What pools paid of an order: each redemption is there, spent for this order or for none in particular. Whose pool it
     /// is, the member knows.
     fn pool_payments(&self, command: &Submission, whom: &Whom) -> Result<(), Refusal> {
-        let (program, Some(member)) = (command.program.number, known_member(whom)) else { return Ok(()) };
+        let program = command.program.number;
+        let known = known_member(whom).and_then(|member| self.loaded.members.get(&(program, member)));
+        let Some(member) = known.map(|known| &known.state) else { return Ok(()) };
         let order = match &command.what {
             What::Purchase(order) | What::Amend(order) => order,
             What::Exchange(exchange) => &exchange.bought,
             _ => return Ok(()),
         };
-        for id in order.payments.iter().filter_map(|payment| payment.by_pool_of_other_than(member)) {
+        let by_points = order.payments.iter().filter_map(|payment| payment.by_points());
+        for id in by_points.filter(|paid| member.number_of(*paid).is_none()) {
             let known = self.loaded.redemptions.get(&(program, id)).filter(|known| known.by.is_some());
             let Some(known) = known else {
                 let detail = format!("payments: there is no redemption {id} of the member or their household");
@@ -407,7 +462,7 @@ impl One<'_> {
         if let Some(order) = command.what.names_order() {
             let key = self.context.secrets.order_key(program, order);
             return match self.loaded.orders.get(&(program, key)) {
-                Some(known) => Ok(Whom::Known(known.member)),
+                Some(known) => Ok(Whom::Known(self.loaded.owner(program, known))),
                 None => Err(Refusal::new(
                     "unknown-order",
                     format!("there is no order {order}, and the event names no member that it could wait with"),
@@ -422,7 +477,8 @@ impl One<'_> {
                     let key = self.context.secrets.identifier_key(program, &identifier.to_text());
                     self.loaded.identifiers.get(&(program, key))
                 });
-                Ok(taken.map_or(Whom::New { guest: false }, |member| Whom::Known(*member)))
+                Ok(taken
+                    .map_or(Whom::New { guest: false }, |member| Whom::Known(self.loaded.survivor(program, *member))))
             }
             _ => Err(Refusal::new(
                 "needs-member",
@@ -441,11 +497,12 @@ impl One<'_> {
         };
         let needs = decide::needs(&versions, known.map(|known| &known.state), core);
         let touched = matches!(whom, Whom::Known(member) if self.loaded.touched.contains(&(program, *member)));
-        let reads_profile = command.has_personal_data() || matches!(command.what, What::Rename(_) | What::Leave { .. });
+        let reads_profile = command.has_personal_data()
+            || matches!(command.what, What::Rename(_) | What::Leave { .. } | What::SurvivorLeft(_));
         if touched && (needs.history || needs.purchases_since.is_some() || reads_profile) {
             return Ok(None);
         }
-        let mut orders = Vec::new();
+        let (mut orders, mut is_early) = (Vec::new(), false);
         load::known_orders(self.loaded, self.tx, self.context, program, &needs.awaited)?;
         for name in load::order_names(command).into_iter().chain(needs.awaited.iter().cloned()) {
             let key = self.context.secrets.order_key(program, &name);
@@ -456,49 +513,78 @@ impl One<'_> {
             if !wanted {
                 continue;
             }
-            if self.loaded.touched.contains(&(program, known.member)) {
+            let owner = self.loaded.owner(program, &known);
+            if [known.member, owner].iter().any(|member| self.loaded.touched.contains(&(program, *member))) {
                 return Ok(None);
             }
-            orders.push(load::order(self.tx, program, &versions, &known)?);
+            let record = load::order(self.loaded, self.tx, program, &versions, &known)?;
+            match self.loaded.seen_by_owner(program, &known, record) {
+                Some(record) => orders.push(record),
+                None => is_early = true,
+            }
         }
-        let (mut history, mut redemptions) = (None, Vec::new());
+        let (mut history, mut former, mut redemptions) = (None, Vec::new(), Vec::new());
         if let Whom::Known(member) = whom {
             if let Some(since) = needs.purchases_since {
-                for (record, key, known) in
-                    load::purchases_since(self.tx, self.context, program, &versions, *member, since)?
-                {
-                    self.loaded.orders.insert(key, known);
-                    orders.push(record);
+                let state = self.loaded.members.get(&(program, *member)).map(|known| &known.state);
+                let merged = state.into_iter().flat_map(|state| state.merged_now()).map(|merged| merged.id);
+                let makers: Vec<MemberId> = std::iter::once(*member).chain(merged).collect();
+                for maker in makers {
+                    let found =
+                        load::purchases_since(self.loaded, self.tx, self.context, program, &versions, maker, since)?;
+                    for (record, key, known) in found.into_iter().filter(|(record, ..)| record.member == *member) {
+                        self.loaded.orders.insert(key, known);
+                        orders.push(record);
+                    }
                 }
+                orders.sort_by_key(|order| std::cmp::Reverse((order.effective_at, order.event)));
             }
             let state = self.loaded.members.get(&(program, *member)).map(|known| &known.state);
             let of_orders = state.is_some_and(|state| decide::needs_history(&versions, state, &orders, core));
             if of_orders && touched {
                 return Ok(None);
             }
+            let made_by = orders.iter().find(|order| order.made_by != order.member);
+            let made_by = made_by.zip(state).map(|(order, state)| state.event_id(order.event));
+            let named: Vec<(u64, EventId)> = decide::redemptions(&core.what, state, &orders)
+                .into_iter()
+                .filter_map(|number| Some((number, state?.event_id(number))))
+                .collect();
             if needs.history || of_orders {
                 history = Some(load::history(self.tx, program, *member)?);
             }
-            let named = decide::redemptions(&core.what, *member, &orders);
-            let ids: Vec<_> = named.into_iter().map(|seq| (program, EventId { member: *member, seq })).collect();
+            if let Some(made_by) = made_by.filter(|_| of_orders) {
+                if self.loaded.touched.contains(&(program, made_by.member)) {
+                    return Ok(None);
+                }
+                former = load::history(self.tx, program, made_by.member)?;
+                former.retain(|event| event.seq >= made_by.seq);
+            }
+            let ids: Vec<_> = named.iter().map(|(_, id)| (program, *id)).collect();
             self.loaded.read_redemptions_of(self.tx, &ids)?;
-            redemptions.extend(
-                ids.into_iter().filter_map(|key| Some((key.1.seq, self.loaded.redemptions.get(&key)?.clone()))),
-            );
+            let known =
+                |(number, id): (u64, EventId)| Some((number, self.loaded.redemptions.get(&(program, id))?.clone()));
+            redemptions.extend(named.into_iter().filter_map(known));
         }
         let member = known_member(whom);
         let mut named = decide::voucher_codes(&core.what, &orders);
         if let (Some(member), Some(quote), What::Purchase(_)) = (member, &mut self.quote, &core.what)
             && quote.ask.best
         {
-            let own = voucher::good_codes(self.tx, program, member, core.effective_at)?;
+            let holder = self.loaded.members.get(&(program, member)).map(|known| &known.state);
+            let merged = holder.into_iter().flat_map(|holder| holder.merged_now()).map(|merged| merged.id);
+            let owners: Vec<MemberId> = std::iter::once(member).chain(merged).collect();
+            let mut own = Vec::new();
+            for owner in owners {
+                own.append(&mut voucher::good_codes(self.tx, program, owner, core.effective_at)?);
+            }
             quote.ask.not_all_codes = own.len() >= voucher::OWN_MAX;
             named.extend(own);
             named.sort_unstable();
             named.dedup();
         }
         let codes = self.read_vouchers(command, member, named)?;
-        Ok(Some(More { payload: None, orders, redemptions, codes, history }))
+        Ok(Some(More { payload: None, orders, redemptions, codes, history, former, is_early }))
     }
 
     /// The codes of vouchers that are there of those named.
@@ -538,7 +624,8 @@ impl One<'_> {
                 return Err(Refusal::new("identifier-taken", detail).with("kind", GIFT_CARD.as_str()));
             }
             let key = self.context.secrets.identifier_key(program, &identifier.to_text());
-            let taken = self.loaded.identifiers.get(&(program, key)).is_some_and(|member| Some(*member) != own);
+            let known = self.loaded.identifiers.get(&(program, key));
+            let taken = known.is_some_and(|member| Some(self.loaded.survivor(program, *member)) != own);
             if matches!(self.loaded.closed.get(&(program, key)), Some(ClosedName::Replaced)) {
                 return Err(name_replaced(identifier));
             }
@@ -549,7 +636,8 @@ impl One<'_> {
         }
         if let What::Rename(renaming) = &command.what {
             for name in &renaming.removed {
-                if self.loaded.identifiers.get(&(program, name.key)).copied() != own {
+                let known = self.loaded.identifiers.get(&(program, name.key));
+                if known.map(|member| self.loaded.survivor(program, *member)) != own {
                     let detail = format!("the member is known under no such {}", name.kind);
                     return Err(Refusal::new("unknown-identifier", detail).with("kind", name.kind.as_str()));
                 }
@@ -579,7 +667,7 @@ impl One<'_> {
             let detail = format!("the purchase {order_id} was claimed before");
             return Ok(Claimed::Refused(Refusal::new("already-claimed", detail).with("order_id", order_id.as_str())));
         };
-        let record = load::order(self.tx, program, &versions, &known)?;
+        let record = load::order(self.loaded, self.tx, program, &versions, &known)?;
         let content = known.progress.as_ref().map_or(known.seq, |progress| progress.content);
         let content = load::one_event(self.tx, program, guest.member, content)?;
         core.effective_at = record.effective_at;
@@ -591,7 +679,7 @@ impl One<'_> {
                        AND state IS NULL";
             let rows = self.tx.query(sql, &own_key(program, &key))?;
             let known = rows.first().map(|row| member_id(row[0].bytes()?)).transpose()?;
-            claim.is_own_sale = known == Some(*member);
+            claim.is_own_sale = known.map(|known| self.loaded.survivor(program, known)) == Some(*member);
         }
         Ok(Claimed::Order(Box::new((record, content.envelope()?.data.get().to_owned()))))
     }
@@ -601,15 +689,18 @@ impl One<'_> {
         if let (What::Rename(renaming), Whom::Known(member)) = (what, whom)
             && let Some(SecondFact::Name { name, is_own }) = &mut renaming.second
         {
-            *is_own = self.loaded.identifiers.get(&(program, name.key)) == Some(member);
+            let known = self.loaded.identifiers.get(&(program, name.key));
+            *is_own = known.is_some_and(|known| self.loaded.survivor(program, *known) == *member);
         }
     }
 
     /// What is remembered of somebody who is about to leave, and whether they are still a member.
     fn memory_of_leaver(&self, command: &Submission, whom: &Whom) -> Option<(Memory, bool)> {
-        let (What::Leave { .. }, Whom::Known(member)) = (&command.what, whom) else { return None };
+        let (What::Leave { .. } | What::SurvivorLeft(_), Whom::Known(member)) = (&command.what, whom) else {
+            return None;
+        };
         let known = self.loaded.members.get(&(command.program.number, *member))?;
-        Some((Memory::of(&known.state), known.state.status == Status::Active))
+        Some((Memory::of(&known.state), matches!(known.state.status, Status::Active | Status::Merged)))
     }
 
     /// What is remembered of whoever joins, if they left before (P3).
@@ -655,7 +746,7 @@ impl One<'_> {
                 self.writes.close_name(self.loaded, key, member, mark);
             }
         }
-        if matches!(command.what, What::Leave { erase: true }) {
+        if command.what.erases() {
             self.writes.erase(program, member);
         }
         Ok(())
@@ -694,6 +785,7 @@ impl One<'_> {
             redemptions: &more.redemptions,
             codes: &more.codes,
             history: more.history.as_deref(),
+            former: &more.former,
             memory: memory.as_ref(),
             entropy: self.entropy.bytes(),
             draws: if self.quote.is_some() { Draws::Hidden } else { Draws::Fresh },
@@ -728,8 +820,18 @@ impl One<'_> {
         for name in renaming.iter().flat_map(|renaming| &renaming.removed) {
             let blocked = renaming.is_some_and(|renaming| renaming.why == Removal::Replaced);
             let kept = blocked.then_some(ClosedName::Replaced);
-            self.writes.close_name(self.loaded, (program, name.key), member, kept);
-            profile.identifiers.retain(|text| self.context.secrets.identifier_key(program, text) != name.key);
+            let is_other = |text: &String| self.context.secrets.identifier_key(program, text) != name.key;
+            // A name of somebody who was merged stands with them.
+            let owner = self.loaded.identifiers.get(&(program, name.key)).copied().unwrap_or(member);
+            if owner == member {
+                profile.identifiers.retain(is_other);
+            } else {
+                let mut theirs = self.profile_of(program, owner)?;
+                theirs.identifiers.retain(|text| self.context.secrets.identifier_key(program, text) != name.key);
+                let sealed = theirs.seal(&self.context.secrets, self.entropy);
+                self.writes.profile(program, owner, sealed);
+            }
+            self.writes.close_name(self.loaded, (program, name.key), owner, kept);
         }
         for identifier in subject.into_iter().chain(&command.identifiers) {
             let text = identifier.to_text();
@@ -781,7 +883,7 @@ fn is_about(status: Status, what: &What) -> bool {
         Status::Left => what.is_follow_up() || what.may_follow_leaving(),
         // A guest's cancelled order may free its voucher.
         Status::Guest => what.is_follow_up() || what.is_rollback(),
-        Status::Merged => what.is_follow_up(),
+        Status::Merged => what.is_of_merged(),
     }
 }
 

@@ -39,6 +39,13 @@ pub(super) struct KnownOrder {
     pub progress: Option<OrderProgress>,
 }
 
+impl KnownOrder {
+    /// Whose events the order's progress names, where they are a survivor's.
+    pub fn named_by(&self) -> Option<MemberId> {
+        self.progress.as_ref()?.by
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct KnownMember {
     pub state: MemberState,
@@ -199,14 +206,69 @@ impl Loaded {
             _ => None,
         });
         let mut wanted: HashSet<(i64, MemberId)> = named.collect();
+        let others = batch.iter().filter_map(|command| match &command.what {
+            What::Merge(merge) => Some((command.program.number, merge.into)),
+            _ => None,
+        });
+        wanted.extend(others);
         wanted.extend(self.identifiers.iter().map(|((program, _), member)| (*program, *member)));
         wanted.extend(self.orders.iter().map(|((program, _), order)| (*program, order.member)));
-        let keys: Vec<Row> = wanted.into_iter().map(|(program, member)| member_key(program, member)).collect();
-        for row in tx.fetch_by_keys(&tables::MEMBER, &keys)? {
-            let state = state_from_bytes(row[6].bytes()?)?;
-            self.members.insert((row[1].int()?, state.id), KnownMember { state, version: row[3].int()? });
+        wanted.extend(self.orders.iter().filter_map(|((program, _), order)| Some((*program, order.named_by()?))));
+        self.read_members_of(tx, wanted)
+    }
+
+    /// Reads members, and whoever they were merged into.
+    fn read_members_of(&mut self, tx: &mut dyn Rows, mut wanted: HashSet<(i64, MemberId)>) -> Result<(), StoreError> {
+        wanted.retain(|wanted| !self.members.contains_key(wanted));
+        while !wanted.is_empty() {
+            let keys: Vec<Row> = wanted.drain().map(|(program, member)| member_key(program, member)).collect();
+            for row in tx.fetch_by_keys(&tables::MEMBER, &keys)? {
+                let state = state_from_bytes(row[6].bytes()?)?;
+                let program = row[1].int()?;
+                wanted.extend(state.into.map(|into| (program, into)));
+                self.members.insert((program, state.id), KnownMember { state, version: row[3].int()? });
+            }
+            wanted.retain(|wanted| !self.members.contains_key(wanted));
         }
         Ok(())
+    }
+
+    /// Who a member is by now (P2): the last of those they were merged into; themselves where that leads back.
+    pub fn survivor(&self, program: i64, member: MemberId) -> MemberId {
+        let mut now = member;
+        for _ in 0..=MemberState::MERGED_MAX {
+            match self.members.get(&(program, now)).and_then(|known| known.state.into) {
+                Some(into) if into == member || !self.members.contains_key(&(program, into)) => return member,
+                Some(into) => now = into,
+                None => return now,
+            }
+        }
+        member
+    }
+
+    /// Whose order it is by now: of what a survivor changed the survivor's, else that of whoever made it.
+    pub fn owner(&self, program: i64, order: &KnownOrder) -> MemberId {
+        self.survivor(program, order.named_by().unwrap_or(order.member))
+    }
+
+    /// The order as its owner names what it rests on; `None` as long as the owner does not know of the merge.
+    pub fn seen_by_owner(&self, program: i64, known: &KnownOrder, record: OrderRecord) -> Option<OrderRecord> {
+        let owner = self.owner(program, known);
+        if owner == known.member {
+            return Some(record);
+        }
+        let state = |member: MemberId| self.members.get(&(program, member)).map(|known| &known.state);
+        record.of_survivor(state(known.named_by().unwrap_or(known.member))?, state(owner)?)
+    }
+
+    /// The event that holds an order's content.
+    fn content_of(&self, program: i64, known: &KnownOrder) -> EventId {
+        let own = EventId { member: known.member, seq: known.seq };
+        let Some(progress) = &known.progress else { return own };
+        match known.named_by().and_then(|by| self.members.get(&(program, by))) {
+            Some(by) => by.state.event_id(progress.content),
+            None => EventId { seq: progress.content, ..own },
+        }
     }
 
     fn read_redemptions(&mut self, tx: &mut dyn Rows, batch: &[Submission]) -> Result<(), StoreError> {
@@ -328,7 +390,15 @@ pub(super) fn known_orders(
     let keys = orders.iter().map(|order| context.secrets.order_key(program, order));
     let unread = keys.filter(|key| !loaded.orders.contains_key(&(program, *key)));
     let unread: Vec<Row> = unread.map(|key| own_key(program, &key)).collect();
-    if unread.is_empty() { Ok(()) } else { loaded.read_orders_of(tx, &unread) }
+    if unread.is_empty() {
+        return Ok(());
+    }
+    loaded.read_orders_of(tx, &unread)?;
+    let mut members = HashSet::new();
+    for order in loaded.orders.values() {
+        members.extend([Some(order.member), order.named_by()].into_iter().flatten().map(|member| (program, member)));
+    }
+    loaded.read_members_of(tx, members)
 }
 
 pub(crate) fn pool_key(program: i64, pool: &str) -> Row {
@@ -373,17 +443,18 @@ pub(super) fn history(tx: &mut dyn Rows, program: i64, member: MemberId) -> Resu
 
 /// An order with the events that it rests on.
 pub(super) fn order(
+    loaded: &Loaded,
     tx: &mut dyn Rows,
     program: i64,
     versions: &Versions,
     known: &KnownOrder,
 ) -> Result<OrderRecord, StoreError> {
-    let content = known.progress.as_ref().map_or(known.seq, |progress| progress.content);
+    let content = loaded.content_of(program, known);
     let made_by = one_event(tx, program, known.member, known.seq)?;
-    if content == known.seq {
+    if content == (EventId { member: known.member, seq: known.seq }) {
         return order_record(versions, known.member, &made_by, &made_by, known.progress.clone());
     }
-    let content = one_event(tx, program, known.member, content)?;
+    let content = one_event(tx, program, content.member, content.seq)?;
     order_record(versions, known.member, &made_by, &content, known.progress.clone())
 }
 
@@ -402,6 +473,7 @@ const CANDIDATES_MAX: usize = 500;
 
 /// The member's purchases since an instant, newest first, each with its progress.
 pub(super) fn purchases_since(
+    loaded: &Loaded,
     tx: &mut dyn Rows,
     context: &Context,
     program: i64,
@@ -425,13 +497,16 @@ pub(super) fn purchases_since(
         let Some(row) = rows.first() else { continue };
         let progress = progress_from_text(row[6].opt_text()?)?;
         let known = KnownOrder { member, seq: event.recorded.seq, version: row[5].int()?, progress: progress.clone() };
-        let content_seq = progress.as_ref().map_or(event.recorded.seq, |progress| progress.content);
-        let content = if content_seq == event.recorded.seq {
+        let content = loaded.content_of(program, &known);
+        let content = if content == (EventId { member, seq: event.recorded.seq }) {
             event.clone()
         } else {
-            one_event(tx, program, member, content_seq)?
+            one_event(tx, program, content.member, content.seq)?
         };
-        records.push((order_record(versions, member, &event, &content, progress)?, key_of(row)?, known));
+        let record = order_record(versions, member, &event, &content, progress)?;
+        if let Some(record) = loaded.seen_by_owner(program, &known, record) {
+            records.push((record, key_of(row)?, known));
+        }
     }
     Ok(records)
 }

@@ -4,15 +4,18 @@
 //! caller. What bounds it: [`QUEUE_MAX`] waiting commands (more are told to come back), [`BATCH_MAX`] in a batch.
 
 mod batch;
+mod health;
 mod load;
 mod write;
 
 pub use batch::{quote, quote_cart};
+pub use health::{Health, tell};
 pub(crate) use load::{events_between, pool_key};
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use tessera_store::{Database, StoreError, Tx, Writer};
@@ -32,6 +35,10 @@ pub const BATCH_MAX: usize = 256;
 const ATTEMPTS_TOGETHER: usize = 3;
 /// And how often each alone.
 const ATTEMPTS_ALONE: usize = 20;
+/// How often a batch is tried while the database is away: the first failure may be a connection that died long ago.
+const ATTEMPTS_AWAY: usize = 3;
+/// No further attempt begins later than this after the first failure: callers wait, and would rather come back.
+const AWAY_MAX: Duration = Duration::from_secs(10);
 
 /// How a caller gets its answer.
 pub type Reply = Box<dyn FnOnce(Answer) + Send>;
@@ -56,6 +63,7 @@ pub struct Executor {
     queue: Sender<Work>,
     /// Gets a signal when an event has caused something for another member.
     follow_ups: Receiver<()>,
+    health: Arc<Health>,
 }
 
 /// What waits for the one writer.
@@ -76,15 +84,15 @@ impl Executor {
         let writer = context.database.writer()?;
         let (queue, waiting) = crossbeam_channel::bounded(QUEUE_MAX);
         let (wake_relay, follow_ups) = crossbeam_channel::bounded(1);
-        let mut worker = Worker { context, writer, entropy, follow_ups: wake_relay };
+        let health = Arc::new(Health::default());
+        let mut worker = Worker { context, writer, entropy, follow_ups: wake_relay, health: health.clone() };
         let thread = std::thread::Builder::new().name("executor".to_owned()).spawn(move || worker.run(&waiting));
         let thread = thread.map_err(|error| StoreError::Unavailable(format!("no thread for the executor: {error}")))?;
-        Ok((Self { queue, follow_ups }, thread))
+        Ok((Self { queue, follow_ups, health }, thread))
     }
 
     /// Hands a command over, or says that the queue is full.
     pub fn submit(&self, submission: Submission, reply: Reply) -> Result<(), Overloaded> {
-        metrics::gauge!("tessera_queue_depth").set(self.queue.len() as f64);
         self.queue.try_send(Work::Command(Box::new(submission), reply)).map_err(|error| match error {
             TrySendError::Full(_) | TrySendError::Disconnected(_) => Overloaded,
         })
@@ -111,7 +119,8 @@ impl Executor {
             };
             let _ = answer.send(run(writer));
         };
-        let stopped = || E::from(StoreError::Unavailable("the executor has stopped".to_owned()));
+        let stopped =
+            || E::from(StoreError::Unavailable("the write was turned away, or the executor has stopped".to_owned()));
         self.queue.send(Work::Job(Box::new(job))).map_err(|_| stopped())?;
         answered.recv().unwrap_or_else(|_| Err(stopped()))
     }
@@ -121,9 +130,38 @@ impl Executor {
         &self.follow_ups
     }
 
+    /// Commands that wait now.
     pub fn waiting(&self) -> usize {
         self.queue.len()
     }
+
+    /// What the writing thread last met.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Tries whether the database can be written to again. Says nothing; [`Executor::health`] knows more soon after.
+    ///
+    /// `within`: how long to wait for that.
+    pub fn try_to_write(&self, within: Duration) {
+        let (answer, answered) = std::sync::mpsc::sync_channel(1);
+        let health = self.health.clone();
+        let job = move |writer: &mut Writer| {
+            health.note(&touch(writer));
+            let _ = answer.send(());
+        };
+        // A full queue says enough by itself.
+        if self.queue.try_send(Work::Job(Box::new(job))).is_ok() {
+            let _ = answered.recv_timeout(within);
+        }
+    }
+}
+
+/// Writes something that changes nothing.
+fn touch(writer: &mut Writer) -> Result<(), StoreError> {
+    let mut tx = writer.begin()?;
+    tx.execute("UPDATE installation SET value = value WHERE name = $1", &[crate::installation::MASTER_KEY.into()])?;
+    tx.commit()
 }
 
 struct Worker {
@@ -131,6 +169,7 @@ struct Worker {
     writer: Writer,
     entropy: Entropy,
     follow_ups: Sender<()>,
+    health: Arc<Health>,
 }
 
 impl Worker {
@@ -148,19 +187,28 @@ impl Worker {
                     next = queue.try_recv().ok();
                 }
             }
-            self.work(batch);
+            let health = self.health.clone();
+            let _busy = health.busy();
+            if self.work(batch) {
+                turn_away(queue);
+            }
             if let Some(job) = job {
-                job(&mut self.writer);
+                // Whoever waits for a job that panics learns that it has no answer.
+                if std::panic::catch_unwind(AssertUnwindSafe(|| job(&mut self.writer))).is_err() {
+                    tracing::error!("a write could not be done: this is a bug");
+                }
             }
         }
     }
 
-    /// Works a batch until every command has its answer.
-    fn work(&mut self, batch: Vec<(Submission, Reply)>) {
+    /// Works a batch until every command has its answer. Says whether the database is away.
+    fn work(&mut self, batch: Vec<(Submission, Reply)>) -> bool {
         let (mut commands, mut replies): (Vec<Submission>, std::collections::VecDeque<Reply>) =
             batch.into_iter().unzip();
         let mut attempts = 0;
         let mut apart = false;
+        let mut away_since: Option<Instant> = None;
+        let mut away = false;
         while !commands.is_empty() {
             let together = attempts < ATTEMPTS_TOGETHER && !apart;
             let size = if together { commands.len() } else { 1 };
@@ -168,13 +216,20 @@ impl Worker {
             let answers = match attempt {
                 Ok(Ok(answers)) => {
                     attempts = 0;
+                    (away_since, away) = (None, false);
+                    self.health.note(&Ok(()));
                     answers
                 }
                 Ok(Err(error)) => {
                     attempts += 1;
-                    let retry = matches!(error, StoreError::Conflict { .. } | StoreError::PoolExhausted { .. })
-                        || error.is_transient();
-                    if retry && attempts < ATTEMPTS_ALONE {
+                    let retry = if error.is_transient() {
+                        let since = away_since.get_or_insert_with(Instant::now);
+                        attempts < ATTEMPTS_AWAY && since.elapsed() < AWAY_MAX
+                    } else {
+                        let another = matches!(error, StoreError::Conflict { .. } | StoreError::PoolExhausted { .. });
+                        another && attempts < ATTEMPTS_ALONE
+                    };
+                    if retry {
                         continue;
                     }
                     // A row that cannot be read or written costs the command about it, not those beside it.
@@ -185,6 +240,8 @@ impl Worker {
                     }
                     tracing::error!(%error, commands = size, "a batch could not be written");
                     metrics::counter!("tessera_batches_failed_total").increment(1);
+                    away = error.is_transient();
+                    self.health.note(&Err(error));
                     attempts = 0;
                     vec![Answer::Unavailable; size]
                 }
@@ -200,11 +257,28 @@ impl Worker {
             };
             let done = answers.len();
             for answer in answers {
+                if let Answer::Refused(refusal) = &answer
+                    && !refusal.replayed
+                {
+                    metrics::counter!("tessera_refusals_total", "code" => refusal.code.clone()).increment(1);
+                }
                 if let Some(reply) = replies.pop_front() {
                     reply(answer);
                 }
             }
             commands.drain(..done);
+        }
+        away
+    }
+}
+
+/// Tells everybody who waits now to come back: while the database is away, waiting in turn would take minutes.
+fn turn_away(queue: &Receiver<Work>) {
+    for _ in 0..queue.len() {
+        match queue.try_recv() {
+            Ok(Work::Command(_, reply)) => reply(Answer::Unavailable),
+            // Dropped, it tells whoever waits that it has no answer.
+            Ok(Work::Job(_)) | Err(_) => {}
         }
     }
 }

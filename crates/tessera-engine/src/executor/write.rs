@@ -135,7 +135,7 @@ impl Writes {
             self.voucher_codes.insert(key, known.now(&code));
         }
         for (seq, redemption) in decision.redemptions {
-            let id = EventId { member, seq };
+            let id = decision.state.event_id(seq);
             let mut row = redemption_key(program, id);
             // Names, numbers and instants: it always has a JSON form.
             row.push(serde_json::to_string(&redemption).unwrap_or_default().into());

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use tessera_core::decide::{self, Balance, Basis, Effect, EventStatus, RuleTrace, TierStanding};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Account, EntryKind};
-use tessera_core::member::{MemberState, Status};
+use tessera_core::member::{MemberState, Merged, Status};
 use tessera_core::program::{Id, Program};
 use tessera_core::time::{Day, Instant};
 use tessera_store::{Reader, StoreError, Value, tables};
@@ -17,7 +17,7 @@ use crate::record::{
     ENTRY_COLUMNS, EVENT_COLUMNS, StoredEvent, entry_from_row, event_from_row, member_key, number, order_record,
     own_key, state_from_bytes, unsigned,
 };
-use crate::report::profile_of;
+use crate::report::whole_profile;
 
 /// A member as everybody who may ask sees them.
 #[derive(Clone, Debug, Serialize)]
@@ -39,9 +39,26 @@ pub struct MemberView {
     pub top_percent: Option<u8>,
     /// Whether the member is among the best that the document wants served first.
     pub priority_service: bool,
+    /// Who was merged into the member.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub merged: Vec<MergedView>,
+    /// Where another was asked for: into whom they were merged, this member.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merged_into: Option<String>,
     /// The household that the member is in, or has asked to be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub household: Option<HouseholdOfMember>,
+}
+
+/// Somebody who was merged into a member.
+#[derive(Clone, Debug, Serialize)]
+pub struct MergedView {
+    pub member: String,
+    pub at: Instant,
+    /// Until when it can be undone (exclusive); of those who came with somebody else with that one.
+    pub undo_until: Option<Instant>,
+    /// The survivor's event.
+    pub event_id: String,
 }
 
 /// Points that die together.
@@ -147,9 +164,18 @@ fn view(
     rules: &Program,
     state: &MemberState,
 ) -> Result<MemberView, StoreError> {
-    let profile = profile_of(context, reader, program.number, state.id)?;
+    let profile = whole_profile(context, reader, program.number, state)?;
     let now = context.clock.now();
+    let versions = program.versions();
+    let merged = |merged: &Merged| MergedView {
+        member: merged.id.to_string(),
+        at: merged.at,
+        undo_until: merged.by.is_none().then(|| decide::undo_until(versions.at(merged.at), merged)),
+        event_id: EventId { member: state.id, seq: merged.event }.to_string(),
+    };
     Ok(MemberView {
+        merged: state.merged_now().map(merged).collect(),
+        merged_into: None,
         id: state.id.to_string(),
         identifiers: profile.identifiers,
         profile: profile.fields,
@@ -311,10 +337,24 @@ fn event_view(member: MemberId, event: &StoredEvent) -> Result<EventView, StoreE
         program_version: recorded.version,
         source: envelope.source.as_deref().map(str::to_owned),
         source_id: envelope.id.as_deref().map(str::to_owned),
-        data: envelope.data.to_owned(),
+        data: shown(&recorded.kind, envelope.data)?,
         effects: recorded.record.effects.clone(),
         basis: recorded.record.basis.clone(),
     })
+}
+
+/// The data of an event as it is shown: what a merged member had stays inside.
+fn shown(kind: &str, data: &RawValue) -> Result<Box<RawValue>, StoreError> {
+    if !matches!(kind, "merge-in" | "follow-up-refused") {
+        return Ok(data.to_owned());
+    }
+    let corrupt = |error: serde_json::Error| StoreError::corrupt("event", "payload", error.to_string());
+    let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(data.get()).map_err(corrupt)?;
+    let is_merge = kind == "merge-in" || fields.get("kind").is_some_and(|kind| kind == "merge-in");
+    if is_merge {
+        fields.retain(|name, _| !matches!(name.as_str(), "state" | "data"));
+    }
+    serde_json::value::to_raw_value(&fields).map_err(corrupt)
 }
 
 pub(super) fn page_of(

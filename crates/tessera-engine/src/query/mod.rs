@@ -9,6 +9,7 @@ mod gift_card;
 mod household;
 mod leaderboard;
 mod member;
+mod merge;
 mod people;
 mod progress;
 mod redemption;
@@ -24,10 +25,11 @@ pub use gift_card::{GiftCardView, MovementView, gift_card, gift_card_movements, 
 pub use household::{HouseholdOfMember, HouseholdView, household, may_join};
 pub use leaderboard::{LeaderboardQuery, LeaderboardView, PlaceView, leaderboard};
 pub use member::{
-    EntryView, EventView, LotView, MemberView, Page, PageRequest, entries, event, events, explain, lots, member,
-    members,
+    EntryView, EventView, LotView, MemberView, MergedView, Page, PageRequest, entries, event, events, explain, lots,
+    member, members,
 };
-pub use people::{Located, find_member, identifiers, locate};
+pub use merge::{MergePreview, preview_merge};
+pub use people::{Located, find_member, identifiers, locate, own_id};
 pub use progress::progress;
 pub use redemption::{
     FulfilmentView, code_of, explain_redemption, fulfilments, quote_redemption, redemption, redemptions,

@@ -1,12 +1,12 @@
 use tessera_core::id::MemberId;
-use tessera_core::member::Status;
+use tessera_core::member::{MemberState, Status};
 use tessera_store::{Reader, StoreError};
 
 use crate::executor::Context;
 use crate::identifier::{Identifier, NAME_REPLACED, Subject};
 use crate::programs::{ProgramHandle, member_id};
-use crate::record::{member_key, own_key};
-use crate::report::profile_of;
+use crate::record::{member_key, own_key, state_from_bytes};
+use crate::report::whole_profile;
 
 /// Whom a name or an id leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,29 @@ pub fn locate(context: &Context, program: &ProgramHandle, subject: &Subject) -> 
     })
 }
 
+/// Who a member is by now, if they were merged (P2).
+pub(super) fn survivor(
+    reader: &mut Reader<'_>,
+    program: &ProgramHandle,
+    member: MemberId,
+) -> Result<MemberId, StoreError> {
+    let sql = "SELECT state FROM member WHERE bucket = $1 AND program = $2 AND member = $3 AND status = $4";
+    let mut now = member;
+    for _ in 0..=MemberState::MERGED_MAX {
+        let mut key = member_key(program.number, now);
+        key.push(Status::Merged.code().into());
+        let rows = reader.query(sql, &key)?;
+        let Some(row) = rows.first() else { return Ok(now) };
+        match state_from_bytes(row[0].bytes()?)?.into {
+            Some(into) => now = into,
+            None => return Ok(now),
+        }
+    }
+    Ok(member)
+}
+
 fn by_id(reader: &mut Reader<'_>, program: &ProgramHandle, id: MemberId) -> Result<Located, StoreError> {
+    let id = survivor(reader, program, id)?;
     let sql = "SELECT status FROM member WHERE bucket = $1 AND program = $2 AND member = $3";
     let rows = reader.query(sql, &member_key(program.number, id))?;
     let status = rows.first().map(|row| row[0].int()).transpose()?;
@@ -64,14 +86,30 @@ fn by_identifier(
     let rows = reader.query(sql, &own_key(program.number, &key))?;
     let Some(row) = rows.first() else { return Ok(Located::Nobody) };
     Ok(match row[1].opt_int()? {
-        None => Located::Member(member_id(row[0].bytes()?)?),
+        None => Located::Member(survivor(reader, program, member_id(row[0].bytes()?)?)?),
         Some(NAME_REPLACED) => Located::Replaced,
         // The mark of somebody who left tells nobody that they were here.
         Some(_) => Located::Nobody,
     })
 }
 
+/// Whom a name or an id leads to by itself, whoever they were merged into.
+pub fn own_id(context: &Context, program: &ProgramHandle, subject: &Subject) -> Result<Option<MemberId>, StoreError> {
+    let identifier = match subject {
+        Subject::Member(id) => return Ok(Some(*id)),
+        Subject::Identifier(identifier) if !identifier.is_gift_card() => identifier,
+        _ => return Ok(None),
+    };
+    let key = context.secrets.identifier_key(program.number, &identifier.to_text());
+    let sql = "SELECT member FROM member_identifier WHERE bucket = $1 AND program = $2 AND key = $3 AND state IS NULL";
+    let rows = context.database.read(|reader| reader.query(sql, &own_key(program.number, &key)))?;
+    rows.first().map(|row| member_id(row[0].bytes()?)).transpose()
+}
+
 /// Every name a member is known under, `kind:value`, the first first.
 pub fn identifiers(context: &Context, program: &ProgramHandle, id: MemberId) -> Result<Vec<String>, StoreError> {
-    context.database.read(|reader| Ok(profile_of(context, reader, program.number, id)?.identifiers))
+    context.database.read(|reader| match super::member::settled(context, reader, program, id)? {
+        Some(state) => Ok(whole_profile(context, reader, program.number, &state)?.identifiers),
+        None => Ok(Vec::new()),
+    })
 }

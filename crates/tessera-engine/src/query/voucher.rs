@@ -104,8 +104,12 @@ pub fn vouchers(
     let mut after = page.after.as_deref().and_then(|after| after.parse::<VoucherPlace>().ok());
     let mut items: Vec<VoucherView> = Vec::new();
     context.database.read(|reader| {
+        // Those of whoever was merged into the member are the member's.
+        let holder = super::member::settled(context, reader, program, member)?;
+        let merged = holder.iter().flat_map(|holder| holder.merged_now()).map(|merged| merged.id);
+        let owners: Vec<MemberId> = std::iter::once(member).chain(merged).collect();
         loop {
-            let rows = voucher_rows(reader, program.number, member, after.as_ref(), page.limit + 1)?;
+            let rows = voucher_rows(reader, program.number, &owners, after.as_ref(), page.limit + 1)?;
             let whole = rows.len() <= page.limit;
             for view in voucher_views(context, reader, program, (member, &rows), language)? {
                 if state.is_some_and(|wanted| wanted != view.state) {
@@ -134,7 +138,7 @@ fn place_of(view: &VoucherView) -> VoucherPlace {
 fn voucher_rows(
     reader: &mut Reader<'_>,
     program: i64,
-    member: MemberId,
+    owners: &[MemberId],
     after: Option<&VoucherPlace>,
     most: usize,
 ) -> Result<Vec<Row>, StoreError> {
@@ -144,10 +148,17 @@ fn voucher_rows(
          AND (issued_at < $4 OR (issued_at = $4 AND code > $5)) ORDER BY issued_at DESC, code LIMIT {most}",
         columns.join(", ")
     );
-    let mut params = member_key(program, member);
     let (issued_at, code) = after.map_or((i64::MAX, ""), |after| (after.issued_at, after.code.as_str()));
-    params.extend([issued_at.into(), code.into()]);
-    reader.query(&sql, &params)
+    let mut rows = Vec::new();
+    for owner in owners {
+        let mut params = member_key(program, *owner);
+        params.extend([issued_at.into(), code.into()]);
+        rows.append(&mut reader.query(&sql, &params)?);
+    }
+    let place = |row: &Row| Ok::<_, StoreError>((std::cmp::Reverse(row[6].int()?), row[3].text()?.to_owned()));
+    let mut placed = rows.into_iter().map(|row| Ok((place(&row)?, row))).collect::<Result<Vec<_>, StoreError>>()?;
+    placed.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(placed.into_iter().map(|(_, row)| row).take(most).collect())
 }
 
 fn voucher_views(

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use compact_str::CompactString;
-use tessera_core::decide::{self, Recorded};
+use tessera_core::decide::{self, OrderProgress, Recorded};
 use tessera_core::id::{BUCKETS, MemberId};
 use tessera_core::ledger::Entry;
-use tessera_core::member::{MemberState, Status};
+use tessera_core::member::{Change, MemberState, Status};
 use tessera_core::program::{Program, Versions};
 use tessera_core::time::Instant;
 pub use tessera_insight::{Comparison, MemberComparison};
@@ -24,9 +24,10 @@ use tessera_store::{Reader, StoreError};
 
 use crate::executor::Context;
 use crate::programs::ProgramHandle;
-use crate::report::{as_at, history};
+use crate::record::{member_key, order_record, state_from_bytes};
+use crate::report::{as_at, history, history_seen};
 use log::{Logged, Place};
-use run::{Pools, Run};
+use run::{Former, Pools, Run};
 
 /// Which events are decided again, and until when members are looked at.
 #[derive(Clone, Copy, Debug)]
@@ -172,7 +173,43 @@ impl Replay<'_> {
     /// A member about to live through their events again.
     fn run(&self, reader: &mut Reader<'_>, state: &MemberState) -> Result<Run, StoreError> {
         let referrer = state.referral.as_ref().map(|referral| referral.referrer);
-        Ok(Run::new(state.id, log::memory(reader, self.program, state.id)?, referrer))
+        let run = Run::new(state.id, log::memory(reader, self.program, state.id)?, referrer);
+        Ok(run.with_former(self.former(reader, state)?))
+    }
+
+    /// What those did who were merged into a member, as it was recorded: under the draft it is theirs.
+    fn former(&self, reader: &mut Reader<'_>, state: &MemberState) -> Result<Former, StoreError> {
+        let mut former = Former::default();
+        for merged in &state.merged {
+            let key = member_key(self.program, merged.id);
+            let sql = "SELECT state FROM member WHERE bucket = $1 AND program = $2 AND member = $3";
+            let rows = reader.query(sql, &key)?;
+            let Some(row) = rows.first() else { continue };
+            let names = Arc::new(state_from_bytes(row[0].bytes()?)?);
+            let mut stored = BTreeMap::new();
+            let events = history_seen(reader, self.program, merged.id, &mut |event| {
+                if event.recorded.record.basis.is_some() || event.recorded.kind == "amend" {
+                    stored.insert(event.recorded.seq, event.clone());
+                }
+                Ok(())
+            })?;
+            let mut progress = BTreeMap::new();
+            for record in events.iter().map(|event| &event.record) {
+                progress.extend(record.progress.iter().cloned());
+                let id = |seq: u64| names.event_id(seq);
+                former.redemptions.extend(record.redemptions.iter().map(|(seq, known)| (id(*seq), known.clone())));
+            }
+            for made_by in events.iter().filter(|event| makes_order(event)).filter_map(|event| stored.get(&event.seq)) {
+                let order_id = made_by.order(self.actual)?.order_id;
+                let progress: Option<OrderProgress> = progress.get(&order_id).cloned();
+                let content = progress.as_ref().map_or(made_by.recorded.seq, |progress| progress.content);
+                let content = stored.get(&content).unwrap_or(made_by);
+                let record = order_record(self.actual, merged.id, made_by, content, progress)?;
+                former.orders.insert(order_id, (record, names.clone()));
+            }
+            former.history.insert(merged.id, events);
+        }
+        Ok(former)
     }
 
     fn send(&self, run: &mut Run, event: &Logged, pools: &mut Pools, comparison: &mut Comparison) {
@@ -233,6 +270,10 @@ impl Replay<'_> {
         let entries = events.into_iter().flat_map(|event| event.entries).collect();
         Ok((entries, settled))
     }
+}
+
+fn makes_order(event: &Recorded) -> bool {
+    event.record.changes.iter().any(|change| matches!(change, Change::Purchased { .. }))
 }
 
 /// What a member's events used of every pool, by its name.

@@ -1,8 +1,10 @@
 //! One member living through their events again.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use compact_str::CompactString;
+use serde::Deserialize;
 use tessera_core::decide::{self, Decision, Draws, Inputs, Memory, OrderProgress, OrderRecord, Recorded, Rejected};
 use tessera_core::event::{
     Command, FulfilmentStep, Order, PartnerStep, Profile, RedemptionPart, What, read_event, read_recorded,
@@ -29,6 +31,10 @@ pub(super) struct Run {
     redemptions: BTreeMap<u64, Redemption>,
     /// What others name by its number, as it was numbered and as it is now: time and campaigns may bring other events between.
     renumbered: BTreeMap<u64, u64>,
+    /// What was of those who were merged into the member, as it was recorded.
+    former: Former,
+    /// How far their orders have come since.
+    former_progress: BTreeMap<CompactString, OrderProgress>,
     /// Events sent, accepted or not.
     pub sent: u64,
 }
@@ -85,8 +91,16 @@ impl Run {
             orders: BTreeMap::new(),
             redemptions: BTreeMap::new(),
             renumbered: BTreeMap::new(),
+            former: Former::default(),
+            former_progress: BTreeMap::new(),
             sent: 0,
         }
+    }
+
+    /// With what was of those who were merged into the member.
+    #[must_use]
+    pub fn with_former(self, former: Former) -> Self {
+        Self { former, ..self }
     }
 
     /// Decides an event by the versions; answers the refusal's code where it is refused.
@@ -118,9 +132,9 @@ impl Run {
         if let Some(since) = needs.purchases_since {
             orders.extend(self.purchases_since(versions, since));
         }
-        let named = decide::redemptions(&command.what, self.id, &orders);
+        let named = decide::redemptions(&command.what, self.state.as_ref(), &orders);
         let redemptions: Vec<(u64, Redemption)> =
-            named.into_iter().filter_map(|seq| Some((seq, self.redemptions.get(&seq)?.clone()))).collect();
+            named.into_iter().filter_map(|seq| Some((seq, self.redemption(seq)?.clone()))).collect();
         // A code that was good is good under the draft, with the draft's terms.
         let good = |voucher: &Id| crate::voucher::good_code(versions, command, voucher);
         let codes: Vec<CodeRecord> = event.voucher.iter().filter_map(good).collect();
@@ -135,6 +149,7 @@ impl Run {
             redemptions: &redemptions,
             codes: &codes,
             history: (needs.history || late).then_some(self.history.as_slice()),
+            former: self.former.history_of(&orders, self.state.as_ref()),
             memory: self.memory.as_ref(),
             entropy: entropy(self.id, event.seq),
             draws: Draws::Stored(&event.draws),
@@ -156,8 +171,9 @@ impl Run {
             self.orders.insert(order, KnownOrder { event, progress: None });
         }
         for (order, progress) in decision.progress {
-            if let Some(known) = self.orders.get_mut(&order) {
-                known.progress = Some(progress);
+            match self.orders.get_mut(&order) {
+                Some(known) => known.progress = Some(progress),
+                None => drop(self.former_progress.insert(order, progress)),
             }
         }
         self.redemptions.extend(decision.redemptions);
@@ -177,13 +193,30 @@ impl Run {
         (self.history.into_iter().flat_map(|event| event.entries).collect(), self.state)
     }
 
+    fn redemption(&self, number: u64) -> Option<&Redemption> {
+        let former = || self.former.redemptions.get(&self.state.as_ref()?.event_id(number));
+        self.redemptions.get(&number).or_else(former)
+    }
+
+    /// An order of somebody who was merged into the member.
+    fn former_order(&self, versions: &Versions, name: &str) -> Option<OrderRecord> {
+        let (record, names) = self.former.orders.get(name)?;
+        let state = self.state.as_ref()?;
+        let Some(progress) = self.former_progress.get(name) else { return record.clone().of_survivor(names, state) };
+        let content = state.event_id(progress.content);
+        let corrected = (content.member == self.id).then(|| content_of(versions, self.event(content.seq)?)).flatten();
+        let content = corrected.unwrap_or_else(|| record.content.clone());
+        OrderRecord { content, progress: Some(progress.clone()), ..record.clone() }.of_survivor(state, state)
+    }
+
     fn order(&self, versions: &Versions, name: &str) -> Option<OrderRecord> {
-        let known = self.orders.get(name)?;
+        let Some(known) = self.orders.get(name) else { return self.former_order(versions, name) };
         let made_by = self.event(known.event)?;
         let content = known.progress.as_ref().map_or(known.event, |progress| progress.content);
         Some(OrderRecord {
             order_id: name.into(),
             member: self.id,
+            made_by: self.id,
             event: known.event,
             effective_at: made_by.effective_at,
             basis: made_by.record.basis.clone().unwrap_or_default(),
@@ -221,6 +254,7 @@ pub(super) fn settled(versions: &Versions, state: &MemberState, to: Instant) -> 
         redemptions: &[],
         codes: &[],
         history: None,
+        former: &[],
         memory: None,
         entropy: entropy(state.id, 0),
         draws: Draws::Fresh,
@@ -253,8 +287,9 @@ impl Run {
             Err(problem) if problem.path == "type" => return Err("unknown-event-type".to_owned()),
             Err(_) => return Err("invalid-event".to_owned()),
         };
+        let former = self.former_event(&event.data);
         let now = |redemption: u64| {
-            let known = self.renumbered.get(&redemption).copied();
+            let known = former.or_else(|| self.renumbered.get(&redemption).copied());
             known.ok_or_else(|| "unknown-redemption".to_owned())
         };
         let part_now =
@@ -278,6 +313,13 @@ impl Run {
         })
     }
 
+    /// The event of somebody who was merged that an event names, as the state names it.
+    fn former_event(&self, data: &str) -> Option<u64> {
+        let named: Named = serde_json::from_str(data).ok()?;
+        let event = named.redemption.or(named.used).filter(|event| event.member != self.id)?;
+        self.state.as_ref()?.number_of(event)
+    }
+
     /// An order with the redemptions that paid it as they are numbered now; one that the draft refused paid nothing.
     fn paid_now(&self, mut order: Order) -> Order {
         // The receipt says what was paid, whatever took something off it.
@@ -289,6 +331,35 @@ impl Run {
             }
         }
         order
+    }
+}
+
+/// What an event is about besides its member.
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    redemption: Option<EventId>,
+    #[serde(default, rename = "use")]
+    used: Option<EventId>,
+}
+
+/// What is left to a survivor of those who were merged into them.
+#[derive(Debug, Default)]
+pub(super) struct Former {
+    /// Each with whose events it names.
+    pub orders: BTreeMap<CompactString, (OrderRecord, Arc<MemberState>)>,
+    pub redemptions: BTreeMap<EventId, Redemption>,
+    pub history: BTreeMap<MemberId, Vec<Recorded>>,
+}
+
+impl Former {
+    /// What became of the points of an order before its maker was merged.
+    fn history_of(&self, orders: &[OrderRecord], state: Option<&MemberState>) -> &[Recorded] {
+        let order = orders.iter().find(|order| order.made_by != order.member);
+        let Some((order, state)) = order.zip(state) else { return &[] };
+        let since = state.event_id(order.event).seq;
+        let history = self.history.get(&order.made_by).map_or(&[][..], Vec::as_slice);
+        &history[history.partition_point(|event| event.seq < since)..]
     }
 }
 

@@ -490,6 +490,14 @@ impl Reader<'_> {
         if let Some(settings) = &written.leave {
             return (Action::Leave { subject, erase: settings.erase, id }, format!("leaving{whose}"));
         }
+        for (word, merge, undo) in [("merge", &written.merge, false), ("merge-undo", &written.merge_undo, true)] {
+            if merge.is_some() {
+                let from = node.get(word).and_then(|settings| settings.get("from")).cloned();
+                let from = from.map_or(Subject::Nobody, |from| self.subject(&from));
+                let words = if undo { "merge undone" } else { "merge" };
+                return (Action::Merge { subject, from, undo, id }, format!("{words}{whose}"));
+            }
+        }
         match publication {
             Some(publication) => (Action::Publish { text: publication.text.clone() }, "a new version".to_owned()),
             None => (Action::Wait, "time passes".to_owned()),
@@ -579,6 +587,8 @@ impl Reader<'_> {
             "waitlist",
             "claim",
             "leave",
+            "merge",
+            "merge-undo",
             "household",
             EVENT,
         ];

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tessera_core::code::Code;
 use tessera_core::decide::{Effect, EffectKind, RuleTrace};
-use tessera_core::event::{Redeem, Transfer};
+use tessera_core::event::{Merge, Redeem, Transfer};
 use tessera_core::ledger::PartnerState;
 use tessera_core::time::Calendar;
 
@@ -203,6 +203,19 @@ fn answer(
             Some(member) => Ok(Submission::leave(secrets, program, member, *erase, id, step.now)),
             None => Err(Refusal::new("unknown-member", "nobody is known under this name")),
         },
+        Action::Merge { subject, from, undo, id } => {
+            let own = |subject| query::own_id(&engine.context, program, subject);
+            match own(subject)?.zip(own(from)?) {
+                Some((survivor, from)) if *undo => {
+                    Ok(Submission::unmerge(secrets, program, survivor, from, id, step.now))
+                }
+                Some((into, from)) => {
+                    let merge = Merge { into, reason: None };
+                    Ok(Submission::merge(secrets, program, from, merge, id, step.now))
+                }
+                None => Err(Refusal::new("unknown-member", "nobody is known under this name")),
+            }
+        }
         Action::Waitlist { subject, settings, id } => {
             let waiting = if settings.leave { Waiting::Leave } else { Waiting::Join };
             let about = (settings.reward.clone(), waiting);

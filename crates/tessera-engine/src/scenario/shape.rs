@@ -77,6 +77,9 @@ pub(super) struct Step {
     pub(super) join: Option<super::step::Join>,
     pub(super) claim: Option<super::step::Claim>,
     pub(super) leave: Option<super::step::Leave>,
+    pub(super) merge: Option<super::step::Merge>,
+    #[serde(rename = "merge-undo")]
+    pub(super) merge_undo: Option<super::step::Merge>,
     #[serde(rename = "use")]
     pub(super) uses: Option<super::step::Use>,
     #[serde(rename = "use-back")]

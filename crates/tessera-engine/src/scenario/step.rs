@@ -32,6 +32,8 @@ pub(super) const ACTIONS: &[&str] = &[
     "waitlist",
     "claim",
     "leave",
+    "merge",
+    "merge-undo",
     "household",
 ];
 
@@ -98,6 +100,13 @@ pub(super) enum Action {
     Leave {
         subject: Subject,
         erase: bool,
+        id: String,
+    },
+    /// Makes one member of two, or two of one again.
+    Merge {
+        subject: Subject,
+        from: Subject,
+        undo: bool,
         id: String,
     },
     /// Sends points to another member.
@@ -287,6 +296,16 @@ pub(super) struct Leave {
     pub(super) _member: String,
     #[serde(default)]
     pub(super) erase: bool,
+}
+
+/// Somebody who becomes one with a member, or is one of their own again.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Merge {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    #[serde(rename = "from")]
+    pub(super) _from: String,
 }
 
 /// A member takes part in a challenge.

@@ -19,7 +19,7 @@ use crate::executor::Context;
 use crate::new_file::NewFile;
 use crate::programs::ProgramHandle;
 use crate::record::member_key;
-use crate::report::{each_member, profile_of};
+use crate::report::{each_member, whole_profile};
 
 /// What was written, and what was not.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -123,7 +123,7 @@ fn member_line(
     state: &MemberState,
     now: Instant,
 ) -> Result<Vec<String>, StoreError> {
-    let profile = profile_of(context, reader, program, state.id)?;
+    let profile = whole_profile(context, reader, program, state)?;
     let field = |name: &str| profile.fields.get(name).cloned().unwrap_or_default();
     // Phone and email are identifiers too, in columns of their own where the member gave them.
     let given = [("phone", field("phone")), ("email", field("email"))];

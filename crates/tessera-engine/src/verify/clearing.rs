@@ -66,8 +66,10 @@ impl Clearing {
             if has_ended(key(follow_up)) || back(follow_up).is_some_and(has_ended) {
                 continue;
             }
-            for (currency, amount) in &follow_up.carries {
-                *self.on_the_way.entry(currency.clone()).or_default() += i128::from(amount.get());
+            let carried = follow_up.carries.iter().map(|(currency, amount)| (currency, i128::from(amount.get())));
+            let owed = follow_up.owes.iter().map(|(currency, amount)| (currency, -i128::from(amount.get())));
+            for (currency, amount) in carried.chain(owed) {
+                *self.on_the_way.entry(currency.clone()).or_default() += amount;
             }
             let name = format!("{} {} for {}", follow_up.kind, follow_up.key(), follow_up.to);
             match states.get(key(follow_up).as_slice()).copied() {

@@ -35,7 +35,16 @@ pub struct Verification {
     /// How often each code of a voucher was used, by its key.
     #[serde(skip)]
     uses: BTreeMap<[u8; 16], i64>,
+    /// Redemptions of merged members, as their survivors left them.
+    #[serde(skip)]
+    of_survivors: OfSurvivors,
+    /// Redemptions that are not kept as their own member left them, who was merged.
+    #[serde(skip)]
+    changed_since: ChangedSince,
 }
+
+type OfSurvivors = BTreeMap<EventId, Vec<Redemption>>;
+type ChangedSince = BTreeMap<EventId, Option<Redemption>>;
 
 /// One thing that does not agree: what the ledger says it should be, and what is stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -88,6 +97,7 @@ pub fn verify(
             Ok(())
         })?;
         check_codes(reader, program.number, &mut found)?;
+        check_changed_since(&mut found);
         // Of a ledger that is not folded to its end nobody knows the sum.
         if found.differences.len() < DIFFERENCES_MAX {
             found.differences.extend(clearing.differences());
@@ -149,13 +159,33 @@ fn check_whole(
     found.events += events.len() as u64;
     found.entries += events.iter().map(|event| event.entries.len() as u64).sum::<u64>();
     found.orders += made.len() as u64;
+    let (mut of_survivors, mut changed_since) = (OfSurvivors::new(), ChangedSince::new());
     let mut differs = |difference: Difference| {
         found.differences.push(Difference { member: id.to_string(), ..difference });
     };
     check_member(id, state, &events, &mut differs);
     check_orders(context, reader, program, (state, &events, &made), &mut differs)?;
-    check_redemptions(reader, program, id, &events, &mut differs)?;
-    clearing.check(context, reader, program, &events, &mut differs)
+    check_redemptions(reader, program, (state, &events), (&mut of_survivors, &mut changed_since), &mut differs)?;
+    clearing.check(context, reader, program, &events, &mut differs)?;
+    for (id, redemptions) in of_survivors {
+        found.of_survivors.entry(id).or_default().extend(redemptions);
+    }
+    found.changed_since.extend(changed_since);
+    Ok(())
+}
+
+/// What a survivor changed of a merged member's redemption is kept with that redemption.
+fn check_changed_since(found: &mut Verification) {
+    let (of_survivors, changed) = (std::mem::take(&mut found.of_survivors), std::mem::take(&mut found.changed_since));
+    let ids: BTreeSet<&EventId> = of_survivors.keys().chain(changed.keys()).collect();
+    for id in ids {
+        let kept = changed.get(id).and_then(Option::as_ref);
+        let known = of_survivors.get(id).is_some_and(|known| known.iter().any(|known| Some(known) == kept));
+        if !known && found.differences.len() < DIFFERENCES_MAX {
+            let what = format!("the redemption {id} is not kept as its last event left it");
+            found.differences.push(Difference { member: id.member.to_string(), ..Difference::new(what) });
+        }
+    }
 }
 
 fn check_member(id: MemberId, state: &MemberState, events: &[Recorded], differs: &mut dyn FnMut(Difference)) {
@@ -311,6 +341,17 @@ fn check_orders(
             last.insert(order_id, progress);
         }
     }
+    // Orders of members who were merged into this one.
+    for (order_id, progress) in last.iter().filter(|(order_id, _)| !made.contains_key(**order_id)) {
+        let key = context.secrets.order_key(program, order_id);
+        let rows = reader.fetch_by_keys(&tables::ORDER_KEY, &[own_key(program, &key)])?;
+        let kept = rows.first().map(|row| progress_from_text(row[6].opt_text()?)).transpose()?.flatten();
+        // Whoever survived this one may have changed it since.
+        let by = kept.as_ref().and_then(|kept| kept.by);
+        if by.is_none_or(|by| by == state.id) && kept.as_ref() != Some(*progress) {
+            differs(other_progress(order_id, Some(*progress), kept.as_ref()));
+        }
+    }
     for (order_id, seq) in made {
         let key = context.secrets.order_key(program, order_id);
         let Some(row) = kept.get(key.as_slice()) else {
@@ -330,27 +371,40 @@ fn check_orders(
         }
         let kept = progress_from_text(row[6].opt_text()?)?;
         let expected = last.get(order_id.as_str()).copied();
-        if kept.as_ref() != expected {
-            let what = format!("the progress kept with order {order_id} is not that of its last event");
-            let text = |progress: Option<&OrderProgress>| progress.and_then(|known| serde_json::to_string(known).ok());
-            let or_none = |text: Option<String>| text.unwrap_or_else(|| "nothing".to_owned());
-            differs(Difference::between(what, or_none(text(expected)), or_none(text(kept.as_ref()))));
+        // What a survivor of this member changed is checked with the survivor.
+        let by = kept.as_ref().and_then(|kept| kept.by);
+        if by.is_none_or(|by| by == state.id) && kept.as_ref() != expected {
+            differs(other_progress(order_id, expected, kept.as_ref()));
         }
     }
     Ok(())
+}
+
+fn other_progress(order_id: &str, expected: Option<&OrderProgress>, kept: Option<&OrderProgress>) -> Difference {
+    let what = format!("the progress kept with order {order_id} is not that of its last event");
+    let text = |progress: Option<&OrderProgress>| progress.and_then(|known| serde_json::to_string(known).ok());
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "nothing".to_owned());
+    Difference::between(what, or_none(text(expected)), or_none(text(kept)))
 }
 
 /// Every redemption is kept as the last event about it left it.
 fn check_redemptions(
     reader: &mut Reader<'_>,
     program: i64,
-    member: MemberId,
-    events: &[Recorded],
+    (state, events): (&MemberState, &[Recorded]),
+    (of_survivors, changed_since): (&mut OfSurvivors, &mut ChangedSince),
     differs: &mut dyn FnMut(Difference),
 ) -> Result<(), StoreError> {
+    let member = state.id;
+    let was_merged = events.iter().any(|event| event.kind == "merge");
     let mut last: BTreeMap<u64, &Redemption> = BTreeMap::new();
     for (seq, redemption) in events.iter().flat_map(|event| &event.record.redemptions) {
-        last.insert(*seq, redemption);
+        let id = state.event_id(*seq);
+        if id.member == member {
+            last.insert(*seq, redemption);
+        } else {
+            of_survivors.insert(id, vec![redemption.clone()]);
+        }
     }
     let sql = "SELECT seq, progress FROM redemption WHERE bucket = $1 AND program = $2 AND member = $3 ORDER BY seq";
     let mut kept: BTreeMap<u64, Redemption> = BTreeMap::new();
@@ -359,6 +413,10 @@ fn check_redemptions(
     }
     for seq in last.keys().chain(kept.keys()).collect::<BTreeSet<_>>() {
         if last.get(seq).copied() != kept.get(seq) {
+            if was_merged {
+                changed_since.insert(EventId { member, seq: *seq }, kept.get(seq).cloned());
+                continue;
+            }
             let what =
                 format!("the redemption {} is not kept as its last event left it", EventId { member, seq: *seq });
             let text = |redemption: Option<&Redemption>| {

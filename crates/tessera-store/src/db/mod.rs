@@ -224,14 +224,17 @@ impl PgDatabase {
     const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
     fn connect(&self) -> Result<PgConnection, StoreError> {
-        PgConnection::open(&self.config, postgres::Role::Reader)
+        let role = if self.read_only { postgres::Role::PatientReader } else { postgres::Role::Reader };
+        PgConnection::open(&self.config, role)
     }
 
     fn read<T>(&self, f: impl FnOnce(&mut Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut lease = self.readers.take(|| self.connect())?;
         let connection = lease.connection();
         if connection.run(Self::BEGIN).is_err() {
-            // It was lost while idle, as after a restart of the server: nothing is lost by starting over, once.
+            // It was lost while idle, as after a restart of the server: nothing is lost by starting over, once. Those
+            // beside it were lost with it, and each would be waited for.
+            self.readers.forget_idle();
             *connection = self.connect()?;
             connection.run(Self::BEGIN)?;
         }
@@ -296,7 +299,7 @@ impl Writer {
                 Ok(Tx::sqlite(&mut link.connection, turn))
             }
             Link::Postgres { database, connection } => {
-                if connection.run("BEGIN").is_err() {
+                if connection.is_lost() || connection.run("BEGIN").is_err() {
                     *connection = PgConnection::open(&database.config, postgres::Role::Writer)?;
                     connection.run("BEGIN")?;
                 }

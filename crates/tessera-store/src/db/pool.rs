@@ -58,6 +58,16 @@ impl<C> Pool<C> {
         }
     }
 
+    /// Closes the connections that nobody uses.
+    pub(crate) fn forget_idle(&self) {
+        let mut state = self.lock();
+        let idle = std::mem::take(&mut state.idle);
+        state.open -= idle.len();
+        drop(state);
+        self.freed.notify_all();
+        drop(idle);
+    }
+
     /// No statement can panic while the lock is held, so a poisoned state is a whole one.
     fn lock(&self) -> MutexGuard<'_, State<C>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -17,8 +17,19 @@ use crate::value::{Row, Value};
 
 /// Statements kept prepared per connection.
 const STATEMENTS_MAX: usize = 256;
-/// How long to wait for a server that does not answer, unless the URL says otherwise.
+/// How long to wait for a server that does not answer a call, unless the URL says otherwise (`connect_timeout`).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a writer waits for the answer to one statement, unless the URL says otherwise (`tcp_user_timeout`). A
+/// network that swallows everything looks like a server that thinks: after this it is given up, and so is its
+/// connection. A batch takes milliseconds.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// A statement of a server's reader may take so many times as long: it may have to sort.
+const READ_FACTOR: u32 = 3;
+/// How often a silent connection is asked whether it lives, and how often again before it is dead.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_RETRIES: u32 = 3;
+/// What the driver has where the URL says nothing: too long to learn that a connection is gone.
+const KEEPALIVE_IDLE_OF_DRIVER: Duration = Duration::from_secs(2 * 60 * 60);
 /// Rows fetched from a cursor at a time: enough to hide the round trip, few enough to keep memory flat.
 const ROWS_AT_A_TIME: u32 = 256;
 
@@ -26,32 +37,64 @@ const ROWS_AT_A_TIME: u32 = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Writer,
+    /// Reads for callers who wait.
     Reader,
+    /// Reads for a command, which may take as long as it takes.
+    PatientReader,
     Migration,
 }
 
 pub(crate) struct PgConnection {
     client: Client,
-    /// Only absent while being dropped.
+    /// Absent once the connection was given up, and while being dropped.
     runtime: Option<Runtime>,
+    /// How long BEGIN, COMMIT and their like may take.
+    brief: Option<Duration>,
+    /// How long any other statement may take.
+    patience: Option<Duration>,
     statements: HashMap<Box<str>, Statement>,
     tables: HashMap<&'static str, Arc<TableSql>>,
 }
 
 impl Role {
-    fn settings(self) -> &'static str {
+    /// How long a statement may take; `None` is for ever.
+    fn patience(self, answer_within: Duration) -> Option<Duration> {
+        match self {
+            Self::Writer => Some(answer_within),
+            Self::Reader => Some(answer_within * READ_FACTOR),
+            Self::PatientReader | Self::Migration => None,
+        }
+    }
+
+    /// The server gives up when we do, so that nothing keeps its locks that nobody waits for.
+    fn settings(self, answer_within: Duration) -> String {
+        let answer = answer_within.as_millis();
+        let lock = answer / 2;
         match self {
             // A generic plan chosen while a table is empty outlives that, and a scan per batch of a full table is
             // ruinous; a writer finds rows by key, always. The costs this adds would make it compile plans: no JIT.
-            Self::Writer => {
-                "SET application_name = 'tessera writer'; SET lock_timeout = '10s'; SET jit = off; \
-                 SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
-            }
+            Self::Writer => format!(
+                "SET application_name = 'tessera writer'; SET lock_timeout = {lock}; SET statement_timeout = {answer}; \
+                 SET idle_in_transaction_session_timeout = {idle}; SET jit = off; \
+                 SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off",
+                idle = answer * u128::from(READ_FACTOR),
+            ),
             // A cursor is read to its end, not for its first rows only.
-            Self::Reader => "SET application_name = 'tessera reader'; SET jit = off; SET cursor_tuple_fraction = 1",
-            Self::Migration => "SET application_name = 'tessera migration'",
+            Self::Reader | Self::PatientReader => {
+                let limit = self.patience(answer_within).map_or(0, |patience| patience.as_millis());
+                format!(
+                    "SET application_name = 'tessera reader'; SET statement_timeout = {limit}; SET jit = off; \
+                     SET cursor_tuple_fraction = 1"
+                )
+            }
+            Self::Migration => "SET application_name = 'tessera migration'".to_owned(),
         }
     }
+}
+
+/// How long one answer may take.
+fn answer_within(config: &Config) -> Duration {
+    config.get_tcp_user_timeout().copied().filter(|limit| !limit.is_zero()).unwrap_or(ANSWER_WITHIN)
 }
 
 /// Reads the URL. The message does not repeat it, for it may hold a password.
@@ -62,6 +105,11 @@ pub(crate) fn parse_url(url: &str) -> Result<Config, StoreError> {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT_TIMEOUT);
     }
+    let answer = answer_within(&config);
+    config.tcp_user_timeout(answer);
+    if config.get_keepalives_idle() == KEEPALIVE_IDLE_OF_DRIVER {
+        config.keepalives_idle(answer).keepalives_interval(KEEPALIVE_INTERVAL).keepalives_retries(KEEPALIVE_RETRIES);
+    }
     Ok(config)
 }
 
@@ -71,17 +119,28 @@ impl PgConnection {
             .enable_all()
             .build()
             .map_err(|error| StoreError::Unavailable(format!("no runtime for a connection: {error}")))?;
+        let brief = answer_within(config);
+        // Somebody may take the call and say nothing.
+        let connect_within = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT) + brief;
         let client = runtime.block_on(async {
-            let (client, connection) = config.connect(NoTls).await.map_err(|error| match error.as_db_error() {
+            let connecting = tokio::time::timeout(connect_within, config.connect(NoTls)).await;
+            let connected = connecting.map_err(|_| silent(connect_within))?;
+            let (client, connection) = connected.map_err(|error| match error.as_db_error() {
                 Some(_) => refused(&error),
                 None => StoreError::Unavailable(format!("cannot reach PostgreSQL: {}", chain(&error))),
             })?;
             // It ends with the connection; whoever uses the client then learns that it is closed.
             tokio::spawn(connection);
-            client.batch_execute(role.settings()).await.map_err(|error| refused(&error))?;
+            let settings = role.settings(brief);
+            let set = tokio::time::timeout(brief, client.batch_execute(&settings)).await;
+            set.map_err(|_| silent(brief))?.map_err(|error| refused(&error))?;
             Ok::<_, StoreError>(client)
         })?;
-        Ok(Self { client, runtime: Some(runtime), statements: HashMap::new(), tables: HashMap::new() })
+        let patience = role.patience(brief);
+        // Migrations run whole files as one text.
+        let brief = if role == Role::Migration { None } else { Some(brief) };
+        let (statements, tables) = (HashMap::new(), HashMap::new());
+        Ok(Self { client, runtime: Some(runtime), brief, patience, statements, tables })
     }
 
     pub(crate) fn table(&mut self, table: &'static Table) -> Arc<TableSql> {
@@ -90,7 +149,14 @@ impl PgConnection {
 
     /// BEGIN, COMMIT: a text without parameters.
     pub(crate) fn run(&mut self, text: &str) -> Result<(), StoreError> {
-        self.block_on(async |client, _| client.batch_execute(text).await.map_err(|error| refused(&error)))
+        self.block_on_within(self.brief, async |client, _| {
+            client.batch_execute(text).await.map_err(|error| refused(&error))
+        })
+    }
+
+    /// Whether the connection was given up or closed.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.runtime.is_none() || self.client.is_closed()
     }
 
     /// For the migrations, which speak to the driver.
@@ -98,8 +164,41 @@ impl PgConnection {
         &mut self,
         f: impl AsyncFnOnce(&mut Client, &mut HashMap<Box<str>, Statement>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.block_on_within(self.patience, f)
+    }
+
+    fn block_on_within<T>(
+        &mut self,
+        within: Option<Duration>,
+        f: impl AsyncFnOnce(&mut Client, &mut HashMap<Box<str>, Statement>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let Some(runtime) = &self.runtime else { return Err(lost()) };
-        runtime.block_on(f(&mut self.client, &mut self.statements))
+        let work = f(&mut self.client, &mut self.statements);
+        let Some(within) = within else { return runtime.block_on(work) };
+        let answer = runtime.block_on(async { tokio::time::timeout(within, work).await });
+        answer.unwrap_or_else(|_| {
+            self.give_up();
+            Err(silent(within))
+        })
+    }
+
+    /// Closes it without a word: an answer that comes late would be taken for that of the next statement.
+    fn give_up(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+
+    /// As [`execute`](Self::execute), for a statement that may touch every member: it may take as long as it takes.
+    pub(crate) fn execute_patiently(&mut self, sql: &str, params: &[Value]) -> Result<u64, StoreError> {
+        self.run("SET LOCAL statement_timeout = 0")?;
+        let patience = self.patience.take();
+        let answer = self.execute(sql, params);
+        self.patience = patience;
+        let limit = patience.map_or(0, |patience| patience.as_millis());
+        let written = answer?;
+        self.run(&format!("SET LOCAL statement_timeout = {limit}"))?;
+        Ok(written)
     }
 
     pub(crate) fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, StoreError> {
@@ -179,9 +278,7 @@ impl PgConnection {
 impl Drop for PgConnection {
     fn drop(&mut self) {
         // A runtime must not wait for itself inside an async task, should the last handle be dropped in one.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        self.give_up();
     }
 }
 
@@ -310,8 +407,13 @@ fn lost() -> StoreError {
     StoreError::Unavailable("the connection to PostgreSQL was lost".to_owned())
 }
 
-/// SQLSTATE classes and codes after which the same statement may succeed in a new transaction.
-const TRANSIENT: [&str; 9] = ["08", "40", "53", "55P03", "57014", "57P", "58030", "25P03", "25P04"];
+fn silent(within: Duration) -> StoreError {
+    StoreError::Unavailable(format!("PostgreSQL did not answer within {} ms", within.as_millis()))
+}
+
+/// SQLSTATE classes and codes after which the same statement may succeed in a new transaction. 25006: the server has
+/// become one that is only read; its address soon leads to the one that is written.
+const TRANSIENT: [&str; 10] = ["08", "40", "53", "55P03", "57014", "57P", "58030", "25006", "25P03", "25P04"];
 /// Classes whose messages speak of the statement, a name or the set-up; others may quote what a row holds.
 const SAFE_MESSAGES: [&str; 5] = ["0A", "28", "3D", "42", "53"];
 

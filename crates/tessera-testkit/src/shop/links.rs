@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use tessera_core::decide::{Decision, FollowUp, Rejected};
-use tessera_core::event::{Profile, Transfer, What, read_follow_up};
+use tessera_core::decide::{Decision, FollowUp, OrderRecord, Recorded, Rejected};
+use tessera_core::event::{Merge, Profile, Transfer, Unmerge, What, read_follow_up};
+use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::Account;
 
 use super::{Member, Shop, at, id};
@@ -15,6 +16,60 @@ impl Shop {
         let to = self.of_member(to).member().id;
         self.current = current;
         self.ask(at(time), What::Transfer(Transfer { to, currency: id(currency), amount, message: None }))
+    }
+
+    /// Makes the member one with the member of a number, who has everything when [`Shop::relay`] was called.
+    pub fn merge(&mut self, time: &str, into: usize) -> Result<Decision, Rejected> {
+        let current = self.current;
+        self.of_member(into);
+        let into = self.members[self.survivor(into)].id;
+        self.current = current;
+        self.ask(at(time), What::Merge(Merge { into, reason: None }))
+    }
+
+    /// Takes the member of a number out of the member again.
+    pub fn unmerge(&mut self, time: &str, from: usize) -> Result<Decision, Rejected> {
+        let from = self.members[from].id;
+        self.ask(at(time), What::Unmerge(Unmerge { from }))
+    }
+
+    /// What concerns somebody who was merged is about the survivor, but for what is between the two.
+    pub(super) fn go_to_survivor(&mut self, what: &What) {
+        if !what.is_of_merged() {
+            self.current = self.survivor(self.current);
+        }
+    }
+
+    /// Who a member is by now.
+    pub(super) fn survivor(&self, mut number: usize) -> usize {
+        while let Some(into) = self.members[number].stored().and_then(|state| state.into) {
+            number = self.number_of(into);
+        }
+        number
+    }
+
+    pub(super) fn number_of(&self, member: MemberId) -> usize {
+        let number = self.members.iter().position(|known| known.id == member);
+        number.unwrap_or_else(|| panic!("nobody is {member}"))
+    }
+
+    pub(super) fn place_of(&self, event: EventId) -> (usize, u64) {
+        (self.number_of(event.member), event.seq)
+    }
+
+    pub(super) fn was_merged(&self, member: MemberId) -> bool {
+        self.members
+            .iter()
+            .filter_map(|known| known.stored())
+            .any(|state| state.merged.iter().any(|merged| merged.id == member))
+    }
+
+    /// What happened to the points of orders before their makers were merged.
+    pub(super) fn former(&self, orders: &[OrderRecord]) -> Vec<Recorded> {
+        let Some(order) = orders.iter().find(|order| order.made_by != order.member) else { return Vec::new() };
+        let member = &self.members[self.number_of(order.made_by)];
+        let since = member.events.iter().filter(|event| event.effective_at >= order.effective_at);
+        since.cloned().collect()
     }
 
     /// The member joins, brought by the member of a number.

@@ -212,7 +212,8 @@ impl Shop {
 
     /// How far a redemption has come, as stored.
     pub fn redemption(&self, redemption: u64) -> Option<Redemption> {
-        let text = self.redemptions.get(&(self.current, redemption))?;
+        let event = self.member().stored().map(|state| state.event_id(redemption));
+        let text = self.redemptions.get(&self.place_of(event?))?;
         Some(serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}")))
     }
 
@@ -270,6 +271,7 @@ impl Shop {
 
     /// Reads what a command needs, decides it, checks the decision and stores it.
     pub fn apply(&mut self, command: Command, payload: &str) -> Result<Decision, Rejected> {
+        self.go_to_survivor(&command.what);
         let decision = self.with_inputs(&command, payload, None, |inputs| {
             let decision = decide(inputs, &command)?;
             if self.checked {
@@ -307,7 +309,7 @@ impl Shop {
         if let Some(since) = needs.purchases_since {
             orders = self.purchases_since(since);
         }
-        let named = tessera_core::decide::redemptions(&command.what, member.id, &orders);
+        let named = tessera_core::decide::redemptions(&command.what, state.as_ref(), &orders);
         let redemptions: Vec<(u64, Redemption)> =
             named.into_iter().filter_map(|seq| Some((seq, self.redemption(seq)?))).collect();
         let named = tessera_core::decide::voucher_codes(&command.what, &orders);
@@ -315,6 +317,7 @@ impl Shop {
         let codes: Vec<CodeRecord> = codes.unwrap_or_else(named);
         let needs_history =
             needs.history || state.as_ref().is_some_and(|state| needs_history(&self.versions, state, &orders, command));
+        let former = if needs_history { self.former(&orders) } else { Vec::new() };
         work(&Inputs {
             versions: &self.versions,
             state: state.as_ref(),
@@ -325,6 +328,7 @@ impl Shop {
             redemptions: &redemptions,
             codes: &codes,
             history: needs_history.then_some(member.events.as_slice()),
+            former: &former,
             memory: self.memory.as_ref(),
             entropy: [7; 16],
             draws: tessera_core::decide::Draws::Fresh,
@@ -357,7 +361,8 @@ impl Shop {
         }
         for (seq, redemption) in &decision.redemptions {
             let text = serde_json::to_string(&through_json(redemption)).unwrap();
-            self.redemptions.insert((number, *seq), text);
+            let key = self.place_of(decision.state.event_id(*seq));
+            self.redemptions.insert(key, text);
         }
         for issued in &decision.vouchers {
             let code = normalise(&issued.code).unwrap();
@@ -411,7 +416,10 @@ impl Shop {
                 check_books(&self.versions, &state, &member.events);
                 let of_member = self.redemptions.range((number, 0)..(number + 1, 0));
                 let stored = of_member.map(|((_, seq), text)| (*seq, serde_json::from_str(text).unwrap())).collect();
-                check_redemptions(&state, &member.events, &stored);
+                // What a merged member had spent may come back to the survivor.
+                if state.into.is_none() && state.merged.is_empty() && !self.was_merged(member.id) {
+                    check_redemptions(&state, &member.events, &stored);
+                }
             }
         }
     }
@@ -463,10 +471,17 @@ impl Shop {
         let member = &self.members[stored.member];
         let event = member.event(stored.event);
         let progress: Option<OrderProgress> = stored.progress.as_ref().map(|text| serde_json::from_str(text).unwrap());
-        let content = member.event(progress.as_ref().map_or(stored.event, |progress| progress.content));
-        Some(OrderRecord {
+        let by = progress.as_ref().and_then(|progress| progress.by).map_or(stored.member, |by| self.number_of(by));
+        let names = self.members[by].stored()?;
+        let content = progress
+            .as_ref()
+            .map_or(EventId { member: member.id, seq: stored.event }, |progress| names.event_id(progress.content));
+        let content = self.members[self.number_of(content.member)].event(content.seq);
+        let owner = self.members[self.survivor(by)].stored()?;
+        let record = OrderRecord {
             order_id: order_id.into(),
             member: member.id,
+            made_by: member.id,
             event: stored.event,
             effective_at: event.effective_at,
             basis: event.record.basis.clone().unwrap_or_else(|| panic!("the order {order_id} has no basis")),
@@ -474,7 +489,8 @@ impl Shop {
             credits: event.record.credits.clone(),
             vouchers: event.record.vouchers.clone(),
             progress,
-        })
+        };
+        if owner.id == member.id { Some(record) } else { record.of_survivor(&names, &owner) }
     }
 
     pub fn progress(&self, order_id: &str) -> Option<OrderProgress> {
@@ -492,7 +508,7 @@ impl Shop {
     }
 
     fn purchases_since(&self, since: Instant) -> Vec<OrderRecord> {
-        let own = self.orders.iter().filter(|(_, order)| order.member == self.current);
+        let own = self.orders.iter().filter(|(_, order)| self.survivor(order.member) == self.current);
         let mut orders: Vec<OrderRecord> = own.filter_map(|(order_id, _)| self.order(order_id)).collect();
         orders.retain(|order| order.effective_at >= since);
         orders.sort_by_key(|order| std::cmp::Reverse((order.effective_at, order.event)));

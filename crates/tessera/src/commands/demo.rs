@@ -67,7 +67,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure
     }
     let key = access::create(&engine.context, engine.executor(), program.number, "demo", &Scope::ALL)?;
     let partners = std::sync::Arc::new(context.settings.partners()?);
-    let settings = (context.settings.code_limits, partners);
+    let settings = (context.settings.limits, partners);
     super::serve::serve(engine, "demo", arguments.listen, settings, |address| {
         say!("\nCopper Cup is open at http://{address}");
         say!("  API browser  http://{address}/docs");

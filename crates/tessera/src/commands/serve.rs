@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use metrics_exporter_prometheus::PrometheusBuilder;
-use tessera_api::{AppState, CodeLimits};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tessera_api::AppState;
 use tessera_connect::partner::Partners;
 use tessera_engine::Engine;
 use tessera_engine::partner::PartnerRelay;
@@ -14,10 +14,17 @@ use tokio::net::TcpListener;
 
 use super::Context;
 use super::task::Task;
+use crate::config::Limits;
 use crate::output::{Failure, say};
 
 /// How long requests under way may take to end when the server is stopped.
 const GRACE: Duration = Duration::from_secs(20);
+
+/// How often what was measured is summed up: nobody may ever ask for it, and it must not pile up.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Files the process needs besides connections: the databases', logs, and some room.
+const FILES_OF_OURS: usize = 128;
 
 #[derive(Args, Debug)]
 #[command(
@@ -41,7 +48,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure
     let task = Task::of_command("serve", "one process serves a folder; --data names another");
     let partners = Arc::new(context.settings.partners()?);
     let engine = context.engine(&task)?;
-    serve(engine, "serve", listen, (context.settings.code_limits, partners), |address| {
+    serve(engine, "serve", listen, (context.settings.limits, partners), |address| {
         say!("listening on http://{address}  (API browser: http://{address}/docs)");
     })
 }
@@ -60,12 +67,16 @@ pub fn serve(
     engine: Engine,
     command: &str,
     listen: SocketAddr,
-    (limits, partners): (CodeLimits, Arc<Partners>),
+    (mut limits, partners): (Limits, Arc<Partners>),
     ready: impl FnOnce(SocketAddr),
 ) -> Result<ExitCode, Failure> {
     let metrics = PrometheusBuilder::new().install_recorder().ok();
-    let state = AppState::new(engine.context.clone(), engine.executor().clone(), metrics).with_code_limits(limits);
-    let state = state.with_partners(partners.clone());
+    tessera_api::describe_metrics();
+    let state = AppState::new(engine.context.clone(), engine.executor().clone(), metrics)
+        .with_code_limits(limits.codes)
+        .with_connection_limits(limits.connections)
+        .with_partners(partners.clone());
+    limits.connections.most = within_open_files(limits.connections.most);
     let scheduler = Scheduler::start(engine.context.clone(), engine.executor().clone()).map_err(Failure::refused)?;
     let relay = PartnerRelay::start(engine.context.clone(), engine.executor().clone(), partners);
     let relay = relay.map_err(Failure::refused)?;
@@ -86,11 +97,11 @@ pub fn serve(
         // Only a courtesy to whoever comes next.
         let _ = announce(address);
         ready(address);
-        let (mut ended, mut stopping) = (stopped.clone(), stopped);
-        let service = tessera_api::router(state).into_make_service_with_connect_info::<SocketAddr>();
-        let server = axum::serve(listener, service).with_graceful_shutdown(async move {
-            let _ = ended.wait_for(|told| *told).await;
-        });
+        if let Some(metrics) = state.metrics.clone() {
+            tokio::spawn(upkeep(metrics));
+        }
+        let mut stopping = stopped.clone();
+        let server = tessera_api::serve(listener, tessera_api::router(state), limits.connections, stopped);
         tokio::select! {
             result = server => result.map_err(Failure::refused),
             // Connections that stay open without a request do not hold the stop up.
@@ -102,4 +113,29 @@ pub fn serve(
     runtime.shutdown_timeout(Duration::from_secs(2));
     engine.close();
     served.map(|()| ExitCode::SUCCESS)
+}
+
+async fn upkeep(metrics: PrometheusHandle) {
+    let mut due = tokio::time::interval(UPKEEP);
+    loop {
+        due.tick().await;
+        metrics.run_upkeep();
+    }
+}
+
+/// As many connections as the system lets this process have files: past that, taking one fails without an answer.
+fn within_open_files(most: usize) -> usize {
+    let Some(files) = open_files_max() else { return most };
+    let room = files.saturating_sub(FILES_OF_OURS).max(files / 2).max(1);
+    if room < most {
+        tracing::info!(files, connections = room, "fewer connections than set: the limit of open files is lower");
+    }
+    most.min(room)
+}
+
+/// The soft limit of open files; nothing where the system does not tell it so.
+fn open_files_max() -> Option<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
 }

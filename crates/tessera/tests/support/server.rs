@@ -94,6 +94,8 @@ pub fn signal_to(process: u32, signal: &str) {
 pub struct Client {
     stream: BufReader<TcpStream>,
     key: String,
+    /// What the last answer said about when to come back.
+    pub retry_after: Option<String>,
 }
 
 /// Status and body of an answer.
@@ -103,7 +105,14 @@ impl Client {
     pub fn new(address: SocketAddr, key: &str) -> std::io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::new(stream), key: key.to_owned() })
+        Ok(Self { stream: BufReader::new(stream), key: key.to_owned(), retry_after: None })
+    }
+
+    /// The same, which gives up when an answer takes longer.
+    pub fn within(address: SocketAddr, key: &str, limit: std::time::Duration) -> std::io::Result<Self> {
+        let client = Self::new(address, key)?;
+        client.stream.get_ref().set_read_timeout(Some(limit))?;
+        Ok(client)
     }
 
     /// Sends one request and reads its answer; an error when the connection broke on the way.
@@ -116,15 +125,17 @@ impl Client {
         let status = self.line()?;
         let status = status.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(broken)?;
         let mut length = 0;
+        self.retry_after = None;
         loop {
             let header = self.line()?;
             if header.is_empty() {
                 break;
             }
-            if let Some((name, value)) = header.split_once(':')
-                && name.eq_ignore_ascii_case("content-length")
-            {
-                length = value.trim().parse().map_err(|_| broken())?;
+            let Some((name, value)) = header.split_once(':') else { continue };
+            match name.to_ascii_lowercase().as_str() {
+                "content-length" => length = value.trim().parse().map_err(|_| broken())?,
+                "retry-after" => self.retry_after = Some(value.trim().to_owned()),
+                _ => {}
             }
         }
         let mut body = vec![0; length];

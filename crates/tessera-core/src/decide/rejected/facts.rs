@@ -336,6 +336,13 @@ impl Rejected {
                 ("available", available.to_string().into()),
                 ("held", held.to_string().into()),
             ],
+            Self::MergeWithReservations { open } => vec![("open", (*open).into())],
+            Self::TooManyMerged { most } => vec![("most", (*most).into())],
+            Self::BothInClub { plan } => vec![("plan", plan.as_str().into())],
+            Self::NotMerged { member } => vec![("member", member.as_str().into())],
+            Self::MergeUndoTooLate { merged_at, until } => {
+                vec![("merged_at", merged_at.to_string().into()), ("until", until.to_string().into())]
+            }
             Self::InHousehold { household } => vec![("household", household.as_str().into())],
             Self::HouseholdCoolingOff { from } => vec![("from", from.to_string().into())],
             Self::HouseholdFull { size } => vec![("size", (*size).into())],
@@ -359,6 +366,7 @@ impl Rejected {
             | Self::HouseholdClosed
             | Self::WhoSpends
             | Self::PoolBuysNoRewards
+            | Self::MergeWithOneself
             | Self::NoGiftCards
             | Self::GiftCardExists
             | Self::GiftCardBlocked

@@ -1,0 +1,91 @@
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use tessera_core::decide::{self, Balance, Decision, Draws, Effect, Inputs, TierStanding};
+use tessera_core::event::{Command, Merge, What, read_follow_up};
+use tessera_core::id::MemberId;
+use tessera_core::member::MemberState;
+use tessera_core::program::{Id, Versions};
+use tessera_core::time::Instant;
+use tessera_store::StoreError;
+
+use super::member::settled;
+use crate::executor::Context;
+use crate::programs::ProgramHandle;
+use crate::submission::Refusal;
+
+/// What the survivor of a merge would have, with nothing done.
+#[derive(Clone, Debug, Serialize)]
+pub struct MergePreview {
+    pub survivor: String,
+    pub from: String,
+    pub balances: BTreeMap<Id, Balance>,
+    pub tiers: Vec<TierStanding>,
+    pub purchases: u32,
+    /// What would come, what would be netted, and what stands once.
+    pub effects: Vec<Effect>,
+}
+
+/// Decides a merge as the executor would, and writes nothing. `None` where one of the two is no member.
+///
+/// # Errors
+/// What reading ends in; and, inside, why the merge would be refused.
+pub fn preview_merge(
+    context: &Context,
+    program: &ProgramHandle,
+    survivor: MemberId,
+    from: MemberId,
+) -> Result<Option<Result<MergePreview, Refusal>>, StoreError> {
+    let found = context.database.read(|reader| {
+        let survivor = settled(context, reader, program, survivor)?;
+        Ok::<_, StoreError>(survivor.zip(settled(context, reader, program, from)?))
+    })?;
+    let Some((survivor, from)) = found else { return Ok(None) };
+    let versions = program.versions();
+    let now = context.clock.now();
+    Ok(Some(decided(&versions, &survivor, &from, now).map_err(Refusal::from)))
+}
+
+fn decided(
+    versions: &Versions,
+    survivor: &MemberState,
+    from: &MemberState,
+    now: Instant,
+) -> Result<MergePreview, decide::Rejected> {
+    let merge = What::Merge(Merge { into: survivor.id, reason: None });
+    let sent = ask(versions, from, merge, now)?;
+    let brought = sent.follow_ups.first().and_then(|sent| read_follow_up(&sent.kind, &sent.data).ok());
+    let Some(brought) = brought else { return Err(decide::Rejected::NeedsMember) };
+    let arrived = ask(versions, survivor, brought, now)?;
+    let rules = versions.at(now);
+    Ok(MergePreview {
+        survivor: survivor.id.to_string(),
+        from: from.id.to_string(),
+        balances: arrived.outcome.balances,
+        tiers: decide::tier_standings(rules, &arrived.state, now),
+        purchases: arrived.state.statistics.purchases,
+        effects: arrived.outcome.effects,
+    })
+}
+
+fn ask(versions: &Versions, state: &MemberState, what: What, now: Instant) -> Result<Decision, decide::Rejected> {
+    let pools = BTreeMap::new();
+    let inputs = Inputs {
+        versions,
+        state: Some(state),
+        new_member: state.id,
+        guest: false,
+        pools: &pools,
+        orders: &[],
+        redemptions: &[],
+        codes: &[],
+        history: None,
+        former: &[],
+        memory: None,
+        entropy: [0; 16],
+        draws: Draws::Hidden,
+        payload: "{}",
+        explain: false,
+    };
+    decide::decide(&inputs, &Command { effective_at: now, recorded_at: now, what })
+}

@@ -1,0 +1,213 @@
+//! P1, P2, I6: two members become one, with whatever may happen between the two halves.
+
+use tessera_core::event::Merge;
+use tessera_core::id::{EventId, MemberId};
+use tessera_engine::redemption::Step;
+use tessera_engine::submission::{Answer, Submission};
+use tessera_testkit::app::{TestApp, accepted, as_duplicate, refused};
+use tessera_testkit::on_both_databases;
+use tessera_testkit::shop::{json as data, spend};
+
+use crate::common::{POINTS, sale};
+use crate::contention::at_once;
+
+on_both_databases!(POINTS =>
+    p1_everything_of_one_arrives_at_the_other,
+    p1_an_order_of_the_merged_one_is_returned_exactly,
+    p1_between_the_halves_what_needs_the_other_comes_back,
+    i6_a_merge_that_is_sent_again_changes_nothing,
+    p1_what_cannot_arrive_leaves_both_as_they_were,
+    p1_of_many_at_once_nothing_is_lost_or_doubled,
+    p2_cycles_are_refused,
+    p1_two_again_within_the_time,
+    p3_the_survivor_is_erased_with_whoever_is_one_with_them,
+);
+
+fn merge(app: &TestApp, from: MemberId, into: MemberId, key: &str) -> Submission {
+    let merge = Merge { into, reason: None };
+    Submission::merge(&app.engine().context.secrets, &app.program, from, merge, key, app.now())
+}
+
+fn undo(app: &TestApp, survivor: MemberId, from: MemberId, key: &str) -> Submission {
+    Submission::unmerge(&app.engine().context.secrets, &app.program, survivor, from, key, app.now())
+}
+
+fn submit(app: &TestApp, submission: Submission) -> Answer {
+    app.engine().submit(submission).unwrap()
+}
+
+fn id_of(app: &TestApp, name: &str) -> MemberId {
+    app.member(name)["id"].as_str().unwrap().parse().unwrap()
+}
+
+/// Two members with 110 and 30 points.
+fn two(app: &TestApp) -> (MemberId, MemberId) {
+    app.send(&sale("o-1", "card:1", 100_000));
+    app.send(&sale("o-2", "card:2", 20_000));
+    (id_of(app, "card:1"), id_of(app, "card:2"))
+}
+
+fn points(app: &TestApp, name: &str) -> i64 {
+    app.available(name, "point")
+}
+
+fn p1_everything_of_one_arrives_at_the_other(app: &mut TestApp) {
+    let (one, two) = two(app);
+    accepted(submit(app, merge(app, two, one, "m-1")));
+    assert_eq!(app.verify().differences, []);
+    assert_eq!(app.relay(), 1);
+    // By either card it is one member.
+    assert_eq!((points(app, "card:1"), points(app, "card:2")), (140, 140));
+    assert_eq!(id_of(app, "card:2"), one);
+    app.send(&sale("o-3", "card:2", 10_000));
+    assert_eq!(points(app, "card:1"), 150);
+    let view = app.member("card:1");
+    assert_eq!(view["merged"][0]["member"], two.to_string(), "{view}");
+    let mut names: Vec<&str> =
+        view["identifiers"].as_array().unwrap().iter().filter_map(|name| name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["card:1", "card:2"]);
+    assert_eq!(app.verify().differences, []);
+}
+
+fn p1_an_order_of_the_merged_one_is_returned_exactly(app: &mut TestApp) {
+    let (one, two) = two(app);
+    let paid = accepted(submit(
+        app,
+        Submission::redeem(
+            &app.engine().context.secrets,
+            &app.program,
+            "card:2".parse().unwrap(),
+            spend("point", 5),
+            "r-1",
+            app.now(),
+        ),
+    ));
+    app.send(&tessera_testkit::app::event("purchase", "o-4", "card:2", &data::lines("o-4", &[("A", "x", 2, 20_000)])));
+    app.send(&tessera_testkit::app::event("return", "b-1", "card:2", &data::back("o-4", &[("A", 1)])));
+    let before = points(app, "card:1") + points(app, "card:2");
+    accepted(submit(app, merge(app, two, one, "m-1")));
+    app.relay();
+    assert_eq!(points(app, "card:1"), before);
+    app.send(&tessera_testkit::app::event("return", "b-2", "card:1", &data::back("o-4", &[("A", 1)])));
+    assert_eq!(points(app, "card:1"), before - 10);
+    app.send(&tessera_testkit::app::event("return", "b-3", "", &data::back_all("o-2")));
+    assert_eq!(points(app, "card:1"), before - 30);
+    // What was spent comes home.
+    let redemption: EventId = paid.event_id.parse().unwrap();
+    assert_eq!(redemption.member, two);
+    let step = Step::Return { points: None };
+    let secrets = &app.engine().context.secrets;
+    let back = Submission::redemption_step(secrets, &app.program, redemption, step, "rr-1", app.now());
+    let done = accepted(submit(app, back));
+    assert_eq!(done.redemption.unwrap().id, redemption.to_string());
+    assert_eq!(points(app, "card:1"), before - 25);
+    assert_eq!(app.verify().differences, []);
+}
+
+fn p1_between_the_halves_what_needs_the_other_comes_back(app: &mut TestApp) {
+    let (one, two) = two(app);
+    accepted(submit(app, merge(app, two, one, "m-1")));
+    let event = tessera_testkit::app::event("return", "b-1", "card:2", &data::back_all("o-2"));
+    assert_eq!(app.post("events", &event).status, 503);
+    // A purchase needs nothing of it.
+    app.send(&sale("o-3", "card:2", 10_000));
+    assert_eq!(points(app, "card:1"), 120);
+    app.restart();
+    app.relay();
+    app.send(&event);
+    assert_eq!(points(app, "card:1"), 130);
+}
+
+fn i6_a_merge_that_is_sent_again_changes_nothing(app: &mut TestApp) {
+    let (one, two) = two(app);
+    let first = accepted(submit(app, merge(app, two, one, "m-1")));
+    assert_eq!(accepted(submit(app, merge(app, two, one, "m-1"))), as_duplicate(&first));
+    app.relay();
+    assert_eq!(accepted(submit(app, merge(app, two, one, "m-1"))), as_duplicate(&first));
+    // As after a crash between the effect and the note that it was done.
+    let reset = "UPDATE outbox SET state = 0 WHERE kind = 'command'";
+    app.engine().executor().write(move |tx| tx.execute(reset, &[]).map(drop)).unwrap();
+    app.restart();
+    assert_eq!(app.relay(), 1);
+    assert_eq!(points(app, "card:1"), 140);
+    assert_eq!(refused(submit(app, merge(app, two, one, "m-2"))).code, "merge-with-oneself");
+}
+
+fn p1_what_cannot_arrive_leaves_both_as_they_were(app: &mut TestApp) {
+    let (_, two) = two(app);
+    let nobody = MemberId::from_bytes([7; 16]);
+    accepted(submit(app, merge(app, two, nobody, "m-1")));
+    // Nobody is made of it meanwhile.
+    assert!(matches!(app.submit(&sale("o-3", "card:2", 10_000)), Answer::Unavailable));
+    assert_eq!(app.relay(), 1);
+    assert_eq!((id_of(app, "card:2"), points(app, "card:2")), (two, 30));
+    app.send(&sale("o-3", "card:2", 10_000));
+    assert_eq!(points(app, "card:2"), 40);
+}
+
+fn p1_of_many_at_once_nothing_is_lost_or_doubled(app: &mut TestApp) {
+    let (one, two) = two(app);
+    let answers = at_once(|number| {
+        let card = if number % 2 == 0 { "card:1" } else { "card:2" };
+        let answer = app.submit(&sale(&format!("n-{number}"), card, 10_000));
+        if number == 20 {
+            accepted(app.engine().submit(merge(app, two, one, "m-1")).unwrap());
+            app.relay();
+        }
+        answer
+    });
+    let bought = answers.len();
+    answers.into_iter().for_each(|answer| drop(accepted(answer)));
+    app.relay();
+    assert_eq!(points(app, "card:1"), 140 + 10 * i64::try_from(bought).unwrap());
+    assert_eq!(app.member("card:2")["purchases"], bought + 2);
+    assert_eq!(app.verify().differences, []);
+}
+
+fn p2_cycles_are_refused(app: &mut TestApp) {
+    let (one, two) = two(app);
+    app.send(&sale("o-3", "card:3", 5_000));
+    let three = id_of(app, "card:3");
+    accepted(submit(app, merge(app, one, two, "m-1")));
+    app.relay();
+    accepted(submit(app, merge(app, two, three, "m-2")));
+    app.relay();
+    for from in [one, two, three] {
+        let answer = submit(app, merge(app, three, from, &format!("m-3-{from}")));
+        assert_eq!(refused(answer).code, "merge-with-oneself");
+    }
+    // Whoever is named, it is the last.
+    for card in ["card:1", "card:2", "card:3"] {
+        assert_eq!((id_of(app, card), points(app, card)), (three, 155));
+    }
+    app.send(&tessera_testkit::app::event("return", "b-1", "card:1", &data::back_all("o-1")));
+    assert_eq!(points(app, "card:3"), 55);
+}
+
+fn p1_two_again_within_the_time(app: &mut TestApp) {
+    let (one, two) = two(app);
+    accepted(submit(app, merge(app, two, one, "m-1")));
+    app.relay();
+    accepted(submit(app, undo(app, one, two, "u-1")));
+    assert_eq!(app.verify().differences, []);
+    app.relay();
+    assert_eq!((id_of(app, "card:1"), id_of(app, "card:2")), (one, two));
+    assert_eq!((points(app, "card:1"), points(app, "card:2")), (110, 30));
+    app.send(&tessera_testkit::app::event("return", "b-1", "card:2", &data::back_all("o-2")));
+    assert_eq!((points(app, "card:1"), points(app, "card:2")), (110, 10));
+    assert_eq!(refused(submit(app, undo(app, one, two, "u-2"))).code, "not-merged");
+}
+
+fn p3_the_survivor_is_erased_with_whoever_is_one_with_them(app: &mut TestApp) {
+    let (one, two) = two(app);
+    accepted(submit(app, merge(app, two, one, "m-1")));
+    app.relay();
+    let secrets = &app.engine().context.secrets;
+    accepted(submit(app, Submission::leave(secrets, &app.program, one, true, "l-1", app.now())));
+    app.relay();
+    let left = "SELECT member FROM member_profile";
+    let rows = app.engine().context.database.read(|reader| reader.query(left, &[])).unwrap();
+    assert!(rows.is_empty());
+    assert_eq!(app.get("members/card:2").status, 404);
+}
