@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tessera_core::code::{Code, CodeError};
-use tessera_core::event::{GiftCardStep, What};
+use tessera_core::event::{GiftCardStep, REWARD_CARD, RewardCard, What};
+use tessera_core::id::EventId;
 use tessera_core::time::Instant;
 
 use crate::identifier::{Identifier, Subject};
@@ -174,6 +175,25 @@ impl Submission {
         let submission = by_key_and(secrets, program, named, what, (&data, &[mark]), key, now);
         Self { subject, identifiers, ..submission }
     }
+}
+
+/// The code of the card that a redemption gave: it follows from the redemption, and lies nowhere.
+pub(crate) fn reward_code(secrets: &Secrets, program: i64, redemption: EventId) -> CardCode {
+    CardCode::fresh(secrets, program, &format!("reward/{redemption}"))
+}
+
+/// What a member's redemption causes at a card, and the card it is about: its making, or its end.
+pub(crate) fn reward_card(secrets: &Secrets, program: i64, kind: &str, data: &str) -> Option<(What, Subject)> {
+    let is_new = kind == REWARD_CARD;
+    if !is_new && kind != "gift-card-take-back" {
+        return None;
+    }
+    let card: RewardCard = serde_json::from_str(data).ok()?;
+    let code = reward_code(secrets, program, card.redemption);
+    let issue =
+        GiftCardStep::Issue { code: secrets.identifier_key(program, &code.identifier.to_text()), amount: card.amount };
+    let what = if is_new { What::GiftCard(issue) } else { What::GiftCardTakeBack(card) };
+    Some((what, Subject::Identifier(code.identifier)))
 }
 
 fn text(value: Option<String>) -> Option<Value> {

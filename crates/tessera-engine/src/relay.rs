@@ -245,12 +245,17 @@ impl Submission {
         follow_up: &FollowUp,
         now: Instant,
     ) -> Result<Self, StoreError> {
-        let what = read_follow_up(&follow_up.kind, &follow_up.data).map_err(|error| corrupt(error.to_string()))?;
+        let about = match crate::gift_card::reward_card(secrets, program.number, &follow_up.kind, &follow_up.data) {
+            Some(about) => about,
+            None => {
+                let what = read_follow_up(&follow_up.kind, &follow_up.data);
+                (what.map_err(|error| corrupt(error.to_string()))?, Subject::Member(follow_up.to))
+            }
+        };
         let to = follow_up.to.to_string();
         let hash = secrets.command_hash(&[follow_up.kind.as_bytes(), to.as_bytes(), follow_up.data.as_bytes()]);
         let key = (follow_up_key(secrets, program.number, follow_up), hash);
         let id = follow_up.key();
-        let about = (what, Subject::Member(follow_up.to));
         let submission = Self::now(program, about, (Some("tessera"), Some(&id)), &follow_up.data, Some(key), now);
         Ok(Self { effective_at: follow_up.effective_at, ..submission })
     }

@@ -31,6 +31,7 @@ mod progress;
 mod quotes;
 mod redemptions;
 mod referrals;
+mod reward_cards;
 mod rewards;
 mod tiers;
 mod transfers;

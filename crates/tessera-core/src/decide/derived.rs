@@ -25,6 +25,11 @@ pub(super) enum Cause {
         level: Id,
         from: Id,
     },
+    LevelLeft {
+        ladder: Id,
+        level: Id,
+        to: Id,
+    },
     ClubJoined {
         plan: Id,
         trial: bool,
@@ -61,6 +66,12 @@ impl Working<'_> {
         }
     }
 
+    pub(super) fn left_level(&mut self, ladder: Id, level: Id, to: Id) {
+        if self.program.trigger("tier-left").is_some() {
+            self.causes.push(Cause::LevelLeft { ladder, level, to });
+        }
+    }
+
     pub(super) fn joined_club(&mut self, plan: Id, trial: bool) {
         if self.program.trigger("club-joined").is_some() {
             self.causes.push(Cause::ClubJoined { plan, trial });
@@ -93,6 +104,9 @@ impl Working<'_> {
                     Cause::Balance { currency } => ("balance", vec![text("currency", currency)]),
                     Cause::Level { ladder, level, from } => {
                         ("tier", vec![text("ladder", ladder), text("level", level), text("from", from)])
+                    }
+                    Cause::LevelLeft { ladder, level, to } => {
+                        ("tier-left", vec![text("ladder", ladder), text("level", level), text("to", to)])
                     }
                     Cause::Step { challenge, from, place } => {
                         self.give_step(challenge, *from, *place);

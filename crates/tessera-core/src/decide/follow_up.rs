@@ -104,6 +104,9 @@ impl Working<'_> {
     /// way.
     pub(super) fn follow_up_refused(&mut self, refused: &RefusedFollowUp) -> Result<(), Rejected> {
         self.open_main("follow-up-refused", super::EventStatus::Derived);
+        if self.card_refused(refused) {
+            return Ok(());
+        }
         match read_follow_up(&refused.kind, &refused.data) {
             Ok(What::Arrival(arrival)) => self.transfer_back(&arrival, refused.by, &refused.code),
             Ok(What::MergeIn(brought)) => self.merge_refused(&brought, refused.by),

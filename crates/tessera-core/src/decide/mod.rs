@@ -43,12 +43,14 @@ mod rejected;
 mod returns;
 mod revalue;
 mod reward;
+mod reward_card;
 mod settle;
 mod stacking;
 mod take_back;
 mod tier;
 mod trace;
 mod transfer;
+mod undo;
 mod unlinked;
 mod voucher;
 mod waitlist;
@@ -88,6 +90,7 @@ pub use revalue::explain_order;
 pub use reward::{code_pool, codes_imported, donation_pools, donation_prefixes, imports_of, reward_price, stock_pool};
 pub use settle::{as_at, next_wake, settled_to};
 pub use trace::{Part, PartOf, Reason, RuleTrace};
+pub use undo::undone_codes;
 pub use voucher::{PricedVoucher, VoucherLook, price_vouchers, shared_code_pool, voucher_codes};
 pub use waitlist::{places_pool, waiting_pool};
 
@@ -505,6 +508,8 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::PlaceTier(placement) => working.place_tier(placement)?,
         What::Membership(membership) => working.membership(membership)?,
         What::GiftCard(step) => working.gift_card(step)?,
+        What::GiftCardTakeBack(card) => working.take_gift_card_back(card)?,
+        What::GiftCardTakenBack(card) => working.gift_card_is_back(card)?,
         What::GiftCardRefund(refund) => working.gift_card_refund(refund)?,
         What::Merge(merge) => working.merge(merge)?,
         What::MergeIn(brought) => working.merge_in(brought)?,

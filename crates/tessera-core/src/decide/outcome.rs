@@ -149,6 +149,8 @@ pub enum EffectKind {
     TierDown,
     VoucherIssued,
     VoucherRedeemed,
+    /// Void with what it was given for.
+    VoucherVoided,
     /// Used, and good again: what it was used on came back.
     VoucherRearmed,
     /// Won with a code.
@@ -222,6 +224,10 @@ pub enum EffectKind {
     Loaded,
     /// Money goes back to the gift card that paid.
     ToGiftCard,
+    /// Made as a reward; the redemption has its code.
+    GiftCardGiven,
+    /// It was used, so it does not go back.
+    GiftCardKept,
     /// Ordered from a partner.
     GiftOrdered,
     /// The partner delivered; the redemption has it.

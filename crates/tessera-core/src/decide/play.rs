@@ -224,7 +224,11 @@ impl Working<'_> {
         let (round, step) = (place / rules.length().max(1), place % rules.length().max(1) + 1);
         self.effect(Effect { challenge: Some(id.clone()), step: Some(step), ..Effect::of(EffectKind::ChallengeStep) });
         let data = vec![text("challenge", id), number("step", step), number("round", round + 1)];
+        let before = self.vouchers_issued();
         let reward = self.reward("challenge", &data, place, 0);
+        if rules.on_return == OnReturn::Reverse {
+            self.remember_vouchers(id, (reward.event, place), before);
+        }
         // Done once, it is done for good: its stretch would else begin again with the next event.
         let is_over = !rules.repeat && place + 1 == rules.length() && matches!(rules.within, Within::Period(_));
         self.change(Change::Stepped {
@@ -240,7 +244,9 @@ impl Working<'_> {
         let run = self.state.streak(id.as_str()).map(Streak::run).unwrap_or_default();
         let data = vec![text("streak", id), number("length", length)];
         self.effect(Effect { streak: Some(id.clone()), step: Some(length), ..Effect::of(EffectKind::StreakMilestone) });
+        let before = self.vouchers_issued();
         let reward = self.reward("streak", &data, length, run.last);
+        self.remember_vouchers(id, (reward.event, length), before);
         self.change(Change::Milestone { streak: id.clone(), reward });
     }
 
@@ -379,7 +385,7 @@ impl Working<'_> {
                 step: Some(reward.place),
                 ..Effect::of(EffectKind::MilestoneTaken)
             });
-            self.take_reward_back(&reward)?;
+            self.take_reward_back(&mark.streak, &reward)?;
             self.change(Change::MilestoneTaken { streak: mark.streak.clone(), place: reward.place });
         }
         Ok(())
@@ -395,15 +401,15 @@ impl Working<'_> {
             let (challenge, given) = (Some(id.clone()), reward.place);
             let step = Some(reward.place % rules.length().max(1) + 1);
             self.effect(Effect { challenge, step, ..Effect::of(EffectKind::StepTaken) });
-            self.take_reward_back(&reward)?;
+            self.take_reward_back(id, &reward)?;
             self.change(Change::StepTaken { challenge: id.clone(), from, given });
         }
         Ok(())
     }
 
     /// Takes back what a step or milestone gave: points by L1 and the currency's policy, benefits and badges. Vouchers
-    /// stay good (C6).
-    fn take_reward_back(&mut self, reward: &Reward) -> Result<(), Rejected> {
+    /// stay good (C6), but those that go with what they were given for.
+    fn take_reward_back(&mut self, of: &Id, reward: &Reward) -> Result<(), Rejected> {
         for (currency, amount) in &reward.points {
             let program = self.program.clone();
             let Some(settings) = program.currency(currency.as_str()) else { continue };
@@ -426,6 +432,7 @@ impl Working<'_> {
             self.measure_points(currency, 0, -amount, reward.on);
             self.moved(currency);
         }
+        self.void_vouchers_of(of, (reward.event, reward.place));
         for (limit, by) in &reward.usage {
             self.use_again(limit, -by, reward.on);
         }

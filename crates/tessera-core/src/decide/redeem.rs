@@ -567,7 +567,12 @@ impl Working<'_> {
         }
         reward::is_whole(&found.terms, id, wanted, found.captured)?;
         self.may_be_cancelled(part.redemption, &found)?;
+        if let Some(card) = found.given.as_ref().and_then(|given| given.gift_card.clone()) {
+            return self.ask_card_back(part.redemption, found, &card);
+        }
+        let voucher = self.voucher_to_void(part.redemption, &found)?;
         self.open_main("redemption-return", EventStatus::Applied);
+        self.void_given(voucher);
         self.put_reward_back(&found.terms);
         let given = self.take_given_back(part.redemption, &found);
         let found = Redemption { given, ..found };

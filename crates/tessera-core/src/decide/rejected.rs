@@ -107,6 +107,12 @@ pub enum Rejected {
     },
     #[error("the redemption {redemption} is {} at its partner: only they take it back, and then the points go back", state.word())]
     IsAtPartner { redemption: CompactString, state: PartnerState },
+    #[error("the voucher {voucher} ({code}) that came with it was used: the redemption is not cancelled")]
+    GivenVoucherUsed { redemption: CompactString, code: CompactString, voucher: Id },
+    #[error("the gift card of the redemption {redemption} is asked back already")]
+    GiftCardAskedBack { redemption: CompactString },
+    #[error("of the {money} on the gift card {left} are left: it was used, and is not taken back")]
+    GiftCardUsed { money: Amount, left: Amount },
     #[error("a member may have {most} of the reward {reward} ({window})")]
     RewardLimit { reward: Id, window: &'static str, most: i64 },
     #[error("{wanted} are not the whole reward: it was {price}")]

@@ -192,6 +192,9 @@ impl Working<'_> {
             let redemption = Some(self.redemption_id(redemption));
             self.effect(Effect { redemption, ..Effect::of(EffectKind::CodeGiven) });
         }
+        if let Some(money) = gives.gift_card {
+            given.gift_card = self.give_card(redemption, &rules, money);
+        }
         if let Some(gift) = &gives.e_gift {
             given.partner = Some(self.order_e_gift(redemption, &rules, gift));
         }
@@ -285,7 +288,7 @@ impl Working<'_> {
 }
 
 /// Money in the smallest unit of the program's.
-fn smallest_units(program: &Program, money: Amount) -> i64 {
+pub(super) fn smallest_units(program: &Program, money: Amount) -> i64 {
     let units = Decimal::from(10_i64.pow(u32::try_from(program.money.decimals()).unwrap_or_default()));
     money.to_decimal().checked_mul(units).and_then(|units| i64::try_from(units).ok()).unwrap_or(i64::MAX)
 }

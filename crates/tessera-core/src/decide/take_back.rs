@@ -203,7 +203,7 @@ impl Working<'_> {
     }
 
     /// The lot that pays first (L1).
-    fn first_lot(&self, currency: &Id) -> Option<LotRef> {
+    pub(super) fn first_lot(&self, currency: &Id) -> Option<LotRef> {
         self.state.purse(currency.as_str()).and_then(|purse| purse.lots.first()).map(Lot::key)
     }
 }

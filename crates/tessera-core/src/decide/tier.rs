@@ -264,6 +264,8 @@ impl Working<'_> {
         });
         if up {
             self.entered_level(ladder.id.clone(), level, from);
+        } else {
+            self.left_level(ladder.id.clone(), from, level);
         }
     }
 

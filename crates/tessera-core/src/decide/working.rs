@@ -506,6 +506,14 @@ impl<'a> Working<'a> {
         }
     }
 
+    pub fn vouchers_issued(&self) -> usize {
+        self.vouchers.len()
+    }
+
+    pub fn issued_since(&self, before: usize) -> Vec<IssuedVoucher> {
+        self.vouchers.get(before..).unwrap_or_default().to_vec()
+    }
+
     /// A voucher with the code it has.
     pub fn issued(&mut self, voucher: IssuedVoucher) {
         self.vouchers.push(voucher);

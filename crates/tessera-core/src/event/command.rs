@@ -4,7 +4,8 @@ use serde::Deserialize;
 use super::{
     Arrival, Birthday, Brought, Claim, FieldValues, FulfilmentStep, GiftCardRefund, GiftCardStep, GivenBack,
     HouseholdNews, HouseholdStep, Item, Membership, Merge, MovedIn, MovedVoucher, Order, PartnerStep, PlaceTier,
-    Redeem, RedemptionPart, ReferralStep, RefusedFollowUp, Renaming, SurvivorLeft, Transfer, Unmerge, UseBenefit,
+    Redeem, RedemptionPart, ReferralStep, RefusedFollowUp, Renaming, RewardCard, SurvivorLeft, Transfer, Unmerge,
+    UseBenefit,
 };
 use crate::id::MemberId;
 use crate::ledger::Entry;
@@ -112,6 +113,10 @@ pub enum What {
     GiftCard(GiftCardStep),
     /// What a gift card paid for came back.
     GiftCardRefund(GiftCardRefund),
+    /// A member gives back the card that a reward gave, if nothing of it was used.
+    GiftCardTakeBack(RewardCard),
+    /// The card that a reward gave is gone: the points go back.
+    GiftCardTakenBack(RewardCard),
     /// Makes this member one with another (P1).
     Merge(Merge),
     /// Everything of somebody who was merged into this member.
@@ -172,6 +177,8 @@ impl What {
             Self::Membership(membership) => membership.event_type(),
             Self::GiftCard(step) => step.kind(),
             Self::GiftCardRefund(_) => "gift-card-refund",
+            Self::GiftCardTakeBack(_) => "gift-card-take-back",
+            Self::GiftCardTakenBack(_) => "gift-card-taken-back",
             Self::Merge(_) => "merge",
             Self::MergeIn(_) => "merge-in",
             Self::Unmerge(_) => "merge-undo",

@@ -3,7 +3,7 @@
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-use super::{DataProblem, What};
+use super::{DataProblem, REWARD_CARD, RewardCard, What};
 use crate::id::{EventId, MemberId, member_text};
 
 /// Event types that only the event of another member causes.
@@ -17,6 +17,8 @@ pub const FOLLOW_UP_TYPES: &[&str] = &[
     "referral-refused",
     "referral-reversed",
     "gift-card-refund",
+    "gift-card-take-back",
+    "gift-card-taken-back",
     "merge-in",
     "merge-back",
     "survivor-left",
@@ -46,6 +48,14 @@ pub struct RefusedFollowUp {
     pub code: CompactString,
 }
 
+impl RefusedFollowUp {
+    /// The card that could not be made or taken back, where it is about one.
+    pub fn reward_card(&self) -> Option<RewardCard> {
+        let is_one = self.kind == REWARD_CARD || self.kind == "gift-card-take-back";
+        is_one.then(|| serde_json::from_str(&self.data).ok()).flatten()
+    }
+}
+
 /// Reads a follow-up's data, which we wrote ourselves.
 pub fn read_follow_up(kind: &str, data: &str) -> Result<What, DataProblem> {
     let read = match kind {
@@ -54,6 +64,8 @@ pub fn read_follow_up(kind: &str, data: &str) -> Result<What, DataProblem> {
         kind if kind.starts_with("referral-") => serde_json::from_str(data).map(What::Referral),
         kind if kind.starts_with("household-") => serde_json::from_str(data).map(What::HouseholdNews),
         "gift-card-refund" => serde_json::from_str(data).map(What::GiftCardRefund),
+        "gift-card-take-back" => serde_json::from_str(data).map(What::GiftCardTakeBack),
+        "gift-card-taken-back" => serde_json::from_str(data).map(What::GiftCardTakenBack),
         "merge-in" => serde_json::from_str(data).map(|brought| What::MergeIn(Box::new(brought))),
         "merge-back" => serde_json::from_str(data).map(What::MergeBack),
         "survivor-left" => serde_json::from_str(data).map(What::SurvivorLeft),
@@ -71,6 +83,8 @@ impl What {
                 | Self::Referral(_)
                 | Self::FollowUpRefused(_)
                 | Self::GiftCardRefund(_)
+                | Self::GiftCardTakeBack(_)
+                | Self::GiftCardTakenBack(_)
                 | Self::MergeIn(_)
                 | Self::MergeBack(_)
                 | Self::SurvivorLeft(_)

@@ -2,6 +2,7 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use super::What;
+use crate::id::EventId;
 
 /// What is done with a gift card besides spending it, which is a redemption like any other. Amounts are in the smallest
 /// units of the program's money; `code` is what is stored of a card's code: its keyed hash.
@@ -35,6 +36,18 @@ pub struct GiftCardRefund {
     pub order_id: CompactString,
 }
 
+/// A card that a reward of a member gave: what the member's events and the card's tell each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RewardCard {
+    pub redemption: EventId,
+    /// In the smallest units of the program's money.
+    pub amount: i64,
+}
+
+/// What a member's event causes, so that a card is made.
+pub const REWARD_CARD: &str = "gift-card-reward";
+
 impl GiftCardStep {
     /// The event type's name.
     pub const fn kind(&self) -> &'static str {
@@ -51,7 +64,8 @@ impl GiftCardStep {
 impl What {
     /// Whether it may be about a gift card. Everything else is about members.
     pub const fn may_be_of_gift_card(&self) -> bool {
-        matches!(self, Self::GiftCard(_) | Self::GiftCardRefund(_) | Self::WakeUp) || self.is_redemption()
+        matches!(self, Self::GiftCard(_) | Self::GiftCardRefund(_) | Self::GiftCardTakeBack(_) | Self::WakeUp)
+            || self.is_redemption()
     }
 
     /// Whether it makes a gift card.

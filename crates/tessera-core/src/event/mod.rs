@@ -29,7 +29,7 @@ pub use command::{
 };
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
-pub use gift_card::{GiftCardRefund, GiftCardStep};
+pub use gift_card::{GiftCardRefund, GiftCardStep, REWARD_CARD, RewardCard};
 pub use household::{HouseholdNews, HouseholdStep, Pooled};
 pub use membership::{MEMBERSHIP_TYPES, Membership, MembershipStep};
 pub use merge::{BackPurse, Brought, GivenBack, Merge, SurvivorLeft, Unmerge};
@@ -119,6 +119,9 @@ pub const RESERVED_TYPES: &[&str] = &[
     "gift-card-unblock",
     "gift-card-replacement",
     "gift-card-refund",
+    "gift-card-reward",
+    "gift-card-take-back",
+    "gift-card-taken-back",
     "partner-notice",
     "entitlement-change",
     "household",
@@ -141,5 +144,5 @@ pub const RESERVED_TYPES: &[&str] = &[
 ];
 
 /// Triggers that no event from outside has: what time or an award brings about.
-pub const DERIVED_TRIGGERS: [&str; 7] =
-    ["birthday", "balance", "tier", "challenge", "streak", "club-joined", "club-ended"];
+pub const DERIVED_TRIGGERS: [&str; 8] =
+    ["birthday", "balance", "tier", "tier-left", "challenge", "streak", "club-joined", "club-ended"];

@@ -55,7 +55,14 @@ impl super::What {
 
     /// Whether this may happen to somebody who has left.
     pub const fn may_follow_leaving(&self) -> bool {
-        matches!(self, Self::Leave { erase: true } | Self::FollowUpRefused(_) | Self::SurvivorLeft(_) | Self::WakeUp)
+        matches!(
+            self,
+            Self::Leave { erase: true }
+                | Self::FollowUpRefused(_)
+                | Self::GiftCardTakenBack(_)
+                | Self::SurvivorLeft(_)
+                | Self::WakeUp
+        )
     }
 }
 

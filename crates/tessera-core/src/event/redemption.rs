@@ -65,6 +65,8 @@ impl What {
             Self::Void { redemption } => Some(*redemption),
             Self::Fulfil(step) => Some(step.redemption),
             Self::PartnerStep(step) => Some(step.redemption),
+            Self::GiftCardTakenBack(card) => Some(card.redemption.seq),
+            Self::FollowUpRefused(refused) => refused.reward_card().map(|card| card.redemption.seq),
             Self::GiftCardRefund(refund) => Some(refund.redemption),
             Self::HouseholdNews(HouseholdNews::Refund { redemption, .. }) => Some(*redemption),
             _ => None,

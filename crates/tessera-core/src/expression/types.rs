@@ -145,6 +145,11 @@ fn event(definition: &Definition, trigger: &str) -> (VariableType, Option<Variab
                 fields.insert(name.to_owned(), VariableType::String);
             }
         }
+        "tier-left" => {
+            for name in ["ladder", "level", "to"] {
+                fields.insert(name.to_owned(), VariableType::String);
+            }
+        }
         "challenge" => {
             fields.insert("challenge".to_owned(), VariableType::String);
             fields.insert("step".to_owned(), VariableType::Number);

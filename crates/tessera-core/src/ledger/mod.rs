@@ -14,4 +14,7 @@ pub use fulfilment::{Fulfilment, FulfilmentState};
 pub use lot::{Lot, LotRef, LotRefError};
 pub use partner::{AtPartner, PartnerState};
 pub use purse::{Purse, Totals, Wait};
-pub use redemption::{Bill, Given, GivenDonation, Hold, LotPart, OwnedPart, Redemption, RedemptionStatus, Terms};
+pub use redemption::{
+    Bill, Given, GivenCard, GivenCardState, GivenDonation, Hold, LotPart, OwnedPart, Redemption, RedemptionStatus,
+    Terms,
+};

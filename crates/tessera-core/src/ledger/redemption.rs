@@ -103,12 +103,32 @@ pub struct Given {
     /// How far it has come, where people have to do something for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fulfilment: Option<Fulfilment>,
+    /// A gift card that was made. Its code follows from the redemption, and stands nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gift_card: Option<GivenCard>,
     /// What a partner delivers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partner: Option<AtPartner>,
     /// Cancelled: what had been given came back.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub back: bool,
+}
+
+/// A gift card that a reward gave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenCard {
+    pub money: Amount,
+    pub state: GivenCardState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GivenCardState {
+    Issued,
+    /// The redemption is to be cancelled: taken back as soon as the card says that nothing of it was used.
+    AskedBack,
+    /// The points are back.
+    TakenBack,
 }
 
 /// Money that went to a cause.

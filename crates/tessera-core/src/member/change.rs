@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Waiting;
 use super::club::Club;
 use super::household::{Belonging, Invitation, Person, PoolPart};
-use super::play::{Badge, REWARDS_MAX, Ranked, Reward, Streak};
+use super::play::{Badge, REWARDS_MAX, Ranked, Reward, StepVoucher, Streak};
 use super::referral::Referral;
 use super::standing::{BenefitUse, Placement, Told};
 use super::state::{Bucketed, Counter, Fraction, GiftCard, Grant, MemberState, Status};
@@ -294,6 +294,14 @@ pub enum Change {
         wait: Option<u64>,
         at: Instant,
     },
+    /// A step or milestone gave a voucher that goes with it.
+    StepVoucher {
+        voucher: StepVoucher,
+    },
+    /// A voucher went with its step.
+    StepVoucherGone {
+        code: CompactString,
+    },
     /// Where the member belongs from now on.
     Belongs {
         belonging: Belonging,
@@ -530,6 +538,13 @@ impl Change {
                 let lot = LotRef { last_day: *last_day, funder: funder.clone(), order: *wait };
                 state.purse_for(currency).label(&lot, *expires_at, *at);
             }
+            Self::StepVoucher { voucher } => {
+                if state.step_vouchers.len() >= MemberState::STEP_VOUCHERS_MAX {
+                    state.step_vouchers.remove(0);
+                }
+                state.step_vouchers.push(voucher.clone());
+            }
+            Self::StepVoucherGone { code } => state.step_vouchers.retain(|known| known.code != *code),
             Self::Belongs { belonging } => state.belongs = Some(belonging.clone()),
             Self::GaveToPool { currency, by } => {
                 if let Some(belonging) = &mut state.belongs {

@@ -14,7 +14,7 @@ pub use change::{Change, ParkedEvent};
 pub use club::{Club, ClubStatus, UsedOfClub};
 pub use household::{Belonging, Household, Invitation, Person, PoolPart};
 pub use merge::Merged;
-pub use play::{Badge, Progress, Ranked, Reward, Run, Streak};
+pub use play::{Badge, Progress, Ranked, Reward, Run, StepVoucher, Streak};
 pub use referral::{Paid, Referral, ReferralCredit, ReferralStatus};
 pub use standing::{BenefitUse, Condition, Placement, Told};
 pub use state::{Bucketed, Counter, Fraction, GiftCard, Grant, Ladder, MemberState, StateError, Statistics, Status};

@@ -75,6 +75,18 @@ pub struct Reward {
     pub usage: Vec<(CompactString, i64)>,
 }
 
+/// A voucher that a step or milestone gave, and that goes when it is taken back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepVoucher {
+    /// The event that gave it.
+    pub event: u64,
+    /// The challenge or streak, and the place in it.
+    pub of: Id,
+    pub place: u32,
+    /// Its code, as it is looked up.
+    pub code: CompactString,
+}
+
 /// How many steps of one challenge can still be taken back; what older ones gave stays.
 pub(super) const REWARDS_MAX: usize = 16;
 

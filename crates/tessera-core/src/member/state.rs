@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Badge, Belonging, BenefitUse, Change, Club, Household, Merged, ParkedEvent, Placement, Progress, Ranked, Referral,
-    Streak, Told, Waiting,
+    StepVoucher, Streak, Told, Waiting,
 };
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, Hold, Lot, Purse};
@@ -78,6 +78,9 @@ pub struct MemberState {
     pub into: Option<MemberId>,
     /// Who was merged into the member, in order: places never change. At most [`MemberState::MERGED_MAX`].
     pub merged: Vec<Merged>,
+    /// Vouchers that go with the step they were given for, oldest first; at most
+    /// [`MemberState::STEP_VOUCHERS_MAX`], what is older stays good.
+    pub step_vouchers: Vec<StepVoucher>,
     /// The household that the member is in, or was.
     pub belongs: Option<Belonging>,
     /// What makes this holder a household.
@@ -219,7 +222,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[0; 16];
+const SINCE_FORMAT_2: &[u8] = &[0; 17];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -233,6 +236,9 @@ impl MemberState {
 
     /// Rewards that a member waits for at once; one more is refused.
     pub const WAITING_MAX: usize = 20;
+
+    /// Vouchers that are remembered with their steps.
+    pub const STEP_VOUCHERS_MAX: usize = 32;
 
     pub fn new(id: MemberId, status: Status, joined_at: Instant, joined_on: Day) -> Self {
         Self {
@@ -274,6 +280,7 @@ impl MemberState {
             told: Vec::new(),
             into: None,
             merged: Vec::new(),
+            step_vouchers: Vec::new(),
             belongs: None,
             household: None,
         }

@@ -104,6 +104,21 @@ impl Checker<'_> {
         self.lasts(&["gift_cards", "reserve"], cards.reserve);
     }
 
+    /// A card that a reward gives holds what a card may hold.
+    pub(super) fn given_card(&mut self, definition: &Definition, reward: &Id, money: Exact) {
+        let path = ["rewards", reward.as_str(), "gives", "gift_card"];
+        let Some(cards) = &definition.gift_cards else {
+            let message = "the program has no gift cards".to_owned();
+            return self.suggest(&path, message, "add `gift_cards: {}`, which says how they are spent");
+        };
+        self.money(definition, &path, money.0);
+        let Some(currency) = Currency::from_code(&definition.currency) else { return };
+        let (least, most) = (cards.least(currency), cards.most(currency).unwrap_or(i64::MAX));
+        if units(money, currency).is_some_and(|units| !(least..=most).contains(&units)) {
+            self.error(&path, format!("no card holds {}: see `min` and `max` of `gift_cards`", money.0));
+        }
+    }
+
     /// Somebody paid for it: in many countries a card may not expire, or not so soon.
     pub(super) fn gift_cards_that_expire(&mut self, definition: &Definition) {
         if let Some(cards) = &definition.gift_cards

@@ -28,6 +28,9 @@ pub struct RewardGives {
     /// A voucher of a partner, ordered from them for each redemption.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub e_gift: Option<EGift>,
+    /// So much money on a new gift card, in the program's currency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gift_card: Option<Exact>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub donation: Option<Donation>,
     /// Something to be at; `stock` says how many seats there are.
@@ -38,8 +41,13 @@ pub struct RewardGives {
 impl RewardGives {
     /// Whether people bring it about, and nothing of it is given by itself.
     pub(super) fn has_hands(&self) -> bool {
-        let by_itself =
-            [self.voucher.is_some(), self.benefit.is_some(), self.code_pool.is_some(), self.e_gift.is_some()];
+        let by_itself = [
+            self.voucher.is_some(),
+            self.benefit.is_some(),
+            self.code_pool.is_some(),
+            self.e_gift.is_some(),
+            self.gift_card.is_some(),
+        ];
         let by_itself = by_itself.contains(&true);
         !by_itself && self.donation.is_none() && (self.item.is_some() || self.experience.is_some())
     }
@@ -81,7 +89,7 @@ const CAUSE_MAX: usize = 100;
 impl Checker<'_> {
     pub(super) fn gives(&mut self, definition: &Definition, reward: &Id, gives: &RewardGives) {
         if *gives == RewardGives::default() {
-            let message = "this reward gives nothing: say `item`, `voucher`, `benefit`, `code_pool`, `e_gift`, `donation` or `experience`";
+            let message = "this reward gives nothing: say `item`, `voucher`, `benefit`, `code_pool`, `e_gift`, `gift_card`, `donation` or `experience`";
             self.error(&["rewards", reward.as_str(), "gives"], message.to_owned());
         }
         let at = |key: &'static str| ["rewards", reward.as_str(), "gives", key];
@@ -102,6 +110,13 @@ impl Checker<'_> {
             if gives != &(RewardGives { e_gift: Some(gift.clone()), ..RewardGives::default() }) {
                 let message = "an e-gift stands alone: its partner may refuse it, and then nothing of it is given";
                 self.error(&at("e_gift"), message.to_owned());
+            }
+        }
+        if let Some(money) = gives.gift_card {
+            self.given_card(definition, reward, money);
+            if gives != &(RewardGives { gift_card: gives.gift_card, ..RewardGives::default() }) {
+                let message = "a gift card stands alone: as long as it is not used it can be given back";
+                self.error(&at("gift_card"), message.to_owned());
             }
         }
         if let Some(donation) = &gives.donation {

@@ -167,7 +167,7 @@ fn campaign(definition: &Definition, campaign: &Campaign, checker: &mut Checker<
         checker.suggest(
             &["campaigns", id, "trigger"],
             format!("no campaign runs on `{trigger}`: {why}"),
-            "use purchase, enrol, birthday, balance, tier, club-joined, club-ended or an event of your own",
+            "use purchase, enrol, birthday, balance, tier, tier-left, club-joined, club-ended or an event of your own",
         );
     }
     if campaign.is_base && campaign.holdout.is_some() {

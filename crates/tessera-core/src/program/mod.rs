@@ -81,7 +81,7 @@ pub use streaks::{Every, MilestoneDefinition, StreakDefinition, StreakRules};
 pub use transfers::{TransferDefinition, TransferTo};
 use validate::Strictness;
 pub use version::Versions;
-pub use vouchers::{Gives, ItemChoice, OnVoucherReturn, PercentOf, Stacks, Uses, Voucher, VoucherDefinition};
+pub use vouchers::{Gives, ItemChoice, OnUndo, OnVoucherReturn, PercentOf, Stacks, Uses, Voucher, VoucherDefinition};
 
 /// The JSON Schema of a program document, for editors and other tools.
 pub fn json_schema() -> serde_json::Value {

@@ -65,9 +65,24 @@ pub struct VoucherDefinition {
     /// What becomes of it when the whole order comes back (R9).
     #[serde(default)]
     pub on_return: OnVoucherReturn,
+    /// What becomes of it when what it was given for comes back: the redemption is cancelled, or a return takes a step
+    /// of a challenge or a milestone back.
+    #[serde(default)]
+    pub on_undo: OnUndo,
     /// Whether whoever has the code may use it, in place of the member it was issued to.
     #[serde(default)]
     pub transferable: bool,
+}
+
+/// Whether a voucher outlives what it was given for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUndo {
+    /// It stays good.
+    #[default]
+    Keep,
+    /// It is void, unless it was used; a redemption whose voucher was used is not cancelled.
+    Void,
 }
 
 /// What a voucher gives: something off an order, or points, a benefit or a prize for whoever claims it.

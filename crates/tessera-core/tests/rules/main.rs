@@ -38,4 +38,5 @@ mod surprise;
 mod tiers;
 mod time_and_order;
 mod transfers;
+mod undo;
 mod vouchers;

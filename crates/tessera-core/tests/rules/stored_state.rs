@@ -36,10 +36,11 @@ campaigns:
   funded: { trigger: purchase, earning: bonus, holdout: 0.5, funded_by: { brand: 0.5 }, rules: [ { award: { currency: star, amount: 9 } } ] }
   hello: { trigger: visit, rules: [ { grant: { benefit: lounge, for: P1Y } } ] }
   cake: { trigger: birthday, rules: [ { award: { currency: star, amount: 3 } } ] }
-challenges: { tour: { counts: purchase, each: event.items, distinct: item.category, steps: [ { at: 1, badge: tourist } ] } }
+challenges: { tour: { counts: purchase, each: event.items, distinct: item.category, on_return: reverse, steps: [ { at: 1, badge: tourist, issue: { voucher: postcard } } ] } }
 streaks: { months: { counts: purchase, every: month } }
 badges: { tourist: { name: Tourist } }
-households: { pools: { star: { by_hand: true } } }",
+households: { pools: { star: { by_hand: true } } }
+vouchers: { postcard: { gives: { free_item: { category: card } }, on_undo: void } }",
     );
     shop.send("2026-01-05T09:00", "enrol", r#"{"birthday": "02-10"}"#);
     shop.send("2026-02-20T09:00", "visit", "{}");
@@ -80,7 +81,7 @@ fn the_fixture_has_something_in_every_part() {
     assert!(!state.gifts.is_empty() && !state.exposures.is_empty() && !state.grants.is_empty());
     assert!(!state.challenges.is_empty() && !state.streaks.is_empty() && !state.badges.is_empty());
     assert!(!state.placements.is_empty() && !state.uses.is_empty() && !state.clubs.is_empty());
-    assert!(!state.told.is_empty());
+    assert!(!state.told.is_empty() && !state.step_vouchers.is_empty());
     assert!(!state.merged.is_empty());
     assert!(state.home().is_some());
     assert!(!state.parked.is_empty() && state.wake_at.is_some() && !state.holds.is_empty());

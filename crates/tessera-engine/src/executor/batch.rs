@@ -568,6 +568,11 @@ impl One<'_> {
         }
         let member = known_member(whom);
         let mut named = decide::voucher_codes(&core.what, &orders);
+        let state = member.and_then(|member| self.loaded.members.get(&(program, member))).map(|known| &known.state);
+        let undone = decide::undone_codes(&core.what, state, &redemptions);
+        named.extend(undone.iter().cloned());
+        named.sort_unstable();
+        named.dedup();
         if let (Some(member), Some(quote), What::Purchase(_)) = (member, &mut self.quote, &core.what)
             && quote.ask.best
         {
@@ -584,6 +589,10 @@ impl One<'_> {
             named.dedup();
         }
         let codes = self.read_vouchers(command, member, named)?;
+        // A code that this batch has given is not written yet.
+        if touched && undone.iter().any(|code| codes.iter().all(|known| known.code != *code)) {
+            return Ok(None);
+        }
         Ok(Some(More { payload: None, orders, redemptions, codes, history, former, is_early }))
     }
 

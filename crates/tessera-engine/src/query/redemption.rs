@@ -2,7 +2,7 @@ use serde::Serialize;
 use tessera_core::decide::{self, LotTrace, Quote, RedemptionView};
 use tessera_core::event::Redeem;
 use tessera_core::id::{EventId, MemberId};
-use tessera_core::ledger::{FulfilmentState, Given, PartnerState, RedemptionStatus};
+use tessera_core::ledger::{FulfilmentState, Given, GivenCardState, PartnerState, RedemptionStatus};
 use tessera_core::time::Instant;
 use tessera_store::{Reader, StoreError, tables};
 
@@ -93,8 +93,12 @@ pub fn code_of(
 
 fn has_code(redemption: &RedemptionView) -> bool {
     let given = redemption.given.as_ref();
-    let is_given = |given: &Given| given.code_pool.is_some() || is_delivered(given);
+    let is_given = |given: &Given| given.code_pool.is_some() || is_delivered(given) || has_card(given);
     redemption.status == RedemptionStatus::Captured && given.is_some_and(is_given)
+}
+
+fn has_card(given: &Given) -> bool {
+    given.gift_card.as_ref().is_some_and(|card| card.state != GivenCardState::TakenBack)
 }
 
 fn is_delivered(given: &Given) -> bool {
@@ -110,6 +114,9 @@ fn opened(
     view: &RedemptionView,
 ) -> Result<Option<String>, StoreError> {
     match &view.given {
+        Some(given) if has_card(given) => {
+            Ok(Some(crate::gift_card::reward_code(&context.secrets, program, id).shown().to_owned()))
+        }
         Some(given) if is_delivered(given) => partner::code_of(reader, &context.secrets, program, id),
         _ => codes::of_redemption(reader, &context.secrets, program, id),
     }

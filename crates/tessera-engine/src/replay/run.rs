@@ -7,7 +7,7 @@ use compact_str::CompactString;
 use serde::Deserialize;
 use tessera_core::decide::{self, Decision, Draws, Inputs, Memory, OrderProgress, OrderRecord, Recorded, Rejected};
 use tessera_core::event::{
-    Command, FulfilmentStep, Order, PartnerStep, Profile, RedemptionPart, What, read_event, read_recorded,
+    Command, FulfilmentStep, Order, PartnerStep, Profile, RedemptionPart, RewardCard, What, read_event, read_recorded,
 };
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Entry, Redemption};
@@ -307,6 +307,10 @@ impl Run {
             What::Void { redemption } => What::Void { redemption: now(redemption)? },
             What::Fulfil(step) => What::Fulfil(FulfilmentStep { redemption: now(step.redemption)?, ..step }),
             What::PartnerStep(step) => What::PartnerStep(PartnerStep { redemption: now(step.redemption)?, ..step }),
+            What::GiftCardTakenBack(card) => {
+                let redemption = EventId { seq: now(card.redemption.seq)?, ..card.redemption };
+                What::GiftCardTakenBack(RewardCard { redemption, ..card })
+            }
             What::ReturnBenefit { used } => What::ReturnBenefit { used: now(used)? },
             What::ReturnRedemption(part) => What::ReturnRedemption(part_now(part)?),
             what => what,

@@ -164,6 +164,7 @@ struct Given {
     donation: Option<Donation>,
     fulfilment: Option<Fulfilment>,
     partner: Option<AtPartner>,
+    gift_card: Option<GivenCard>,
     back: Option<bool>,
 }
 
@@ -174,6 +175,13 @@ struct Donation {
     money: Option<Exact>,
     day: Option<Day>,
     back: Option<Day>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenCard {
+    money: Option<Exact>,
+    state: Option<tessera_core::ledger::GivenCardState>,
 }
 
 #[derive(Deserialize)]

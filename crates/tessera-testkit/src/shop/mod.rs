@@ -312,7 +312,10 @@ impl Shop {
         let named = tessera_core::decide::redemptions(&command.what, state.as_ref(), &orders);
         let redemptions: Vec<(u64, Redemption)> =
             named.into_iter().filter_map(|seq| Some((seq, self.redemption(seq)?))).collect();
-        let named = tessera_core::decide::voucher_codes(&command.what, &orders);
+        let mut named = tessera_core::decide::voucher_codes(&command.what, &orders);
+        named.extend(tessera_core::decide::undone_codes(&command.what, state.as_ref(), &redemptions));
+        named.sort_unstable();
+        named.dedup();
         let named = || named.iter().filter_map(|code| self.codes.get(code).cloned()).collect();
         let codes: Vec<CodeRecord> = codes.unwrap_or_else(named);
         let needs_history =

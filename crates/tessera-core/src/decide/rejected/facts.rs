@@ -106,6 +106,15 @@ impl Rejected {
             Self::FulfilmentTooFar { redemption, state } => {
                 vec![("redemption", redemption.as_str().into()), ("state", state.word().into())]
             }
+            Self::GivenVoucherUsed { redemption, code, voucher } => vec![
+                ("redemption", redemption.as_str().into()),
+                ("code", code.as_str().into()),
+                ("voucher", voucher.as_str().into()),
+            ],
+            Self::GiftCardAskedBack { redemption } => vec![("redemption", redemption.as_str().into())],
+            Self::GiftCardUsed { money, left } => {
+                vec![("money", money.to_string().into()), ("left", left.to_string().into())]
+            }
             Self::NotAtPartner { redemption } => vec![("redemption", redemption.as_str().into())],
             Self::PartnerStateNotThere { redemption, state, wanted, next } => vec![
                 ("redemption", redemption.as_str().into()),
