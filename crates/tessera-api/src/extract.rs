@@ -14,9 +14,12 @@ use axum::http::request::Parts;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tessera_core::event::Origin;
 use tessera_engine::access::{KnownKey, Scope};
 use tessera_engine::programs::ProgramHandle;
 use tessera_engine::query::PageRequest;
+use tessera_engine::referral::device as device_of;
+use tessera_engine::submission::Submission;
 use utoipa::IntoParams;
 
 use crate::guessing::Guesser;
@@ -40,7 +43,8 @@ rights!(WriteEvents => WriteEvents, ReadMembers => ReadMembers, WriteMembers => 
     WriteAdjustments => WriteAdjustments, WriteMoving => WriteMoving, WriteRedemptions => WriteRedemptions,
     WriteFulfilment => WriteFulfilment, WritePossession => WritePossession, WriteBenefits => WriteBenefits,
     WriteTiers => WriteTiers, WriteMemberships => WriteMemberships, WriteGiftCards => WriteGiftCards,
-    WriteHouseholds => WriteHouseholds, ReadDocument => ReadDocument, WriteDocument => WriteDocument);
+    WriteCases => WriteCases, WriteHouseholds => WriteHouseholds, ReadDocument => ReadDocument,
+    WriteDocument => WriteDocument);
 
 /// A caller with a right in the program the address names.
 #[derive(Clone, Debug)]
@@ -50,7 +54,16 @@ pub struct Caller<R> {
     pub key: Arc<KnownKey>,
     /// As who they are counted when they are wrong about codes.
     pub(crate) guesser: Guesser,
+    /// What velocity rules count by.
+    pub(crate) origin: Origin,
     right: PhantomData<R>,
+}
+
+impl<R> Caller<R> {
+    /// A command as it comes from this caller.
+    pub(crate) fn sends(&self, submission: Submission) -> Submission {
+        Submission { origin: self.origin.clone(), ..submission }
+    }
 }
 
 impl<R: Right> FromRequestParts<AppState> for Caller<R> {
@@ -77,8 +90,27 @@ impl<R: Right> FromRequestParts<AppState> for Caller<R> {
         }
         let mut guesser = Guesser { key: [0; 16], address };
         guesser.key.copy_from_slice(&hash[..16]);
-        Ok(Self { program, key, guesser, right: PhantomData })
+        let origin = Origin {
+            key: Some(key.id.as_str().into()),
+            staff: told(parts, "tessera-staff")?.map(Into::into),
+            device: told(parts, "tessera-device")?
+                .map(|device| device_of(&state.context.secrets, program.number, device).into()),
+            location: told(parts, "tessera-location")?.map(Into::into),
+            own_staff: None,
+        };
+        Ok(Self { program, key, guesser, origin, right: PhantomData })
     }
+}
+
+/// The longest id of staff, a device or a shop in a header, in bytes.
+const TOLD_MAX: usize = 100;
+
+/// Who uses the key, or where, as a header says.
+fn told<'p>(parts: &'p Parts, name: &str) -> Result<Option<&'p str>, Problem> {
+    let Some(value) = parts.headers.get(name) else { return Ok(None) };
+    let text = value.to_str().ok().map(str::trim).filter(|text| !text.is_empty() && text.len() <= TOLD_MAX);
+    let expected = || Problem::invalid(format!("the header `{name}` is an id of 1 to {TOLD_MAX} plain characters"));
+    text.map(Some).ok_or_else(expected)
 }
 
 /// The key in an `Authorization` header; the scheme is written in any case.

@@ -10,9 +10,9 @@ use utoipa_axum::routes;
 
 use crate::AppState;
 use crate::routes::{
-    adjustments, benefits, document, draws, events, fulfilment, gift_cards, health, households, leaderboards, members,
-    memberships, merge, moving, partners, people, possession, progress, redemptions, referrals, rewards, tiers,
-    transfers, voucher_codes, vouchers,
+    adjustments, benefits, cases, document, draws, events, fulfilment, gift_cards, health, households, leaderboards,
+    members, memberships, merge, moving, partners, people, possession, progress, redemptions, referrals, rewards,
+    tiers, transfers, voucher_codes, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -34,6 +34,7 @@ use crate::routes::{
         (name = "vouchers", description = "Codes: what one gives, using it, taking a use back"),
         (name = "gift-cards", description = "Money on cards: made, loaded, spent in parts, blocked, replaced"),
         (name = "partners", description = "E-gifts of others: what they say of orders, and how their lists stand against ours"),
+        (name = "cases", description = "What was more than a velocity rule lets pass, and what came of it"),
         (name = "document", description = "The program itself, versioned"),
         (name = "operations", description = "Is it well?")
     )
@@ -156,6 +157,13 @@ fn all() -> OpenApiRouter<AppState> {
         .routes(routes!(gift_cards::create_replacement))
         .routes(routes!(gift_cards::create_payment))
         .routes(routes!(gift_cards::create_payment_quote))
+        .routes(routes!(cases::list_cases))
+        .routes(routes!(cases::show_case))
+        .routes(routes!(cases::create_case_taking))
+        .routes(routes!(cases::create_case_closing))
+        .routes(routes!(cases::create_case_allowance))
+        .routes(routes!(cases::create_freeze))
+        .routes(routes!(cases::create_thaw))
         .routes(routes!(households::create_household))
         .routes(routes!(households::show_household))
         .routes(routes!(households::list_pool_entries))

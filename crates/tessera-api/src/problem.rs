@@ -120,12 +120,13 @@ impl Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal.code.as_str() {
-            "same-person" | "approval-above-limit" | "only-the-head" => StatusCode::FORBIDDEN,
+            "same-person" | "approval-above-limit" | "second-person-needed" | "only-the-head" => StatusCode::FORBIDDEN,
             "spending-proof-needed" | "proof-wrong" => StatusCode::FORBIDDEN,
             "wrong-signature" | "signature-too-old" => StatusCode::UNAUTHORIZED,
             "proof-blocked" => StatusCode::TOO_MANY_REQUESTS,
             "invalid-event" | "invalid-request" | "unknown-event-type" | "needs-member" => StatusCode::BAD_REQUEST,
             "unknown-adjustment"
+            | "unknown-case"
             | "unknown-challenge"
             | "unknown-member"
             | "unknown-order"
@@ -185,6 +186,12 @@ impl From<Refusal> for Problem {
             | "adjusted-enough-today"
             | "adjustment-decided"
             | "adjustment-is-an-undo"
+            | "case-taken"
+            | "case-closed"
+            | "nothing-waits"
+            | "member-frozen"
+            | "member-not-frozen"
+            | "too-often"
             | "challenge-already-joined"
             | "benefit-not-held"
             | "benefit-used-up"

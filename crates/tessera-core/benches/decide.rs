@@ -88,6 +88,7 @@ fn decisions(criterion: &mut Criterion) {
             entropy: [7; 16],
             draws: tessera_core::decide::Draws::Fresh,
             payload: &data,
+            origin: tessera_core::event::Origin::nowhere(),
             explain: false,
         };
         criterion.bench_function(name, |bencher| {

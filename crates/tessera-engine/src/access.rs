@@ -35,6 +35,8 @@ pub enum Scope {
     WriteMemberships,
     #[serde(rename = "gift-cards:write")]
     WriteGiftCards,
+    #[serde(rename = "cases:write")]
+    WriteCases,
     #[serde(rename = "households:write")]
     WriteHouseholds,
     #[serde(rename = "document:read")]
@@ -44,7 +46,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::WriteEvents,
         Self::ReadMembers,
         Self::WriteMembers,
@@ -57,6 +59,7 @@ impl Scope {
         Self::WriteTiers,
         Self::WriteMemberships,
         Self::WriteGiftCards,
+        Self::WriteCases,
         Self::WriteHouseholds,
         Self::ReadDocument,
         Self::WriteDocument,
@@ -76,6 +79,7 @@ impl Scope {
             Self::WriteTiers => "tiers:write",
             Self::WriteMemberships => "memberships:write",
             Self::WriteGiftCards => "gift-cards:write",
+            Self::WriteCases => "cases:write",
             Self::WriteHouseholds => "households:write",
             Self::ReadDocument => "document:read",
             Self::WriteDocument => "document:write",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
-use tessera_core::event::What;
+use tessera_core::event::{Origin, What};
 use tessera_core::time::Instant;
 
 use crate::identifier::Subject;
@@ -39,6 +39,7 @@ impl Submission {
             recorded_at: now,
             personal: BTreeMap::new(),
             identifiers: Vec::new(),
+            origin: Origin::default(),
             explain: false,
         }
     }

@@ -4,6 +4,7 @@
 pub mod access;
 pub mod adjustment;
 pub mod backup;
+pub mod case;
 pub mod challenge;
 pub mod clock;
 pub mod codes;

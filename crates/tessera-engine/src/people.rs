@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tessera_core::code::Code;
-use tessera_core::event::{Birthday, Claim, NameKey, Removal, Renaming, SecondFact, What};
+use tessera_core::event::{Birthday, Claim, Freeze, NameKey, Removal, Renaming, SecondFact, What};
 use tessera_core::id::MemberId;
 use tessera_core::time::Instant;
 use tessera_store::{Row, StoreError};
 
 use crate::executor::{Context, Executor};
 use crate::identifier::{Identifier, Subject};
-use crate::keyed::by_key_and;
+use crate::keyed::{by_key, by_key_and};
 use crate::programs::ProgramHandle;
 use crate::record::own_key;
 use crate::relay::WAITING;
@@ -95,6 +95,19 @@ impl Submission {
         let nobody = MemberId::from_bytes([0; 16]);
         let submission = of_member(secrets, program, nobody, What::Claim(claim), (&json!({}), &hashed), key, now);
         Self { subject: member, ..submission }
+    }
+
+    /// Freezes a member, or thaws them. `reason`: a word, or the id of a case. `key`: the caller's idempotency key.
+    pub fn freeze(
+        secrets: &Secrets,
+        program: &Arc<ProgramHandle>,
+        member: Subject,
+        (freeze, by): (Freeze, &str),
+        key: &str,
+        now: Instant,
+    ) -> Self {
+        let data = json!({ "reason": freeze.reason.as_str(), "by": by });
+        by_key(secrets, program, member, What::Freeze(freeze), &data, key, now)
     }
 
     /// Ends a membership. `erase`: the person is forgotten too.

@@ -47,7 +47,7 @@ pub(crate) fn key_of(secrets: &Secrets, program: i64, profile: &Profile) -> Opti
 }
 
 /// A device as it is kept: a keyed hash, of which the database alone tells nothing.
-pub(crate) fn device(secrets: &Secrets, program: i64, device: &str) -> String {
+pub fn device(secrets: &Secrets, program: i64, device: &str) -> String {
     crate::secret::hex(&secrets.identifier_key(program, &format!("device/{device}"))[..8])
 }
 

@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver};
 
 use serde::{Deserialize, Serialize};
 use tessera_core::decide::FollowUp;
-use tessera_core::event::{read_event, read_follow_up};
+use tessera_core::event::{Origin, read_event, read_follow_up};
 use tessera_core::time::Instant;
 use tessera_store::{StoreError, Value};
 
@@ -225,6 +225,7 @@ fn parked(
         recorded_at: now,
         personal: std::collections::BTreeMap::new(),
         identifiers: Vec::new(),
+        origin: Origin::default(),
         explain: false,
     }))
 }

@@ -28,12 +28,14 @@ impl Scheduler {
     pub fn start(context: Arc<Context>, executor: Executor) -> std::io::Result<Self> {
         let (stop, stopped) = crossbeam_channel::bounded::<()>(0);
         let mut ranked = None;
+        let mut swept = None;
         let run = move || loop {
             let woken = wake_due(&context, &executor)
                 .and_then(|woken| Ok(woken + crate::relay::relay_due(&context, &executor)?))
                 .and_then(|done| Ok(done + crate::adjustment::finish_approved(&context, &executor)?))
                 .and_then(|done| Ok(done + crate::waitlist::offer_free(&context, &executor)?));
             let woken = woken.and_then(|done| Ok(done + crate::ranking::rank_daily(&context, &executor, &mut ranked)?));
+            let woken = woken.and_then(|done| Ok(done + crate::case::sweep(&context, &executor, &mut swept)?));
             let pause = match woken {
                 Ok(0) => PAUSE,
                 Ok(_) => Duration::ZERO,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tessera_core::decide::{Outcome, Rejected, RuleTrace};
-use tessera_core::event::{Adjustment, DataProblem, What, read_event};
+use tessera_core::event::{Adjustment, DataProblem, Origin, What, read_event};
 use tessera_core::time::Instant;
 
 use crate::adjustment::{By, Wanted};
@@ -52,6 +52,8 @@ pub struct Submission {
     pub personal: BTreeMap<String, String>,
     /// Names that the data give, besides the subject.
     pub identifiers: Vec<Identifier>,
+    /// From where it came; nowhere unless the caller says.
+    pub origin: Origin,
     pub explain: bool,
 }
 
@@ -175,6 +177,7 @@ impl Submission {
             recorded_at: now,
             personal,
             identifiers,
+            origin: Origin::default(),
             explain: false,
         })
     }
@@ -233,10 +236,14 @@ impl Submission {
         let subject = wanted.member.to_text().unwrap_or_default();
         // Who asks and who approves changes nothing about what is asked for: a retry is the same command.
         let hash = secrets.command_hash(&[b"adjustment", subject.as_bytes(), body.as_bytes()]);
+        // Whoever asked is counted, also where somebody else agreed.
+        let by = Some(wanted.by.key.as_str()).filter(|key| !key.is_empty()).map(Into::into);
+        let origin = Origin { key: by, staff: wanted.by.staff.as_deref().map(Into::into), ..Origin::default() };
         let source = if approved_by.is_some() { "tessera:adjustments:approved" } else { "tessera:adjustments" };
         let key = (secrets.event_key(program.number, source, &wanted.key), hash);
         let about = (What::Adjust(adjustment), wanted.member.clone());
-        Self::now(program, about, (Some("api"), Some(&wanted.key)), &data, Some(key), now)
+        let submission = Self::now(program, about, (Some("api"), Some(&wanted.key)), &data, Some(key), now);
+        Self { origin, ..submission }
     }
 
     pub fn wake_up(program: &Arc<ProgramHandle>, member: tessera_core::id::MemberId, now: Instant) -> Self {

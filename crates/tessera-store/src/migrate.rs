@@ -36,6 +36,7 @@ static SOURCES: &[Source] = &[
     source!("V7__adjustments"),
     source!("V8__play"),
     source!("V11__possession"),
+    source!("V14__cases"),
 ];
 
 /// Any number, as long as it is always the same: whoever migrates a database holds this lock.

@@ -493,8 +493,68 @@ pub static DRAW: Table = Table {
     locked: false,
 };
 
+/// What was more than a velocity rule lets pass, by rule, subject and window.
+pub static CASE_FILE: Table = Table {
+    name: "case_file",
+    columns: &[
+        Column::int("program"),
+        Column::text("id"),
+        Column::text("rule"),
+        Column::text("what"),
+        Column::text("per"),
+        Column::text("subject"),
+        Column::bytes("member").or_null(),
+        Column::int("began_at"),
+        Column::int("ends_at"),
+        Column::int("most"),
+        Column::int("used"),
+        Column::int("wanted"),
+        Column::text("more"),
+        Column::int("hits"),
+        Column::text("action"),
+        Column::int("state"),
+        Column::int("opened_at"),
+        Column::int("changed_at"),
+        Column::text("taken_by").or_null(),
+        Column::text("taken_name").or_null(),
+        Column::int("taken_at").or_null(),
+        Column::text("verdict").or_null(),
+        Column::text("note").or_null(),
+        Column::text("closed_by").or_null(),
+        Column::text("closed_name").or_null(),
+        Column::int("closed_at").or_null(),
+    ],
+    key: 2,
+    guard: None,
+    steady: None,
+    locked: false,
+};
+
+/// The commands that belong to a case.
+pub static CASE_HIT: Table = Table {
+    name: "case_hit",
+    columns: &[
+        Column::int("program"),
+        Column::text("id"),
+        Column::bytes("command"),
+        Column::int("at"),
+        Column::bytes("member").or_null(),
+        Column::int("event_seq").or_null(),
+        Column::int("added"),
+        Column::text("refusal").or_null(),
+        Column::text("asked_by"),
+        Column::text("staff").or_null(),
+        Column::text("device").or_null(),
+        Column::text("location").or_null(),
+    ],
+    key: 3,
+    guard: None,
+    steady: None,
+    locked: false,
+};
+
 /// All tables of programs.
-pub static ALL: [&Table; 25] = [
+pub static ALL: [&Table; 27] = [
     &MEMBER,
     &EVENT,
     &ENTRY,
@@ -520,6 +580,8 @@ pub static ALL: [&Table; 25] = [
     &PARTNER_ORDER,
     &ADJUSTMENT,
     &POSSESSION,
+    &CASE_FILE,
+    &CASE_HIT,
 ];
 
 /// Every table there is, those of programs and the one beside them: what an installation consists of.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tessera_core::decide::{Cart, CartAsk, Outcome, OutcomeStatus, RuleTrace};
+use tessera_core::event::Origin;
 use tessera_core::id::EventId;
 use tessera_engine::executor::quote_cart;
 use tessera_engine::programs::ProgramHandle;
@@ -31,7 +32,7 @@ const STREAM_AHEAD: usize = 512;
 /// The longest line of a stream, in bytes.
 const LINE_MAX: usize = crate::BODY_MAX;
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub struct Options {
     #[serde(default)]
     pub(super) explain: bool,
@@ -40,6 +41,9 @@ pub struct Options {
     pub(super) moving: bool,
     #[serde(skip)]
     pub(super) guesser: Option<Guesser>,
+    /// From where the events come; what another system had comes from nowhere.
+    #[serde(skip)]
+    pub(super) origin: Origin,
 }
 
 /// Takes one CloudEvent, a batch, or a stream of NDJSON.
@@ -72,7 +76,7 @@ pub async fn create_event(
     Parameters(options): Parameters<Options>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let options = Options { guesser: Some(caller.guesser), ..options };
+    let options = Options { guesser: Some(caller.guesser), origin: caller.origin, ..options };
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
         "application/x-ndjson" | "application/ndjson" => Ok(stream(app, caller.program, request, options)),
@@ -82,7 +86,7 @@ pub async fn create_event(
         }
         "" | "application/json" | "application/cloudevents+json" => {
             let Body(bytes) = Body::from_request(request, &app).await?;
-            let submission = submission(&app, &caller.program, &bytes, options).await?;
+            let submission = submission(&app, &caller.program, &bytes, &options).await?;
             let watched = app.watch(options.guesser, &submission)?;
             let answer = app.submit(submission).await?;
             watched(&answer);
@@ -103,7 +107,7 @@ async fn submission(
     app: &AppState,
     program: &Arc<ProgramHandle>,
     bytes: &[u8],
-    options: Options,
+    options: &Options,
 ) -> Result<Submission, Problem> {
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
         let detail = "a list of events is sent with `Content-Type: application/cloudevents-batch+json`";
@@ -125,7 +129,7 @@ async fn submission(
         Err(_) if app.refreshed(program).await? => read(),
         read => read,
     };
-    Ok(Submission { explain: options.explain, ..submission? })
+    Ok(Submission { explain: options.explain, origin: options.origin.clone(), ..submission? })
 }
 
 /// The attributes of an event that are texts; the first three must be there.
@@ -207,8 +211,8 @@ async fn batch(
     }
     let mut waiting: Vec<Waiting> = Vec::with_capacity(events.len());
     for event in events {
-        let read = submission(app, program, event.get().as_bytes(), options).await;
-        waiting.push(read.and_then(|event| send(app, event, options)));
+        let read = submission(app, program, event.get().as_bytes(), &options).await;
+        waiting.push(read.and_then(|event| send(app, event, &options)));
     }
     let mut outcomes = Vec::with_capacity(waiting.len());
     for answer in waiting {
@@ -221,7 +225,7 @@ async fn batch(
     Ok(Json(outcomes))
 }
 
-fn send(app: &AppState, submission: Submission, options: Options) -> Waiting {
+fn send(app: &AppState, submission: Submission, options: &Options) -> Waiting {
     let watched = app.watch(options.guesser, &submission)?;
     let (answer, answered) = oneshot::channel();
     let reply = Box::new(move |done| {
@@ -238,9 +242,10 @@ type Waiting = Result<oneshot::Receiver<Answer>, Problem>;
 /// NDJSON in, NDJSON out, a line for each line in the same order; memory holds [`STREAM_AHEAD`] events.
 pub(super) fn stream(app: AppState, program: Arc<ProgramHandle>, request: Request, options: Options) -> Response {
     let (ahead, waiting) = mpsc::channel::<Waiting>(STREAM_AHEAD);
+    let explain = options.explain;
     tokio::spawn(async move {
         let body = request.into_body().into_data_stream();
-        if let Err(problem) = read_lines(&app, &program, body, &ahead, options).await {
+        if let Err(problem) = read_lines(&app, &program, body, &ahead, &options).await {
             // Nobody listens any more when this fails too.
             let _ = ahead.send(Err(problem)).await;
         }
@@ -252,7 +257,7 @@ pub(super) fn stream(app: AppState, program: Arc<ProgramHandle>, request: Reques
             Err(problem) => Err(problem),
         };
         // Outcomes and problems hold texts and numbers: they always have a JSON form.
-        let mut line = serde_json::to_string(&rendered(answer, options.explain)).unwrap_or_default();
+        let mut line = serde_json::to_string(&rendered(answer, explain)).unwrap_or_default();
         line.push('\n');
         Some((Ok::<_, std::convert::Infallible>(Bytes::from(line)), waiting))
     });
@@ -264,7 +269,7 @@ async fn read_lines(
     program: &Arc<ProgramHandle>,
     mut body: axum::body::BodyDataStream,
     ahead: &mpsc::Sender<Waiting>,
-    options: Options,
+    options: &Options,
 ) -> Result<(), Problem> {
     let (mut held, mut read) = (BytesMut::new(), 0_usize);
     let within = app.body_within;
@@ -297,7 +302,7 @@ async fn line_in(
     program: &Arc<ProgramHandle>,
     line: &[u8],
     ahead: &mpsc::Sender<Waiting>,
-    options: Options,
+    options: &Options,
 ) -> Result<(), Problem> {
     if line.iter().all(u8::is_ascii_whitespace) {
         return Ok(());
@@ -311,7 +316,7 @@ async fn line_in(
 }
 
 /// A stream waits for room in the queue where a single request would be told to come back.
-async fn send_patiently(app: &AppState, submission: Submission, options: Options) -> Waiting {
+async fn send_patiently(app: &AppState, submission: Submission, options: &Options) -> Waiting {
     let watched = app.watch(options.guesser, &submission)?;
     let (answer, answered) = oneshot::channel();
     let reply = Box::new(move |done| {
@@ -392,7 +397,7 @@ pub async fn create_quote(
     Body(bytes): Body,
 ) -> Result<(StatusCode, HeaderMap, Json<Told>), Problem> {
     let options = Options { explain: wanted.explain, ..Options::default() };
-    let mut submission = submission(&app, &caller.program, &bytes, options).await?;
+    let mut submission = submission(&app, &caller.program, &bytes, &options).await?;
     submission.key = None;
     let ask = CartAsk {
         best: wanted.best,

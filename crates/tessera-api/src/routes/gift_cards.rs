@@ -204,15 +204,16 @@ fn code_of(app: &AppState, program: &ProgramHandle, given: Option<&str>, key: &s
 
 async fn step(
     app: &AppState,
-    program: &Arc<ProgramHandle>,
+    caller: &Caller<WriteGiftCards>,
     card: &str,
     step: CardStep,
     key: &str,
     code: Option<&CardCode>,
 ) -> Result<Answered, Problem> {
     let (subject, now) = (card_subject(card)?, app.context.clock.now());
+    let program = &caller.program;
     let submission = Submission::gift_card(&app.context.secrets, program, Some(subject), step, key, now);
-    render(program, app.submit(submission).await?, Some(card), code)
+    render(program, app.submit(caller.sends(submission)).await?, Some(card), code)
 }
 
 /// Makes a gift card.
@@ -246,7 +247,7 @@ pub async fn create_gift_card(
     let issue = CardStep::Issue { code: code.clone(), amount, buyer, order_id };
     let now = app.context.clock.now();
     let submission = Submission::gift_card(&app.context.secrets, program, None, issue, &key, now);
-    let (headers, body) = render(program, app.submit(submission).await?, None, Some(&code))?;
+    let (headers, body) = render(program, app.submit(caller.sends(submission)).await?, None, Some(&code))?;
     Ok((StatusCode::CREATED, headers, body))
 }
 
@@ -418,7 +419,7 @@ pub async fn create_top_up(
 ) -> Result<Answered, Problem> {
     let amount = units(&caller.program, "amount", body.amount)?;
     let order_id = checked("order_id", body.order_id)?;
-    step(&app, &caller.program, &card, CardStep::TopUp { amount, order_id }, &key, None).await
+    step(&app, &caller, &card, CardStep::TopUp { amount, order_id }, &key, None).await
 }
 
 /// Blocks a card that was lost: it pays for nothing until it is unblocked or replaced. What is reserved stays reserved.
@@ -438,7 +439,7 @@ pub async fn create_block(
 ) -> Result<Answered, Problem> {
     let body: Block = or_empty(&bytes)?;
     let reason = checked("reason", body.reason)?;
-    step(&app, &caller.program, &card, CardStep::Block { reason }, &key, None).await
+    step(&app, &caller, &card, CardStep::Block { reason }, &key, None).await
 }
 
 /// Lets a blocked card pay again.
@@ -454,7 +455,7 @@ pub async fn create_unblock(
     Path((_, card)): Path<(String, String)>,
     IdempotencyKey(key): IdempotencyKey,
 ) -> Result<Answered, Problem> {
-    step(&app, &caller.program, &card, CardStep::Unblock, &key, None).await
+    step(&app, &caller, &card, CardStep::Unblock, &key, None).await
 }
 
 /// Moves the balance to a replacement card: the old code pays for nothing from now on.
@@ -479,7 +480,7 @@ pub async fn create_replacement(
     // A key of its own: a card that was made under the same key has the code of that.
     let code = code_of(&app, &caller.program, body.code.as_deref(), &format!("replacement/{key}"))?;
     let replace = CardStep::Replace { code: code.clone() };
-    step(&app, &caller.program, &card, replace, &key, Some(&code)).await
+    step(&app, &caller, &card, replace, &key, Some(&code)).await
 }
 
 /// A body that may be left out.

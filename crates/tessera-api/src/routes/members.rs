@@ -6,6 +6,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tessera_core::id::MemberId;
+use tessera_core::program::Watched;
+use tessera_engine::case;
 use tessera_engine::identifier::Subject;
 use tessera_engine::programs::ProgramHandle;
 use tessera_engine::query::{self, Located, MemberView, VoucherPlace, VoucherState};
@@ -72,6 +74,7 @@ pub async fn list_members(
         return Ok(Json(json!(page)));
     };
     let subject = subject(&identifier)?;
+    looked_up(&app, &caller, &identifier).await?;
     let found = app
         .blocking(move || {
             let Some(id) = query::find_member(&context, &caller.program, &subject)? else { return Ok(None) };
@@ -143,6 +146,19 @@ pub(super) async fn named(app: &AppState, program: &Arc<ProgramHandle>, text: &s
     }
 }
 
+/// Counts a look-up by a name, where velocity rules do: whoever tries phone numbers does it often.
+async fn looked_up(app: &AppState, caller: &Caller<ReadMembers>, text: &str) -> Result<(), Problem> {
+    let now = app.context.clock.now();
+    let counts = caller.program.versions().at(now).velocity.iter().any(|rule| rule.what == Watched::Lookup);
+    if !counts || text.parse::<MemberId>().is_ok() {
+        return Ok(());
+    }
+    let (context, executor) = (app.context.clone(), app.executor.clone());
+    let (program, origin) = (caller.program.clone(), caller.origin.clone());
+    let counted = move || case::look_up(&context, &executor, &program, &origin).map_err(super::cases::problem);
+    app.blocking(counted).await
+}
+
 /// A member with balances and tiers, settled to now.
 ///
 /// Needs `members:read`.
@@ -155,6 +171,7 @@ pub async fn show_member(
     caller: Caller<ReadMembers>,
     Path((_, member)): Path<(String, String)>,
 ) -> Result<Json<MemberView>, Problem> {
+    looked_up(&app, &caller, &member).await?;
     view(&app, caller, &member).await.map(Json)
 }
 

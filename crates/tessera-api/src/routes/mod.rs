@@ -1,5 +1,6 @@
 pub mod adjustments;
 pub mod benefits;
+pub mod cases;
 pub mod document;
 pub mod draws;
 pub mod events;

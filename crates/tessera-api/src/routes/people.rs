@@ -186,7 +186,7 @@ pub async fn create_claim(
     let code = Code::parse(&body.code).map_err(|error| Problem::invalid(format!("code: {error}")))?;
     let now = app.context.clock.now();
     let submission = Submission::claim(&app.context.secrets, &caller.program, member, &code, &key, now);
-    let (_, headers, told) = render(app.submit(submission).await?, false)?;
+    let (_, headers, told) = render(app.submit(caller.sends(submission)).await?, false)?;
     Ok((StatusCode::CREATED, headers, told))
 }
 

@@ -205,7 +205,7 @@ pub async fn create_redemption(
     }
     let now = app.context.clock.now();
     let submission = Submission::redeem(&app.context.secrets, &caller.program, member, redeem, &key, now);
-    let answer = app.submit(submission).await?;
+    let answer = app.submit(caller.sends(submission)).await?;
     let (_, headers, told) = render(with_code(&app, &caller.program, answer).await?, false)?;
     Ok((StatusCode::CREATED, headers, told))
 }

@@ -71,6 +71,6 @@ pub async fn create_transfer(
     let transfer = Transfer { to, currency, amount: body.amount, message };
     let now = app.context.clock.now();
     let submission = Submission::transfer(&app.context.secrets, &caller.program, from, transfer, &key, now);
-    let (_, headers, told) = render(app.submit(submission).await?, false)?;
+    let (_, headers, told) = render(app.submit(caller.sends(submission)).await?, false)?;
     Ok((StatusCode::CREATED, headers, told))
 }

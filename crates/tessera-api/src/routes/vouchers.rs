@@ -158,7 +158,7 @@ pub async fn create_voucher_redemption(
     let what = (code, wish.order_id.map(Into::into), wish.order.as_deref());
     let submission = Submission::redeem_voucher(secrets, &caller.program, member, what, &key, now)?;
     let watched = app.watch(Some(caller.guesser), &submission)?;
-    let answer = app.submit(submission).await?;
+    let answer = app.submit(caller.sends(submission)).await?;
     watched(&answer);
     render(answer, false)
 }

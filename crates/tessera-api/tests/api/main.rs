@@ -4,8 +4,10 @@
 
 mod access;
 mod adjustments;
+mod attacks;
 mod benefits;
 mod carts;
+mod cases;
 mod claims;
 mod common;
 mod document;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tessera_testkit::app::TestApp;
 
-use crate::common::{app, call, items, once, sale};
+use crate::common::{SHOP, app, call, items, once, sale};
 
 fn joined(app: &TestApp, key: &str, body: &Value) -> String {
     once(app, "POST", "members", key).json(body).ok()["member"].as_str().unwrap().to_owned()
@@ -123,6 +123,40 @@ fn p3_erasure_leaves_nothing_personal_and_keeps_the_sums() {
     let points = &summary.currencies["point"];
     assert_eq!((summary.members, summary.purchases), (0, 1));
     assert_eq!((points.issued, points.outstanding), (60, 0));
+}
+
+#[test]
+fn p3_no_birthday_and_no_card_is_left_of_whoever_is_erased() {
+    let app = TestApp::new(&SHOP.replace(
+        "vouchers:",
+        "  cake: { trigger: birthday, rules: [ { award: { currency: point, amount: 3 } } ] }\nvouchers:",
+    ));
+    let birthdays = || {
+        app.count("SELECT count(*) FROM event WHERE record LIKE '%irthday\"%' OR payload LIKE '%irthday\"%'")
+            + app.count("SELECT count(*) FROM member_identifier WHERE memory LIKE '%-03-20%'")
+    };
+    let joined_with_birthday = |key: &str, phone: &str| {
+        let id = joined(&app, key, &json!({ "phone": phone, "birthday": "03-20" }));
+        app.get(&format!("members/{id}/card")).ok();
+        id
+    };
+    let an = joined_with_birthday("1", "+84901234567");
+    let binh = joined_with_birthday("2", "+84901234568");
+    app.set_clock("2026-03-21T10:00");
+    app.run_scheduler();
+    assert_eq!(app.available(&an, "point"), 13, "the gift of this year");
+    // One is erased at once, the other after leaving: their marks forget the day as well.
+    once(&app, "DELETE", &format!("members/{binh}"), "3").send("").ok();
+    assert!(birthdays() > 0 && app.count("SELECT count(*) FROM possession") == 2);
+    for (key, id) in [("4", &an), ("5", &binh)] {
+        once(&app, "DELETE", &format!("members/{id}?mode=erase"), key).send("").ok();
+    }
+    assert_eq!((birthdays(), app.count("SELECT count(*) FROM possession")), (0, 0));
+    // Whoever comes back gets no second gift this year.
+    let again = joined(&app, "6", &json!({ "phone": "+84901234567", "birthday": "12-24" }));
+    app.set_clock("2026-12-25T10:00");
+    app.run_scheduler();
+    assert_eq!(app.available(&again, "point"), 0);
 }
 
 #[test]

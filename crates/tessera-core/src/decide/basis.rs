@@ -11,7 +11,7 @@ use super::play::{self, Playing};
 use super::tier::standing;
 use crate::expression::{Fact, FactValue, Facts};
 use crate::member::MemberState;
-use crate::program::{Campaign, Crossing, Id, Program};
+use crate::program::{Campaign, Crossing, Id, OwnPurchases, Program};
 use crate::quantity::{Amount, Points};
 use crate::time::{Day, Instant, Window};
 
@@ -47,6 +47,9 @@ pub struct Basis {
     /// Challenges that the event counted for, as far as it met their conditions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub playing: Vec<Playing>,
+    /// What the purchase earns, where the buyer rang it up themselves (P6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_purchase: Option<OwnPurchases>,
     /// The numbers that rules with a chance drew.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub draws: BTreeMap<CompactString, u32>,

@@ -17,7 +17,7 @@ use super::trace::{Reason, RuleTrace};
 use super::{holdout, stacking};
 use crate::event::{FieldValues, Order};
 use crate::expression::EventScope;
-use crate::program::{Base, Campaign, Id, Limits, Program, Rule, Schedule};
+use crate::program::{Base, Campaign, Id, Limits, OwnPurchases, Program, Rule, Schedule};
 use crate::time::{Day, Instant, Window};
 
 /// What is looked at.
@@ -154,9 +154,18 @@ pub(super) fn evaluate(look: &Look<'_>) -> Evaluation {
             }
             continue;
         }
+        if look.basis.own_purchase.is_some_and(|own| own == OwnPurchases::None || !campaign.is_base) {
+            for place in 0..campaign.rules.len() {
+                explain(look, &mut result, campaign, place, Reason::OwnPurchase);
+            }
+            continue;
+        }
         let is_held = look.basis.held_out.contains(&campaign.id);
         for (place, rule) in campaign.rules.iter().enumerate() {
             match matches(look, campaign, place, rule, &mut scope) {
+                Ok(_) if look.basis.own_purchase.is_some() && rule.extra.is_some() => {
+                    explain(look, &mut result, campaign, place, Reason::OwnPurchase);
+                }
                 Ok(found) => {
                     if is_held {
                         held.insert(&campaign.id);
@@ -180,7 +189,7 @@ pub(super) fn evaluate(look: &Look<'_>) -> Evaluation {
     }
     award::extras(look, &mut applied);
     give(look, &applied, &mut result);
-    if look.only.is_none() {
+    if look.only.is_none() && look.basis.own_purchase.is_none() {
         set_net(look, &look.program.definition.base, &scope);
         play::count(look, trigger, &mut scope, &mut result);
     }

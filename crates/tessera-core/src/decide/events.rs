@@ -8,7 +8,7 @@ use super::{Basis, EventStatus, OrderProgress, OrderRecord, PricedVoucher, Rejec
 use crate::event::{Command, FieldValues, Order, Profile, What};
 use crate::ledger::{Purse, Wait};
 use crate::member::{Change, MemberState, ParkedEvent, Status};
-use crate::program::{CountsFrom, Id, Program};
+use crate::program::{CountsFrom, Id, OwnPurchases, Program};
 use crate::time::Instant;
 
 impl Working<'_> {
@@ -92,7 +92,10 @@ impl Working<'_> {
     /// The basis of a purchase, with the rate of a foreign currency (M5).
     pub(super) fn order_basis(&mut self, order: &Order) -> Result<Basis, Rejected> {
         self.program = self.inputs.versions.at(self.at_effective()).clone();
-        let basis = self.basis("purchase");
+        let own = self.inputs.origin.own_staff.as_ref().filter(|own| order.staff.as_ref() == Some(own));
+        let earns = self.program.definition.staff.own_purchases;
+        let own_purchase = own.map(|_| earns).filter(|earns| *earns != OwnPurchases::Earn);
+        let basis = Basis { own_purchase, ..self.basis("purchase") };
         self.with_rate(basis, order)
     }
 

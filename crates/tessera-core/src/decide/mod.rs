@@ -20,6 +20,7 @@ mod events;
 mod expiry;
 mod explain;
 mod follow_up;
+mod freeze;
 mod fulfilment;
 mod gift_card;
 mod give_again;
@@ -52,6 +53,7 @@ mod trace;
 mod transfer;
 mod undo;
 mod unlinked;
+mod velocity;
 mod voucher;
 mod waitlist;
 mod working;
@@ -91,10 +93,11 @@ pub use reward::{code_pool, codes_imported, donation_pools, donation_prefixes, i
 pub use settle::{as_at, next_wake, settled_to};
 pub use trace::{Part, PartOf, Reason, RuleTrace};
 pub use undo::undone_codes;
+pub use velocity::{CaseHit, LookUp, OWN_PURCHASES, ended_velocity_pools, look_up, velocity_pools};
 pub use voucher::{PricedVoucher, VoucherLook, price_vouchers, shared_code_pool, voucher_codes};
 pub use waitlist::{places_pool, waiting_pool};
 
-use crate::event::{Command, What};
+use crate::event::{Command, Origin, What};
 use crate::id::MemberId;
 use crate::ledger::{Entry, LotRef, Redemption};
 use crate::member::{Change, MemberState, Status, WaitState};
@@ -141,6 +144,8 @@ pub struct Inputs<'a> {
     pub draws: Draws<'a>,
     /// The event's data as it came: kept when the event has to wait.
     pub payload: &'a str,
+    /// From where the command came.
+    pub origin: &'a Origin,
     /// Whether to say for every rule why it did or did not apply.
     pub explain: bool,
 }
@@ -184,6 +189,8 @@ pub struct Decision {
     pub voucher_codes: Vec<CodeRecord>,
     /// Commands about other members that these events cause, in order.
     pub follow_ups: Vec<FollowUp>,
+    /// What was more than velocity rules let pass, and passed.
+    pub cases: Vec<CaseHit>,
     pub outcome: Outcome,
     pub trace: Vec<RuleTrace>,
 }
@@ -471,6 +478,7 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         working.settle(command.effective_at);
         working.enrol_if_new(command)?;
     }
+    working.stop_if_frozen(&command.what)?;
     match &command.what {
         What::Purchase(order) => working.purchase(order)?,
         What::Amend(order) => working.amend(order)?,
@@ -516,6 +524,7 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::Unmerge(unmerge) => working.unmerge(unmerge)?,
         What::MergeBack(back) => working.merge_back(back)?,
         What::SurvivorLeft(left) => working.survivor_left(left)?,
+        What::Freeze(wish) => working.freeze(wish)?,
         What::Household(step) => working.household_step(step)?,
         What::HouseholdNews(news) => working.household_news(news)?,
         What::WakeUp => {}
@@ -523,6 +532,7 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
     working.forfeit_after_leaving();
     working.settle_after_backdating();
     working.tell_partners();
+    working.watch(command)?;
     working.share_earnings();
     working.finish(command)
 }

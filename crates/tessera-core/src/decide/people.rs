@@ -9,7 +9,7 @@ use super::working::{Posting, Working};
 use super::{EventStatus, Record, Rejected};
 use crate::event::{Removal, Renaming, SecondFact};
 use crate::ledger::{Account, EntryKind, LotRef};
-use crate::member::{Change, Counter, MemberState, Status};
+use crate::member::{Change, Counter, Frozen, MemberState, Status};
 use crate::program::{CurrencyDefinition, Id, LeavingPoints};
 use crate::quantity::{Amount, Points};
 use crate::time::{Day, Instant, Window};
@@ -45,6 +45,15 @@ impl Memory {
             }
         }
         Some(memory)
+    }
+
+    /// The same without any date of birth: of gifts the year alone, so that none is given twice in it.
+    #[must_use]
+    pub fn without_birthdays(mut self) -> Self {
+        for (_, birthday) in &mut self.gifts {
+            *birthday = birthday.end_of(Window::Year).plus(-1);
+        }
+        self
     }
 
     /// What two marks of one person remember together.
@@ -89,6 +98,13 @@ impl Working<'_> {
         if let Some(kind) = unproven.filter(|_| !renaming.proof) {
             return Err(Rejected::ProofNeeded { kind: kind.clone() });
         }
+        let quarantined = match self.state.frozen {
+            // Who may be a thief changes no names.
+            Some(Frozen { since, quarantined: false }) => {
+                return Err(Rejected::MemberFrozen { since, quarantined: false });
+            }
+            frozen => frozen.is_some(),
+        };
         let last = self.state.statistics.last_event.unwrap_or(self.state.joined_at);
         let calendar = &self.program.calendar;
         let silent_from = calendar.start(identity.reuse_after.after(calendar.day(last)));
@@ -96,11 +112,18 @@ impl Working<'_> {
         if renaming.why == Removal::Reused && !is_silent {
             return Err(Rejected::NotSilent { last_event: last, silent_from });
         }
-        if !renaming.added.is_empty() && is_silent && !self.is_known_by(renaming.second.as_ref()) {
+        if !renaming.added.is_empty() && (is_silent || quarantined) && !self.is_known_by(renaming.second.as_ref()) {
             return Err(Rejected::SecondFactNeeded { last_event: last });
         }
         self.open("identifiers", EventStatus::Applied, self.at_effective(), None);
         self.main = self.events.len() - 1;
+        // Whoever has the number now is not who has the points: they stay, and nobody spends them by mistake.
+        if renaming.why == Removal::Reused {
+            let since = self.at();
+            self.change(Change::Frozen { frozen: Some(Frozen { since, quarantined: true }) });
+        } else if quarantined && !renaming.added.is_empty() {
+            self.change(Change::Frozen { frozen: None });
+        }
         Ok(())
     }
 

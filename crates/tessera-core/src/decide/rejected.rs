@@ -5,7 +5,7 @@ mod facts;
 
 use compact_str::CompactString;
 
-use super::Balance;
+use super::{Balance, CaseHit};
 use crate::event::PlacementKind;
 use crate::ledger::{FulfilmentState, PartnerState, RedemptionStatus};
 use crate::program::{Id, Sign, UseWindow};
@@ -197,6 +197,14 @@ pub enum Rejected {
     ClaimTooLate { order_id: CompactString, until: Instant },
     #[error("whoever rang the purchase {order_id} up does not claim it")]
     OwnSale { order_id: CompactString },
+    #[error("{}", frozen(*since, *quarantined))]
+    MemberFrozen { since: Instant, quarantined: bool },
+    #[error("the member is not frozen")]
+    NotFrozen,
+    #[error("{}", too_often(hit, "no more of them"))]
+    TooOften { hit: Box<CaseHit> },
+    #[error("{}", too_often(hit, "a second person has to let it pass"))]
+    SecondPersonNeeded { hit: Box<CaseHit> },
     #[error("a member claims {most} purchases of guests ({window}): no more of them")]
     ClaimedEnough { window: &'static str, most: i64 },
     #[error("the program has no voucher {voucher}")]
@@ -395,5 +403,35 @@ const fn advice(status: RedemptionStatus) -> &'static str {
         RedemptionStatus::Reserved => "void it instead",
         RedemptionStatus::Captured => "return it instead",
         RedemptionStatus::Voided | RedemptionStatus::Ended => "make another",
+    }
+}
+
+fn frozen(since: Instant, quarantined: bool) -> String {
+    if quarantined {
+        format!(
+            "the member's number went to somebody else at {since}: nothing is spent until a second fact says who they are"
+        )
+    } else {
+        format!("the member is frozen since {since}: nothing is spent, sent or claimed until they are thawed")
+    }
+}
+
+/// The rule, what was counted for whom, and when its window ends.
+fn too_often(hit: &CaseHit, then: &str) -> String {
+    let CaseHit { rule, what, per, most, used, until, .. } = hit;
+    format!(
+        "{} by this {} would come to {used} until {until}, and the rule {rule} lets {most} pass: {then}",
+        what.words(),
+        per.words()
+    )
+}
+
+impl Rejected {
+    /// The velocity rule's case that this refusal belongs to.
+    pub fn case_hit(&self) -> Option<&CaseHit> {
+        match self {
+            Self::TooOften { hit } | Self::SecondPersonNeeded { hit } => Some(hit),
+            _ => None,
+        }
     }
 }

@@ -161,6 +161,7 @@ pub fn settled_to(versions: &Versions, member: &MemberState, at: Instant) -> Mem
         // What is only looked at draws nothing.
         draws: super::Draws::Hidden,
         payload: "{}",
+        origin: crate::event::Origin::nowhere(),
         explain: false,
     };
     let command = Command { effective_at: at, recorded_at: at, what: What::WakeUp };

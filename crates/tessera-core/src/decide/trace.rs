@@ -104,6 +104,8 @@ pub enum Reason {
         condition: String,
     },
     HeldOut,
+    /// The buyer rang it up themselves.
+    OwnPurchase,
     AnotherChosen {
         chosen: Id,
     },
@@ -282,6 +284,9 @@ impl Reason {
             Self::NotInAudience { condition } => format!("the member is not in the audience `{condition}`"),
             Self::ConditionNotMet { condition } => format!("`{condition}` is not met"),
             Self::NoLineMatches { condition } => format!("no line meets `{condition}`"),
+            Self::OwnPurchase => {
+                "the buyer rang it up themselves, and the document's `staff` says what that earns".to_owned()
+            }
             Self::HeldOut => "the member is in the group that shows what the campaign brings".to_owned(),
             Self::AnotherChosen { chosen } => format!("`{chosen}` was chosen instead; the two do not go together"),
             Self::RoundedToNothing { formula, worth } => format!("`{formula}` gives {worth}, rounded to 0"),

@@ -50,6 +50,7 @@ pub(super) struct Working<'a> {
     pub voucher_codes: Vec<CodeRecord>,
     pub trace: Vec<RuleTrace>,
     pub causes: Vec<Cause>,
+    pub cases: Vec<super::CaseHit>,
     /// Whose parts of a household's pool are moving.
     pub pooling: Pooling,
 }
@@ -118,6 +119,7 @@ impl<'a> Working<'a> {
             voucher_codes: Vec::new(),
             trace: Vec::new(),
             causes: Vec::new(),
+            cases: Vec::new(),
             pooling: Pooling::default(),
         })
     }
@@ -619,6 +621,7 @@ impl<'a> Working<'a> {
             redemptions: self.redemptions,
             voucher_codes: self.voucher_codes,
             follow_ups,
+            cases: self.cases,
             outcome,
             trace: self.trace,
         })

@@ -2,7 +2,7 @@ use compact_str::CompactString;
 use serde::Deserialize;
 
 use super::{
-    Arrival, Birthday, Brought, Claim, FieldValues, FulfilmentStep, GiftCardRefund, GiftCardStep, GivenBack,
+    Arrival, Birthday, Brought, Claim, FieldValues, Freeze, FulfilmentStep, GiftCardRefund, GiftCardStep, GivenBack,
     HouseholdNews, HouseholdStep, Item, Membership, Merge, MovedIn, MovedVoucher, Order, PartnerStep, PlaceTier,
     Redeem, RedemptionPart, ReferralStep, RefusedFollowUp, Renaming, RewardCard, SurvivorLeft, Transfer, Unmerge,
     UseBenefit,
@@ -127,6 +127,8 @@ pub enum What {
     MergeBack(GivenBack),
     /// Whoever this member was merged into has left (P3).
     SurvivorLeft(SurvivorLeft),
+    /// Nothing is spent or sent from now on, or again (P4).
+    Freeze(Freeze),
     /// Something done about a household.
     Household(HouseholdStep),
     /// What a household and its people tell each other.
@@ -184,6 +186,7 @@ impl What {
             Self::Unmerge(_) => "merge-undo",
             Self::MergeBack(_) => "merge-back",
             Self::SurvivorLeft(_) => "survivor-left",
+            Self::Freeze(freeze) => freeze.event_type(),
             Self::Household(step) => step.kind(),
             Self::HouseholdNews(news) => news.kind(),
             Self::WakeUp => "wake-up",
@@ -203,7 +206,7 @@ impl What {
     /// Whether this is done now, to a member there is: it makes nobody, and is never about the past.
     pub const fn is_about_now(&self) -> bool {
         match self {
-            Self::UseBenefit(_) | Self::ReturnBenefit { .. } | Self::PlaceTier(_) => true,
+            Self::UseBenefit(_) | Self::ReturnBenefit { .. } | Self::PlaceTier(_) | Self::Freeze(_) => true,
             Self::Membership(membership) => membership.is_about_now(),
             _ => self.is_redemption(),
         }

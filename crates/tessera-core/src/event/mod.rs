@@ -6,12 +6,14 @@ mod claim;
 mod command;
 mod data;
 mod follow_up;
+mod freeze;
 mod gift_card;
 mod household;
 mod membership;
 mod merge;
 mod moving;
 mod order;
+mod origin;
 mod people;
 mod placement;
 mod read;
@@ -29,12 +31,14 @@ pub use command::{
 };
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
+pub use freeze::Freeze;
 pub use gift_card::{GiftCardRefund, GiftCardStep, REWARD_CARD, RewardCard};
 pub use household::{HouseholdNews, HouseholdStep, Pooled};
 pub use membership::{MEMBERSHIP_TYPES, Membership, MembershipStep};
 pub use merge::{BackPurse, Brought, GivenBack, Merge, SurvivorLeft, Unmerge};
 pub use moving::{MovedIn, MovedLevel, MovedVoucher};
 pub use order::{ITEM_FIELDS, ITEMS_MAX, Item, Order, PURCHASE_FIELDS, Payment, Returned};
+pub use origin::Origin;
 pub use people::{NameKey, Removal, Renaming, SecondFact};
 pub use placement::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep};
 pub use read::{DocumentedTypes, read_event};
@@ -80,6 +84,8 @@ pub const RESERVED_TYPES: &[&str] = &[
     "identifiers",
     "leave",
     "erase",
+    "freeze",
+    "thaw",
     "transfer",
     "import",
     "move-in",

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Adjustment, DataProblem, FOLLOW_UP_TYPES, FulfilmentStep, HouseholdStep, Merge, PartnerStep, PlaceTier,
+    Adjustment, DataProblem, FOLLOW_UP_TYPES, Freeze, FulfilmentStep, HouseholdStep, Merge, PartnerStep, PlaceTier,
     PlacementEnd, PlacementKind, PlacementStep, Redeem, RedeemVoucher, RedemptionPart, Situation, Transfer, Unmerge,
     UseBenefit, What, read_event, read_follow_up,
 };
@@ -92,6 +92,7 @@ pub fn read_recorded(definition: &Definition, kind: &str, data: &str) -> Result<
             let situation = Situation { total, shipping, location, channel, public_at };
             What::UseBenefit(UseBenefit { benefit, order_id, situation })
         }
+        "freeze" | "thaw" => What::Freeze(Freeze { frozen: kind == "freeze", reason: parsed::<Why>(data)?.reason }),
         "benefit-return" => What::ReturnBenefit { used: parsed::<UseReturned>(data)?.used.seq },
         "tier-invite" => What::PlaceTier(placement(Some(PlacementKind::Invite), data)?),
         "tier-match" => What::PlaceTier(placement(Some(PlacementKind::Match), data)?),
@@ -164,6 +165,11 @@ struct SaidByPartner {
 struct UsedCode {
     code: CompactString,
     order_id: Option<CompactString>,
+}
+
+#[derive(Deserialize)]
+struct Why {
+    reason: CompactString,
 }
 
 #[derive(Deserialize)]

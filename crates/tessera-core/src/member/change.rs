@@ -4,13 +4,13 @@ use compact_str::CompactString;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::Waiting;
 use super::club::Club;
 use super::household::{Belonging, Invitation, Person, PoolPart};
 use super::play::{Badge, REWARDS_MAX, Ranked, Reward, StepVoucher, Streak};
 use super::referral::Referral;
 use super::standing::{BenefitUse, Placement, Told};
 use super::state::{Bucketed, Counter, Fraction, GiftCard, Grant, MemberState, Status};
+use super::{Frozen, Velocity, Waiting};
 use crate::event::{Brought, PlacementKind};
 use crate::id::{MemberId, member_text};
 use crate::ledger::{Hold, LotRef, Wait};
@@ -302,6 +302,18 @@ pub enum Change {
     StepVoucherGone {
         code: CompactString,
     },
+    /// Counted by a velocity rule, in a window.
+    Velocity {
+        rule: CompactString,
+        from: Instant,
+        until: Instant,
+        by: i64,
+    },
+    /// Frozen from now on, or no longer.
+    Frozen {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        frozen: Option<Frozen>,
+    },
     /// Where the member belongs from now on.
     Belongs {
         belonging: Belonging,
@@ -545,6 +557,8 @@ impl Change {
                 state.step_vouchers.push(voucher.clone());
             }
             Self::StepVoucherGone { code } => state.step_vouchers.retain(|known| known.code != *code),
+            Self::Frozen { frozen } => state.frozen = *frozen,
+            Self::Velocity { rule, from, until, by } => counted(state, rule, *from, *until, *by),
             Self::Belongs { belonging } => state.belongs = Some(belonging.clone()),
             Self::GaveToPool { currency, by } => {
                 if let Some(belonging) = &mut state.belongs {
@@ -602,6 +616,17 @@ fn measured(state: &mut MemberState, ladder: &Id, measure: &Id, on: Day, by: Amo
             }
         }
         Err(gap) => buckets.insert(gap, (on, by)),
+    }
+}
+
+/// A window that is over is in the history alone.
+fn counted(state: &mut MemberState, rule: &CompactString, from: Instant, until: Instant, by: i64) {
+    if until <= state.clock {
+        return;
+    }
+    match state.velocity.iter_mut().find(|known| known.rule == *rule && known.from == from) {
+        Some(known) => known.used = known.used.saturating_add(by),
+        None => state.velocity.push(Velocity { rule: rule.clone(), from, until, used: by }),
     }
 }
 

@@ -8,6 +8,7 @@ mod play;
 mod referral;
 mod standing;
 mod state;
+mod velocity;
 mod waiting;
 
 pub use change::{Change, ParkedEvent};
@@ -18,4 +19,5 @@ pub use play::{Badge, Progress, Ranked, Reward, Run, StepVoucher, Streak};
 pub use referral::{Paid, Referral, ReferralCredit, ReferralStatus};
 pub use standing::{BenefitUse, Condition, Placement, Told};
 pub use state::{Bucketed, Counter, Fraction, GiftCard, Grant, Ladder, MemberState, StateError, Statistics, Status};
+pub use velocity::{Frozen, Velocity};
 pub use waiting::{WaitState, Waiting};

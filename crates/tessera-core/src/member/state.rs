@@ -3,8 +3,8 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Badge, Belonging, BenefitUse, Change, Club, Household, Merged, ParkedEvent, Placement, Progress, Ranked, Referral,
-    StepVoucher, Streak, Told, Waiting,
+    Badge, Belonging, BenefitUse, Change, Club, Frozen, Household, Merged, ParkedEvent, Placement, Progress, Ranked,
+    Referral, StepVoucher, Streak, Told, Velocity, Waiting,
 };
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, Hold, Lot, Purse};
@@ -81,6 +81,10 @@ pub struct MemberState {
     /// Vouchers that go with the step they were given for, oldest first; at most
     /// [`MemberState::STEP_VOUCHERS_MAX`], what is older stays good.
     pub step_vouchers: Vec<StepVoucher>,
+    /// What velocity rules count, in windows that are open.
+    pub velocity: Vec<Velocity>,
+    /// Nothing is spent, sent or claimed.
+    pub frozen: Option<Frozen>,
     /// The household that the member is in, or was.
     pub belongs: Option<Belonging>,
     /// What makes this holder a household.
@@ -222,7 +226,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[0; 17];
+const SINCE_FORMAT_2: &[u8] = &[0; 19];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -281,6 +285,8 @@ impl MemberState {
             into: None,
             merged: Vec::new(),
             step_vouchers: Vec::new(),
+            velocity: Vec::new(),
+            frozen: None,
             belongs: None,
             household: None,
         }
@@ -431,6 +437,7 @@ impl MemberState {
             self.grants.retain(|grant| grant.last_day >= day);
             self.challenges.retain(|progress| progress.until > day);
             self.uses.retain(|used| used.until > day);
+            self.velocity.retain(|known| known.until > effective_at);
             if let Some(household) = &mut self.household {
                 household.invitations.retain(|invitation| invitation.until > effective_at);
             }

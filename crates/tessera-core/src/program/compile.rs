@@ -16,6 +16,7 @@ use super::referral::Referral;
 use super::rewards::Reward;
 use super::streaks::StreakRules;
 use super::validate::{Checker, Strictness};
+use super::velocity::VelocityRule;
 use super::vouchers::Voucher;
 use super::{Id, Node, Problem, Share};
 use crate::expression::{EventFields, Expected, Expression, Fact, RootTypes};
@@ -41,6 +42,7 @@ pub struct Program {
     pub challenges: Vec<Challenge>,
     pub streaks: Vec<StreakRules>,
     pub benefits: BTreeMap<Id, Benefit>,
+    pub velocity: Vec<VelocityRule>,
     /// What gift cards hold, where the program has any.
     gift_card: Option<CurrencyDefinition>,
 }
@@ -207,6 +209,7 @@ impl Program {
         let challenges = checker.challenges(definition);
         let streaks = checker.streaks(definition);
         let benefits = checker.benefits(definition);
+        let velocity = checker.velocity(definition, money);
         if strictness == Strictness::New {
             super::inert::refuse(definition, &campaigns, &mut checker);
         }
@@ -241,6 +244,7 @@ impl Program {
             challenges,
             streaks,
             benefits,
+            velocity,
             referral,
             gift_card,
         };

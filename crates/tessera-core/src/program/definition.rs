@@ -34,6 +34,7 @@ use super::spending::CashRounding;
 pub use super::stacking::*;
 use super::streaks::StreakDefinition;
 use super::transfers::TransferDefinition;
+use super::velocity::{StaffDefinition, VelocityDefinition};
 use super::vouchers::VoucherDefinition;
 use crate::time::{Period, TimeOfDay};
 
@@ -161,6 +162,12 @@ pub struct Definition {
     /// Who is among the best.
     #[serde(default)]
     pub ranking: Option<RankingDefinition>,
+    /// How often and how much in how long a time, and what happens to what is more.
+    #[serde(default)]
+    pub velocity: BTreeMap<Id, VelocityDefinition>,
+    /// What staff earn by their own purchases (P6).
+    #[serde(default)]
+    pub staff: StaffDefinition,
     /// What cards, challenges and streaks stand for.
     #[serde(skip)]
     pub made: Made,

@@ -77,6 +77,7 @@ fn subject(path: &str) -> String {
         "prices" => "member price",
         "events" => "event type",
         "transfers" => "sending",
+        "velocity" => "velocity rule",
         _ => "",
     };
     let mut parts = path.splitn(3, '.');

@@ -37,6 +37,7 @@ mod stacking;
 mod streaks;
 mod transfers;
 mod validate;
+mod velocity;
 mod version;
 mod vouchers;
 
@@ -80,6 +81,10 @@ pub use spending::{CashRounding, Restored, SpendDefinition};
 pub use streaks::{Every, MilestoneDefinition, StreakDefinition, StreakRules};
 pub use transfers::{TransferDefinition, TransferTo};
 use validate::Strictness;
+pub use velocity::{
+    OwnPurchases, Per, StaffDefinition, Stretch, StretchError, Summed, VelocityAction, VelocityDefinition,
+    VelocityRule, Watched, Who,
+};
 pub use version::Versions;
 pub use vouchers::{Gives, ItemChoice, OnUndo, OnVoucherReturn, PercentOf, Stacks, Uses, Voucher, VoucherDefinition};
 

@@ -163,6 +163,7 @@ fn live(text: &str) {
             entropy: [7; 16],
             draws: tessera_core::decide::Draws::Fresh,
             payload: data,
+            origin: tessera_core::event::Origin::nowhere(),
             explain: true,
         };
         let Ok(decision) = decide(&inputs, &command) else { continue };

@@ -39,4 +39,5 @@ mod tiers;
 mod time_and_order;
 mod transfers;
 mod undo;
+mod velocity;
 mod vouchers;

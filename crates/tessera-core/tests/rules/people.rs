@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 use tessera_core::decide::{EffectKind, Memory, Rejected};
-use tessera_core::event::{NameKey, Removal, Renaming, SecondFact, What};
+use tessera_core::event::{Freeze, NameKey, Removal, Renaming, SecondFact, What};
 use tessera_core::member::Status;
 use tessera_testkit::shop::{Shop, at, id, json::*, reserve};
 
@@ -145,4 +145,46 @@ fn p3_rejoining_earns_no_second_welcome_and_no_second_once_only_gift() {
     assert_eq!(joined.outcome.effects.len(), 1);
     shop.send("2026-03-02T09:00", "purchase", &sale("o2", 100_000));
     assert_eq!(shop.available("point"), 100, "neither welcome nor first-purchase gift");
+}
+
+fn reused() -> Renaming {
+    Renaming { removed: vec![NameKey { kind: id("phone"), key: [2; 16] }], why: Removal::Reused, ..Renaming::default() }
+}
+
+#[test]
+fn p4_an_account_whose_number_went_to_somebody_else_is_in_quarantine_until_a_second_fact() {
+    let mut shop = shop("");
+    assert_eq!(rename(&mut shop, "2027-02-01T09:00", reused()), Ok(()));
+    let spent = shop.redeem("2027-02-01T10:00", reserve("point", 5)).unwrap_err();
+    assert_eq!(spent.code(), "member-frozen");
+    assert!(matches!(spent, Rejected::MemberFrozen { quarantined: true, .. }));
+    shop.send("2027-02-02T09:00", "purchase", &sale("o1", 10_000));
+    // A purchase is a sign of life, and no proof of whose account it is.
+    assert_eq!(rename(&mut shop, "2027-02-03T09:00", renaming()), Err("second-fact-needed".to_owned()));
+    let proven = Renaming { second: Some(card(true)), ..renaming() };
+    assert_eq!(rename(&mut shop, "2027-02-03T09:00", proven), Ok(()));
+    shop.redeem("2027-02-03T10:00", reserve("point", 5)).unwrap();
+}
+
+#[test]
+fn p4_whoever_is_frozen_by_hand_earns_and_does_nothing_else_until_thawed() {
+    let mut shop = shop("transfers: { point: {} }\n");
+    shop.send("2026-01-06T09:00", "purchase", &sale("o1", 100_000));
+    let held = shop.redeem("2026-01-06T10:00", reserve("point", 20)).unwrap();
+    let redemption = held.events[held.main].seq;
+    let freeze = |frozen| What::Freeze(Freeze { frozen, reason: "abuse".into() });
+    shop.ask(at("2026-01-06T10:05"), freeze(true)).unwrap();
+    assert_eq!(shop.state().statistics.last_event, Some(at("2026-01-06T10:00")), "no sign of life");
+    let code = |answer: Result<tessera_core::decide::Decision, Rejected>| answer.unwrap_err().code();
+    assert_eq!(code(shop.redeem("2026-01-06T10:06", reserve("point", 5))), "member-frozen");
+    assert_eq!(code(shop.capture("2026-01-06T10:06", redemption, None)), "member-frozen");
+    let proven = Renaming { second: Some(card(true)), ..renaming() };
+    assert_eq!(rename(&mut shop, "2026-01-06T10:06", proven), Err("member-frozen".to_owned()));
+    let before = shop.available("point");
+    shop.send("2026-01-06T10:07", "purchase", &sale("o2", 10_000));
+    shop.void("2026-01-06T10:08", redemption).unwrap();
+    assert_eq!(shop.available("point"), before + 10 + 20);
+    shop.ask(at("2026-01-08T09:00"), freeze(false)).unwrap();
+    shop.redeem("2026-01-08T10:00", reserve("point", 5)).unwrap();
+    assert_eq!(code(shop.ask(at("2026-01-08T11:00"), freeze(false))), "member-not-frozen");
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use tessera_core::event::{
-    HouseholdStep, PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Situation, UseBenefit, What,
+    Freeze, HouseholdStep, Origin, PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Situation, UseBenefit, What,
 };
 use tessera_core::member::{MemberState, StateError};
 use tessera_core::quantity::Amount;
@@ -40,8 +40,10 @@ challenges: { tour: { counts: purchase, each: event.items, distinct: item.catego
 streaks: { months: { counts: purchase, every: month } }
 badges: { tourist: { name: Tourist } }
 households: { pools: { star: { by_hand: true } } }
-vouchers: { postcard: { gives: { free_item: { category: card } }, on_undo: void } }",
+vouchers: { postcard: { gives: { free_item: { category: card } }, on_undo: void } }
+velocity: { often: { what: purchase, per: member, window: P1M, count: 9 } }",
     );
+    shop.origin = Origin { key: Some("key_1".into()), ..Origin::default() };
     shop.send("2026-01-05T09:00", "enrol", r#"{"birthday": "02-10"}"#);
     shop.send("2026-02-20T09:00", "visit", "{}");
     shop.send("2026-02-21T09:00", "purchase", &lines("o1", &[("A", "x", 2, 80_000)]));
@@ -64,7 +66,10 @@ vouchers: { postcard: { gives: { free_item: { category: card } }, on_undo: void 
     shop.of_member(1).send("2026-03-12T10:05", "purchase", &sale("b1", 30_000));
     shop.merge("2026-03-12T10:10", 0).unwrap();
     shop.relay();
-    shop.of_member(0).state()
+    shop.of_member(0);
+    let freeze = Freeze { frozen: true, reason: "stolen-phone".into() };
+    shop.ask(at("2026-03-12T10:15"), What::Freeze(freeze)).unwrap();
+    shop.state()
 }
 
 #[test]
@@ -80,6 +85,7 @@ fn the_fixture_has_something_in_every_part() {
     assert!(state.birthday.is_some() && state.birthday_since.is_some() && state.birthday_next.is_some());
     assert!(!state.gifts.is_empty() && !state.exposures.is_empty() && !state.grants.is_empty());
     assert!(!state.challenges.is_empty() && !state.streaks.is_empty() && !state.badges.is_empty());
+    assert!(!state.velocity.is_empty() && state.frozen.is_some());
     assert!(!state.placements.is_empty() && !state.uses.is_empty() && !state.clubs.is_empty());
     assert!(!state.told.is_empty() && !state.step_vouchers.is_empty());
     assert!(!state.merged.is_empty());

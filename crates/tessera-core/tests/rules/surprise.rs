@@ -63,6 +63,7 @@ fn g1_the_same_event_with_its_stored_draws_is_decided_the_same_whatever_is_drawn
             entropy,
             draws,
             payload: &data,
+            origin: tessera_core::event::Origin::nowhere(),
             explain: false,
         };
         let now = at("2026-03-02T09:00");

@@ -2,7 +2,7 @@
 
 use compact_str::CompactString;
 use tessera_core::decide::{self, Cart, CartAsk, Decision, Draws, Inputs, Memory, OrderRecord, Recorded};
-use tessera_core::event::{Claim, Command, Removal, SecondFact, What};
+use tessera_core::event::{Claim, Command, Origin, Removal, SecondFact, What};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Redemption, RedemptionStatus};
 use tessera_core::member::Status;
@@ -13,6 +13,7 @@ use tessera_store::{Dialect, StoreError, tables};
 use super::load::{self, ClosedName, Loaded};
 use super::write::Writes;
 use super::{Context, Worker};
+use crate::case;
 use crate::clock::Entropy;
 use crate::gift_card::{replaced_gift_card, unknown_gift_card};
 use crate::household::unknown_household;
@@ -206,10 +207,11 @@ impl One<'_> {
         if let Err(refusal) = self.claims(command, &whom).and_then(|()| payments(self)) {
             return Ok(Step::Answer(self.refuse(command, refusal)));
         }
-        let decided = self.ask_core(command, &core, &whom, &more);
+        let origin = self.origin(command, &core, &whom)?;
+        let decided = self.ask_core(command, &core, (&whom, &origin), &more);
         let mut decision = match decided {
             Ok(decision) => decision,
-            Err(refusal) => return Ok(Step::Answer(self.refuse(command, refusal))),
+            Err(rejected) => return Ok(Step::Answer(self.reject(command, rejected))),
         };
         if matches!(command.what, What::WakeUp) && !self.is_known(program, &decision) {
             return Ok(Step::Answer(Answer::Done { outcome: Box::new(decision.outcome), trace: Vec::new() }));
@@ -309,6 +311,37 @@ impl One<'_> {
         Answer::Refused(refusal)
     }
 
+    /// A refusal of the core; one by a velocity rule belongs to a case.
+    fn reject(&mut self, command: &Submission, rejected: decide::Rejected) -> Answer {
+        let case = rejected.case_hit().cloned();
+        let mut refusal = Refusal::from(rejected);
+        if let Some(hit) = case {
+            let id = case::case_id(&self.context.secrets, command.program.number, &hit);
+            refusal = refusal.with("case", id.as_str());
+            self.writes.case(command, (id, hit), Err(&refusal));
+        }
+        self.refuse(command, refusal)
+    }
+
+    /// From where a command came, with whether the buyer is who rang it up; what is counted for it is read.
+    fn origin(&mut self, command: &Submission, core: &Command, whom: &Whom) -> Result<Origin, StoreError> {
+        let mut origin = command.origin.clone();
+        let program = command.program.number;
+        if let (Some(key), Whom::Known(member)) = (load::staff_key(self.context, command), whom) {
+            let known = self.loaded.identifiers.get(&(program, key)).or_else(|| self.loaded.staff.get(&(program, key)));
+            let order = match &command.what {
+                What::Purchase(order) => Some(order),
+                What::Exchange(exchange) => Some(&exchange.bought),
+                _ => None,
+            };
+            let own = order.filter(|_| known == Some(member));
+            origin.own_staff = own.and_then(|order| order.staff.clone());
+        }
+        let pools = decide::velocity_pools(&command.program.versions(), core, &origin, known_member(whom));
+        self.loaded.read_pools_of(self.tx, program, &pools)?;
+        Ok(origin)
+    }
+
     fn whom(&self, command: &Submission) -> Result<Whom, Refusal> {
         let program = command.program.number;
         let unknown = || {
@@ -362,7 +395,7 @@ impl One<'_> {
                     (What::MoveIn(_), _) => Ok(Whom::New { guest: false }),
                     // Somebody has joined elsewhere before they have points: what comes first is about nobody.
                     (what, _) if what.is_from_elsewhere() => Err(unknown()),
-                    (What::Claim(_) | What::Rename(_) | What::Leave { .. }, _) => Err(unknown()),
+                    (What::Claim(_) | What::Rename(_) | What::Leave { .. } | What::Freeze(_), _) => Err(unknown()),
                     (what, _) if what.is_about_now() => Err(unknown()),
                     (What::Enrol(_), _) | (_, UnknownMember::Enrol) => Ok(Whom::New { guest: false }),
                     (_, UnknownMember::Refuse) => Err(unknown()),
@@ -642,6 +675,14 @@ impl One<'_> {
                 let detail = format!("another member is known under this {}", identifier.kind());
                 return Err(Refusal::new("identifier-taken", detail).with("kind", identifier.kind().as_str()));
             }
+            // P4: a profile says what is known of somebody, and carries no proof of whose number it is.
+            let is_new = own.is_some() && !self.loaded.identifiers.contains_key(&(program, key));
+            if is_new && matches!(command.what, What::Profile(_)) {
+                let versions = command.program.versions();
+                if versions.at(command.recorded_at).definition.identity.proof.contains(identifier.kind()) {
+                    return Err(decide::Rejected::ProofNeeded { kind: identifier.kind().clone() }.into());
+                }
+            }
         }
         if let What::Rename(renaming) = &command.what {
             for name in &renaming.removed {
@@ -742,6 +783,14 @@ impl One<'_> {
         is_member: bool,
     ) -> Result<(), StoreError> {
         let program = command.program.number;
+        let erases = command.what.erases();
+        let memory = if erases { &memory.clone().without_birthdays() } else { memory };
+        if erases && !is_member {
+            // The marks that were left when they left tell no birthday either.
+            for name in &self.profile_of(program, member)?.identifiers {
+                self.writes.forget_birthday((program, self.context.secrets.identifier_key(program, name)));
+            }
+        }
         if is_member {
             let profile = self.profile_of(program, member)?;
             let versions = command.program.versions();
@@ -755,7 +804,7 @@ impl One<'_> {
                 self.writes.close_name(self.loaded, key, member, mark);
             }
         }
-        if command.what.erases() {
+        if erases {
             self.writes.erase(program, member);
         }
         Ok(())
@@ -765,9 +814,9 @@ impl One<'_> {
         &mut self,
         command: &Submission,
         core: &Command,
-        whom: &Whom,
+        (whom, origin): (&Whom, &Origin),
         more: &More,
-    ) -> Result<Decision, Refusal> {
+    ) -> Result<Decision, decide::Rejected> {
         let program = command.program.number;
         let versions = command.program.versions();
         let state = match whom {
@@ -799,15 +848,16 @@ impl One<'_> {
             entropy: self.entropy.bytes(),
             draws: if self.quote.is_some() { Draws::Hidden } else { Draws::Fresh },
             payload: more.payload.as_deref().unwrap_or(command.data_text()),
+            origin,
             explain: command.explain,
         };
         match &mut self.quote {
             Some(quote) => {
-                let (decision, cart) = decide::decide_cart(&inputs, core, &quote.ask).map_err(Refusal::from)?;
+                let (decision, cart) = decide::decide_cart(&inputs, core, &quote.ask)?;
                 quote.cart = cart;
                 Ok(decision)
             }
-            None => decide::decide(&inputs, core).map_err(Refusal::from),
+            None => decide::decide(&inputs, core),
         }
     }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use compact_str::CompactString;
-use tessera_core::decide::{Memory, OrderProgress, OrderRecord, Recorded};
-use tessera_core::event::{Claim, SecondFact, What};
+use tessera_core::decide::{Memory, OrderProgress, OrderRecord, Recorded, velocity_pools};
+use tessera_core::event::{Claim, Command, SecondFact, What};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::Redemption;
 use tessera_core::member::MemberState;
@@ -13,7 +13,7 @@ use tessera_core::time::Instant;
 use tessera_store::{Dialect, Row, StoreError, tables};
 
 use super::Context;
-use crate::identifier::{NAME_LEFT, Subject};
+use crate::identifier::{Identifier, NAME_LEFT, Subject};
 use crate::programs::{member_id, refresh};
 use crate::record::{
     ENTRY_COLUMNS, EVENT_COLUMNS, Rows, StoredEvent, entry_from_row, event_from_row, member_key, number, order_record,
@@ -69,6 +69,8 @@ pub(super) type Key = (i64, [u8; 16]);
 pub(super) struct Loaded {
     pub keys: HashMap<Key, KnownKey>,
     pub identifiers: HashMap<Key, MemberId>,
+    /// Members who are staff, by the name of whoever rang an order up.
+    pub staff: HashMap<Key, MemberId>,
     pub closed: HashMap<Key, ClosedName>,
     pub orders: HashMap<Key, KnownOrder>,
     pub redemptions: HashMap<(i64, EventId), Redemption>,
@@ -98,6 +100,7 @@ impl Loaded {
         let mut loaded = Self::default();
         loaded.read_keys(tx, batch)?;
         loaded.read_identifiers(tx, context, batch)?;
+        loaded.read_staff(tx, context, batch)?;
         loaded.read_orders(tx, context, batch)?;
         loaded.read_codes(tx, context, batch)?;
         loaded.read_members(tx, batch)?;
@@ -106,7 +109,7 @@ impl Loaded {
         if context.database.dialect() == Dialect::Postgres {
             loaded.read_known_orders_again(tx)?;
         }
-        loaded.read_pools(tx, batch)?;
+        loaded.read_pools(tx, context, batch)?;
         Ok(loaded)
     }
 
@@ -164,6 +167,21 @@ impl Loaded {
                     self.closed.insert(key, ClosedName::Left { until, memory: memory.unwrap_or_default() });
                 }
                 Some(_) => drop(self.closed.insert(key, ClosedName::Replaced)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Who of those who rang orders up is a member: only where a document asks, and without their rows.
+    fn read_staff(&mut self, tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<(), StoreError> {
+        let key = |command: &Submission| staff_key(context, command).map(|key| own_key(command.program.number, &key));
+        let keys: Vec<Row> = batch.iter().filter_map(key).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        for row in tx.fetch_by_keys(&tables::MEMBER_IDENTIFIER, &keys)? {
+            if row[4].opt_int()?.is_none() {
+                self.staff.insert(key_of(&row)?, member_id(row[3].bytes()?)?);
             }
         }
         Ok(())
@@ -313,7 +331,7 @@ impl Loaded {
         Ok(())
     }
 
-    fn read_pools(&mut self, tx: &mut dyn Rows, batch: &[Submission]) -> Result<(), StoreError> {
+    fn read_pools(&mut self, tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<(), StoreError> {
         let mut names: HashSet<(i64, CompactString)> = HashSet::new();
         let mut looked = HashSet::new();
         for command in batch {
@@ -323,6 +341,18 @@ impl Loaded {
             if looked.insert((program, rules.version, rules.calendar.day(command.effective_at))) {
                 let pools = tessera_core::decide::pools(&versions, command.effective_at);
                 names.extend(pools.into_iter().map(|pool| (program, pool)));
+            }
+            let named = match &command.subject {
+                Subject::Member(id) => Some(*id),
+                Subject::Identifier(identifier) => {
+                    let key = context.secrets.identifier_key(program, &identifier.to_text());
+                    self.identifiers.get(&(program, key)).copied()
+                }
+                Subject::Nobody => None,
+            };
+            if !rules.velocity.is_empty() {
+                let counted = velocity_pools(&versions, &core_of(command), &command.origin, named);
+                names.extend(counted.into_iter().map(|pool| (program, pool)));
             }
             if let What::Adjust(adjustment) = &command.what {
                 let pool = tessera_core::decide::adjustment_pool(rules, adjustment, command.effective_at);
@@ -335,6 +365,26 @@ impl Loaded {
         let keys: Vec<Row> = names.iter().map(|(program, pool)| pool_key(*program, pool)).collect();
         for row in tx.fetch_by_keys(&tables::POOL, &keys)? {
             self.pools.entry(row[1].int()?).or_default().insert(row[2].text()?.into(), row[3].int()?);
+        }
+        Ok(())
+    }
+
+    /// Reads pools that are not known yet; one that is not there is unused.
+    pub fn read_pools_of(
+        &mut self,
+        tx: &mut dyn Rows,
+        program: i64,
+        names: &[CompactString],
+    ) -> Result<(), StoreError> {
+        let known = self.pools.entry(program).or_default();
+        let unknown: Vec<&CompactString> = names.iter().filter(|name| !known.contains_key(*name)).collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<Row> = unknown.iter().map(|name| pool_key(program, name)).collect();
+        known.extend(unknown.into_iter().map(|name| (name.clone(), 0)));
+        for row in tx.fetch_by_keys(&tables::POOL, &keys)? {
+            known.insert(row[2].text()?.into(), row[3].int()?);
         }
         Ok(())
     }
@@ -360,6 +410,24 @@ impl Loaded {
         }
         Ok(())
     }
+}
+
+/// A command as the core sees it.
+pub(super) fn core_of(command: &Submission) -> Command {
+    Command { effective_at: command.effective_at, recorded_at: command.recorded_at, what: command.what.clone() }
+}
+
+/// The key of the name under which whoever rang an order up may be a member, where the document asks.
+pub(super) fn staff_key(context: &Context, command: &Submission) -> Option<[u8; 16]> {
+    let staff = match &command.what {
+        What::Purchase(order) => order.staff.as_ref(),
+        What::Exchange(exchange) => exchange.bought.staff.as_ref(),
+        _ => None,
+    }?;
+    let versions = command.program.versions();
+    let looks = versions.at(command.effective_at).definition.staff.looks();
+    let identifier = looks.then(|| format!("staff:{staff}").parse::<Identifier>().ok()).flatten()?;
+    Some(context.secrets.identifier_key(command.program.number, &identifier.to_text()))
 }
 
 /// Every order a command makes or names.

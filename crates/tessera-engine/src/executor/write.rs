@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use compact_str::CompactString;
-use tessera_core::decide::{Decision, EffectKind, FollowUp};
+use tessera_core::decide::{CaseHit, Decision, EffectKind, FollowUp, Memory, Record};
 use tessera_core::event::{Claim, What};
 use tessera_core::id::{Bucket, EventId, MemberId};
 use tessera_core::member::Change;
@@ -13,6 +13,7 @@ use tessera_store::{Row, StoreError, Tx, Value, tables};
 
 use super::Context;
 use super::load::{ClosedName, Key, KnownOrder, Loaded, pool_key};
+use crate::case::{self, Cases};
 use crate::identifier::{NAME_LEFT, NAME_REPLACED};
 use crate::profile::SealedProfile;
 use crate::record::{Envelope, entry_row, event_row, member_key, member_row, own_key, redemption_key};
@@ -34,6 +35,8 @@ pub(super) struct Writes {
     marks: Vec<Row>,
     /// Marks and blocks that a member's name takes the place of.
     reopened: Vec<Key>,
+    /// Marks of people who were erased after they had left.
+    undated: Vec<Key>,
     /// Members whose personal data go.
     erased: Vec<(i64, MemberId)>,
     events: Vec<Row>,
@@ -60,6 +63,7 @@ pub(super) struct Writes {
     /// Identifiers whose waiting events may go now.
     released: Vec<(i64, [u8; 16], Instant)>,
     pools: HashMap<(i64, CompactString), (i64, i64)>,
+    cases: Cases,
 }
 
 impl Writes {
@@ -176,7 +180,8 @@ impl Writes {
             *loaded.pools.entry(program).or_default().entry(change.pool.clone()).or_default() += change.by;
             let (by, most) = self.pools.entry((program, change.pool)).or_insert((0, change.most));
             *by += change.by;
-            *most = change.most;
+            // The smaller one holds for all that is taken together.
+            *most = (*most).min(change.most);
         }
         for (pool, seq) in decision.codes {
             let known = |name: CompactString| loaded.pools.get(&program).and_then(|pools| pools.get(&name)).copied();
@@ -185,6 +190,11 @@ impl Writes {
             let labels = [("program", command.program.key.to_string()), ("pool", pool.to_string())];
             metrics::gauge!("tessera_codes_left", &labels).set(left as f64);
             self.codes.push((program, pool, EventId { member, seq }, command.recorded_at));
+        }
+        let seq = decision.events.get(decision.main).map(|event| event.seq);
+        for hit in decision.cases {
+            let id = case::case_id(&context.secrets, program, &hit);
+            self.cases.add(command, (id, hit), Ok(seq));
         }
         for follow_up in decision.follow_ups {
             self.follow_up(context, program, command.recorded_at, follow_up);
@@ -231,6 +241,11 @@ impl Writes {
         loaded.fresh_keys.insert(key);
     }
 
+    /// What was more than a velocity rule lets pass: by its event, or refused.
+    pub fn case(&mut self, command: &Submission, case: (String, CaseHit), came: Result<Option<u64>, &Refusal>) {
+        self.cases.add(command, case, came);
+    }
+
     /// A refusal is kept under its key, and holds nothing (I1).
     pub fn refusal(&mut self, loaded: &mut Loaded, command: &Submission, refusal: &Refusal) {
         let (Some((key, hash)), Ok(text)) = (command.key, serde_json::to_string(refusal)) else { return };
@@ -260,6 +275,11 @@ impl Writes {
             self.marks.push(crate::people::end_of_mark(key, *until));
         }
         self.closed.push((key, member, kept));
+    }
+
+    /// What is remembered under a mark tells no birthday any more.
+    pub fn forget_birthday(&mut self, key: Key) {
+        self.undated.push(key);
     }
 
     /// The person goes: what was personal is deleted, with the key that opened it.
@@ -314,6 +334,9 @@ impl Writes {
         for (program, member) in erased {
             let key = member_key(*program, *member);
             tx.execute("DELETE FROM member_profile WHERE bucket = $1 AND program = $2 AND member = $3", &key)?;
+            // The secret of their card, and codes sent to them.
+            tx.execute("DELETE FROM possession WHERE bucket = $1 AND program = $2 AND member = $3", &key)?;
+            undate(tx, &key)?;
             // What they told when they joined, such as the year they were born.
             tx.execute(
                 "UPDATE event SET payload = '{\"data\":{}}' WHERE bucket = $1 AND program = $2 AND member = $3 \
@@ -323,6 +346,7 @@ impl Writes {
             // What colleagues noted about them.
             let (_, of_program) = key.split_at(1);
             tx.execute("UPDATE adjustment SET note = NULL WHERE program = $1 AND member = $2", of_program)?;
+            tx.execute("UPDATE case_file SET note = NULL WHERE program = $1 AND member = $2", of_program)?;
         }
         Ok(())
     }
@@ -420,6 +444,7 @@ impl Writes {
         tx.upsert_rows(&tables::MEMBER, &members)?;
         tx.upsert_rows(&tables::MEMBER_PROFILE, &self.profiles)?;
         Self::forget(tx, &self.erased)?;
+        forget_birthdays(tx, &self.undated)?;
         tx.insert_rows(&tables::OUTBOX, &self.outbox)?;
         for (program, topic, now) in self.released {
             tx.execute(
@@ -430,9 +455,47 @@ impl Writes {
         let pools: Vec<(Row, i64, i64)> =
             self.pools.into_iter().map(|((program, pool), (by, most))| (pool_key(program, &pool), by, most)).collect();
         tx.take_from_pools(&pools)?;
+        self.cases.write(tx)?;
         for (program, pool, redemption, now) in self.codes {
             crate::codes::give(tx, program, &pool, redemption, now)?;
         }
         Ok(())
     }
+}
+
+/// Takes a member's birthday out of the records of their events. The erasure, which comes last, forgets it in the state
+/// too, so what is folded from the rest is the same.
+fn undate(tx: &mut Tx<'_>, key: &Row) -> Result<(), StoreError> {
+    let sql = "SELECT seq, record FROM event WHERE bucket = $1 AND program = $2 AND member = $3 \
+               AND (record LIKE '%\"birthday%' OR record LIKE '%\"gift\"%')";
+    for row in tx.query(sql, key)? {
+        let text = row[1].text()?;
+        let mut record: Record =
+            serde_json::from_str(text).map_err(|error| StoreError::corrupt("event", "record", error.to_string()))?;
+        let of_birthday = |change: &Change| {
+            matches!(change, Change::Birthday { .. } | Change::BirthdayNext { .. } | Change::Gift { .. })
+        };
+        record.changes.retain(|change| !of_birthday(change));
+        let text = serde_json::to_string(&record)
+            .map_err(|error| StoreError::corrupt("event", "record", error.to_string()))?;
+        let mut params = key.clone();
+        params.extend([row[0].clone(), text.into()]);
+        let update = "UPDATE event SET record = $5 WHERE bucket = $1 AND program = $2 AND member = $3 AND seq = $4";
+        tx.execute(update, &params)?;
+    }
+    Ok(())
+}
+
+fn forget_birthdays(tx: &mut Tx<'_>, marks: &[Key]) -> Result<(), StoreError> {
+    for (program, key) in marks {
+        let key = own_key(*program, key);
+        let found = format!("bucket = $1 AND program = $2 AND key = $3 AND state = {NAME_LEFT}");
+        let rows = tx.query(&format!("SELECT memory FROM member_identifier WHERE {found}"), &key)?;
+        let Some(text) = rows.first().map(|row| row[0].opt_text()).transpose()?.flatten() else { continue };
+        let memory: Memory = serde_json::from_str(text).unwrap_or_default();
+        let mut params = key;
+        params.push(serde_json::to_string(&memory.without_birthdays()).ok().into());
+        tx.execute(&format!("UPDATE member_identifier SET memory = $4 WHERE {found}"), &params)?;
+    }
+    Ok(())
 }

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use tessera_core::decide::{self, Balance, Basis, Effect, EventStatus, RuleTrace, TierStanding};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Account, EntryKind};
-use tessera_core::member::{MemberState, Merged, Status};
+use tessera_core::member::{Frozen, MemberState, Merged, Status};
 use tessera_core::program::{Id, Program};
 use tessera_core::time::{Day, Instant};
 use tessera_store::{Reader, StoreError, Value, tables};
@@ -39,6 +39,9 @@ pub struct MemberView {
     pub top_percent: Option<u8>,
     /// Whether the member is among the best that the document wants served first.
     pub priority_service: bool,
+    /// Nothing is spent, sent or claimed: since when, and whether a second fact ends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<Frozen>,
     /// Who was merged into the member.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub merged: Vec<MergedView>,
@@ -191,6 +194,7 @@ fn view(
             .ranking
             .as_ref()
             .is_some_and(|ranking| state.ranked.is_some_and(|ranked| ranked.top_percent <= ranking.priority_service)),
+        frozen: state.frozen,
         household: HouseholdOfMember::of(state),
         grants: state.grants.iter().map(|grant| (grant.benefit.clone(), grant.last_day)).collect(),
     })

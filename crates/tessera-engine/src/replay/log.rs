@@ -21,7 +21,8 @@ const PAGE: i64 = 500;
 
 /// Records are read only where they tell something: what was drawn, and of a claimed code what it was for.
 const COLUMNS: &str = "seq, type, effective_at, recorded_at, payload, \
-     CASE WHEN type = 'voucher-redemption' OR record LIKE '%\"draws\":%' THEN record END";
+     CASE WHEN type = 'voucher-redemption' OR record LIKE '%\"draws\":%' \
+     OR record LIKE '%\"own_purchase\":%' THEN record END";
 
 /// What time and the member's own events brought about is decided again; what other members caused comes as it came.
 fn from_outside() -> String {
@@ -44,6 +45,8 @@ pub(super) struct Logged {
     pub draws: BTreeMap<CompactString, u32>,
     /// The voucher whose code it used by itself.
     pub voucher: Option<Id>,
+    /// Whether the buyer rang it up.
+    pub is_own_purchase: bool,
 }
 
 /// Where an event stands among all that were recorded.
@@ -164,6 +167,9 @@ fn logged(row: &[Value]) -> Result<Logged, StoreError> {
         recorded_at: Instant::from_micros(row[3].int()?),
         data: envelope.data.get().to_owned(),
         voucher: record.as_ref().and_then(|record| record.vouchers.first().map(|used| used.voucher.clone())),
+        is_own_purchase: record
+            .as_ref()
+            .is_some_and(|record| record.basis.as_ref().is_some_and(|basis| basis.own_purchase.is_some())),
         draws: record.map(drawn).unwrap_or_default(),
     })
 }

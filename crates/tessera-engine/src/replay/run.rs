@@ -7,7 +7,8 @@ use compact_str::CompactString;
 use serde::Deserialize;
 use tessera_core::decide::{self, Decision, Draws, Inputs, Memory, OrderProgress, OrderRecord, Recorded, Rejected};
 use tessera_core::event::{
-    Command, FulfilmentStep, Order, PartnerStep, Profile, RedemptionPart, RewardCard, What, read_event, read_recorded,
+    Command, FulfilmentStep, Order, Origin, PartnerStep, Profile, RedemptionPart, RewardCard, What, read_event,
+    read_recorded,
 };
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Entry, Redemption};
@@ -139,6 +140,13 @@ impl Run {
         let good = |voucher: &Id| crate::voucher::good_code(versions, command, voucher);
         let codes: Vec<CodeRecord> = event.voucher.iter().filter_map(good).collect();
         let late = self.state.as_ref().is_some_and(|state| decide::needs_history(versions, state, &orders, command));
+        let staff = match &command.what {
+            What::Purchase(order) => order.staff.clone(),
+            What::Exchange(exchange) => exchange.bought.staff.clone(),
+            _ => None,
+        };
+        // Without a key: what velocity rules let pass is not asked again.
+        let origin = Origin { own_staff: staff.filter(|_| event.is_own_purchase), ..Origin::default() };
         let inputs = Inputs {
             versions,
             state: self.state.as_ref(),
@@ -154,6 +162,7 @@ impl Run {
             entropy: entropy(self.id, event.seq),
             draws: Draws::Stored(&event.draws),
             payload: &event.data,
+            origin: &origin,
             explain: false,
         };
         decide::decide(&inputs, command)
@@ -259,6 +268,7 @@ pub(super) fn settled(versions: &Versions, state: &MemberState, to: Instant) -> 
         entropy: entropy(state.id, 0),
         draws: Draws::Fresh,
         payload: "{}",
+        origin: tessera_core::event::Origin::nowhere(),
         explain: false,
     };
     // A wake-up has nothing that could be refused.

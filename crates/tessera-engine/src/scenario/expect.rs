@@ -148,9 +148,36 @@ impl Expectation {
             let prefix = format!("members.{}.", person.alias);
             judge_member(engine, program, &person.subject, expected, &prefix, calendar, &mut found)?;
         }
+        self.judge_cases(engine, program, calendar, &mut found)?;
         Ok(found)
     }
 }
+
+impl Expectation {
+    /// Holds the cases that there are against those expected.
+    fn judge_cases(
+        &self,
+        engine: &Engine,
+        program: &Arc<ProgramHandle>,
+        calendar: &Calendar,
+        found: &mut Vec<Mismatch>,
+    ) -> Result<(), EngineError> {
+        let Some(expected) = self.named("cases") else { return Ok(()) };
+        let page = PageRequest { limit: CASES_MAX, after: None };
+        let cases = crate::case::list(&engine.context, program, &crate::case::Wish::default(), &page)?;
+        let values: Vec<Value> = cases.items.iter().map(|case| json!(case)).collect();
+        let all = brief(&Value::Array(values.clone()));
+        match &expected.kind {
+            Kind::Text(_) if values.is_empty() => {}
+            Kind::Text(_) => found.push(Mismatch::new(expected, "cases", "none", all)),
+            _ => among("cases", expected, &values, &all, calendar, found),
+        }
+        Ok(())
+    }
+}
+
+/// More cases than a story has.
+const CASES_MAX: usize = 200;
 
 fn status(outcome: &Outcome) -> String {
     brief(&json!(outcome.status))

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use tessera_core::event::Freeze;
 use tessera_core::program::{self, Definition, Key, Kind, Node, Position, Problem, nearest};
 use tessera_core::time::{Calendar, Instant};
 
@@ -340,7 +341,8 @@ impl Reader<'_> {
             let (action, words) = self.action(node, written, place, &mut published);
             let expectation = self.expectation(node, about);
             let title = written.say.clone().unwrap_or(words);
-            steps.push(Told { line: node.at.line, title, now, action, expectation });
+            let origin = written.from.clone().unwrap_or_default().origin();
+            steps.push(Told { line: node.at.line, title, now, origin, action, expectation });
         }
         steps
     }
@@ -498,6 +500,13 @@ impl Reader<'_> {
                 return (Action::Merge { subject, from, undo, id }, format!("{words}{whose}"));
             }
         }
+        for (settings, frozen) in [(&written.freeze, true), (&written.thaw, false)] {
+            if let Some(settings) = settings {
+                let freeze = Freeze { frozen, reason: settings.reason.as_str().into() };
+                let word = if frozen { "freezing" } else { "thawing" };
+                return (Action::Freeze { subject, freeze, id }, format!("{word}{whose}"));
+            }
+        }
         match publication {
             Some(publication) => (Action::Publish { text: publication.text.clone() }, "a new version".to_owned()),
             None => (Action::Wait, "time passes".to_owned()),
@@ -587,6 +596,8 @@ impl Reader<'_> {
             "waitlist",
             "claim",
             "leave",
+            "freeze",
+            "thaw",
             "merge",
             "merge-undo",
             "household",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tessera_core::code::Code;
 use tessera_core::decide::{Effect, EffectKind, RuleTrace};
-use tessera_core::event::{Merge, Redeem, Transfer};
+use tessera_core::event::{Merge, Origin, Redeem, Transfer};
 use tessera_core::ledger::PartnerState;
 use tessera_core::time::Calendar;
 
@@ -203,6 +203,10 @@ fn answer(
             Some(member) => Ok(Submission::leave(secrets, program, member, *erase, id, step.now)),
             None => Err(Refusal::new("unknown-member", "nobody is known under this name")),
         },
+        Action::Freeze { subject, freeze, id } => {
+            let freeze = (freeze.clone(), "scenario");
+            Ok(Submission::freeze(secrets, program, subject.clone(), freeze, id, step.now))
+        }
         Action::Merge { subject, from, undo, id } => {
             let own = |subject| query::own_id(&engine.context, program, subject);
             match own(subject)?.zip(own(from)?) {
@@ -266,7 +270,12 @@ fn answer(
         }
     };
     let answer = match submission {
-        Ok(submission) => engine.submit(Submission { explain: true, ..submission })?,
+        Ok(submission) => {
+            // An adjustment has a key of its own.
+            let key = submission.origin.key.clone().or_else(|| step.origin.key.clone());
+            let origin = Origin { key, ..step.origin.clone() };
+            engine.submit(Submission { explain: true, origin, ..submission })?
+        }
         Err(refusal) => Answer::Refused(refusal),
     };
     Ok(Some(answer))

@@ -59,6 +59,7 @@ pub(super) struct Step {
     pub(super) happened: Option<Moment>,
     pub(super) id: Option<String>,
     pub(super) source: Option<String>,
+    pub(super) from: Option<super::step::Sender>,
     #[serde(rename = "<event>")]
     pub(super) event: Option<IgnoredAny>,
     pub(super) adjust: Option<super::step::Adjust>,
@@ -77,6 +78,8 @@ pub(super) struct Step {
     pub(super) join: Option<super::step::Join>,
     pub(super) claim: Option<super::step::Claim>,
     pub(super) leave: Option<super::step::Leave>,
+    pub(super) freeze: Option<super::step::Freezing>,
+    pub(super) thaw: Option<super::step::Freezing>,
     pub(super) merge: Option<super::step::Merge>,
     #[serde(rename = "merge-undo")]
     pub(super) merge_undo: Option<super::step::Merge>,
@@ -97,8 +100,8 @@ pub(super) struct Publish {
 }
 
 /// Keys of an expectation that are about the answer.
-pub(super) const EXPECT_KEYS: [&str; 8] =
-    ["status", "refused", "effects", "without", "because", "answer", "version", "members"];
+pub(super) const EXPECT_KEYS: [&str; 9] =
+    ["status", "refused", "effects", "without", "because", "answer", "version", "members", "cases"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -111,8 +114,34 @@ pub(super) struct Expect {
     answer: Option<Answer>,
     version: Option<u32>,
     members: Option<BTreeMap<String, Seen>>,
+    /// Cases that there are.
+    cases: Option<WordOr<Nothing, Vec<Case>>>,
     #[serde(rename = "<seen>")]
     seen: Option<Seen>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    rule: Option<Id>,
+    subject: Option<String>,
+    what: Option<tessera_core::program::Watched>,
+    per: Option<String>,
+    state: Option<CaseState>,
+    action: Option<tessera_core::program::VelocityAction>,
+    most: Option<i64>,
+    used: Option<i64>,
+    hits: Option<i64>,
+    from: Option<Moment>,
+    until: Option<Moment>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum CaseState {
+    Open,
+    Taken,
+    Closed,
 }
 
 #[derive(Deserialize)]

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use tessera_core::event::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Redeem, Situation, UseBenefit};
+use tessera_core::event::{
+    Freeze, Origin, PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Redeem, Situation, UseBenefit,
+};
 use tessera_core::ledger::{FulfilmentState, PartnerState};
 use tessera_core::program::{Exact, Id, Node, ProofKind};
 use tessera_core::quantity::Amount;
@@ -32,6 +34,8 @@ pub(super) const ACTIONS: &[&str] = &[
     "waitlist",
     "claim",
     "leave",
+    "freeze",
+    "thaw",
     "merge",
     "merge-undo",
     "household",
@@ -41,7 +45,7 @@ pub(super) const ACTIONS: &[&str] = &[
 pub(super) const BROUGHT_BY: &str = "<member> ";
 
 /// The other words of steps.
-pub(super) const SETTINGS: [&str; 6] = ["say", "at", "happened", "id", "source", "expect"];
+pub(super) const SETTINGS: [&str; 7] = ["say", "at", "happened", "id", "source", "from", "expect"];
 
 /// Types of events that every program has, and what comes from another system.
 pub(super) const EVENT_TYPES: [&str; 9] =
@@ -53,6 +57,8 @@ pub(super) struct Step {
     pub(super) line: usize,
     pub(super) title: String,
     pub(super) now: Instant,
+    /// From where it comes, for velocity rules.
+    pub(super) origin: Origin,
     pub(super) action: Action,
     pub(super) expectation: Expectation,
 }
@@ -140,6 +146,12 @@ pub(super) enum Action {
     Tier {
         subject: Subject,
         settings: Tier,
+        id: String,
+    },
+    /// Freezes a member, or thaws them.
+    Freeze {
+        subject: Subject,
+        freeze: Freeze,
         id: String,
     },
     /// Something about a household, with one of its people.
@@ -296,6 +308,38 @@ pub(super) struct Leave {
     pub(super) _member: String,
     #[serde(default)]
     pub(super) erase: bool,
+}
+
+/// From where a step comes: who uses which key, and where.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Sender {
+    pub(super) key: Option<String>,
+    pub(super) staff: Option<String>,
+    pub(super) device: Option<String>,
+    pub(super) location: Option<String>,
+}
+
+impl Sender {
+    pub(super) fn origin(&self) -> Origin {
+        let text = |text: &Option<String>| text.as_deref().map(Into::into);
+        Origin {
+            key: Some(self.key.as_deref().unwrap_or("scenario").into()),
+            staff: text(&self.staff),
+            device: text(&self.device),
+            location: text(&self.location),
+            own_staff: None,
+        }
+    }
+}
+
+/// A member is frozen, or no longer.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Freezing {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    pub(super) reason: String,
 }
 
 /// Somebody who becomes one with a member, or is one of their own again.

@@ -24,5 +24,6 @@ mod reports;
 mod simulation;
 mod time;
 mod transfers;
+mod velocity;
 mod verification;
 mod vouchers;

@@ -2,7 +2,9 @@
 
 use rstest::rstest;
 use tessera_core::decide::{EffectKind, OutcomeStatus};
-use tessera_testkit::app::{TestApp, amounts, as_duplicate, event, event_at};
+use tessera_engine::people::NameChange;
+use tessera_engine::submission::Submission;
+use tessera_testkit::app::{TestApp, accepted, amounts, as_duplicate, event, event_at};
 use tessera_testkit::on_both_databases;
 use tessera_testkit::shop::json as data;
 
@@ -52,10 +54,15 @@ fn i4_a_stranger_s_event_waits_and_is_released_once_when_they_join(app: &mut Tes
 }
 
 fn i4_a_stranger_s_event_is_released_by_a_name_learnt_later(app: &mut TestApp) {
-    app.send(&event("enrol", "r-1", "card:1", "{}"));
+    let joined = app.send(&event("enrol", "r-1", "card:1", "{}"));
     app.send(&sale("r-2", "phone:+84901234567", 50_000));
     app.send(&sale("r-3", "phone:+84907654321", 70_000));
-    app.send(&event("profile", "r-4", "card:1", r#"{"phone": "+84 901 234 567"}"#));
+    let added = Some("phone:+84901234567".parse().unwrap());
+    let change = NameChange { added, proof: true, ..NameChange::default() };
+    let member = joined.member.unwrap().parse().unwrap();
+    let secrets = &app.engine().context.secrets;
+    let renaming = Submission::rename(secrets, &app.program, member, change, "r-4", app.now());
+    accepted(app.engine().submit(renaming).unwrap());
     assert_eq!(app.run_scheduler(), 1);
     assert_eq!(app.available("card:1", "point"), 60);
     assert_eq!(waiting(app), 1, "the other stranger still waits");

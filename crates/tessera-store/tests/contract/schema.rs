@@ -111,7 +111,7 @@ on_both! {
                  AND NOT x.indisprimary AND NOT x.indisunique ORDER BY i.relname"
             }
         };
-        let cold = ["fulfilment_", "partner_order_", "pool_code_", "waitlist_"];
+        let cold = ["case_file_", "fulfilment_", "partner_order_", "pool_code_", "waitlist_"];
         let mut found = texts(ask(db, sql, &[]));
         found.retain(|name| !cold.iter().any(|table| name.starts_with(table)));
         assert_eq!(found, ["adjustment_state", "api_key_hash", "member_wake_at", "outbox_due", "outbox_topic"]);

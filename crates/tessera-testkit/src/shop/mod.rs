@@ -15,7 +15,9 @@ use tessera_core::decide::{
     Balance, Cart, CartAsk, Decision, EffectKind, FollowUp, Inputs, Memory, OrderProgress, OrderRecord, Record,
     Recorded, Rejected, decide, decide_cart, needs, needs_history, settled_to,
 };
-use tessera_core::event::{Adjustment, Command, HouseholdStep, Order, Redeem, RedemptionPart, What, read_event};
+use tessera_core::event::{
+    Adjustment, Command, HouseholdStep, Order, Origin, Redeem, RedemptionPart, What, read_event,
+};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::Redemption;
 use tessera_core::member::MemberState;
@@ -68,6 +70,8 @@ pub struct Shop {
     checked: bool,
     guest: bool,
     memory: Option<Memory>,
+    /// From where commands come; from nowhere unless it says a key.
+    pub origin: Origin,
 }
 
 /// One member as stored.
@@ -101,6 +105,7 @@ impl Shop {
             checked: true,
             guest: false,
             memory: None,
+            origin: Origin::default(),
         }
     }
 
@@ -336,6 +341,7 @@ impl Shop {
             entropy: [7; 16],
             draws: tessera_core::decide::Draws::Fresh,
             payload,
+            origin: &self.origin,
             explain: true,
         })
     }

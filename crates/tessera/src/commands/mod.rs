@@ -2,6 +2,7 @@
 
 mod backup;
 mod bench;
+mod case;
 mod demo;
 mod doctor;
 mod export;
@@ -81,6 +82,9 @@ enum Command {
         after_help = "Example:\n  tessera reward codes import cinema.txt --program copper-cup --pool cinema"
     )]
     Reward(reward::Command),
+    /// Look into what was more than velocity rules let pass
+    #[command(subcommand, after_help = "Example:\n  tessera case list --program copper-cup --state open")]
+    Case(case::Command),
     /// Make, list and revoke API keys
     #[command(subcommand, after_help = "Example:\n  tessera key create --program copper-cup --name till-1")]
     Key(key::Command),
@@ -117,6 +121,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Report(command) => report::run(&context, command),
         Command::Voucher(command) => voucher::run(&context, command),
         Command::Reward(command) => reward::run(&context, command),
+        Command::Case(command) => case::run(&context, command),
         Command::Key(command) => key::run(&context, command),
         Command::Bench(command) => bench::run(&context, command),
     }

@@ -238,6 +238,17 @@ impl Rejected {
                 vec![("order_id", order_id.as_str().into()), ("until", until.to_string().into())]
             }
             Self::OwnSale { order_id } => vec![("order_id", order_id.as_str().into())],
+            Self::MemberFrozen { since, quarantined } => {
+                vec![("since", since.to_string().into()), ("quarantined", (*quarantined).into())]
+            }
+            Self::TooOften { hit } | Self::SecondPersonNeeded { hit } => vec![
+                ("rule", hit.rule.as_str().into()),
+                ("what", hit.what.word().into()),
+                ("per", hit.per.words().into()),
+                ("most", hit.most.into()),
+                ("used", hit.used.into()),
+                ("until", hit.until.to_string().into()),
+            ],
             Self::ClaimedEnough { window, most } => vec![("window", (*window).into()), ("most", (*most).into())],
             Self::NoSuchVoucher { voucher } => vec![("voucher", voucher.as_str().into())],
             Self::ExpiresBeforeEarned { expires, earned } => {
@@ -390,7 +401,8 @@ impl Rejected {
             | Self::NothingToTransfer
             | Self::NeedsMember
             | Self::UnknownClaimCode
-            | Self::MemberLeft => Vec::new(),
+            | Self::MemberLeft
+            | Self::NotFrozen => Vec::new(),
         };
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
