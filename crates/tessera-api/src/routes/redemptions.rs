@@ -5,16 +5,17 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tessera_core::decide::RedemptionView;
+use tessera_core::decide::{RedemptionView, Rejected};
 use tessera_core::event::Redeem;
 use tessera_core::id::{EventId, MemberId};
+use tessera_core::member::Frozen;
 use tessera_core::program::{Id, ProofKind};
 use tessera_core::quantity::Amount;
 use tessera_engine::possession::{self, Shown};
 use tessera_engine::programs::ProgramHandle;
 use tessera_engine::query;
 use tessera_engine::redemption::Step;
-use tessera_engine::submission::{Answer, Submission};
+use tessera_engine::submission::{Answer, Refusal, Submission};
 use utoipa::ToSchema;
 
 use super::events::{Told, render};
@@ -148,10 +149,15 @@ async fn spender(
     program: &Arc<ProgramHandle>,
     body: &NewRedemption,
 ) -> Result<Option<MemberId>, Problem> {
-    match &body.by {
-        Some(by) => named(app, program, by).await.map(Some),
-        None => Ok(None),
+    let Some(by) = &body.by else { return Ok(None) };
+    let id = named(app, program, by).await?;
+    let (context, program) = (app.context.clone(), program.clone());
+    let found = app.blocking(move || Ok(query::member(&context, &program, id)?)).await?;
+    // The pool does not know who of its people is frozen.
+    if let Some(Frozen { since, quarantined }) = found.and_then(|member| member.frozen) {
+        return Err(Problem::from(Refusal::from(Rejected::MemberFrozen { since, quarantined })));
     }
+    Ok(Some(id))
 }
 
 /// Reserves points, or with `capture` spends them at once.

@@ -254,7 +254,9 @@ impl Working<'_> {
 
     /// The part of what this command brought the member that goes into the pool at once.
     pub(super) fn share_earnings(&mut self) {
-        let Some(household) = self.state.home().filter(|_| self.state.status == Status::Active) else { return };
+        // Of whoever is frozen nothing is sent: what they earn stays with them.
+        let may_send = self.state.status == Status::Active && self.state.frozen.is_none();
+        let Some(household) = self.state.home().filter(|_| may_send) else { return };
         let program = self.inputs.versions.at(self.state.clock).clone();
         let Some(rules) = &program.definition.households else { return };
         let mut opened = false;
