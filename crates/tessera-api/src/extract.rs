@@ -208,10 +208,22 @@ impl<T: DeserializeOwned> FromRequest<AppState> for JsonBody<T> {
 
 /// Parses JSON, naming line and column of what is wrong. serde_json refuses nesting deeper than 128.
 pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        let detail = "the body is empty: a JSON object is expected";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "invalid-json", detail).with("line", 1).with("column", 0));
+    }
     serde_json::from_slice(bytes).map_err(|error| {
-        let problem = Problem::new(StatusCode::BAD_REQUEST, "invalid-json", error.to_string());
+        let problem = Problem::new(StatusCode::BAD_REQUEST, "invalid-json", in_words(error.to_string()));
         problem.with("line", error.line()).with("column", error.column())
     })
+}
+
+/// What a parser says, without the names that only programmers of one language have for a number.
+fn in_words(text: String) -> String {
+    let kinds = ["i64", "u64", "i32", "u32", "u16", "u8", "usize"];
+    kinds
+        .into_iter()
+        .fold(text, |text, kind| text.replace(&format!("expected {kind} at "), "expected a whole number at "))
 }
 
 /// `?limit=&after=` of lists.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::StatusCode;
 use tessera_core::time::{Duration, Instant};
+use tessera_engine::submission::Refusal;
 
 use crate::Problem;
 
@@ -91,10 +92,12 @@ impl Guesses {
     }
 
     /// Notes what came of a code: only a wrong one counts.
-    pub fn note(&self, guesser: Guesser, code: &str, now: Instant) {
-        let weight = match code {
-            "unknown-voucher" => UNKNOWN,
+    pub fn note(&self, guesser: Guesser, refusal: &Refusal, now: Instant) {
+        let mistyped = refusal.facts.get("mistyped").is_some_and(|mistyped| mistyped == true);
+        let weight = match refusal.code.as_str() {
             "voucher-mistyped" => 1,
+            "unknown-gift-card" if mistyped => 1,
+            "unknown-voucher" | "unknown-gift-card" => UNKNOWN,
             _ => return,
         };
         let until = now.plus_seconds(self.limits.window.seconds());

@@ -10,9 +10,9 @@ use utoipa_axum::routes;
 
 use crate::AppState;
 use crate::routes::{
-    adjustments, benefits, cases, document, draws, events, fulfilment, gift_cards, health, households, leaderboards,
-    members, memberships, merge, moving, partners, people, possession, progress, redemptions, referrals, rewards,
-    tiers, transfers, voucher_codes, vouchers,
+    adjustments, benefits, card_prints, cases, document, draws, events, fulfilment, gift_cards, health, households,
+    leaderboards, members, memberships, merge, moving, partners, people, possession, progress, redemptions, referrals,
+    rewards, tiers, transfers, voucher_codes, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -123,6 +123,7 @@ fn all() -> OpenApiRouter<AppState> {
         .routes(routes!(fulfilment::list_fulfilments))
         .routes(routes!(fulfilment::create_place, fulfilment::list_places))
         .routes(routes!(transfers::create_transfer))
+        .routes(routes!(transfers::list_transfers))
         .routes(routes!(possession::show_card))
         .routes(routes!(possession::create_one_time_code))
         .routes(routes!(referrals::show_referral))
@@ -147,13 +148,14 @@ fn all() -> OpenApiRouter<AppState> {
         .routes(routes!(voucher_codes::list_voucher_codes))
         .routes(routes!(voucher_codes::create_voucher_void))
         .routes(routes!(voucher_codes::create_voucher_batch_void))
-        .routes(routes!(gift_cards::create_gift_card))
-        .routes(routes!(gift_cards::create_gift_cards))
+        .routes(routes!(gift_cards::list_gift_cards, gift_cards::create_gift_card))
+        .routes(routes!(card_prints::create_gift_cards))
         .routes(routes!(gift_cards::show_gift_card))
         .routes(routes!(gift_cards::list_movements))
         .routes(routes!(gift_cards::create_top_up))
         .routes(routes!(gift_cards::create_block))
         .routes(routes!(gift_cards::create_unblock))
+        .routes(routes!(gift_cards::create_card_void))
         .routes(routes!(gift_cards::create_replacement))
         .routes(routes!(gift_cards::create_payment))
         .routes(routes!(gift_cards::create_payment_quote))

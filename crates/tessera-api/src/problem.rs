@@ -51,6 +51,13 @@ impl Problem {
         }
     }
 
+    /// Which part of the request it is about.
+    #[must_use]
+    pub fn about(mut self, field: &str) -> Self {
+        self.detail = format!("{field}: {}", self.detail);
+        self
+    }
+
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.facts.insert(name.to_owned(), value.into());
@@ -101,7 +108,7 @@ impl Problem {
     }
 
     pub fn unknown_member() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "unknown-member", "no member is known under this id")
+        Self::new(StatusCode::NOT_FOUND, "unknown-member", "nobody is known under this id or name")
     }
 
     pub fn member_left() -> Self {
@@ -158,6 +165,7 @@ impl From<Refusal> for Problem {
             | "not-enough-on-gift-card"
             | "gift-card-exists"
             | "gift-card-blocked"
+            | "gift-card-in-use"
             | "gift-card-replaced"
             | "reservation-ended"
             | "redemption-closed"

@@ -131,7 +131,7 @@ impl AppState {
         }
         Ok(move |answer: &Answer| {
             if let (Some(guesser), Answer::Refused(refusal)) = (guesser, answer) {
-                guesses.note(guesser, &refusal.code, now);
+                guesses.note(guesser, refusal, now);
             }
         })
     }

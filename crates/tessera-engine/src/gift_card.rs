@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tessera_core::code::{Code, CodeError};
 use tessera_core::event::{GiftCardStep, REWARD_CARD, RewardCard, What};
 use tessera_core::id::EventId;
-use tessera_core::time::Instant;
+use tessera_core::time::{Day, Instant};
 
 use crate::identifier::{Identifier, Subject};
 use crate::keyed::by_key_and;
@@ -26,6 +26,12 @@ pub enum CardStep {
         buyer: Option<String>,
         order_id: Option<String>,
     },
+    /// A card of another system, with what is on it.
+    MoveIn {
+        code: CardCode,
+        amount: i64,
+        expires: Option<Day>,
+    },
     TopUp {
         amount: i64,
         order_id: Option<String>,
@@ -34,6 +40,10 @@ pub enum CardStep {
         reason: Option<String>,
     },
     Unblock,
+    /// What is on it goes for good.
+    Void {
+        reason: Option<String>,
+    },
     /// The balance goes on under another code.
     Replace {
         code: CardCode,
@@ -84,6 +94,16 @@ impl CardCode {
         };
         let identifier = identifier.ok_or_else(refusal)?;
         Ok(Self { identifier, shown: text.trim().to_owned(), given: true })
+    }
+
+    /// The whole name of the card.
+    pub(crate) fn name(&self) -> String {
+        self.identifier.to_text()
+    }
+
+    /// What is stored of it: enough to know it again, and nothing to pay with.
+    pub(crate) fn key(&self, secrets: &Secrets, program: i64) -> [u8; 16] {
+        secrets.identifier_key(program, &self.name())
     }
 
     /// As it is printed and shown to whom it belongs.
@@ -153,6 +173,12 @@ impl Submission {
                 let issue = GiftCardStep::Issue { code: hash_of(&code), amount };
                 (issue, data, mark(&code), Some(code.identifier))
             }
+            CardStep::MoveIn { code, amount, expires } => {
+                let day = expires.map(|day| day.to_string().into());
+                let data = object([("amount", Some(amount.into())), ("expires", day)]);
+                let moved = GiftCardStep::MoveIn { code: hash_of(&code), amount, expires };
+                (moved, data, mark(&code), Some(code.identifier))
+            }
             CardStep::TopUp { amount, order_id } => {
                 let data = object([("amount", Some(amount.into())), ("order_id", text(order_id))]);
                 (GiftCardStep::TopUp { amount }, data, String::new(), None)
@@ -160,6 +186,7 @@ impl Submission {
             CardStep::Block { reason } => {
                 (GiftCardStep::Block, object([("reason", text(reason))]), String::new(), None)
             }
+            CardStep::Void { reason } => (GiftCardStep::Void, object([("reason", text(reason))]), String::new(), None),
             CardStep::Unblock => (GiftCardStep::Unblock, json!({}), String::new(), None),
             CardStep::Replace { code } => {
                 let replace = GiftCardStep::Replace { code: hash_of(&code) };

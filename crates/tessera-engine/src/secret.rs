@@ -157,10 +157,10 @@ impl Secrets {
     }
 
     /// Random bytes for a code of a batch: the same for the same number, so that a batch can be made again.
-    pub(crate) fn code_bytes(&self, batch: &[u8; 16], number: u64, attempt: u32) -> [u8; 64] {
+    pub(crate) fn code_bytes(&self, batch: &[u8; 16], number: u64, attempt: u32) -> [u8; 16] {
         let mut hasher = blake3::Hasher::new_keyed(&self.voucher);
         hasher.update(b"make").update(batch).update(&number.to_be_bytes()).update(&attempt.to_be_bytes());
-        let mut bytes = [0; 64];
+        let mut bytes = [0; 16];
         hasher.finalize_xof().fill(&mut bytes);
         bytes
     }

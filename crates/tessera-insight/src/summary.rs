@@ -31,16 +31,21 @@ pub struct Summary {
     money: Option<Currency>,
 }
 
-/// Money on gift cards: decimal text in the program's currency. What was sold is outstanding, spent or expired.
+/// Money on gift cards: decimal text in the program's currency. What was sold or moved in is outstanding, spent,
+/// expired or made void.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct GiftCardFigures {
     /// Cards that were ever made, with those printed empty.
     pub cards: u64,
     /// Paid in.
     pub sold: String,
+    /// On cards that came from another system.
+    pub moved_in: String,
     /// Net of what came back.
     pub spent: String,
     pub expired: String,
+    /// Taken off cards that were made void.
+    pub voided: String,
     /// What the program owes: on cards or reserved.
     pub outstanding: String,
     /// Reserved by redemptions that are under way.
@@ -48,7 +53,7 @@ pub struct GiftCardFigures {
     /// Of what is outstanding, what is on blocked cards.
     pub blocked: String,
     #[serde(skip)]
-    units: [i64; 6],
+    units: [i64; 8],
 }
 
 /// One currency, in its smallest units.
@@ -150,6 +155,8 @@ impl Summary {
             outstanding,
             held,
             if is_blocked { outstanding } else { 0 },
+            purse.totals.taken_back.get(),
+            purse.totals.imported.get(),
         ];
         for (sum, part) in figures.units.iter_mut().zip(of_card) {
             *sum += part;
@@ -185,9 +192,19 @@ impl Summary {
     pub fn finished(mut self) -> Self {
         self.spend = self.spent.to_text(self.decimals);
         if let (Some(figures), Some(money)) = (&mut self.gift_cards, self.money) {
-            let [sold, spent, expired, outstanding, held, blocked] =
+            let [sold, spent, expired, outstanding, held, blocked, voided, moved_in] =
                 figures.units.map(|units| money.amount(units).to_text(money.decimals()));
-            *figures = GiftCardFigures { sold, spent, expired, outstanding, held, blocked, ..figures.clone() };
+            *figures = GiftCardFigures {
+                sold,
+                moved_in,
+                spent,
+                expired,
+                voided,
+                outstanding,
+                held,
+                blocked,
+                ..figures.clone()
+            };
         }
         for month in self.by_month.values_mut() {
             month.spend = month.spent.to_text(self.decimals);

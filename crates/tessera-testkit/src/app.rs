@@ -2,12 +2,14 @@
 //!
 //! When a [`TestApp`] goes, every program in it is verified and replayed; a difference fails the test.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -465,6 +467,17 @@ impl Call<'_> {
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.request = self.request.header(name, value);
+        self
+    }
+
+    /// As if it came from this address, such as `10.0.0.1`.
+    ///
+    /// # Panics
+    /// If that is no address.
+    #[must_use]
+    pub fn from_address(mut self, address: &str) -> Self {
+        let address: IpAddr = address.parse().expect("an address such as 10.0.0.1");
+        self.request = self.request.extension(ConnectInfo(SocketAddr::new(address, 443)));
         self
     }
 

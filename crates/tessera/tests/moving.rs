@@ -31,6 +31,10 @@ campaigns:
     trigger: purchase
     rules:
       - award: { currency: point, amount: event.net / 1000 }
+vouchers:
+  lid: { name: Lid, gives: { points: { point: 5 } } }
+  tenth: { name: A tenth, gives: { percent_off: 10 } }
+gift_cards: { min: 50000 }
 ";
 
 /// A command about a data folder, on the database at `url` or the embedded one.
@@ -54,6 +58,29 @@ fn business(tessera: &Tessera) -> String {
     let people: String = (0..60).map(|n| format!("{n},Nguyễn “An” {n},vi\n")).collect();
     let people = tessera.write("members.csv", format!("card,name,language\n{people}"));
     tessera.run(&["import", "members", &people, "--program", "shop"]).expect(0);
+    // Codes that were made, shared and taken in, and money on cards.
+    let issue = [
+        "voucher",
+        "issue",
+        "--voucher",
+        "lid",
+        "--count",
+        "40",
+        "--length",
+        "10",
+        "--key",
+        "lids",
+        "--to",
+        "lids.csv",
+    ];
+    let share = ["voucher", "share", "--voucher", "tenth", "--code", "TET2026", "--total", "20"];
+    let partner = tessera.write("partner.txt", "PARTNER-1\nPARTNER-2\n");
+    let import = ["voucher", "import", &partner, "--voucher", "tenth", "--key", "partner"];
+    let cards = ["gift-card", "issue", "--count", "7", "--amount", "60000", "--key", "cards", "--to", "cards.csv"];
+    for made in [&issue[..], &share, &import, &cards] {
+        tessera.run(&[made, &["--program", "shop"]].concat()).expect(0);
+    }
+    let lid = tessera.read("lids.csv").lines().nth(1).unwrap().split(',').nth(1).unwrap().to_owned();
     let key = tessera.key("shop");
     let revoked = tessera.json(&["key", "create", "--program", "shop", "--name", "till “1”"]);
     tessera.run(&["key", "revoke", "--program", "shop", revoked["id"].as_str().unwrap()]).expect(0);
@@ -80,6 +107,16 @@ fn business(tessera: &Tessera) -> String {
     let stranger = json!({"order_id": "o-stranger", "currency": "VND", "total": 70_000});
     let stranger = send(&mut client, "p-stranger", "purchase", "card:4711", stranger);
     assert_eq!((stranger.0, &stranger.1["status"]), (200, &json!("parked")), "{stranger:?}");
+    let claimed = client.send_once(
+        "POST",
+        &format!("/v1/programs/shop/vouchers/{lid}/redeem"),
+        r#"{"member":"card:3"}"#,
+        "lid-1",
+    );
+    assert_eq!(claimed.unwrap().0, 200);
+    let shared = json!({"order_id": "o-shared", "currency": "VND", "total": 70_000, "vouchers": ["TET2026"]});
+    let shared = send(&mut client, "p-shared", "purchase", "card:4", shared);
+    assert_eq!((shared.0, &shared.1["status"]), (200, &json!("applied")), "{shared:?}");
     let twice = send(
         &mut client,
         "r-twice",
@@ -106,6 +143,9 @@ fn figures(tessera: &Tessera, data: &str, url: Option<&str>) -> Vec<String> {
         &["program", "history", "shop", "--json"],
         &["program", "show", "shop"],
         &["key", "list", "--program", "shop", "--json"],
+        &["voucher", "list", "--program", "shop", "--voucher", "lid", "--json"],
+        &["voucher", "list", "--program", "shop", "--voucher", "tenth", "--json"],
+        &["gift-card", "list", "--program", "shop", "--json"],
     ]
     .map(|arguments| {
         let said = on(tessera, data, url, arguments);
@@ -123,7 +163,7 @@ fn an_installation_moves_to_postgres_and_back_with_nothing_lost() {
     let key = business(&tessera);
     let before = figures(&tessera, "data", None);
     let verified: Value = serde_json::from_str(&before[0]).unwrap();
-    assert!(verified["differences"] == json!([]) && verified["members"] == 60, "{verified}");
+    assert!(verified["differences"] == json!([]) && verified["members"] == 67, "{verified}");
     let told = tessera.json(&["export", "--all", "--to", "first.gz"]);
     assert!(told["rows"].as_u64().unwrap() > 1_000, "{told}");
 

@@ -233,7 +233,7 @@ fn a_new_version_may_be_a_change_or_another_document() {
         "  - at: 2026-03-03\n    publish: { change: { currencies: { bean: { expires: never } } } }\n    expect: { refused: still-held }\n",
     ));
     published.expect(1);
-    assert!(published.out.contains("refused: expected still-held, found published"), "{}", published.out);
+    assert!(published.out.contains("refused: expected still-held, found done"), "{}", published.out);
 }
 
 #[test]

@@ -1,32 +1,27 @@
-use std::convert::Infallible;
-use std::sync::Arc;
-
 use axum::Json;
-use axum::body::Body as HttpBody;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tessera_core::code::last_four;
 use tessera_core::decide::{Outcome, OutcomeStatus};
 use tessera_core::event::Redeem;
+use tessera_core::id::MemberId;
 use tessera_core::program::GIFT_CARD;
 use tessera_core::quantity::{Amount, Currency};
 use tessera_engine::gift_card::{CardCode, CardStep, card_subject, paying_card, unknown_code};
 use tessera_engine::identifier::Subject;
 use tessera_engine::programs::ProgramHandle;
-use tessera_engine::query;
+use tessera_engine::query::{self, CardStatus};
 use tessera_engine::submission::{Answer, Refusal, Submission};
-use tokio::sync::{mpsc, oneshot};
 use utoipa::ToSchema;
 
 use super::members::named;
 use crate::extract::{
-    Body, Caller, IdempotencyKey, JsonBody, PageQuery, ReadMembers, WantedPage, WriteGiftCards, WriteRedemptions, parse,
+    Body, Caller, IdempotencyKey, JsonBody, PageQuery, Parameters, ReadMembers, WantedPage, WriteGiftCards,
+    WriteRedemptions, parse,
 };
+use crate::guessing::Guesser;
 use crate::{AppState, Problem};
 
 /// A gift card that is sold, or printed.
@@ -41,19 +36,6 @@ pub struct NewGiftCard {
     /// Who bought it: a member's id, or `kind:value`
     buyer: Option<String>,
     #[schema(example = "A-17")]
-    order_id: Option<String>,
-}
-
-/// Gift cards to be printed.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewGiftCards {
-    /// How many, 1 to 10000
-    #[schema(example = 1000)]
-    count: u32,
-    /// What is on each; 0 for cards that are loaded when they are sold
-    #[schema(value_type = String, example = "0")]
-    amount: Amount,
     order_id: Option<String>,
 }
 
@@ -72,6 +54,20 @@ pub struct Block {
     /// Why, kept with the event
     #[schema(example = "lost in a taxi")]
     reason: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VoidCard {
+    /// Why, kept with the event
+    #[schema(example = "made twice")]
+    reason: Option<String>,
+}
+
+/// `?status=` of a list of cards.
+#[derive(Debug, Deserialize)]
+pub struct OfStatus {
+    status: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -103,12 +99,7 @@ pub struct GiftCardPayment {
 
 /// The longest text of a request, in bytes.
 const TEXT_MAX: usize = 400;
-/// The most cards of one request.
-const CARDS_MAX: u32 = 10_000;
-/// Cards of one request that are under way at once.
-const CARDS_AHEAD: usize = 256;
-
-fn checked(name: &str, text: Option<String>) -> Result<Option<String>, Problem> {
+pub(super) fn checked(name: &str, text: Option<String>) -> Result<Option<String>, Problem> {
     match text {
         Some(text) if text.trim().is_empty() || text.len() > TEXT_MAX => {
             Err(Problem::invalid(format!("{name}: 1 to {TEXT_MAX} bytes are expected")))
@@ -122,11 +113,14 @@ fn money(program: &ProgramHandle) -> Currency {
 }
 
 /// An amount in the smallest units of the program's money.
-fn units(program: &ProgramHandle, name: &str, amount: Amount) -> Result<i64, Problem> {
+pub(super) fn units(program: &ProgramHandle, name: &str, amount: Amount) -> Result<i64, Problem> {
     let units = money(program).units(amount).filter(|units| *units >= 0);
     units.ok_or_else(|| {
         let (code, digits) = (money(program).code(), money(program).decimals());
-        Problem::invalid(format!("{name}: an amount of {code} of 0 or more with at most {digits} decimals is expected"))
+        Problem::invalid(match digits {
+            0 => format!("{name}: a whole amount of {code} of 0 or more is expected"),
+            _ => format!("{name}: an amount of {code} of 0 or more with at most {digits} decimals is expected"),
+        })
     })
 }
 
@@ -163,13 +157,13 @@ fn told(program: &ProgramHandle, outcome: &Outcome, code: Option<&CardCode>) -> 
     told
 }
 
-type Answered = (HeaderMap, Json<Value>);
+pub(super) type Answered = (HeaderMap, Json<Value>);
 
 /// An answer as HTTP. `named`: what the caller called the card.
-fn render(
+pub(super) fn render(
     program: &ProgramHandle,
     answer: Answer,
-    named: Option<&str>,
+    named: Option<&NamedCard<'_>>,
     code: Option<&CardCode>,
 ) -> Result<Answered, Problem> {
     match answer {
@@ -182,16 +176,51 @@ fn render(
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
             Ok((headers, Json(told(program, &outcome, code))))
         }
-        Answer::Refused(refusal) => Err(Problem::from(explained(refusal, named))),
+        Answer::Refused(refusal) => Err(match named {
+            Some(card) => card.explained(refusal).into(),
+            None => refusal.into(),
+        }),
         Answer::Unavailable => Err(Problem::unavailable()),
     }
 }
 
-/// A code that nobody has may be mistyped.
-fn explained(refusal: Refusal, named: Option<&str>) -> Refusal {
-    match named {
-        Some(text) if refusal.code == "unknown-gift-card" => unknown_code(text),
-        _ => refusal,
+/// A card as its caller named it. Whoever is wrong about codes too often has to wait (V1).
+pub(super) struct NamedCard<'a> {
+    app: &'a AppState,
+    guesser: Guesser,
+    text: &'a str,
+}
+
+impl<'a> NamedCard<'a> {
+    fn new<R>(app: &'a AppState, caller: &Caller<R>, text: &'a str) -> Result<Self, Problem> {
+        let card = Self { app, guesser: caller.guesser, text };
+        if card.is_by_code() {
+            app.guesses.check(card.guesser, app.context.clock.now())?;
+        }
+        Ok(card)
+    }
+
+    /// An id is as long as a key, and guessed by nobody.
+    fn is_by_code(&self) -> bool {
+        !self.text.starts_with("mem_")
+    }
+
+    /// A code that nobody has may be mistyped, and counts.
+    fn explained(&self, refusal: Refusal) -> Refusal {
+        if refusal.code != "unknown-gift-card" || !self.is_by_code() {
+            return refusal;
+        }
+        let refusal = unknown_code(self.text);
+        self.app.guesses.note(self.guesser, &refusal, self.app.context.clock.now());
+        refusal
+    }
+
+    fn subject(&self) -> Result<Subject, Problem> {
+        Ok(card_subject(self.text).map_err(|refusal| self.explained(refusal))?)
+    }
+
+    fn paying(&self) -> Result<Subject, Problem> {
+        Ok(paying_card(self.text).map_err(|refusal| self.explained(refusal))?)
     }
 }
 
@@ -202,18 +231,18 @@ fn code_of(app: &AppState, program: &ProgramHandle, given: Option<&str>, key: &s
     }
 }
 
-async fn step(
+async fn step<R>(
     app: &AppState,
-    caller: &Caller<WriteGiftCards>,
+    caller: &Caller<R>,
     card: &str,
     step: CardStep,
     key: &str,
     code: Option<&CardCode>,
 ) -> Result<Answered, Problem> {
-    let (subject, now) = (card_subject(card)?, app.context.clock.now());
-    let program = &caller.program;
+    let (program, card) = (&caller.program, NamedCard::new(app, caller, card)?);
+    let (subject, now) = (card.subject()?, app.context.clock.now());
     let submission = Submission::gift_card(&app.context.secrets, program, Some(subject), step, key, now);
-    render(program, app.submit(caller.sends(submission)).await?, Some(card), code)
+    render(program, app.submit(caller.sends(submission)).await?, Some(&card), code)
 }
 
 /// Makes a gift card.
@@ -226,7 +255,7 @@ async fn step(
     request_body = NewGiftCard,
     responses((status = 201, description = "The card with its code", body = Object,
         example = json!({ "event_id": "evt_…_1", "status": "applied", "program_version": 1,
-            "gift_card": { "id": "mem_…", "code": "7K3M-PQ2R-9WXA-B4CD", "last_four": "B4CD", "currency": "VND", "balance": "500000", "held": "0" } })),
+            "gift_card": { "id": "mem_…", "code": "CDFG-2345-HJKM-67NP", "last_four": "67NP", "currency": "VND", "balance": "500000", "held": "0" } })),
         (status = 409, description = "There is a card of this code", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Less or more than the document allows", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
@@ -240,7 +269,10 @@ pub async fn create_gift_card(
     let amount = units(program, "amount", body.amount)?;
     let order_id = checked("order_id", body.order_id)?;
     let buyer = match &body.buyer {
-        Some(buyer) => Some(named(&app, program, buyer).await?.to_string()),
+        Some(buyer) => {
+            let found = named(&app, program, buyer).await.map_err(|problem| problem.about("buyer"))?;
+            Some(found.to_string())
+        }
         None => None,
     };
     let code = code_of(&app, program, body.code.as_deref(), &key)?;
@@ -251,123 +283,13 @@ pub async fn create_gift_card(
     Ok((StatusCode::CREATED, headers, body))
 }
 
-/// Makes many gift cards to be printed, and streams their codes.
-///
-/// Needs `gift-cards:write`.
-///
-/// NDJSON, a card on each line; with `Accept: text/csv` as CSV. Sent again under the same key, a stream that broke off
-/// gives the same cards: none is made twice.
-#[utoipa::path(post, path = "/v1/programs/{program}/gift-cards/batch", tag = "gift-cards", security(("key" = [])),
-    params(("program" = String, Path, example = "copper-cup"), ("Idempotency-Key" = String, Header, description = "Yours, new for each print run")),
-    request_body = NewGiftCards,
-    responses((status = 200, description = "A card on each line", content_type = "application/x-ndjson", body = String),
-        (status = "4XX", body = Problem, content_type = "application/problem+json")))]
-pub async fn create_gift_cards(
-    State(app): State<AppState>,
-    caller: Caller<WriteGiftCards>,
-    IdempotencyKey(key): IdempotencyKey,
-    headers: HeaderMap,
-    JsonBody(body): JsonBody<NewGiftCards>,
-) -> Result<Response, Problem> {
-    let program = caller.program;
-    if !(1..=CARDS_MAX).contains(&body.count) {
-        return Err(Problem::invalid(format!("count: a number from 1 to {CARDS_MAX} is expected")));
-    }
-    let amount = units(&program, "amount", body.amount)?;
-    let order_id = checked("order_id", body.order_id)?;
-    let print = Print { app, program: program.clone(), key, amount, order_id };
-    let accepted = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let as_csv = accepted.to_ascii_lowercase().contains("text/csv");
-    // What is wrong with one is wrong with all: said as a problem, before anything streams.
-    let (code, answered) = print.card(1).await?;
-    let first = match answered.await.unwrap_or(Answer::Unavailable) {
-        Answer::Refused(refusal) => return Err(refusal.into()),
-        answer => line(&program, 1, Ok((code, answer)), as_csv),
-    };
-    let (ahead, waiting) = mpsc::channel(CARDS_AHEAD);
-    tokio::spawn(async move {
-        for number in 2..=body.count {
-            // When the caller has gone, going on would be work for nobody; the same request goes on from here.
-            if ahead.send((number, print.card(number).await)).await.is_err() {
-                return;
-            }
-        }
-    });
-    let rest = futures_util::stream::unfold((waiting, program), move |(mut waiting, program)| async move {
-        let (number, card): (u32, Result<Card, Problem>) = waiting.recv().await?;
-        let card = match card {
-            Ok((code, answered)) => Ok((code, answered.await.unwrap_or(Answer::Unavailable))),
-            Err(problem) => Err(problem),
-        };
-        Some((line(&program, number, card, as_csv), (waiting, program)))
-    });
-    let head = if as_csv { "number,code,id,balance,problem\n" } else { "" };
-    let lines = futures_util::stream::iter([head.to_owned(), first]).chain(rest);
-    let lines = lines.map(|line| Ok::<_, Infallible>(Bytes::from(line)));
-    let kind = if as_csv { "text/csv; charset=utf-8" } else { "application/x-ndjson" };
-    let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")];
-    Ok((headers, HttpBody::from_stream(lines)).into_response())
-}
-
-/// A card under way: its code, and who brings its answer.
-type Card = (CardCode, oneshot::Receiver<Answer>);
-
-/// Cards that are made by one request.
-struct Print {
-    app: AppState,
-    program: Arc<ProgramHandle>,
-    key: String,
-    amount: i64,
-    order_id: Option<String>,
-}
-
-impl Print {
-    /// Sends the card of a number, waiting for room: a print run goes as fast as it can and no faster.
-    async fn card(&self, number: u32) -> Result<Card, Problem> {
-        let context = &self.app.context;
-        let key = format!("{}/{number}", self.key);
-        let code = CardCode::fresh(&context.secrets, self.program.number, &key);
-        let (amount, order_id) = (self.amount, self.order_id.clone());
-        let issue = CardStep::Issue { code: code.clone(), amount, buyer: None, order_id };
-        let now = context.clock.now();
-        let submission = Submission::gift_card(&context.secrets, &self.program, None, issue, &key, now);
-        let (answer, answered) = oneshot::channel();
-        let reply = Box::new(move |done| {
-            // The stream may have ended; the card is made all the same.
-            let _ = answer.send(done);
-        });
-        let executor = self.app.executor.clone();
-        let sent = move || executor.submit_waiting(submission, reply).map_err(|_| Problem::unavailable());
-        self.app.blocking(sent).await?;
-        Ok((code, answered))
-    }
-}
-
-/// One card as a line of NDJSON or CSV. Codes, ids and amounts have no character that CSV would need quoted.
-fn line(program: &ProgramHandle, number: u32, card: Result<(CardCode, Answer), Problem>, as_csv: bool) -> String {
-    let told = card.and_then(|(code, answer)| render(program, answer, None, Some(&code)));
-    match (told, as_csv) {
-        (Ok((_, Json(mut told))), false) => {
-            told["number"] = number.into();
-            format!("{told}\n")
-        }
-        (Ok((_, Json(told))), true) => {
-            let card = &told["gift_card"];
-            let text = |name: &str| card[name].as_str().unwrap_or_default().to_owned();
-            format!("{number},{},{},{},\n", text("code"), text("id"), text("balance"))
-        }
-        (Err(problem), false) => format!("{}\n", json!({ "number": number, "status": "refused", "problem": problem })),
-        (Err(problem), true) => format!("{number},,,,{}\n", problem.kind.rsplit('/').next().unwrap_or_default()),
-    }
-}
-
 /// A gift card as it is now, found by its code or its id.
 ///
 /// Needs `members:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/gift-cards/{card}", tag = "gift-cards", security(("key" = [])),
     params(("program" = String, Path, example = "copper-cup"), ("card" = String, Path, description = "Its code, or its id")),
     responses((status = 200, description = "The card", body = Object,
-        example = json!({ "id": "mem_…", "last_four": "B4CD", "status": "active", "currency": "VND", "balance": "379500", "held": "0",
+        example = json!({ "id": "mem_…", "last_four": "67NP", "status": "active", "currency": "VND", "balance": "379500", "held": "0",
             "made_at": "2026-11-20T02:30:00Z", "expires": [{ "amount": "379500", "last_day": null }] })),
         (status = 404, description = "There is no such card", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
@@ -376,9 +298,34 @@ pub async fn show_gift_card(
     caller: Caller<ReadMembers>,
     Path((_, card)): Path<(String, String)>,
 ) -> Result<Json<Value>, Problem> {
-    let (context, subject) = (app.context.clone(), card_subject(&card)?);
+    let named = NamedCard::new(&app, &caller, &card)?;
+    let (context, subject) = (app.context.clone(), named.subject()?);
     let found = app.blocking(move || Ok(query::gift_card(&context, &caller.program, &subject)?)).await?;
-    Ok(Json(json!(found?)))
+    Ok(Json(json!(found.map_err(|refusal| named.explained(refusal))?)))
+}
+
+/// The gift cards of a program. `status` is `active`, `empty` or `blocked`; codes are not shown, their last four symbols are.
+///
+/// Needs `members:read`.
+///
+/// A page of one status may be short or empty and have a `next`: ask on until there is none.
+#[utoipa::path(get, path = "/v1/programs/{program}/gift-cards", tag = "gift-cards", security(("key" = [])),
+    params(("program" = String, Path, example = "copper-cup"), PageQuery, ("status" = Option<String>, Query, description = "Only these", example = "blocked")),
+    responses((status = 200, description = "`items` and `next`", body = Object,
+        example = json!({ "items": [{ "id": "mem_…", "last_four": "67NP", "status": "active", "currency": "VND", "balance": "379500", "held": "0",
+            "made_at": "2026-11-20T02:30:00Z", "expires": [{ "amount": "379500", "last_day": null }] }], "next": null })),
+        (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn list_gift_cards(
+    State(app): State<AppState>,
+    caller: Caller<ReadMembers>,
+    Parameters(wanted): Parameters<OfStatus>,
+    WantedPage(page, ..): WantedPage<MemberId>,
+) -> Result<Json<Value>, Problem> {
+    let status = wanted.status.as_deref().map(str::parse::<CardStatus>).transpose();
+    let status = status.map_err(|error| Problem::invalid(format!("status: {error}")))?;
+    let context = app.context.clone();
+    let read = move || Ok(query::gift_cards(&context, &caller.program, (&page, status))?);
+    Ok(Json(json!(app.blocking(read).await?)))
 }
 
 /// What moved on a gift card, newest first.
@@ -395,9 +342,10 @@ pub async fn list_movements(
     Path((_, card)): Path<(String, String)>,
     WantedPage(page, ..): WantedPage<u64>,
 ) -> Result<Json<Value>, Problem> {
-    let (context, subject) = (app.context.clone(), card_subject(&card)?);
+    let named = NamedCard::new(&app, &caller, &card)?;
+    let (context, subject) = (app.context.clone(), named.subject()?);
     let read = move || Ok(query::gift_card_movements(&context, &caller.program, &subject, &page)?);
-    Ok(Json(json!(app.blocking(read).await??)))
+    Ok(Json(json!(app.blocking(read).await?.map_err(|refusal| named.explained(refusal))?)))
 }
 
 /// Pays money in.
@@ -456,6 +404,30 @@ pub async fn create_unblock(
     IdempotencyKey(key): IdempotencyKey,
 ) -> Result<Answered, Problem> {
     step(&app, &caller, &card, CardStep::Unblock, &key, None).await
+}
+
+/// Makes a card void: what is on it goes for good, and it pays for nothing. For cards that were made by mistake, or whose
+/// money was given back in another way.
+///
+/// Needs `gift-cards:write`.
+///
+/// A card of which some is reserved is refused: capture or void that redemption first.
+#[utoipa::path(post, path = "/v1/programs/{program}/gift-cards/{card}/void", tag = "gift-cards", security(("key" = [])),
+    params(("program" = String, Path), ("card" = String, Path, description = "Its code, or its id"), ("Idempotency-Key" = String, Header)),
+    request_body(content = Option<VoidCard>),
+    responses((status = 200, description = "The card", body = Object),
+        (status = 409, description = "Some of it is reserved", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn create_card_void(
+    State(app): State<AppState>,
+    caller: Caller<WriteGiftCards>,
+    Path((_, card)): Path<(String, String)>,
+    IdempotencyKey(key): IdempotencyKey,
+    Body(bytes): Body,
+) -> Result<Answered, Problem> {
+    let body: VoidCard = or_empty(&bytes)?;
+    let reason = checked("reason", body.reason)?;
+    step(&app, &caller, &card, CardStep::Void { reason }, &key, None).await
 }
 
 /// Moves the balance to a replacement card: the old code pays for nothing from now on.
@@ -536,7 +508,8 @@ pub async fn create_payment(
     JsonBody(body): JsonBody<GiftCardPayment>,
 ) -> Result<(StatusCode, HeaderMap, Json<Value>), Problem> {
     let program = &caller.program;
-    let (subject, redeem): (Subject, Redeem) = (paying_card(&card)?, body.read(program)?);
+    let card = NamedCard::new(&app, &caller, &card)?;
+    let (subject, redeem) = (card.paying()?, body.read(program)?);
     let now = app.context.clock.now();
     let submission = Submission::redeem(&app.context.secrets, program, subject, redeem, &key, now);
     let (headers, told) = render(program, app.submit(submission).await?, Some(&card), None)?;
@@ -558,11 +531,12 @@ pub async fn create_payment_quote(
     Path((_, card)): Path<(String, String)>,
     JsonBody(body): JsonBody<GiftCardPayment>,
 ) -> Result<Json<Value>, Problem> {
+    let card = NamedCard::new(&app, &caller, &card)?;
     let program = caller.program;
-    let (subject, redeem) = (paying_card(&card)?, body.read(&program)?);
+    let (subject, redeem) = (card.paying()?, body.read(&program)?);
     let (context, of_program) = (app.context.clone(), program.clone());
     let quoted = app.blocking(move || Ok(query::quote_gift_card(&context, &of_program, &subject, &redeem)?)).await?;
-    let quote = quoted.map_err(|refusal| explained(refusal, Some(&card)))?;
+    let quote = quoted.map_err(|refusal| card.explained(refusal))?;
     let money = money(&program);
     let text = |units: i64| money.amount(units).to_text(money.decimals());
     Ok(Json(json!({

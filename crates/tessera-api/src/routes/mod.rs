@@ -1,5 +1,6 @@
 pub mod adjustments;
 pub mod benefits;
+pub mod card_prints;
 pub mod cases;
 pub mod document;
 pub mod draws;

@@ -158,7 +158,7 @@ pub struct NewClaim {
     #[schema(example = "phone:+84901234567")]
     member: String,
     /// The claim code of the receipt; lower case, spaces and dashes do not matter
-    #[schema(example = "7KQ4-M2XB-9TRC-WH3N")]
+    #[schema(example = "CDFG-2345-HJKM-67NP")]
     code: String,
 }
 

@@ -1,15 +1,17 @@
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use tessera_core::event::Transfer;
 use tessera_core::program::Id;
+use tessera_engine::query;
 use tessera_engine::submission::Submission;
 use utoipa::ToSchema;
 
 use super::events::{Told, render};
 use super::members::{named, subject};
-use crate::extract::{Caller, IdempotencyKey, JsonBody, WriteRedemptions};
+use crate::extract::{Caller, IdempotencyKey, JsonBody, PageQuery, ReadMembers, WantedPage, WriteRedemptions};
 use crate::{AppState, Problem};
 
 /// Points that one member sends to another.
@@ -65,12 +67,33 @@ pub async fn create_transfer(
     if body.message_id.as_ref().is_some_and(|text| text.is_empty() || text.len() > MESSAGE_MAX) {
         return Err(Problem::invalid(format!("message_id: 1 to {MESSAGE_MAX} bytes are expected")));
     }
-    let from = subject(&body.from)?;
-    let to = named(&app, &caller.program, &body.to).await?;
+    let from = subject(&body.from).map_err(|problem| problem.about("from"))?;
+    let to = named(&app, &caller.program, &body.to).await.map_err(|problem| problem.about("to"))?;
     let message = body.message_id.as_deref().map(Into::into);
     let transfer = Transfer { to, currency, amount: body.amount, message };
     let now = app.context.clock.now();
     let submission = Submission::transfer(&app.context.secrets, &caller.program, from, transfer, &key, now);
     let (_, headers, told) = render(app.submit(caller.sends(submission)).await?, false)?;
     Ok((StatusCode::CREATED, headers, told))
+}
+
+/// Points that a member sent, received, or got back because they could not arrive, newest first.
+///
+/// Needs `members:read`.
+#[utoipa::path(get, path = "/v1/programs/{program}/members/{member}/transfers", tag = "members", security(("key" = [])),
+    params(("program" = String, Path, example = "copper-cup"), ("member" = String, Path), PageQuery),
+    responses((status = 200, description = "`items` and `next`; `direction` is `sent`, `received` or `came_back`", body = Object,
+        example = json!({ "items": [{ "event_id": "evt_…_9", "at": "2026-11-20T02:45:00Z", "direction": "sent", "member": "mem_…",
+            "currency": "bean", "amount": 50, "fee": 5, "message_id": "note-17", "reason": null }], "next": null })),
+        (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+pub async fn list_transfers(
+    State(app): State<AppState>,
+    caller: Caller<ReadMembers>,
+    Path((_, member)): Path<(String, String)>,
+    WantedPage(page, ..): WantedPage<u64>,
+) -> Result<Json<Value>, Problem> {
+    let id = named(&app, &caller.program, &member).await?;
+    let context = app.context.clone();
+    let read = move || Ok(query::transfers(&context, &caller.program, id, &page)?);
+    Ok(Json(json!(app.blocking(read).await?)))
 }

@@ -9,9 +9,9 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tessera_core::code::LENGTH;
 use tessera_core::program::Id;
 use tessera_core::time::Day;
-use tessera_core::voucher::LENGTH;
 use tessera_engine::query::{self, BatchView};
 use tessera_engine::voucher::{
     Batch, BatchKind, CHUNK, CODES_MAX, LineProblem, NewBatch, cancel_batch, cancel_code, chunks, finish_import,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tessera_core::voucher::{Normal, is_mistyped, normalise};
 use tessera_engine::identifier::Subject;
 use tessera_engine::query;
-use tessera_engine::submission::Submission;
+use tessera_engine::submission::{Refusal, Submission};
 use tessera_engine::voucher::cart;
 use utoipa::ToSchema;
 
@@ -51,7 +51,7 @@ fn unknown(code: &str) -> Problem {
 /// A code that is not there, which counts.
 fn wrong(app: &AppState, guesser: Guesser, code: &str) -> Problem {
     let kind = if is_mistyped(code) { "voucher-mistyped" } else { "unknown-voucher" };
-    app.guesses.note(guesser, kind, app.context.clock.now());
+    app.guesses.note(guesser, &Refusal::new(kind, ""), app.context.clock.now());
     unknown(code)
 }
 
@@ -101,7 +101,7 @@ pub async fn create_voucher_validation(
         .blocking(move || Ok(query::validate(&context, &caller.program, (&code, member, order), &language)?))
         .await?;
     if let Err(refusal) = &found {
-        app.guesses.note(caller.guesser, &refusal.code, now);
+        app.guesses.note(caller.guesser, refusal, now);
     }
     Ok(Json(json!(found?)))
 }

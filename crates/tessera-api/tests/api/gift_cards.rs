@@ -105,7 +105,16 @@ fn v3_what_is_paid_in_is_checked() {
     wrong(json!("49999")).problem(422, "gift-card-below-minimum");
     wrong(json!("5000001")).problem(422, "gift-card-over-maximum");
     wrong(json!("-1")).problem(400, "invalid-request");
-    wrong(json!("50000.5")).problem(400, "invalid-request");
+    let problem = wrong(json!("50000.5")).problem(400, "invalid-request");
+    assert_eq!(problem["detail"], "amount: a whole amount of VND of 0 or more is expected");
+    let empty = once(&app, "POST", "gift-cards", "e").send("").problem(400, "invalid-json");
+    assert_eq!(empty["detail"], "the body is empty: a JSON object is expected");
+    let buyer = json!({ "amount": "60000", "buyer": "card:9" });
+    let problem = once(&app, "POST", "gift-cards", "b").json(&buyer).problem(404, "unknown-member");
+    assert_eq!(problem["detail"], "buyer: nobody is known under this id or name");
+    let batch = once(&app, "POST", "gift-cards/batch", "c").json(&json!({ "count": "7", "amount": "0" }));
+    let detail = batch.problem(400, "invalid-json")["detail"].to_string();
+    assert!(detail.contains("expected a whole number at line 1"), "{detail}");
 }
 
 #[test]
@@ -263,4 +272,75 @@ fn v3_a_print_run_streams_its_cards_and_makes_none_twice() {
     once(&app, "POST", "gift-cards/batch", "run-4")
         .json(&json!({ "count": 10001, "amount": "0" }))
         .problem(400, "invalid-request");
+}
+
+#[test]
+fn v3_the_cards_of_a_program_are_listed_by_pages_and_status() {
+    let app = app();
+    let printed = once(&app, "POST", "gift-cards/batch", "run").json(&json!({ "count": 7, "amount": "0" }));
+    let codes: Vec<String> = printed.lines().iter().map(code_of).collect();
+    for (place, code) in codes.iter().take(3).enumerate() {
+        at(&app, code, "top-up", &format!("t-{place}"), &json!({ "amount": "50000" })).ok();
+    }
+    at(&app, &codes[2], "block", "b", &json!({})).ok();
+    let page = |query: &str| app.get(&format!("gift-cards?{query}")).ok();
+    let count = |status: &str| items(&page(&format!("status={status}"))).len();
+    assert_eq!((count("active"), count("empty"), count("blocked")), (2, 4, 1));
+    let mut seen = std::collections::BTreeSet::new();
+    let mut query = "limit=3".to_owned();
+    loop {
+        let found = page(&query);
+        let text = found.to_string();
+        assert!(!codes.iter().any(|code| text.contains(code.as_str())), "codes are not shown");
+        seen.extend(items(&found).iter().map(|card| card["id"].as_str().unwrap().to_owned()));
+        let Some(next) = found["next"].as_str() else { break };
+        query = format!("limit=3&after={next}");
+    }
+    assert_eq!(seen.len(), 7);
+    app.get("gift-cards?status=lost").problem(400, "invalid-request");
+    app.get("gift-cards?after=first").problem(400, "invalid-request");
+    app.send(&event("enrol", "e", "card:1", "{}"));
+    assert_eq!(items(&page("")).len(), 7, "members are no cards");
+}
+
+#[test]
+fn v3_a_void_card_is_empty_and_the_report_says_so() {
+    let app = app();
+    let code = card(&app);
+    let reserved = pay(&app, &code, "p", &json!({ "amount": "100000" }));
+    let problem = at(&app, &code, "void", "v", &json!({ "reason": "sold twice" })).problem(409, "gift-card-in-use");
+    assert_eq!(problem["held"], "100000");
+    let id = reserved["redemption"]["id"].as_str().unwrap();
+    once(&app, "POST", &format!("redemptions/{id}/capture"), "c").send("").ok();
+    assert_eq!(at(&app, &code, "void", "v2", &json!({ "reason": "sold twice" })).ok()["gift_card"]["balance"], "0");
+    assert_eq!(shown(&app, &code)["status"], "blocked");
+    at(&app, &code, "redemptions", "p2", &json!({ "amount": "1000" })).problem(409, "gift-card-blocked");
+    let summary =
+        tessera_engine::report::summary(&app.engine().context, &app.program, app.now().plus_seconds(1)).unwrap();
+    let cards = summary.gift_cards.clone().unwrap();
+    let sums = [&cards.sold, &cards.spent, &cards.voided, &cards.outstanding].map(String::as_str);
+    assert_eq!(sums, ["500000", "100000", "400000", "0"]);
+}
+
+#[test]
+fn v1_who_guesses_codes_of_cards_is_shut_out_for_a_while() {
+    let app = app();
+    let code = card(&app);
+    let id = shown(&app, &code)["id"].as_str().unwrap().to_owned();
+    let guess = |number: usize| call(&app, "GET", &format!("gift-cards/GUESS{number:05}")).send("");
+    for number in 0..200 {
+        guess(number).problem(404, "unknown-gift-card");
+    }
+    let refused = guess(200);
+    assert_eq!(refused.header("retry-after"), Some("600"));
+    refused.problem(429, "too-many-wrong-codes");
+    let amount = json!({ "amount": "60000" });
+    for (step, body) in [("redemptions", &amount), ("top-up", &amount), ("void", &json!({})), ("block", &json!({}))] {
+        at(&app, &code, step, "k", body).problem(429, "too-many-wrong-codes");
+    }
+    call(&app, "GET", &format!("gift-cards/{code}/movements")).send("").problem(429, "too-many-wrong-codes");
+    assert_eq!(shown(&app, &id)["balance"], "500000", "by its id a card is found still");
+    make(&app, "another", &json!({ "amount": "60000" }));
+    app.set_clock("2026-03-02T10:11");
+    at(&app, &code, "redemptions", "k2", &json!({ "amount": "60000" })).ok();
 }

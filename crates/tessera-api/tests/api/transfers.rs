@@ -53,6 +53,40 @@ fn p7_both_sides_see_the_other_by_id_only() {
     assert!(!history[0].to_string().contains("card:2"), "{}", history[0]);
 }
 
+#[test]
+fn p7_a_member_sees_what_was_sent_what_came_and_what_came_back() {
+    let app = app();
+    once(&app, "POST", "transfers", "t-1").json(&sending(30)).ok();
+    app.relay();
+    once(&app, "POST", "transfers", "t-2").json(&sending(20)).ok();
+    once(&app, "DELETE", "members/card:2", "gone").send("").ok();
+    app.relay();
+    let of = |member: &str| app.get(&format!("members/{member}/transfers")).ok();
+    let seen: Vec<(Value, Value, Value)> = items(&of("card:1"))
+        .iter()
+        .map(|transfer| (transfer["direction"].clone(), transfer["amount"].clone(), transfer["message_id"].clone()))
+        .collect();
+    let expected = [("came_back", 20, Value::Null), ("sent", 20, json!("m-1")), ("sent", 30, json!("m-1"))];
+    assert_eq!(seen, expected.map(|(direction, amount, message)| (json!(direction), json!(amount), message)));
+    assert!(items(&of("card:1"))[0]["reason"].is_string());
+    let page = app.get("members/card:1/transfers?limit=2").ok();
+    let next = page["next"].as_str().unwrap();
+    let rest = app.get(&format!("members/card:1/transfers?limit=2&after={next}")).ok();
+    assert_eq!((items(&page).len(), items(&rest).len(), &rest["next"]), (2, 1, &Value::Null));
+}
+
+#[test]
+fn p7_who_receives_sees_from_whom_and_what_was_said() {
+    let app = app();
+    once(&app, "POST", "transfers", "t-1").json(&sending(30)).ok();
+    app.relay();
+    let list = app.get("members/card:2/transfers").ok();
+    let received = &items(&list)[0];
+    assert_eq!((&received["direction"], &received["amount"]), (&json!("received"), &json!(30)));
+    assert_eq!((&received["member"], &received["message_id"]), (&app.member("card:1")["id"], &json!("m-1")));
+    app.get("members/card:9/transfers").problem(404, "unknown-member");
+}
+
 #[rstest]
 #[case::a_stranger("/to", json!("card:9"), 404, "unknown-member")]
 #[case::from_a_stranger("/from", json!("card:9"), 404, "unknown-member")]

@@ -281,3 +281,24 @@ fn v1_a_typo_counts_less_than_a_guess() {
     call(&app, "GET", &format!("vouchers/{typo}")).send("").problem(422, "voucher-mistyped");
     call(&app, "GET", &format!("vouchers/{}", good[0])).send("").problem(429, "too-many-wrong-codes");
 }
+
+#[test]
+fn v1_who_guesses_from_one_address_is_shut_out_whatever_key_they_show() {
+    let app = app();
+    let (_, good) = made(&codes(&app, "ten", "k-1", &json!({ "count": 1 })));
+    let look = |path: &str, address: &str, key: &str| call(&app, "GET", path).key(key).from_address(address).send("");
+    let keys: Vec<String> = (0..3).map(|_| app.new_key(&tessera_engine::access::Scope::ALL).key).collect();
+    for number in 0..50 {
+        let path = format!("vouchers/GUESS-{number:04}");
+        look(&path, "10.0.0.7", &keys[number % 3]).problem(404, "unknown-voucher");
+    }
+    let good = format!("vouchers/{}", good[0]);
+    look(&good, "10.0.0.7", &keys[0]).problem(429, "too-many-wrong-codes");
+    look(&good, "10.0.0.8", &keys[0]).ok();
+    // A network of the sixth version is one address: nobody guesses on from the next.
+    for number in 0..50 {
+        look(&format!("vouchers/GUESS-{number:04}"), &format!("2001:db8::{number:x}"), &keys[1]);
+    }
+    look(&good, "2001:db8::ffff", &keys[2]).problem(429, "too-many-wrong-codes");
+    look(&good, "2001:db8:0:1::1", &keys[2]).ok();
+}

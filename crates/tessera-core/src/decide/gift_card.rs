@@ -1,4 +1,4 @@
-//! Gift cards (V3): made, loaded, blocked, given another code. They are spent and refunded as points are, by redemptions
+//! Gift cards (V3): made, loaded, blocked, made void, given another code. They are spent and refunded as points are, by redemptions
 //! of their own; what one returns to is the card that paid, for a redemption is its holder's.
 
 use super::outcome::{Balance, Effect, EffectKind, balance, points};
@@ -8,6 +8,7 @@ use crate::event::{GiftCardRefund, GiftCardStep, Redeem};
 use crate::ledger::{Account, EntryKind, LotRef, RedemptionStatus};
 use crate::member::{Change, GiftCard, MemberState, Status};
 use crate::program::{GIFT_CARD, GiftCardsDefinition, Program};
+use crate::time::Day;
 
 /// Whether somebody can pay with what they want to: members with points, a card with its money alone.
 pub(super) fn may_pay(member: &MemberState, redeem: &Redeem) -> Result<(), Rejected> {
@@ -38,7 +39,7 @@ impl Working<'_> {
         let cards = program.definition.gift_cards.as_ref();
         let card = self.state.gift_card;
         match (step, card) {
-            (GiftCardStep::Issue { .. }, Some(_)) => Err(Rejected::GiftCardExists),
+            (GiftCardStep::Issue { .. } | GiftCardStep::MoveIn { .. }, Some(_)) => Err(Rejected::GiftCardExists),
             (GiftCardStep::Issue { code, amount }, None) => {
                 let cards = cards.ok_or(Rejected::NoGiftCards)?;
                 if self.inputs.state.is_some() {
@@ -53,6 +54,24 @@ impl Working<'_> {
                 self.load(cards, *amount);
                 Ok(())
             }
+            (GiftCardStep::MoveIn { code, amount, expires }, None) => {
+                if cards.is_none() {
+                    return Err(Rejected::NoGiftCards);
+                }
+                if self.inputs.state.is_some() {
+                    return Err(Rejected::GiftCardExists);
+                }
+                let (money, most) = (program.money, self.room(&GIFT_CARD).get());
+                if *amount > most {
+                    let (amount, max) = (money.amount(*amount), money.amount(most));
+                    return Err(Rejected::GiftCardOverMaximum { amount, balance: money.amount(0), max });
+                }
+                self.open_main(step.kind(), EventStatus::Applied);
+                self.record().record.joined = Some(Status::GiftCard);
+                self.change(Change::GiftCard { card: GiftCard { code: *code, blocked: false } });
+                self.take_over(*amount, *expires);
+                Ok(())
+            }
             // Members have no card to load or block.
             (_, None) => Err(Rejected::NeedsMember),
             (GiftCardStep::TopUp { amount }, Some(card)) => {
@@ -60,7 +79,8 @@ impl Working<'_> {
                 if card.blocked {
                     return Err(Rejected::GiftCardBlocked);
                 }
-                let was_loaded = !self.state.issued(GIFT_CARD.as_str()).is_zero();
+                let moved_in = self.state.purse(GIFT_CARD.as_str()).map_or(0, |purse| purse.totals.imported.get());
+                let was_loaded = moved_in > 0 || !self.state.issued(GIFT_CARD.as_str()).is_zero();
                 if was_loaded && !cards.reload {
                     return Err(Rejected::GiftCardNotReloadable);
                 }
@@ -72,6 +92,19 @@ impl Working<'_> {
             (GiftCardStep::Block | GiftCardStep::Unblock, Some(card)) => {
                 self.open_main(step.kind(), EventStatus::Applied);
                 self.change(Change::GiftCard { card: GiftCard { blocked: *step == GiftCardStep::Block, ..card } });
+                Ok(())
+            }
+            (GiftCardStep::Void, Some(card)) => {
+                let has = balance(&self.state, &GIFT_CARD);
+                if has.held > 0 {
+                    return Err(Rejected::GiftCardInUse { held: program.money.amount(has.held) });
+                }
+                self.open_main(step.kind(), EventStatus::Applied);
+                self.change(Change::GiftCard { card: GiftCard { blocked: true, ..card } });
+                if has.available > 0 {
+                    self.take_from_lots(EntryKind::TakeBack, Account::Issued, &GIFT_CARD, points(has.available));
+                    self.effect(Effect::points(EffectKind::TakenBack, &GIFT_CARD, has.available));
+                }
                 Ok(())
             }
             (GiftCardStep::Replace { code }, Some(_)) => {
@@ -117,6 +150,20 @@ impl Working<'_> {
             });
         }
         Ok(())
+    }
+
+    /// Money that was paid in elsewhere. It keeps its last day, and where that is over it is gone at once.
+    fn take_over(&mut self, amount: i64, expires: Option<Day>) {
+        if amount <= 0 {
+            return;
+        }
+        let expires_at = expires.map(|day| self.program.calendar.end(day));
+        let lot = LotRef { last_day: expires, funder: None, order: None };
+        let posting =
+            Posting { currency: &GIFT_CARD, amount: points(amount), lot: Some(lot), expires_at, campaign: None };
+        self.post(EntryKind::Import, Account::Imported, Account::Active, posting);
+        self.effect(Effect { expires_on: expires, ..Effect::points(EffectKind::Imported, &GIFT_CARD, amount) });
+        self.expire_dead_on_arrival();
     }
 
     /// Money is paid in: a lot with its own expiry, counted from today.

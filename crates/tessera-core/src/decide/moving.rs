@@ -60,7 +60,7 @@ impl Working<'_> {
             self.change(Change::Idle { currency: currency.clone(), last_day: *last_day, expires_at });
         }
         for (currency, amount) in &moved.balances {
-            self.import_lot(&program, currency, *amount, None);
+            self.import_lot(&program, currency, *amount, (None, None));
         }
         self.expire_dead_on_arrival();
         Ok(())
@@ -104,12 +104,18 @@ impl Working<'_> {
             return Err(Rejected::ExpiresBeforeEarned { expires, earned });
         }
         self.open_main("import", EventStatus::Applied);
-        self.import_lot(&program, currency, imported.amount, imported.expires);
+        self.import_lot(&program, currency, imported.amount, (imported.expires, imported.funder.clone()));
         self.expire_dead_on_arrival();
         Ok(())
     }
 
-    fn import_lot(&mut self, program: &Program, currency: &Id, amount: i64, expires: Option<Day>) {
+    fn import_lot(
+        &mut self,
+        program: &Program,
+        currency: &Id,
+        amount: i64,
+        (expires, funder): (Option<Day>, Option<Id>),
+    ) {
         let Some(definition) = program.currency(currency.as_str()) else { return };
         let owed = self.state.purse(currency.as_str()).map(|purse| purse.debt).unwrap_or_default();
         let (repaid, rest) = points(amount).split(owed);
@@ -120,7 +126,7 @@ impl Working<'_> {
             None => super::expiry::last_day(program, &definition.expires, self.day()),
         };
         let (last_day, expires_at) = dated.unzip();
-        let lot = LotRef { last_day, funder: None, order: None };
+        let lot = LotRef { last_day, funder, order: None };
         let posting = Posting { currency, amount: rest, lot: Some(lot), expires_at, campaign: None };
         self.post(EntryKind::Import, Account::Imported, Account::Active, posting);
         if last_day.is_none() && matches!(definition.expires, Expires::Inactivity { .. }) {

@@ -312,6 +312,8 @@ pub enum Rejected {
     GiftCardExists,
     #[error("this gift card is blocked: unblock it, or replace it by another")]
     GiftCardBlocked,
+    #[error("{held} of this gift card is reserved: capture or void the redemption first")]
+    GiftCardInUse { held: Amount },
     #[error("{} is less than the least that is loaded on a gift card, {}", amount, min)]
     GiftCardBelowMinimum { amount: Amount, min: Amount },
     #[error("a gift card holds {} at most: it has {}, and {} more is too much", max, balance, amount)]

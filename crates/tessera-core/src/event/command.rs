@@ -351,4 +351,7 @@ pub struct Imported {
     /// The last day it can be spent on; `None`: as the document dates what is earned then.
     #[serde(default)]
     pub expires: Option<Day>,
+    /// Who paid for it, where that is not the program.
+    #[serde(default)]
+    pub funder: Option<Id>,
 }

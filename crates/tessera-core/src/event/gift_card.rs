@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::What;
 use crate::id::EventId;
+use crate::time::Day;
 
 /// What is done with a gift card besides spending it, which is a redemption like any other. Amounts are in the smallest
 /// units of the program's money; `code` is what is stored of a card's code: its keyed hash.
@@ -13,12 +14,20 @@ pub enum GiftCardStep {
         code: [u8; 16],
         amount: i64,
     },
+    /// A card of another system, with what is on it (L9). `expires`: the last day of its money there.
+    MoveIn {
+        code: [u8; 16],
+        amount: i64,
+        expires: Option<Day>,
+    },
     TopUp {
         amount: i64,
     },
     /// A card that was lost pays for nothing.
     Block,
     Unblock,
+    /// What is on it goes for good, and it is blocked: it was made by mistake, or the money was given back in another way.
+    Void,
     /// The same card under another code: the balance moves, the old code pays for nothing.
     Replace {
         code: [u8; 16],
@@ -53,9 +62,11 @@ impl GiftCardStep {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Issue { .. } => "gift-card",
+            Self::MoveIn { .. } => "gift-card-import",
             Self::TopUp { .. } => "gift-card-top-up",
             Self::Block => "gift-card-block",
             Self::Unblock => "gift-card-unblock",
+            Self::Void => "gift-card-void",
             Self::Replace { .. } => "gift-card-replacement",
         }
     }
@@ -70,6 +81,6 @@ impl What {
 
     /// Whether it makes a gift card.
     pub const fn makes_gift_card(&self) -> bool {
-        matches!(self, Self::GiftCard(GiftCardStep::Issue { .. }))
+        matches!(self, Self::GiftCard(GiftCardStep::Issue { .. } | GiftCardStep::MoveIn { .. }))
     }
 }

@@ -1,18 +1,14 @@
 //! Vouchers: codes that can be read, typed and guessed by nobody, and what they take off an order (V1, V2, C3, M3).
 
-mod code;
 mod discount;
 
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-pub use code::{
-    ALPHABET, CODE_MAX, LENGTH, LENGTHS, Normal, NotACode, as_shown, grouped, has_check, is_mistyped, made_of,
-    normalise, on_pack_most, spoken_space,
-};
 pub use discount::{Candidate, Conflict, Discount, discounts, worth};
 pub(crate) use discount::{Left, named_lines};
 
+pub use crate::code::{Normal, as_shown, is_mistyped, normalise};
 use crate::id::{EventId, MemberId};
 use crate::program::Id;
 use crate::time::Instant;

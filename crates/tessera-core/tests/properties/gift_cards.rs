@@ -1,4 +1,4 @@
-//! V3, A1 over random histories of a card: everything that was ever paid in is on it, reserved, spent or expired, and
+//! V3, A1 over random histories of a card: everything that was ever paid in is on it, reserved, spent, expired or void, and
 //! never is anything below zero.
 
 use proptest::prelude::*;
@@ -19,6 +19,7 @@ enum Step {
     Return(prop::sample::Index, Option<i64>),
     Block,
     Unblock,
+    Cancel,
     Replace(u8),
     Wait,
 }
@@ -35,6 +36,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (any::<prop::sample::Index>(), some()).prop_map(|(which, part)| Step::Return(which, part)),
         1 => Just(Step::Block),
         2 => Just(Step::Unblock),
+        1 => Just(Step::Cancel),
         1 => any::<u8>().prop_map(Step::Replace),
         1 => Just(Step::Wait),
     ]
@@ -90,6 +92,7 @@ proptest! {
                 }
                 Step::Block => drop(shop.ask(now, What::GiftCard(GiftCardStep::Block)).unwrap()),
                 Step::Unblock => drop(shop.ask(now, What::GiftCard(GiftCardStep::Unblock)).unwrap()),
+                Step::Cancel => drop(shop.ask(now, What::GiftCard(GiftCardStep::Void))),
                 Step::Replace(code) => {
                     drop(shop.ask(now, What::GiftCard(GiftCardStep::Replace { code: [code; 16] })).unwrap());
                 }
@@ -99,7 +102,7 @@ proptest! {
             let totals = shop.state().purse("gift-card").map(|purse| purse.totals).unwrap_or_default();
             prop_assert!(balance.available >= 0 && balance.held >= 0 && balance.debt == 0);
             prop_assert_eq!(totals.issued.get(), paid_in);
-            let accounted = balance.available + balance.held + totals.redeemed.get() + totals.expired.get();
+            let accounted = balance.available + balance.held + totals.redeemed.get() + totals.expired.get() + totals.taken_back.get();
             prop_assert_eq!(accounted, paid_in);
             let spent: i64 = redemptions
                 .iter()

@@ -210,6 +210,50 @@ fn v3_a_blocked_card_pays_nothing_and_takes_nothing_until_it_is_unblocked() {
 }
 
 #[test]
+fn v3_a_void_card_has_nothing_left_and_what_is_reserved_is_settled_first() {
+    let mut shop = loaded("");
+    let reserved = shop.redeem("2026-01-11T09:00", reserve(CARD, 100_000)).unwrap();
+    let in_use = step(&mut shop, "2026-01-11T09:01", GiftCardStep::Void).unwrap_err();
+    assert_eq!(in_use, Rejected::GiftCardInUse { held: money(100_000) });
+    shop.capture("2026-01-11T09:02", reserved.events[reserved.main].seq, None).unwrap();
+    let made_void = step(&mut shop, "2026-01-11T09:03", GiftCardStep::Void).unwrap();
+    assert_eq!(sum_of(&made_void, EffectKind::TakenBack, CARD), 400_000);
+    assert_eq!(shop.balance(CARD), has(0, 0));
+    assert_eq!(shop.redeem("2026-01-11T09:04", spend(CARD, 1_000)).unwrap_err(), Rejected::GiftCardBlocked);
+    let again = step(&mut shop, "2026-01-11T09:05", GiftCardStep::Void).unwrap();
+    assert_eq!(count_of(&again, EffectKind::TakenBack), 0);
+    // What it paid for may still come back.
+    shop.cancel("2026-01-11T09:06", reserved.events[reserved.main].seq, Some(40_000)).unwrap();
+    assert_eq!(shop.balance(CARD), has(40_000, 0));
+}
+
+#[test]
+fn l9_a_card_of_another_system_has_what_it_had_there() {
+    let mut shop = shop_with("min: 50000, max: 100000, reload: false, expires: { after: P1Y }");
+    let moved_in = GiftCardStep::MoveIn { code: CODE, amount: 730_000, expires: Some("2026-02-28".parse().unwrap()) };
+    let moved = step(&mut shop, "2026-01-10T09:00", moved_in).unwrap();
+    assert_eq!(sum_of(&moved, EffectKind::Imported, CARD), 730_000, "more than is sold here");
+    let entry = &moved.events[0].entries[0];
+    assert_eq!((entry.kind, entry.from, entry.to), (EntryKind::Import, Account::Imported, Account::Active));
+    assert_eq!(step(&mut shop, "2026-01-10T09:01", moved_in).unwrap_err(), Rejected::GiftCardExists);
+    assert_eq!(top_up(&mut shop, "2026-01-10T09:01", 60_000).unwrap_err(), Rejected::GiftCardNotReloadable);
+    shop.redeem("2026-01-11T09:00", spend(CARD, 30_000)).unwrap();
+    shop.wake_at(at("2026-03-01T00:00"));
+    let totals = shop.state().purse(CARD).unwrap().totals;
+    assert_eq!((totals.imported.get(), totals.redeemed.get(), totals.expired.get()), (730_000, 30_000, 700_000));
+    assert!(totals.issued.is_zero(), "nobody bought it here");
+}
+
+#[test]
+fn l9_money_that_was_dead_there_is_dead_here() {
+    let mut shop = shop_with("");
+    let moved_in = GiftCardStep::MoveIn { code: CODE, amount: 50_000, expires: Some("2025-12-31".parse().unwrap()) };
+    let moved = step(&mut shop, "2026-01-10T09:00", moved_in).unwrap();
+    assert_eq!(sum_of(&moved, EffectKind::Expired, CARD), 50_000);
+    assert_eq!(shop.balance(CARD), has(0, 0));
+}
+
+#[test]
 fn v3_a_replaced_card_has_its_balance_under_another_code() {
     let mut shop = loaded("");
     step(&mut shop, "2026-01-11T09:00", GiftCardStep::Block).unwrap();

@@ -15,6 +15,7 @@ mod documents;
 mod events;
 mod expressions;
 mod gift_cards;
+mod guide;
 mod households;
 mod inert;
 mod lots;

@@ -138,3 +138,17 @@ fn i5_a_receipt_from_before_the_move_is_judged_by_the_level_that_came() {
     shop.send("2026-02-27T10:00", "purchase", &sale("late", 10_000));
     assert_eq!(shop.available("point"), 60, "gold, though the member came three days later");
 }
+
+#[test]
+fn l9_a_lot_remembers_who_paid_for_it() {
+    let mut shop = Shop::new("currencies: { point: { name: P, expires: never } }");
+    shop.send("2026-01-05T09:00", "enrol", "{}");
+    shop.send("2026-01-06T09:00", "import", r#"{"currency": "point", "amount": 40, "funder": "brand"}"#);
+    shop.send("2026-01-06T09:00", "import", r#"{"currency": "point", "amount": 2}"#);
+    let state = shop.state();
+    let lots = &state.purse("point").unwrap().lots;
+    let funders: Vec<(Option<&str>, i64)> =
+        lots.iter().map(|lot| (lot.funder.as_ref().map(|funder| funder.as_str()), lot.remaining.get())).collect();
+    assert_eq!(funders.len(), 2, "who paid keeps lots apart");
+    assert!(funders.contains(&(Some("brand"), 40)) && funders.contains(&(None, 2)), "{funders:?}");
+}

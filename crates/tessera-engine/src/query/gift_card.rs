@@ -14,9 +14,46 @@ use crate::executor::Context;
 use crate::gift_card::{replaced_gift_card, unknown_code, unknown_gift_card};
 use crate::identifier::Subject;
 use crate::programs::{ProgramHandle, member_id};
-use crate::record::{ENTRY_COLUMNS, entry_from_row, own_key};
+use crate::record::{ENTRY_COLUMNS, entry_from_row, own_key, state_from_bytes};
 use crate::report::profile_of;
 use crate::submission::Refusal;
+
+/// What a card is good for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CardStatus {
+    /// It has money, or some of it is reserved.
+    Active,
+    /// It may be loaded, and pays nothing before.
+    Empty,
+    Blocked,
+}
+
+impl CardStatus {
+    const ALL: [(Self, &'static str); 3] =
+        [(Self::Active, "active"), (Self::Empty, "empty"), (Self::Blocked, "blocked")];
+
+    fn of(card: &MemberState) -> Self {
+        let active = card.purse(GIFT_CARD.as_str()).map(|purse| purse.active()).unwrap_or_default();
+        match card.gift_card {
+            Some(known) if known.blocked => Self::Blocked,
+            _ if active.is_zero() && card.held(GIFT_CARD.as_str()).is_zero() => Self::Empty,
+            _ => Self::Active,
+        }
+    }
+
+    pub fn word(self) -> &'static str {
+        Self::ALL.into_iter().find(|(status, _)| *status == self).map_or("", |(_, word)| word)
+    }
+}
+
+impl std::str::FromStr for CardStatus {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|(_, word)| *word == text).map(|(status, _)| status);
+        known.ok_or_else(|| "one of active, empty and blocked is expected".to_owned())
+    }
+}
 
 /// A gift card as it is now. Money is decimal text in the program's currency.
 #[derive(Clone, Debug, Serialize)]
@@ -24,8 +61,7 @@ pub struct GiftCardView {
     pub id: String,
     /// The end of the code: the whole is shown once, when the card is made.
     pub last_four: String,
-    /// `active` or `blocked`.
-    pub status: &'static str,
+    pub status: CardStatus,
     pub currency: String,
     /// What it pays now.
     pub balance: String,
@@ -100,24 +136,73 @@ fn by_code(reader: &mut Reader<'_>, program: &ProgramHandle, key: &[u8; 16]) -> 
 
 /// A gift card, settled to now.
 pub fn gift_card(context: &Context, program: &ProgramHandle, card: &Subject) -> Found<GiftCardView> {
-    of_card(context, program, card, |reader, state| {
-        let rules = program.versions().head().clone();
-        let money = |units: i64| rules.money.amount(units).to_text(rules.money.decimals());
-        let profile = profile_of(context, reader, program.number, state.id)?;
-        let purse = state.purse(GIFT_CARD.as_str());
-        let lots = purse.map(|purse| purse.lots.as_slice()).unwrap_or_default();
-        let expires =
-            lots.iter().map(|lot| ExpiryView { amount: money(lot.remaining.get()), last_day: lot.last_day }).collect();
-        Ok(GiftCardView {
-            id: state.id.to_string(),
-            last_four: profile.identifiers.last().map(|code| last_four(code).to_owned()).unwrap_or_default(),
-            status: if state.gift_card.is_some_and(|card| card.blocked) { "blocked" } else { "active" },
-            currency: rules.definition.currency.clone(),
-            balance: money(purse.map_or(0, |purse| purse.active().get())),
-            held: money(state.held(GIFT_CARD.as_str()).get()),
-            made_at: state.joined_at,
-            expires,
-        })
+    of_card(context, program, card, |reader, state| view(context, reader, program, state))
+}
+
+/// Cards that are read in one query.
+const CHUNK: usize = 200;
+
+/// The most cards that are looked at for one page: a page of a rare status may be short, and says where to go on.
+const LOOKED_AT_MAX: usize = 5_000;
+
+/// The gift cards of a program, in no order that means anything; of one status where one is named.
+pub fn gift_cards(
+    context: &Context,
+    program: &ProgramHandle,
+    (page, wanted): (&PageRequest, Option<CardStatus>),
+) -> Result<Page<GiftCardView>, StoreError> {
+    let mut after = page.after.as_deref().and_then(|after| after.parse::<MemberId>().ok());
+    let (versions, now) = (program.versions(), context.clock.now());
+    let sql = format!(
+        "SELECT state FROM member WHERE program = $1 AND status = {} AND (bucket > $2 OR (bucket = $2 AND member > $3)) \
+         ORDER BY bucket, member LIMIT {CHUNK}",
+        Status::GiftCard.code()
+    );
+    context.database.read(|reader| {
+        let (mut items, mut looked_at) = (Vec::new(), 0);
+        loop {
+            let (bucket, last) =
+                after.map_or((-1, Vec::new()), |id| (i64::from(id.bucket().get()), id.as_bytes().to_vec()));
+            let rows = reader.query(&sql, &[program.number.into(), bucket.into(), last.into()])?;
+            for row in &rows {
+                if items.len() == page.limit || looked_at == LOOKED_AT_MAX {
+                    return Ok(Page { items, next: after.map(|id| id.to_string()) });
+                }
+                let state = decide::settled_to(&versions, &state_from_bytes(row[0].bytes()?)?, now);
+                (after, looked_at) = (Some(state.id), looked_at + 1);
+                if wanted.is_none_or(|wanted| wanted == CardStatus::of(&state)) {
+                    items.push(view(context, reader, program, &state)?);
+                }
+            }
+            if rows.len() < CHUNK {
+                return Ok(Page { items, next: None });
+            }
+        }
+    })
+}
+
+fn view(
+    context: &Context,
+    reader: &mut Reader<'_>,
+    program: &ProgramHandle,
+    state: &MemberState,
+) -> Result<GiftCardView, StoreError> {
+    let rules = program.versions().head().clone();
+    let money = |units: i64| rules.money.amount(units).to_text(rules.money.decimals());
+    let profile = profile_of(context, reader, program.number, state.id)?;
+    let purse = state.purse(GIFT_CARD.as_str());
+    let lots = purse.map(|purse| purse.lots.as_slice()).unwrap_or_default();
+    let expires =
+        lots.iter().map(|lot| ExpiryView { amount: money(lot.remaining.get()), last_day: lot.last_day }).collect();
+    Ok(GiftCardView {
+        id: state.id.to_string(),
+        last_four: profile.identifiers.last().map(|code| last_four(code).to_owned()).unwrap_or_default(),
+        status: CardStatus::of(state),
+        currency: rules.definition.currency.clone(),
+        balance: money(purse.map_or(0, |purse| purse.active().get())),
+        held: money(state.held(GIFT_CARD.as_str()).get()),
+        made_at: state.joined_at,
+        expires,
     })
 }
 

@@ -130,7 +130,7 @@ pub struct Page<T> {
 
 impl PageRequest {
     /// The sequence number to go on below.
-    fn below(&self) -> u64 {
+    pub(super) fn below(&self) -> u64 {
         self.after.as_deref().and_then(|after| after.parse().ok()).unwrap_or(u64::MAX)
     }
 }

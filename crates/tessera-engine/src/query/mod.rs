@@ -14,6 +14,7 @@ mod people;
 mod progress;
 mod redemption;
 mod reward;
+mod transfer;
 mod voucher;
 
 pub use batch::{BatchCode, BatchView, batch, batch_codes, batches};
@@ -21,7 +22,9 @@ pub use club::{NamedClub, clubs, quote_refund};
 pub use donation::{CauseView, Settlement, causes, settlements};
 pub use draw::{DrawPlace, DrawView, draws};
 pub use entitlement::{BenefitView, EntitlementView, LevelOf, benefits, entitlements};
-pub use gift_card::{GiftCardView, MovementView, gift_card, gift_card_movements, quote_gift_card};
+pub use gift_card::{
+    CardStatus, GiftCardView, MovementView, gift_card, gift_card_movements, gift_cards, quote_gift_card,
+};
 pub use household::{HouseholdOfMember, HouseholdView, household, may_join};
 pub use leaderboard::{LeaderboardQuery, LeaderboardView, PlaceView, leaderboard};
 pub use member::{
@@ -35,6 +38,7 @@ pub use redemption::{
     FulfilmentView, code_of, explain_redemption, fulfilments, quote_redemption, redemption, redemptions,
 };
 pub use reward::{RewardPage, RewardQuery, RewardSort, RewardView, rewards};
+pub use transfer::{Direction, TransferView, transfers};
 pub use voucher::{
     ClaimView, CodeView, DiscountView, VoucherPlace, VoucherState, VoucherView, code, last_user, validate, vouchers,
 };

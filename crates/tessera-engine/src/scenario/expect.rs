@@ -40,10 +40,10 @@ impl Expectation {
         self.answer.as_ref().and_then(|answer| answer.get(key))
     }
 
-    /// A version that was published, where it should have been refused.
+    /// Something that was done, where it should have been refused.
     pub(super) fn judge_silence(&self) -> Vec<Mismatch> {
         let expected = self.named("refused");
-        expected.map(|expected| Mismatch::new(expected, "refused", words(expected), "published")).into_iter().collect()
+        expected.map(|expected| Mismatch::new(expected, "refused", words(expected), "done")).into_iter().collect()
     }
 
     /// Holds an answer against what is expected. What nobody expects is that it is applied.
@@ -143,6 +143,9 @@ impl Expectation {
         let mut found = Vec::new();
         if let (Some(expected), Some(subject)) = (&self.seen, &self.about) {
             judge_member(engine, program, subject, expected, "", calendar, &mut found)?;
+        }
+        if let Some(expected) = self.named("cards") {
+            super::cards::judge(engine, program, expected, calendar, &mut found)?;
         }
         for (person, expected) in &self.others {
             let prefix = format!("members.{}.", person.alias);

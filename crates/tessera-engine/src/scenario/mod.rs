@@ -7,6 +7,7 @@
 //! Bounded by [`FILES_MAX`] files in a run and [`STEPS_MAX`] steps in a file. A failure ends its scenario at the step.
 
 mod adjusting;
+mod cards;
 mod compare;
 mod expect;
 mod installation;

@@ -369,7 +369,9 @@ impl Reader<'_> {
         let action = ACTIONS.iter().copied().chain(["return"]).find_map(|word| node.get(word));
         let earlier = |action: &Node| action.get("redemption").or(action.get("use")).cloned();
         if let Some(Node { kind: Kind::Text(redemption), .. }) = &action.and_then(earlier) {
-            return self.redeemed.iter().find(|(id, _)| id == redemption).map(|(_, member)| member.clone());
+            let known = self.redeemed.iter().find(|(id, _)| id == redemption).map(|(_, member)| member.clone());
+            // A gift card is nobody of the story.
+            return known.filter(|member| matches!(&member.kind, Kind::Text(_)));
         }
         let data = match node.get(EVENT).map(|event| &event.kind) {
             Some(Kind::List(parts)) => parts.get(1),
@@ -452,6 +454,28 @@ impl Reader<'_> {
             let member = self.named(node).unwrap_or_else(|| node.clone());
             self.redeemed.push((id.clone(), member));
             return (Action::Use { subject, settings, id }, format!("use of a benefit{whose}"));
+        }
+        if let Some(wish) = written.gift_card.clone() {
+            let words = format!("gift card {}", wish.card);
+            return (Action::Card { wish, id }, words);
+        }
+        if let Some(pay) = written.pay.clone() {
+            if pay.payable.is_some() && pay.as_written().payable().is_none() {
+                self.wrong(node.at, "`payable` has at most 6 decimals");
+            }
+            self.redeemed.push((id.clone(), Node { at: node.at, kind: Kind::Null }));
+            let words = format!("payment with the gift card {}", pay.card);
+            return (Action::Pay { pay, id }, words);
+        }
+        if let Some(wanted) = written.make_codes.clone() {
+            let words = format!("codes of {}", wanted.voucher);
+            return (Action::MakeCodes { wanted, id }, words);
+        }
+        for (settings, back) in [(&written.redeem_code, false), (&written.rollback_code, true)] {
+            if let Some(settings) = settings.clone() {
+                let words = format!("code {}{whose}", settings.code);
+                return (Action::UseCode { subject, settings, back, id }, words);
+            }
         }
         if let Some(settings) = &written.use_back {
             if !self.redeemed.iter().any(|(known, _)| *known == settings.used) {
@@ -600,12 +624,16 @@ impl Reader<'_> {
             "thaw",
             "merge",
             "merge-undo",
+            "gift-card",
+            "pay",
+            "redeem-code",
+            "rollback-code",
             "household",
             EVENT,
         ];
         let sends = sends.into_iter().any(has);
         if !sends {
-            let (publishes, asks) = (has("publish"), has("quote"));
+            let (publishes, asks) = (has("publish") || has("make-codes"), has("quote"));
             let answered = ["status", "refused", "effects", "without", "because", "answer", "version"];
             let is_meant = |key: &str| (key == "refused" && (publishes || asks)) || (key == "answer" && asks);
             for key in answered.into_iter().filter(|key| !is_meant(key)) {

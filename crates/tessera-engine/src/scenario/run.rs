@@ -58,6 +58,10 @@ fn run_step(
             let (holder, redeem) = super::together::payer(&installation.engine, program, subject, settings)?;
             quoted(&installation.engine, program, &holder, &redeem)?.map(|said| (said, Vec::new()))
         }
+        Action::MakeCodes { wanted, id } => {
+            let made = super::cards::make_codes(&installation.engine, program, wanted, id, redeemed)?;
+            made.err().map(|refusal| (Said::Refused(refusal), Vec::new()))
+        }
         _ => match answer(step, installation, program, redeemed, calendar)? {
             None => None,
             Some(Answer::Unavailable) => {
@@ -68,7 +72,9 @@ fn run_step(
                 if let Action::Use { id, .. } = &step.action {
                     redeemed.insert(id.clone(), outcome.event_id.clone());
                 }
-                if let (Action::Redeem { id, .. }, Some(redemption)) = (&step.action, &outcome.redemption) {
+                if let (Action::Redeem { id, .. } | Action::Pay { id, .. }, Some(redemption)) =
+                    (&step.action, &outcome.redemption)
+                {
                     redeemed.insert(id.clone(), redemption.id.to_string());
                 }
                 if let (Some(code), Some(order)) = (&outcome.claim_code, outcome.effects.iter().find_map(claimable)) {
@@ -150,7 +156,7 @@ fn answer(
     let engine = &installation.engine;
     let secrets = &engine.context.secrets;
     let submission = match &step.action {
-        Action::Wait | Action::Quote { .. } => return Ok(None),
+        Action::Wait | Action::Quote { .. } | Action::MakeCodes { .. } => return Ok(None),
         Action::Publish { text } => {
             return match publish(installation, text, Some(program)) {
                 Ok(_) => Ok(None),
@@ -165,7 +171,8 @@ fn answer(
             };
         }
         Action::Event { kind, subject, data, happened, id, source } => {
-            let data = with_redemptions(data, redeemed);
+            let mut data = with_redemptions(data, redeemed);
+            super::cards::with_made_codes(&mut data, redeemed);
             let mut data = super::vouchers::with_codes(engine, program, subject, &data)?;
             let brought = data.get("referred_by").and_then(|text| text.as_str()?.strip_prefix(super::step::BROUGHT_BY));
             let referrer = brought.and_then(|text| text.parse().ok());
@@ -228,6 +235,20 @@ fn answer(
         Action::Redeem { subject, settings, id } => {
             let (holder, redeem) = super::together::payer(engine, program, subject, settings)?;
             Ok(Submission::redeem(secrets, program, holder, redeem, id, step.now))
+        }
+        Action::Card { wish, id } => super::cards::step(engine, program, wish, id, step.now),
+        Action::Pay { pay, id } => {
+            let redeem = pay.redemption(program).redeem();
+            Ok(Submission::redeem(secrets, program, super::cards::card(&pay.card), redeem, id, step.now))
+        }
+        Action::UseCode { subject, settings, back, id } => {
+            super::cards::code(redeemed, &settings.code).and_then(|code| {
+                let (member, order_id) = (subject.clone(), settings.order_id.as_deref().map(Into::into));
+                match back {
+                    true => Ok(Submission::rollback_voucher(secrets, program, member, (code, order_id), id, step.now)),
+                    false => Submission::redeem_voucher(secrets, program, member, (code, order_id, None), id, step.now),
+                }
+            })
         }
         Action::Transfer { subject, to, settings, id } => {
             let found = crate::query::find_member(&engine.context, program, to)?;

@@ -88,6 +88,15 @@ pub(super) struct Step {
     #[serde(rename = "use-back")]
     pub(super) use_back: Option<super::step::UseBack>,
     pub(super) tier: Option<super::step::Tier>,
+    #[serde(rename = "gift-card")]
+    pub(super) gift_card: Option<super::cards::CardWish>,
+    pub(super) pay: Option<super::cards::Pay>,
+    #[serde(rename = "make-codes")]
+    pub(super) make_codes: Option<super::cards::MakeCodes>,
+    #[serde(rename = "redeem-code")]
+    pub(super) redeem_code: Option<super::cards::UseCode>,
+    #[serde(rename = "rollback-code")]
+    pub(super) rollback_code: Option<super::cards::UseCode>,
     pub(super) household: Option<super::step::Together>,
     pub(super) expect: Option<Expect>,
 }
@@ -100,8 +109,8 @@ pub(super) struct Publish {
 }
 
 /// Keys of an expectation that are about the answer.
-pub(super) const EXPECT_KEYS: [&str; 9] =
-    ["status", "refused", "effects", "without", "because", "answer", "version", "members", "cases"];
+pub(super) const EXPECT_KEYS: [&str; 10] =
+    ["status", "refused", "effects", "without", "because", "answer", "version", "members", "cards", "cases"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -114,6 +123,7 @@ pub(super) struct Expect {
     answer: Option<Answer>,
     version: Option<u32>,
     members: Option<BTreeMap<String, Seen>>,
+    cards: Option<BTreeMap<String, Card>>,
     /// Cases that there are.
     cases: Option<WordOr<Nothing, Vec<Case>>>,
     #[serde(rename = "<seen>")]
@@ -150,6 +160,16 @@ enum Status {
     Applied,
     Duplicate,
     Parked,
+}
+
+/// What is on a gift card.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Card {
+    /// `active`, `empty` or `blocked`; or why it is not to be had, such as `gift-card-replaced`.
+    status: Option<String>,
+    balance: Option<Exact>,
+    held: Option<Exact>,
 }
 
 #[derive(Deserialize)]

@@ -12,6 +12,7 @@ use tessera_core::program::{Exact, Id, Node, ProofKind};
 use tessera_core::quantity::Amount;
 use tessera_core::time::{Calendar, Day, Instant, Period};
 
+use super::cards::{CardWish, MakeCodes, Pay, UseCode};
 use super::expect::Expectation;
 use super::moment::Moment;
 use crate::identifier::Subject;
@@ -38,6 +39,11 @@ pub(super) const ACTIONS: &[&str] = &[
     "thaw",
     "merge",
     "merge-undo",
+    "gift-card",
+    "pay",
+    "make-codes",
+    "redeem-code",
+    "rollback-code",
     "household",
 ];
 
@@ -146,6 +152,27 @@ pub(super) enum Action {
     Tier {
         subject: Subject,
         settings: Tier,
+        id: String,
+    },
+    /// Does something with a gift card.
+    Card {
+        wish: CardWish,
+        id: String,
+    },
+    /// Pays with a gift card.
+    Pay {
+        pay: Pay,
+        id: String,
+    },
+    MakeCodes {
+        wanted: MakeCodes,
+        id: String,
+    },
+    /// Uses a code by itself, or takes that back.
+    UseCode {
+        subject: Subject,
+        settings: UseCode,
+        back: bool,
         id: String,
     },
     /// Freezes a member, or thaws them.

@@ -2,6 +2,7 @@
 //! and out, row by row, to move it between databases.
 
 pub mod all;
+mod cards;
 mod condition;
 mod import;
 mod mapping;
@@ -12,6 +13,7 @@ mod reconcile;
 mod rows;
 mod tally;
 
+pub use cards::{CardsError, CardsMovedIn, LineDifference, import_cards};
 pub use import::{Import, ImportError, Progress, default_member_mapping};
 pub use mapping::{Format, Mapping, MappingError};
 pub use moving::{Moving, Part, Parts};

@@ -53,6 +53,9 @@ pub struct Lots {
     /// The column with the last day it can be spent on.
     #[serde(default)]
     pub expires: Option<String>,
+    /// Who paid for it, where that is not the program.
+    #[serde(default)]
+    pub funder: Option<Field>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -159,6 +162,7 @@ impl Moving {
                 data.insert("currency".to_owned(), lots.currency.clone());
                 data.insert("amount".to_owned(), column(&lots.amount));
                 data.extend(lots.expires.iter().map(|expires| ("expires".to_owned(), column(expires))));
+                data.extend(lots.funder.iter().map(|funder| ("funder".to_owned(), funder.clone())));
                 ("import", lots.id.clone(), Some(lots.earned.clone()))
             }
             Part::Vouchers => {

@@ -51,7 +51,7 @@ pub fn export_people(context: &Context, program: &Arc<ProgramHandle>, folder: &P
     let (vouchers_file, mut vouchers) = create("vouchers.csv")?;
     let (mapping_file, mut mapping) = NewFile::create(&folder.join("moving.toml"))?;
     members.write_record(header(&rules))?;
-    lots.write_record(["lot", "member", "currency", "amount", "earned", "expires"])?;
+    lots.write_record(["lot", "member", "currency", "amount", "earned", "expires", "funder"])?;
     vouchers.write_record(["code", "member", "voucher", "expires"])?;
     let mut people = People::default();
     let now = context.clock.now();
@@ -178,6 +178,7 @@ fn lots_of(lots: &mut Csv, state: &MemberState) -> Result<u64, csv::Error> {
                 lot.remaining.get().to_string(),
                 lot.earned_at.to_string(),
                 lot.last_day.map(|day| day.to_string()).unwrap_or_default(),
+                lot.funder.as_ref().map(ToString::to_string).unwrap_or_default(),
             ])?;
         }
     }
@@ -215,7 +216,7 @@ fn mapping_text(program: &str, rules: &Program) -> String {
     for name in header(rules).iter().filter(|name| *name != "member") {
         text += &format!("\"{name}\" = \"{name}\"\n");
     }
-    text += "\n[lots]\nid = \"lot\"\ncurrency = \"currency\"\namount = \"amount\"\nearned = \"earned\"\nexpires = \"expires\"\n";
+    text += "\n[lots]\nid = \"lot\"\ncurrency = \"currency\"\namount = \"amount\"\nearned = \"earned\"\nexpires = \"expires\"\nfunder = \"funder\"\n";
     text += "\n[vouchers]\nid = \"code\"\nvoucher = \"voucher\"\ncode = \"code\"\nexpires = \"expires\"\n";
     text
 }

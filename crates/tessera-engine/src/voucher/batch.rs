@@ -6,10 +6,10 @@
 
 use compact_str::CompactString;
 use serde::Serialize;
+use tessera_core::code::{LENGTH, LENGTHS, on_pack_most, spoken_space};
 use tessera_core::id::Bucket;
 use tessera_core::program::{Id, VoucherDefinition};
 use tessera_core::time::{Day, Instant};
-use tessera_core::voucher::{LENGTH, LENGTHS, on_pack_most, spoken_space};
 use tessera_store::{Row, StoreError, Tx, Value, tables};
 
 use super::{NewCode, text_row};

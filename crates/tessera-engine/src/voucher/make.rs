@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use serde::Serialize;
-use tessera_core::voucher::{CodeStatus, as_shown, made_of, normalise};
+use tessera_core::code::Code;
+use tessera_core::voucher::{CodeStatus, as_shown, normalise};
 use tessera_store::{Row, StoreError, Tx, tables};
 
 use super::batch::{Batch, BatchError, BatchKind, CHUNK};
@@ -46,26 +47,21 @@ pub(crate) fn numbered(
     let mut taken: HashSet<[u8; 16]> = HashSet::new();
     let mut open: Vec<(u64, u32)> = numbers.clone().map(|number| (number, 0)).collect();
     while !open.is_empty() {
-        let candidates: Vec<(u64, u32, Option<CompactString>)> = open
+        let candidates: Vec<(u64, u32, Code)> = open
             .iter()
             .map(|(number, attempt)| {
                 let random = context.secrets.code_bytes(&batch.id, *number, *attempt);
-                (*number, *attempt, made_of(&random, batch.length))
+                (*number, *attempt, Code::of_length(random, batch.length))
             })
             .collect();
-        let keyed = |code: &CompactString| context.secrets.code_key(program, code);
-        let keys: Vec<Row> =
-            candidates.iter().filter_map(|(.., code)| Some(own_key(program, &keyed(code.as_ref()?)))).collect();
+        let keyed = |code: &Code| context.secrets.code_key(program, code.as_str());
+        let keys: Vec<Row> = candidates.iter().map(|(.., code)| own_key(program, &keyed(code))).collect();
         let mut known: HashMap<Vec<u8>, Row> = HashMap::new();
         for row in rows.fetch_by_keys(&tables::VOUCHER_CODE, &keys)? {
             known.insert(row[2].bytes()?.to_vec(), row);
         }
         open.clear();
         for (number, attempt, code) in candidates {
-            let Some(code) = code else {
-                open.push((number, attempt + 1));
-                continue;
-            };
             let key = keyed(&code);
             let row = known.get(key.as_slice()).cloned();
             let is_ours = match &row {
@@ -77,7 +73,7 @@ pub(crate) fn numbered(
             };
             if is_ours {
                 taken.insert(key);
-                made.insert(number, Made { number, code, key, row });
+                made.insert(number, Made { number, code: code.as_str().into(), key, row });
             } else {
                 open.push((number, attempt + 1));
             }

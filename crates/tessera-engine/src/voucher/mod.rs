@@ -10,12 +10,13 @@ pub use make::{LineProblem, cancel_batch, cancel_code, chunks, finish_import, im
 pub use submission::cart;
 
 use compact_str::CompactString;
+use tessera_core::code::grouped;
 use tessera_core::decide::{IssuedVoucher, shared_code_pool};
 use tessera_core::event::Command;
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::program::{Id, Versions};
 use tessera_core::time::Instant;
-use tessera_core::voucher::{CodeRecord, CodeStatus, grouped, normalise};
+use tessera_core::voucher::{CodeRecord, CodeStatus, normalise};
 use tessera_store::{Row, StoreError, Value};
 
 use crate::executor::Context;

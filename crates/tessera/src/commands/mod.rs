@@ -6,6 +6,7 @@ mod case;
 mod demo;
 mod doctor;
 mod export;
+mod gift_card;
 mod import;
 mod key;
 mod migrate;
@@ -76,6 +77,13 @@ enum Command {
         after_help = "Example:\n  tessera voucher issue --program copper-cup --voucher weekend --count 1000 --key spring --to codes.csv"
     )]
     Voucher(voucher::Command),
+    /// Make, show, list, load and void gift cards
+    #[command(
+        name = "gift-card",
+        subcommand,
+        after_help = "Example:\n  tessera gift-card issue --program copper-cup --amount 500000 --count 100 --key tet --to cards.csv"
+    )]
+    GiftCard(gift_card::Command),
     /// Take in codes of partners that rewards give
     #[command(
         subcommand,
@@ -120,6 +128,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Replay(arguments) => replay::run(&context, &arguments),
         Command::Report(command) => report::run(&context, command),
         Command::Voucher(command) => voucher::run(&context, command),
+        Command::GiftCard(command) => gift_card::run(&context, command),
         Command::Reward(command) => reward::run(&context, command),
         Command::Case(command) => case::run(&context, command),
         Command::Key(command) => key::run(&context, command),

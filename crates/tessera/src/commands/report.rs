@@ -105,6 +105,20 @@ fn print(money: &str, at: Instant, summary: &report::Summary) {
         std::iter::once(currency.to_string()).chain(figures.into_iter().map(grouped)).collect()
     });
     say!("{}\n", table(&header, &[1, 2, 3, 4, 5, 6, 7], rows));
+    if let Some(cards) = &summary.gift_cards {
+        let header = ["gift cards", "sold", "moved in", "spent", "expired", "void", "outstanding", "reserved"];
+        let figures = [
+            &cards.sold,
+            &cards.moved_in,
+            &cards.spent,
+            &cards.expired,
+            &cards.voided,
+            &cards.outstanding,
+            &cards.held,
+        ];
+        let row = std::iter::once(grouped(cards.cards)).chain(figures.into_iter().map(|sum| grouped_amount(sum)));
+        say!("{}\n", table(&header, &[0, 1, 2, 3, 4, 5, 6, 7], [row.collect()]));
+    }
     for (ladder, levels) in &summary.tiers {
         let rows = levels.iter().map(|(level, members)| vec![level.to_string(), grouped(*members)]);
         say!("{}\n", table(&[ladder.as_str(), "members"], &[1], rows));

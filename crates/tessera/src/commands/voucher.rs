@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
+use tessera_core::code::{LENGTH, normalise};
 use tessera_core::program::Id;
 use tessera_core::time::Day;
-use tessera_core::voucher::{LENGTH, normalise};
 use tessera_engine::Engine;
 use tessera_engine::query::{self, BatchView, PageRequest};
 use tessera_engine::voucher::{

@@ -117,9 +117,18 @@ impl Client {
 
     /// Sends one request and reads its answer; an error when the connection broke on the way.
     pub fn send(&mut self, method: &str, path: &str, body: &str) -> std::io::Result<Answer> {
+        self.send_with(method, path, body, "")
+    }
+
+    /// The same under an idempotency key.
+    pub fn send_once(&mut self, method: &str, path: &str, body: &str, once: &str) -> std::io::Result<Answer> {
+        self.send_with(method, path, body, &format!("Idempotency-Key: {once}\r\n"))
+    }
+
+    fn send_with(&mut self, method: &str, path: &str, body: &str, headers: &str) -> std::io::Result<Answer> {
         let (key, length) = (&self.key, body.len());
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: tessera\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+            "{method} {path} HTTP/1.1\r\nHost: tessera\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
         );
         self.stream.get_mut().write_all(request.as_bytes())?;
         let status = self.line()?;

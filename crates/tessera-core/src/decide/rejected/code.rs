@@ -145,6 +145,7 @@ impl Rejected {
             Self::NoGiftCards => "no-gift-cards",
             Self::GiftCardExists => "gift-card-exists",
             Self::GiftCardBlocked => "gift-card-blocked",
+            Self::GiftCardInUse { .. } => "gift-card-in-use",
             Self::GiftCardBelowMinimum { .. } => "gift-card-below-minimum",
             Self::GiftCardOverMaximum { .. } => "gift-card-over-maximum",
             Self::GiftCardNotReloadable => "gift-card-not-reloadable",

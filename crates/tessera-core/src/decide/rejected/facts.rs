@@ -343,6 +343,7 @@ impl Rejected {
             Self::NotPlaced { ladder, kind } => {
                 vec![("ladder", ladder.as_str().into()), ("kind", kind.name().into())]
             }
+            Self::GiftCardInUse { held } => vec![("held", held.to_string().into())],
             Self::GiftCardBelowMinimum { amount, min } => {
                 vec![("amount", amount.to_string().into()), ("min", min.to_string().into())]
             }

@@ -1,0 +1,263 @@
+//! Gift cards of another system (L9): a CSV file with `code`, `balance` and, where money dies, `expires`, the last day.
+//!
+//! The same file under the same key may come again: what is there is known by its code. In the end every line is held
+//! against the card that is here, so that totals in are totals out. Codes are money: none of them is told, only the line.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::mpsc;
+
+use serde::Serialize;
+use tessera_core::decide::OutcomeStatus;
+use tessera_core::member::Status;
+use tessera_core::program::GIFT_CARD;
+use tessera_core::quantity::Amount;
+use tessera_core::time::Day;
+use tessera_store::{StoreError, tables};
+
+use crate::engine::{Engine, EngineError};
+use crate::gift_card::{CardCode, CardStep};
+use crate::programs::{ProgramHandle, member_id};
+use crate::record::{member_key, own_key, state_from_bytes};
+use crate::secret::hex;
+use crate::submission::{Answer, Submission};
+
+/// Cards that are under way at once, and read at once in the end.
+const CHUNK: usize = 500;
+
+/// Lines of a file; more are several files.
+pub const LINES_MAX: usize = 1_000_000;
+
+/// What became of a file of cards. Money is decimal text in the program's currency.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CardsMovedIn {
+    pub lines: u64,
+    pub currency: String,
+    pub taken: u64,
+    /// Those that were there already, by this key.
+    pub known: u64,
+    pub rejected: u64,
+    /// Cards of the file that are here now.
+    pub here: u64,
+    /// What the lines say that can be read.
+    pub money_in_file: String,
+    pub money_taken: String,
+    /// Of those that were not taken.
+    pub money_rejected: String,
+    /// What came in with the cards of the file, as the ledger has it now.
+    pub money_here: String,
+    /// Every line that was not taken, and every card that has come in with another sum than its line says.
+    pub differences: Vec<LineDifference>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LineDifference {
+    pub line: u64,
+    pub detail: String,
+}
+
+impl CardsMovedIn {
+    /// Whether all that is in the file is here.
+    pub fn is_whole(&self) -> bool {
+        self.differences.is_empty() && self.money_in_file == self.money_here
+    }
+}
+
+/// A file that cannot be read as a whole.
+#[derive(Debug, thiserror::Error)]
+pub enum CardsError {
+    #[error("{0}")]
+    File(String),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl From<StoreError> for CardsError {
+    fn from(error: StoreError) -> Self {
+        Self::Engine(error.into())
+    }
+}
+
+/// A line that can be read.
+struct Line {
+    number: u64,
+    code: CardCode,
+    units: i64,
+    expires: Option<Day>,
+}
+
+/// Takes the cards of a file in. `key`: the caller's own word for the move. `tell`: how many lines are done.
+///
+/// # Errors
+/// If the file has no columns `code` and `balance`, or the installation cannot be used.
+pub fn import_cards(
+    engine: &Engine,
+    program: &Arc<ProgramHandle>,
+    file: impl Read,
+    key: &str,
+    tell: &mut dyn FnMut(u64),
+) -> Result<CardsMovedIn, CardsError> {
+    // A refusal is kept under its key, and would be the answer once the section is there.
+    if program.versions().head().definition.gift_cards.is_none() {
+        return Err(CardsError::File(tessera_core::decide::Rejected::NoGiftCards.to_string()));
+    }
+    let mut report = CardsMovedIn::default();
+    // What the lines of a code that came before say is in the file, and is not taken.
+    let (lines, twice) = read(program, file, &mut report)?;
+    let money = program.versions().head().money;
+    let (mut in_file, mut rejected, mut here) = (twice, twice, 0_i64);
+    let mut done = 0;
+    for chunk in lines.chunks(CHUNK) {
+        in_file += chunk.iter().map(|line| line.units).sum::<i64>();
+        let refused = send(engine, program, chunk, key, &mut report)?;
+        rejected += chunk.iter().filter(|line| refused.contains_key(&line.number)).map(|line| line.units).sum::<i64>();
+        here += compare(engine, program, chunk, &refused, &mut report)?;
+        done += chunk.len() as u64;
+        tell(done);
+    }
+    let text = |units: i64| money.amount(units).to_text(money.decimals());
+    (report.money_in_file, report.money_here) = (text(in_file), text(here));
+    (report.money_taken, report.money_rejected) = (text(in_file - rejected), text(rejected));
+    report.currency = money.code().to_owned();
+    report.differences.sort_by_key(|difference| difference.line);
+    Ok(report)
+}
+
+/// The lines of a file, and the money of those whose code came before; what cannot be read is told of and left out.
+fn read(program: &ProgramHandle, file: impl Read, report: &mut CardsMovedIn) -> Result<(Vec<Line>, i64), CardsError> {
+    let money = program.versions().head().money;
+    let wrong = |message: String| CardsError::File(message);
+    let mut csv = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(file);
+    let header = csv.headers().map_err(|error| wrong(error.to_string()))?.clone();
+    let column = |name: &str| header.iter().position(|column| column.trim_start_matches('\u{feff}') == name);
+    let (Some(code), Some(balance)) = (column("code"), column("balance")) else {
+        return Err(wrong(
+            "its first line names the columns `code`, `balance` and, where there is one, `expires`".to_owned(),
+        ));
+    };
+    let expires = column("expires");
+    let (mut lines, mut twice) = (Vec::new(), 0);
+    let mut seen: HashMap<String, u64> = HashMap::new();
+    for (record, number) in csv.records().zip(2_u64..) {
+        report.lines += 1;
+        if report.lines > LINES_MAX as u64 {
+            return Err(wrong(format!("it has more than {LINES_MAX} lines: make several files of it")));
+        }
+        let read = record.map_err(|error| error.to_string()).and_then(|record| {
+            let field = |column: usize| record.get(column).unwrap_or_default();
+            let card = CardCode::printed(field(code)).map_err(|refusal| refusal.detail)?;
+            let amount: Amount =
+                field(balance).parse().map_err(|_| format!("balance: `{}` is no amount", field(balance)))?;
+            let units = money.units(amount).filter(|units| *units >= 0).ok_or_else(|| {
+                format!("balance: an amount of {} of 0 or more is expected, not `{}`", money.code(), field(balance))
+            })?;
+            let day = expires.map(field).filter(|day| !day.is_empty());
+            let day =
+                day.map(|day| day.parse::<Day>().map_err(|_| format!("expires: `{day}` is no day such as 2026-12-31")));
+            Ok(Line { number, code: card, units, expires: day.transpose()? })
+        });
+        let read = read.and_then(|line| match seen.insert(line.code.name(), number) {
+            Some(first) => {
+                twice += line.units;
+                Err(format!("code: the same as in line {first}"))
+            }
+            None => Ok(line),
+        });
+        match read {
+            Ok(line) => lines.push(line),
+            Err(detail) => {
+                report.rejected += 1;
+                report.differences.push(LineDifference { line: number, detail });
+            }
+        }
+    }
+    Ok((lines, twice))
+}
+
+/// Sends lines through the one door; gives those that were refused, by their number.
+fn send(
+    engine: &Engine,
+    program: &Arc<ProgramHandle>,
+    lines: &[Line],
+    key: &str,
+    report: &mut CardsMovedIn,
+) -> Result<BTreeMap<u64, String>, CardsError> {
+    let secrets = &engine.context.secrets;
+    let now = engine.context.clock.now();
+    let (done, answers) = mpsc::channel();
+    for line in lines {
+        // Known by its code: a corrected file may have it in another line.
+        let key = format!("moved/{key}/{}", hex(&line.code.key(secrets, program.number)));
+        let step = CardStep::MoveIn { code: line.code.clone(), amount: line.units, expires: line.expires };
+        let submission = Submission::gift_card(secrets, program, None, step, &key, now);
+        let (done, number) = (done.clone(), line.number);
+        let reply = Box::new(move |answer| {
+            // Whoever asked may have gone; the card is made all the same.
+            let _ = done.send((number, answer));
+        });
+        engine.executor().submit_waiting(submission, reply).map_err(EngineError::from)?;
+    }
+    drop(done);
+    let mut refused = BTreeMap::new();
+    for (number, answer) in answers {
+        match answer {
+            Answer::Done { outcome, .. } => match outcome.status {
+                OutcomeStatus::Duplicate => report.known += 1,
+                _ => report.taken += 1,
+            },
+            Answer::Refused(refusal) => {
+                refused.insert(number, refusal.detail);
+            }
+            Answer::Unavailable => {
+                refused.insert(number, "it was not taken: send the file again".to_owned());
+            }
+        }
+    }
+    report.rejected += refused.len() as u64;
+    Ok(refused)
+}
+
+/// Holds lines against the cards that are here; gives what came in with them.
+fn compare(
+    engine: &Engine,
+    program: &ProgramHandle,
+    lines: &[Line],
+    refused: &BTreeMap<u64, String>,
+    report: &mut CardsMovedIn,
+) -> Result<i64, CardsError> {
+    let (context, money) = (&engine.context, program.versions().head().money);
+    let mut here = 0;
+    let mut differences = Vec::new();
+    context.database.read(|reader| {
+        for line in lines {
+            let key = own_key(program.number, &line.code.key(&context.secrets, program.number));
+            let rows = reader.fetch_by_keys(&tables::MEMBER_IDENTIFIER, std::slice::from_ref(&key))?;
+            let member = rows.first().map(|row| member_id(row[3].bytes()?)).transpose()?;
+            let sql = "SELECT state FROM member WHERE bucket = $1 AND program = $2 AND member = $3";
+            let state = match member {
+                Some(member) => reader.query(sql, &member_key(program.number, member))?,
+                None => Vec::new(),
+            };
+            let state = state.first().map(|row| state_from_bytes(row[0].bytes()?)).transpose()?;
+            let card = state.filter(|state| state.status == Status::GiftCard);
+            let moved_in =
+                card.map(|card| card.purse(GIFT_CARD.as_str()).map_or(0, |purse| purse.totals.imported.get()));
+            if let Some(detail) = refused.get(&line.number) {
+                differences.push(LineDifference { line: line.number, detail: detail.clone() });
+                continue;
+            }
+            here += moved_in.unwrap_or(0);
+            report.here += u64::from(moved_in.is_some());
+            if moved_in != Some(line.units) {
+                let text = |units: i64| money.amount(units).to_text(money.decimals());
+                let found = moved_in.map_or_else(|| "no card".to_owned(), text);
+                let detail = format!("{} in the file, {found} here", text(line.units));
+                differences.push(LineDifference { line: line.number, detail });
+            }
+        }
+        Ok::<_, StoreError>(())
+    })?;
+    report.differences.append(&mut differences);
+    Ok(here)
+}
