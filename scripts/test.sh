@@ -30,7 +30,8 @@ tests() {
   # The same cases each time; `make soak` draws new ones.
   export PROPTEST_RNG_SEED="${PROPTEST_RNG_SEED:-1}"
   if cargo nextest --version > /dev/null 2>&1; then
-    cargo nextest run --workspace --no-fail-fast --status-level fail --final-status-level fail
+    # Many tests wait for a process, a disk or a server: one more than there are cores keeps these busy.
+    cargo nextest run --workspace --test-threads "$(($(getconf _NPROCESSORS_ONLN) + 1))" --no-fail-fast --status-level fail --final-status-level fail
     if [ -n "${TESSERA_REQUIRE_POSTGRES:-}" ]; then
       echo "the API once more, on PostgreSQL"
       TESSERA_TEST_DATABASE=postgres cargo nextest run -p tessera-api --test api --no-fail-fast --test-threads 4 --status-level fail --final-status-level fail

@@ -9,6 +9,7 @@ mod guessing;
 mod measured;
 mod openapi;
 mod problem;
+mod readers;
 mod routes;
 mod state;
 

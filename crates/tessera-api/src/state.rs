@@ -13,6 +13,7 @@ use tessera_engine::programs::{self, ProgramError, ProgramHandle};
 use tessera_engine::submission::{Answer, Submission};
 
 use crate::guessing::{Guesser, Guesses};
+use crate::readers::Readers;
 use crate::{CodeLimits, ConnectionLimits, Problem};
 
 /// How long a key's rights are believed without looking again: what a revoked key may still do.
@@ -34,6 +35,7 @@ pub struct AppState {
     /// Whom notices may come from.
     pub partners: Arc<Partners>,
     keys: Arc<Mutex<KnownKeys>>,
+    readers: Readers,
     /// Who was wrong about codes.
     pub(crate) guesses: Guesses,
     /// Who may replay now.
@@ -45,9 +47,17 @@ pub struct AppState {
 impl AppState {
     pub fn new(context: Arc<Context>, executor: Executor, metrics: Option<PrometheusHandle>) -> Self {
         let replays = Arc::new(tokio::sync::Semaphore::new(REPLAYS_MAX));
-        let (guesses, body_within) = (Guesses::default(), ConnectionLimits::default().body_within);
-        let partners = Arc::default();
-        Self { context, executor, metrics, partners, keys: Arc::default(), guesses, replays, body_within }
+        Self {
+            context,
+            executor,
+            metrics,
+            partners: Arc::default(),
+            keys: Arc::default(),
+            readers: Readers::start(),
+            guesses: Guesses::default(),
+            replays,
+            body_within: ConnectionLimits::default().body_within,
+        }
     }
 
     /// The same with another bound for slow bodies.
@@ -79,7 +89,7 @@ impl AppState {
             }
         }
         let (context, text) = (self.context.clone(), key.to_owned());
-        let found = self.blocking(move || access::authenticate(&context, &text).map_err(Problem::from)).await?;
+        let found = self.read(move || access::authenticate(&context, &text).map_err(Problem::from)).await?;
         let known = Arc::new(found.ok_or_else(Problem::unauthorized)?);
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         if keys.len() >= KEYS_MAX {
@@ -95,7 +105,7 @@ impl AppState {
             return Ok(known);
         }
         let (context, key) = (self.context.clone(), key.to_owned());
-        self.blocking(move || {
+        self.read(move || {
             context.programs.get(&context.database, &key).map_err(|error: ProgramError| Problem::from(error))
         })
         .await
@@ -104,10 +114,18 @@ impl AppState {
     /// Whether another process has published a version that this one did not know yet.
     pub(crate) async fn refreshed(&self, program: &Arc<ProgramHandle>) -> Result<bool, Problem> {
         let (context, program) = (self.context.clone(), program.clone());
-        self.blocking(move || Ok(programs::refresh_from(&context.database, &program)?)).await
+        self.read(move || Ok(programs::refresh_from(&context.database, &program)?)).await
     }
 
-    /// Runs a read that blocks on a thread made for it.
+    /// Runs a short read: one member, one quote, a few rows by their keys.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.readers.read(read).await
+    }
+
+    /// Runs what blocks for longer, such as a list or a report, on a thread made for it.
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, Problem> + Send + 'static,

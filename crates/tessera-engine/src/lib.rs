@@ -44,5 +44,11 @@ pub mod voucher;
 pub mod waitlist;
 
 pub use engine::{Engine, EngineError};
+
+/// The target of spans, which a trace is made of. At `debug`, so that nobody who does not ask for them pays for them.
+pub const SPANS: &str = "tessera::spans";
+
+/// How many reads of the database run at a time.
+pub use tessera_store::READERS_MAX;
 /// What reading and writing may end in, for those who only see the engine.
 pub use tessera_store::StoreError;

@@ -29,6 +29,7 @@ use tessera_engine::replay::{Span, replay};
 use tessera_engine::submission::{Answer, CloudEvent, Refusal, Submission};
 use tessera_engine::verify::{Verification, verify};
 use tessera_engine::{Engine, EngineError, relay, scheduler, waitlist};
+use tessera_store::Database;
 use tower::ServiceExt;
 
 use crate::partner::FakePartner;
@@ -73,7 +74,8 @@ impl TestApp {
 
     /// On PostgreSQL; nothing (with a note) where it is not installed.
     pub fn on_postgres(document: &str) -> Option<Self> {
-        postgres::database().map(|database| Self::open(document, Some(database)))
+        let migrate = |url: &str| drop(Database::open_postgres(url).expect("a new database can be migrated"));
+        postgres::prepared_database(migrate).map(|database| Self::open(document, Some(database)))
     }
 
     fn open(document: &str, database: Option<TestDatabase>) -> Self {

@@ -1,8 +1,9 @@
 //! A PostgreSQL of the tests' own.
 //!
 //! [`database`] gives each test a fresh, empty database in a throw-away cluster that nobody else uses: made with
-//! `initdb` in a temporary folder, reachable only through a socket in it, with `fsync` on unless [`asked_for`]. Under `cargo nextest`, where
-//! each test is a process, one cluster serves the run; under `cargo test`, one serves each test binary.
+//! `initdb` in a temporary folder, reachable only through a socket in it, and not waiting for the disk: what a process
+//! wrote survives every process, and no test cuts the power. Under `cargo nextest`, where each test is a process, one
+//! cluster serves the run; under `cargo test`, one serves each test binary.
 //!
 //! A small shell loop watches the process that owns the cluster (nextest, or this very process). When that is gone,
 //! however it ended, the loop stops the server and removes the folder.
@@ -39,6 +40,7 @@ rm -rf "$2" "$2.lock"
 "#;
 
 /// Whether tests that usually take the embedded database shall take PostgreSQL: `TESSERA_TEST_DATABASE=postgres`.
+#[allow(dead_code, reason = "not every test that includes this file has the choice")]
 pub fn asked_for() -> bool {
     std::env::var_os("TESSERA_TEST_DATABASE").is_some_and(|wanted| wanted == "postgres")
 }
@@ -53,18 +55,59 @@ pub struct TestDatabase {
 ///
 /// # Panics
 /// If PostgreSQL is there but does not work, or is missing while `TESSERA_REQUIRE_POSTGRES=1`.
+#[allow(dead_code, reason = "not every test that includes this file asks for an empty one")]
 pub fn database() -> Option<TestDatabase> {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
-    let Some(cluster) = CLUSTER.get_or_init(|| Programs::find().map(Cluster::shared)) else {
-        missing();
-        return None;
-    };
-    let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    // A process of this number may have been here before and have ended without tidying up.
-    let made = cluster.ask(&[&format!("DROP DATABASE IF EXISTS {name}"), &format!("CREATE DATABASE {name}")]);
+    let cluster = cluster()?;
+    let name = new_name();
+    let made = cluster.ask(&[&drop_if_there(&name), &format!("CREATE DATABASE {name}")]);
     made.expect("a new database in the tests' own cluster");
     Some(TestDatabase { cluster, name })
+}
+
+/// The same with what `prepare` makes in the database at a URL: the first test of a run makes it, the others copy it.
+///
+/// # Panics
+/// As [`database`].
+#[allow(dead_code, reason = "not every test that includes this file asks for a prepared one")]
+pub fn prepared_database(prepare: impl FnOnce(&str)) -> Option<TestDatabase> {
+    let cluster = cluster()?;
+    let name = new_name();
+    let copy = || cluster.ask(&[&drop_if_there(&name), &format!("CREATE DATABASE {name} TEMPLATE prepared")]);
+    if copy().is_err() {
+        let lock = cluster.lock();
+        if copy().is_err() {
+            cluster.ask(&[&drop_if_there("preparing"), "CREATE DATABASE preparing"]).expect("a new database");
+            prepare(&url_in(&cluster.folder, "preparing"));
+            // Whoever was connected to it is gone a moment later; nobody connects to what is copied.
+            let deadline = Instant::now() + READY_WITHIN;
+            while let Err(error) = cluster.ask(&["ALTER DATABASE preparing RENAME TO prepared"]) {
+                assert!(Instant::now() < deadline, "somebody stays connected to the database to be copied: {error}");
+                std::thread::sleep(ASK_EVERY);
+            }
+            copy().expect("a copy of the prepared database");
+        }
+        drop(lock);
+    }
+    Some(TestDatabase { cluster, name })
+}
+
+fn cluster() -> Option<&'static Cluster> {
+    static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
+    let found = CLUSTER.get_or_init(|| Programs::find().map(Cluster::shared)).as_ref();
+    if found.is_none() {
+        missing();
+    }
+    found
+}
+
+fn new_name() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A process of this number may have been here before and have ended without tidying up.
+fn drop_if_there(name: &str) -> String {
+    format!("DROP DATABASE IF EXISTS {name}")
 }
 
 impl TestDatabase {
@@ -217,13 +260,19 @@ impl Cluster {
         let owner = if run.is_some() { parent_id() } else { std::process::id() };
         let key: String = run.as_deref().unwrap_or("p").chars().filter(char::is_ascii_alphanumeric).take(12).collect();
         let folder = std::env::temp_dir().join(format!("tessera-pg-{key}-{owner}"));
-        let lock = File::create(folder.with_extension("lock")).expect("a lock file in the temporary folder");
-        lock.lock().expect("the lock of the tests' PostgreSQL");
         let cluster = Self { programs, folder };
+        let _lock = cluster.lock();
         if cluster.ask(&["SELECT 1"]).is_err() {
             cluster.start(owner).expect("a PostgreSQL of the tests' own");
         }
         cluster
+    }
+
+    /// One process of a run at a time, until the file is dropped.
+    fn lock(&self) -> File {
+        let lock = File::create(self.folder.with_extension("lock")).expect("a lock file in the temporary folder");
+        lock.lock().expect("the lock of the tests' PostgreSQL");
+        lock
     }
 
     /// Makes the cluster and starts it; the caller holds the lock.
@@ -257,9 +306,9 @@ impl Cluster {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.folder.join("log"))?;
         let mut postgres = self.command(&self.programs.bin.join("postgres"), user);
         postgres.arg("-D").arg(self.folder.join("data")).arg("-k").arg(&self.folder);
-        // Whoever only wants the other database's answers does not wait for its disk.
-        let durable = if asked_for() { "fsync=off" } else { "fsync=on" };
-        for setting in ["listen_addresses=", durable, "max_connections=200", "shared_buffers=64MB"] {
+        for setting in
+            ["listen_addresses=", "fsync=off", "full_page_writes=off", "max_connections=200", "shared_buffers=64MB"]
+        {
             postgres.args(["-c", setting]);
         }
         // A group of its own: a Ctrl-C for the tests must not reach it before the watcher does.

@@ -14,6 +14,7 @@ use tessera_core::time::Duration;
 use tessera_engine::engine::Location;
 
 use crate::output::{Failure, unreadable};
+use crate::telemetry::LogFormat;
 
 /// What a settings file may hold; unknown keys refuse to start.
 #[derive(Debug, Default, Deserialize)]
@@ -23,10 +24,20 @@ struct File {
     database_url: Option<String>,
     listen: Option<String>,
     log: Option<String>,
+    log_format: Option<LogFormat>,
     codes: Option<Codes>,
+    traces: Option<Traces>,
     connections: Option<Connections>,
     #[serde(default)]
     partners: BTreeMap<Id, PartnerSettings>,
+}
+
+/// Where traces go.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Traces {
+    collector: Option<String>,
+    share: Option<f64>,
 }
 
 /// Bounds of what `serve` gives to callers.
@@ -131,23 +142,37 @@ pub struct Resolved {
     pub database_url: Option<String>,
     pub listen: String,
     pub log: String,
+    pub log_format: LogFormat,
     pub limits: Limits,
+    /// Where traces are sent, unless the environment says so.
+    pub collector: Option<String>,
+    /// Of all requests, 0 to 1.
+    pub traced_share: f64,
     pub partners: BTreeMap<Id, PartnerSettings>,
 }
 
 impl Settings {
     pub fn resolve(&self) -> Result<Resolved, Failure> {
         let file = self.file()?;
+        let traces = file.traces.unwrap_or_default();
+        let traced_share = traces.share.unwrap_or(1.0);
+        if !(0.0..=1.0).contains(&traced_share) {
+            let wrong = format!("{traced_share} is no share of requests to trace");
+            return Err(Failure::usage(wrong).right("write a number from 0 to 1, such as 0.1"));
+        }
         Ok(Resolved {
             data: self.data.clone().or(file.data).unwrap_or_else(|| PathBuf::from("data")),
             database_url: self.database_url.clone().or(file.database_url),
             listen: file.listen.unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
             log: file.log.unwrap_or_else(|| "info".to_owned()),
+            log_format: file.log_format.unwrap_or_default(),
             limits: Limits {
                 codes: file.codes.unwrap_or_default().limits(),
                 connections: file.connections.unwrap_or_default().limits(),
             },
             partners: file.partners,
+            collector: traces.collector,
+            traced_share,
         })
     }
 

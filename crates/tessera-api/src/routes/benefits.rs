@@ -122,8 +122,7 @@ pub async fn list_entitlements(
 ) -> Result<Json<Value>, Problem> {
     let (asked, situation, language) = (subject(&member)?, checkout.read()?, language(&headers));
     let (context, program) = (app.context.clone(), caller.program.clone());
-    let found =
-        app.blocking(move || Ok(query::entitlements(&context, &program, &asked, &situation, &language)?)).await?;
+    let found = app.read(move || Ok(query::entitlements(&context, &program, &asked, &situation, &language)?)).await?;
     match found {
         Some(items) => Ok(Json(json!({ "items": items, "next": null }))),
         // It knows why there is nobody.

@@ -344,7 +344,7 @@ pub async fn show_event(
     let id: EventId = event.parse().map_err(|_| unknown())?;
     let context = app.context.clone();
     let program = caller.program.clone();
-    let found = app.blocking(move || Ok(query::event(&context, &program, id)?)).await?;
+    let found = app.read(move || Ok(query::event(&context, &program, id)?)).await?;
     let (view, stored) = found.ok_or_else(unknown)?;
     let mut body = json!(view);
     if options.explain {
@@ -406,7 +406,7 @@ pub async fn create_quote(
     };
     let context = app.context.clone();
     let watched = app.watch(Some(caller.guesser), &submission)?;
-    let answer = app.blocking(move || Ok(quote_cart(&context, &submission, ask)?)).await?;
+    let answer = app.read(move || Ok(quote_cart(&context, &submission, ask)?)).await?;
     let (answer, cart) = answer.unwrap_or((Answer::Unavailable, Cart::default()));
     watched(&answer);
     let (status, headers, Json(told)) = render(answer, wanted.explain)?;

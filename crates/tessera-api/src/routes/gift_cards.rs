@@ -300,7 +300,7 @@ pub async fn show_gift_card(
 ) -> Result<Json<Value>, Problem> {
     let named = NamedCard::new(&app, &caller, &card)?;
     let (context, subject) = (app.context.clone(), named.subject()?);
-    let found = app.blocking(move || Ok(query::gift_card(&context, &caller.program, &subject)?)).await?;
+    let found = app.read(move || Ok(query::gift_card(&context, &caller.program, &subject)?)).await?;
     Ok(Json(json!(found.map_err(|refusal| named.explained(refusal))?)))
 }
 
@@ -535,7 +535,7 @@ pub async fn create_payment_quote(
     let program = caller.program;
     let (subject, redeem) = (card.paying()?, body.read(&program)?);
     let (context, of_program) = (app.context.clone(), program.clone());
-    let quoted = app.blocking(move || Ok(query::quote_gift_card(&context, &of_program, &subject, &redeem)?)).await?;
+    let quoted = app.read(move || Ok(query::quote_gift_card(&context, &of_program, &subject, &redeem)?)).await?;
     let quote = quoted.map_err(|refusal| card.explained(refusal))?;
     let money = money(&program);
     let text = |units: i64| money.amount(units).to_text(money.decimals());

@@ -76,7 +76,7 @@ pub async fn list_members(
     let subject = subject(&identifier)?;
     looked_up(&app, &caller, &identifier).await?;
     let found = app
-        .blocking(move || {
+        .read(move || {
             let Some(id) = query::find_member(&context, &caller.program, &subject)? else { return Ok(None) };
             Ok(query::member(&context, &caller.program, id)?)
         })
@@ -138,7 +138,11 @@ fn event(
 pub(super) async fn named(app: &AppState, program: &Arc<ProgramHandle>, text: &str) -> Result<MemberId, Problem> {
     let subject = subject(text)?;
     let (context, program) = (app.context.clone(), program.clone());
-    match app.blocking(move || Ok(query::locate(&context, &program, &subject)?)).await? {
+    app.read(move || located(query::locate(&context, &program, &subject)?)).await
+}
+
+fn located(found: Located) -> Result<MemberId, Problem> {
+    match found {
         Located::Member(id) => Ok(id),
         Located::Left => Err(Problem::member_left()),
         Located::Replaced => Err(Problem::identifier_replaced()),
@@ -176,15 +180,19 @@ pub async fn show_member(
 }
 
 async fn view(app: &AppState, caller: Caller<ReadMembers>, member: &str) -> Result<MemberView, Problem> {
-    let id = named(app, &caller.program, member).await?;
+    let subject = subject(member)?;
     let context = app.context.clone();
-    let found = app.blocking(move || Ok(query::member(&context, &caller.program, id)?)).await?;
-    let mut view = found.ok_or_else(Problem::unknown_member)?;
-    // Whoever asks for somebody who was merged is told so.
-    if member.starts_with("mem_") && member != view.id {
-        view.merged_into = Some(view.id.clone());
-    }
-    Ok(view)
+    let asked = member.to_owned();
+    app.read(move || {
+        let id = located(query::locate(&context, &caller.program, &subject)?)?;
+        let mut view = query::member(&context, &caller.program, id)?.ok_or_else(Problem::unknown_member)?;
+        // Whoever asks for somebody who was merged is told so.
+        if asked.starts_with("mem_") && asked != view.id {
+            view.merged_into = Some(view.id.clone());
+        }
+        Ok(view)
+    })
+    .await
 }
 
 /// The member whose own history is wanted: of somebody who was merged what they did until then.
@@ -261,7 +269,7 @@ pub async fn list_lots(
 ) -> Result<Json<Value>, Problem> {
     let id = named(&app, &caller.program, &member).await?;
     let context = app.context.clone();
-    let lots = app.blocking(move || Ok(query::lots(&context, &caller.program, id)?)).await?;
+    let lots = app.read(move || Ok(query::lots(&context, &caller.program, id)?)).await?;
     let lots = lots.ok_or_else(Problem::unknown_member)?;
     Ok(Json(json!({ "items": lots, "next": null })))
 }

@@ -33,7 +33,7 @@ pub async fn show_progress(
     let id = named(&app, &caller.program, &member).await?;
     let language = language(&headers);
     let context = app.context.clone();
-    let progress = app.blocking(move || Ok(query::progress(&context, &caller.program, id, &language)?)).await?;
+    let progress = app.read(move || Ok(query::progress(&context, &caller.program, id, &language)?)).await?;
     Ok(Json(json!(progress.ok_or_else(Problem::unknown_member)?)))
 }
 

@@ -244,7 +244,7 @@ pub async fn create_redemption_quote(
         None => named(&app, &caller.program, &body.member).await?,
     };
     let context = app.context.clone();
-    let quote = app.blocking(move || Ok(query::quote_redemption(&context, &caller.program, member, &redeem)?)).await?;
+    let quote = app.read(move || Ok(query::quote_redemption(&context, &caller.program, member, &redeem)?)).await?;
     Ok(Json(json!(quote.ok_or_else(Problem::unknown_member)??)))
 }
 
@@ -261,7 +261,7 @@ pub async fn show_redemption(
     Path((_, redemption)): Path<(String, String)>,
 ) -> Result<Json<Value>, Problem> {
     let (context, id) = (app.context.clone(), id(&redemption)?);
-    let found = app.blocking(move || Ok(query::redemption(&context, &caller.program, id)?)).await?;
+    let found = app.read(move || Ok(query::redemption(&context, &caller.program, id)?)).await?;
     Ok(Json(json!(found.ok_or_else(unknown)?)))
 }
 

@@ -97,9 +97,8 @@ pub async fn create_voucher_validation(
     let order = wish.order.map(|order| cart(&caller.program, order.get(), now)).transpose()?;
     let context = app.context.clone();
     app.guesses.check(caller.guesser, now)?;
-    let found = app
-        .blocking(move || Ok(query::validate(&context, &caller.program, (&code, member, order), &language)?))
-        .await?;
+    let found =
+        app.read(move || Ok(query::validate(&context, &caller.program, (&code, member, order), &language)?)).await?;
     if let Err(refusal) = &found {
         app.guesses.note(caller.guesser, refusal, now);
     }
@@ -123,7 +122,7 @@ pub async fn show_voucher(
     let (context, asked, now) = (app.context.clone(), code.clone(), app.context.clock.now());
     app.guesses.check(caller.guesser, now)?;
     let guesser = caller.guesser;
-    let found = app.blocking(move || Ok(query::code(&context, &caller.program, &asked, &language)?)).await?;
+    let found = app.read(move || Ok(query::code(&context, &caller.program, &asked, &language)?)).await?;
     Ok(Json(json!(found.ok_or_else(|| wrong(&app, guesser, &code))?)))
 }
 

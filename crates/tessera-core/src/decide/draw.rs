@@ -101,3 +101,25 @@ fn fresh(rule: &str, seed: Seed<'_>) -> u32 {
     // 2^64 is so much larger that no number is likelier than another by more than one in ten million million.
     u32::try_from(u64::from_be_bytes(bytes) % u64::from(NUMBERS)).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g1_of_all_numbers_exactly_the_share_wins() {
+        let program = crate::program::load_program(
+            "{ program: p, name: P, timezone: Asia/Ho_Chi_Minh, currency: VND, currencies: { point: { name: P, expires: never } },
+               campaigns: { lucky: { trigger: purchase, earning: bonus, rules: [ { chance: 0.05, award: { currency: point, amount: 1 } } ] } } }",
+            1,
+        )
+        .unwrap_or_else(|problems| panic!("{problems:?}"));
+        let campaign = &program.campaigns[0];
+        let won = |number: u32| {
+            let draws = BTreeMap::from([(campaign.rules[0].key.clone(), number)]);
+            let basis = Basis { draws, ..Basis::default() };
+            draw(&basis, campaign, 0, &campaign.rules[0], campaign.rules[0].chance.unwrap()).unwrap().won
+        };
+        assert_eq!([0, 49_999, 50_000, NUMBERS - 1].map(won), [true, true, false, false]);
+    }
+}

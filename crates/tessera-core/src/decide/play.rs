@@ -220,7 +220,11 @@ impl Working<'_> {
     pub(super) fn give_step(&mut self, id: &Id, from: Day, place: u32) {
         let program = self.program.clone();
         let row = self.state.challenge(id.as_str(), from).filter(|row| row.given == place);
-        let (Some(rules), Some(_)) = (program.challenge(id.as_str()), row) else { return };
+        let (Some(rules), Some(row)) = (program.challenge(id.as_str()), row) else { return };
+        // What an exchange brought back may have taken with it what its purchase had reached (R10).
+        if rules.done(row.value) <= place {
+            return;
+        }
         let (round, step) = (place / rules.length().max(1), place % rules.length().max(1) + 1);
         self.effect(Effect { challenge: Some(id.clone()), step: Some(step), ..Effect::of(EffectKind::ChallengeStep) });
         let data = vec![text("challenge", id), number("step", step), number("round", round + 1)];
@@ -242,6 +246,9 @@ impl Working<'_> {
 
     pub(super) fn give_milestone(&mut self, id: &Id, length: u32) {
         let run = self.state.streak(id.as_str()).map(Streak::run).unwrap_or_default();
+        if run.length < length {
+            return;
+        }
         let data = vec![text("streak", id), number("length", length)];
         self.effect(Effect { streak: Some(id.clone()), step: Some(length), ..Effect::of(EffectKind::StreakMilestone) });
         let before = self.vouchers_issued();

@@ -164,7 +164,9 @@ fn carried_over(old: &Order, new: &Order, before: &Returned) -> Returned {
     let units = |index: usize| {
         let name = new.line_name(index);
         let place = (0..old.items.len()).find(|place| old.line_name(*place) == name);
-        place.map_or(Amount::ZERO, |place| before.units(place)).min(new.items[index].quantity)
+        let back = place.map_or(Amount::ZERO, |place| before.units(place));
+        // Of a line below zero nothing can come back.
+        back.min(new.items[index].quantity).max(Amount::ZERO)
     };
     let lines: Vec<Amount> = (0..new.items.len()).map(units).collect();
     Returned { everything: before.everything, lines }

@@ -109,7 +109,7 @@ fn most_by_trying_everything(program: &Program, order: &Order, names: &[&str]) -
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(tessera_testkit::cases(200, 1))]
 
     #[test]
     fn c3_the_best_is_what_trying_everything_finds((data, names) in cart()) {

@@ -4,7 +4,9 @@
 
 mod bytes;
 mod cart;
+mod clubs;
 mod documents;
+mod everything;
 mod gift_cards;
 mod histories;
 mod hostile;

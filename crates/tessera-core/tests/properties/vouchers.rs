@@ -1,5 +1,7 @@
 //! M3, C3, C4: what vouchers take off an order adds up, whatever is bought and whatever goes together.
 
+use std::sync::{Arc, LazyLock};
+
 use proptest::prelude::*;
 use tessera_core::event::{Item, Order};
 use tessera_core::program::{Id, Program};
@@ -17,6 +19,8 @@ vouchers:
   e: { gives: { percent_off: 100, items: { category: coffee } }, stacks: always, priority: -1 }
   f: { gives: { free_shipping: true, amount_off: 999 }, stacks: always }
 ";
+
+static PROGRAM: LazyLock<Arc<Program>> = LazyLock::new(|| program(VOUCHERS, 1));
 
 fn order() -> impl Strategy<Value = Order> {
     let item = (0..4_i64, -5_000_000_000_i128..90_000_000_000, any::<bool>(), any::<bool>()).prop_map(
@@ -47,9 +51,9 @@ proptest! {
         order in order(),
         names in prop::sample::subsequence(vec!["a", "b", "c", "d", "e", "f"], 1..6).prop_shuffle(),
     ) {
-        let program = program(VOUCHERS, 1);
+        let program = &*PROGRAM;
         let ids: Vec<Id> = names.iter().map(|name| name.parse().unwrap()).collect();
-        let candidates = candidates(&program, &ids);
+        let candidates = candidates(program, &ids);
         let Ok(found) = discounts(&order, &program.prices, &candidates, 0) else {
             // Only a voucher for coffee finds nothing.
             prop_assert!(order.items.iter().all(|item| item.category.is_none()));
@@ -81,10 +85,10 @@ proptest! {
         order in order(),
         names in Just(vec!["a", "b", "c", "f"]).prop_shuffle(),
     ) {
-        let program = program(VOUCHERS, 1);
+        let program = &*PROGRAM;
         let by_name = |names: &[&str]| {
             let ids: Vec<Id> = names.iter().map(|name| name.parse().unwrap()).collect();
-            let found = discounts(&order, &program.prices, &candidates(&program, &ids), 0).unwrap();
+            let found = discounts(&order, &program.prices, &candidates(program, &ids), 0).unwrap();
             let mut named: Vec<_> = ids.into_iter().zip(found).map(|(id, found)| (id.to_string(), found)).collect();
             named.sort_by(|left, right| left.0.cmp(&right.0));
             named

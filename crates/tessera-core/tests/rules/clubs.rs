@@ -191,6 +191,33 @@ fn s1_a_refund_is_in_proportion_less_what_was_used(
     assert_eq!(shop.refused(when, "membership-refund", PLUS).code(), "nothing-to-refund");
 }
 
+#[test]
+fn s1_each_period_is_charged_with_its_own_uses() {
+    let mut shop = joined("");
+    let wish = UseBenefit { benefit: id("delivery"), order_id: Some("o1".into()), situation: Situation::default() };
+    shop.send("2027-02-27T09:00", "purchase", &sale("o1", 10_000));
+    shop.ask(at("2027-02-27T10:00"), What::UseBenefit(wish)).unwrap();
+    shop.send("2027-02-28T09:00", "membership-fee", PLUS);
+    shop.wake("2027-03-02T00:00");
+    let quote = |shop: &Shop, when: &str| {
+        let quote = quote_refund(&shop.versions, &shop.seen_at(when), &id("plus"), at(when)).unwrap();
+        (quote.less_used, quote.refund)
+    };
+    let whole = Amount::whole;
+    // The period has 366 days.
+    assert_eq!(quote(&shop, "2027-05-01T09:00"), (whole(0), whole(365_000 * 305 / 366)));
+    deliver(&mut shop, "2027-03-03T09:00");
+    // A use of the period before is there again, and changes nothing in this one.
+    let back = shop.send("2027-03-05T09:00", "return", &back_all("o1"));
+    assert_eq!(count_of(&back, EffectKind::BenefitReturned), 1);
+    assert_eq!(quote(&shop, "2027-05-01T09:00").0, whole(15_000));
+    assert!(
+        shop.state().counters.iter().all(|counter| counter.used >= 0),
+        "February is over: {:?}",
+        shop.state().counters
+    );
+}
+
 #[rstest]
 #[case::floor("floor", 12)]
 #[case::half_up("half_up", 13)]

@@ -345,3 +345,13 @@ fn c5_a_correction_gets_what_is_left_of_limits_and_budgets() {
     shop.send("2026-03-02T13:00", "return", &back("o1", &[("A", 1)]));
     assert_eq!((shop.available("point"), shop.pools.values().sum::<i64>()), (0, 25));
 }
+
+#[test]
+fn r12_of_a_line_that_was_below_zero_for_a_while_nothing_came_back() {
+    let mut shop = Shop::new(POINTS);
+    shop.send("2026-03-02T09:00", "purchase", &lines("o1", &[("A", "x", 1, 10_000)]));
+    shop.send("2026-03-02T10:00", "amend", &lines("o1", &[("A", "x", -3, 10_000)]));
+    shop.send("2026-03-02T11:00", "amend", &lines("o1", &[("A", "x", 1, 10_000)]));
+    assert_eq!(shop.available("point"), 10);
+    assert!(shop.progress("o1").unwrap().returned.is_nothing());
+}

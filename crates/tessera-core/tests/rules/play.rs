@@ -365,3 +365,17 @@ fn c5_the_budget_of_a_challenge_stops_its_steps() {
     shop.send("2026-03-02T11:00", "purchase", &sale("o4", 1_000));
     assert_eq!(shop.available("point"), 2 + 150, "what came back can be given again");
 }
+
+#[test]
+fn r10_an_exchange_does_a_step_or_a_milestone_only_by_its_net() {
+    let rest =
+        "challenges: { tour: { counts: purchase, steps: [ { at: 2, award: { currency: point, amount: 100 } } ] } }
+streaks: { daily: { counts: purchase, milestones: [ { at: 2, award: { currency: point, amount: 1000 } } ] } }
+";
+    let mut shop = Shop::new(&points_and("", rest));
+    shop.send("2026-03-02T09:00", "purchase", &sale("o1", 10_000));
+    shop.send("2026-03-03T09:00", "exchange", &exchange("o1", &[("A", 1)], &sale("o2", 20_000)));
+    assert_eq!((value(&shop, "tour"), shop.available("point")), ("1".to_owned(), 20), "one order on one day");
+    shop.send("2026-03-04T09:00", "purchase", &sale("o3", 5_000));
+    assert_eq!(shop.available("point"), 20 + 5 + 100 + 1_000);
+}

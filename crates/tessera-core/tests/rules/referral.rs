@@ -1,10 +1,11 @@
 //! F1: who brings members is paid when a friend's order stays, and once.
 
 use rstest::rstest;
-use tessera_core::decide::{EffectKind, Rejected};
+use tessera_core::decide::{Decision, EffectKind, Rejected};
+use tessera_core::event::{Profile, What};
 use tessera_core::member::ReferralStatus;
 use tessera_core::program::read_document;
-use tessera_testkit::shop::{Shop, count_of, document, json::*};
+use tessera_testkit::shop::{Shop, at, count_of, document, json::*};
 
 fn program(settings: &str) -> String {
     format!(
@@ -123,6 +124,61 @@ fn f1_a_limit_stops_the_referrer_and_not_the_friend() {
     let last = shop.of_member(0).member().events.last().unwrap().record.effects[0].clone();
     assert_eq!((last.kind, last.reason.as_deref()), (EffectKind::ReferralRefused, Some("limit")));
     assert_eq!(shop.available("point"), 200);
+}
+
+#[test]
+fn f1_a_referral_that_is_reversed_gives_its_room_back() {
+    let mut shop = shop("");
+    for friend in 1..4 {
+        shop.of_member(friend);
+        if friend > 1 {
+            shop.join_brought_by("2026-03-02T10:00", 0, None).unwrap();
+        }
+        shop.send("2026-03-04T09:00", "purchase", &sale(&format!("o{friend}"), 60_000));
+        shop.relay();
+        if friend == 1 {
+            shop.send("2026-03-04T10:00", "return", &back_all("o1"));
+            shop.relay();
+        }
+    }
+    assert_eq!(shop.of_member(0).available("point"), 200, "two of the three stand, as the month allows");
+}
+
+#[rstest]
+#[case::on_the_last_day("2026-03-16T23:00", (100, 56))]
+#[case::a_day_later("2026-03-17T00:00", (0, 6))]
+fn f1_a_friend_has_so_long_to_qualify(#[case] time: &str, #[case] expected: (i64, i64)) {
+    let mut shop = shop("  within: P14D");
+    shop.send(time, "purchase", &sale("o1", 60_000));
+    shop.relay();
+    assert_eq!(both(&mut shop), expected);
+}
+
+fn told(shop: &mut Shop, time: &str, referrer: tessera_core::id::MemberId) -> Result<Decision, Rejected> {
+    let profile = Profile { referred_by: Some("CODE".into()), referrer: Some(referrer), ..Profile::default() };
+    shop.ask(at(time), What::Profile(profile))
+}
+
+#[test]
+fn f1_nobody_is_brought_by_whom_they_brought() {
+    let mut shop = shop("");
+    let friend = shop.of_member(1).member().id;
+    shop.of_member(0);
+    told(&mut shop, "2026-03-02T10:00", friend).unwrap();
+    shop.relay();
+    shop.of_member(1).send("2026-03-04T09:00", "purchase", &sale("o1", 60_000));
+    shop.relay();
+    assert_eq!(shop.state().referral.unwrap().reason.as_deref(), Some("in-a-circle"));
+    assert_eq!(both(&mut shop), (0, 6));
+}
+
+#[test]
+fn f1_who_has_bought_was_brought_by_nobody() {
+    let mut shop = Shop::new(&program(""));
+    shop.send("2026-03-01T09:00", "enrol", "{}");
+    let referrer = shop.member().id;
+    shop.of_member(1).send("2026-03-02T09:00", "purchase", &sale("o1", 1_000));
+    assert_eq!(told(&mut shop, "2026-03-02T10:00", referrer).unwrap_err().code(), "referral-too-late");
 }
 
 #[test]

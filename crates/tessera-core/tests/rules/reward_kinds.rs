@@ -2,9 +2,10 @@
 
 use rstest::rstest;
 use tessera_core::decide::{EffectKind, Rejected, code_pool, codes_imported, donation_pools};
-use tessera_core::event::Redeem;
+use tessera_core::event::{FulfilmentStep, Redeem, What};
+use tessera_core::ledger::FulfilmentState;
 use tessera_core::program::read_document;
-use tessera_testkit::shop::{Shop, document, id, json::*, reward};
+use tessera_testkit::shop::{Shop, at, document, id, json::*, reward};
 
 const CATALOGUE: &str = "
 currencies: { bean: { name: Bean, expires: never } }
@@ -19,6 +20,8 @@ rewards:
   film: { costs: { bean: 80 }, gives: { code_pool: cinema } }
   tree: { costs: { bean: 20 }, gives: { donation: { cause: mangroves, money: 20000 } } }
   print: { costs: { money: 150000 }, gives: { item: PRINT }, stock: 1 }
+  tasting: { costs: { bean: 10 }, gives: { experience: { day: 2026-04-10, cancel_until: P3D } }, stock: 5 }
+  poster: { costs: { bean: 20 }, gives: { item: POSTER }, fulfilment: { approval: true } }
   new: { costs: { bean: 10 }, gives: { item: NEW }, from: 2026-04-01, early: { benefit: first-look, before: P7D } }
   gold: { costs: { bean: 10 }, gives: { item: NEW }, from: 2026-04-01, early: { level: { cup: copper }, before: P2D } }
 campaigns:
@@ -111,6 +114,45 @@ fn a_donation_counts_in_its_month_and_comes_back_in_that_of_its_return() {
     let (march, april) = (pools("2026-03-05"), pools("2026-04-30"));
     assert_eq!((used(&shop, &march.0), used(&shop, &march.1)), (40_000, 0));
     assert_eq!((used(&shop, &april.0), used(&shop, &april.1)), (0, 20_000));
+    let donation = shop.redemption(given.events[given.main].seq).unwrap().given.unwrap().donation.unwrap();
+    assert_eq!(
+        (donation.day.to_string(), donation.back.map(|day| day.to_string())),
+        ("2026-03-31".into(), Some("2026-04-02".into()))
+    );
+}
+
+#[rstest]
+#[case::in_time("2026-04-07T23:59", None)]
+#[case::too_late("2026-04-08T00:00", Some("too-late-to-cancel"))]
+fn an_experience_is_cancelled_until_so_long_before_its_day(#[case] time: &str, #[case] code: Option<&str>) {
+    let mut shop = shop(100_000);
+    let taken = shop.redeem("2026-03-03T09:00", now("tasting")).unwrap();
+    let said = shop.cancel(time, taken.events[taken.main].seq, None);
+    assert_eq!(said.err().map(|refused| refused.code()), code);
+    assert_eq!(shop.available("bean"), if code.is_some() { 90 } else { 100 });
+}
+
+#[test]
+fn what_people_have_to_do_is_approved_first_and_begins_when_it_is_paid() {
+    let mut shop = shop(100_000);
+    let step = |shop: &mut Shop, redemption: u64, to: FulfilmentState| {
+        let step = FulfilmentStep { redemption, to, by: "desk".into() };
+        shop.ask(at("2026-03-04T09:00"), What::Fulfil(step))
+    };
+    let reserved = shop.redeem("2026-03-03T09:00", reward("poster")).unwrap();
+    let redemption = reserved.events[reserved.main].seq;
+    assert_eq!(step(&mut shop, redemption, FulfilmentState::Approved).unwrap_err().code(), "redemption-closed");
+    shop.capture("2026-03-03T09:01", redemption, None).unwrap();
+    let unapproved = step(&mut shop, redemption, FulfilmentState::Sent).unwrap_err();
+    assert!(
+        matches!(unapproved, Rejected::FulfilmentNotThere { state: FulfilmentState::Requested, .. }),
+        "{unapproved}"
+    );
+    step(&mut shop, redemption, FulfilmentState::Approved).unwrap();
+    step(&mut shop, redemption, FulfilmentState::Sent).unwrap();
+    assert_eq!(shop.available("bean"), 80);
+    step(&mut shop, redemption, FulfilmentState::Refused).unwrap();
+    assert_eq!(shop.available("bean"), 100, "R7: refused after it was sent, the points are back");
 }
 
 #[rstest]

@@ -4,6 +4,7 @@ use rstest::rstest;
 use tessera_core::decide::{Decision, Effect, EffectKind, Rejected};
 use tessera_core::event::{Order, RedeemVoucher, RollbackVoucher, What, read_event};
 use tessera_core::program::read_document;
+use tessera_core::voucher::CodeStatus;
 use tessera_testkit::shop::{Shop, at, count_of, document, json::*, sum_of};
 
 /// Vouchers of every kind; a bean per 1,000, and a free cup for the second visit.
@@ -315,6 +316,30 @@ fn v2_a_code_that_has_expired_meanwhile_stays_used() {
     let back = shop.send("2026-04-01T10:00", "return", &back_all("o1"));
     assert_eq!(count_of(&back, EffectKind::VoucherRearmed), 0);
     assert_eq!(shop.code(&cup).uses, 1);
+}
+
+#[test]
+fn v1_a_cancelled_code_is_good_for_nothing_and_is_not_armed_again() {
+    let mut shop = cafe();
+    shop.issue("TWENTY", "bearer").status = CodeStatus::Cancelled;
+    assert_eq!(shop.refused(TEN, "purchase", &with("o1", &BASKET, &["TWENTY"], "")).code(), "voucher-cancelled");
+    let cup = given(&mut shop, TEN);
+    shop.send("2026-03-02T10:00", "purchase", &with("o1", &BASKET, &[&cup], ""));
+    shop.issue(&cup, "cup").status = CodeStatus::Cancelled;
+    let back = shop.send("2026-03-03T10:00", "return", &back_all("o1"));
+    assert_eq!((count_of(&back, EffectKind::VoucherRearmed), shop.code(&cup).uses), (0, 1));
+}
+
+#[test]
+fn v2_a_use_that_is_taken_back_no_longer_counts_for_its_member() {
+    let mut shop = cafe();
+    shop.issue("TET-1", "tet");
+    shop.issue("TET-2", "tet");
+    shop.send("2026-03-10T10:00", "purchase", &with("o1", &BASKET, &["TET-1"], ""));
+    let second = with("o2", &BASKET, &["TET-2"], "");
+    assert_eq!(shop.refused("2026-03-11T10:00", "purchase", &second).code(), "voucher-limit", "once ever");
+    shop.send("2026-03-12T10:00", "return", &back_all("o1"));
+    shop.send("2026-03-13T10:00", "purchase", &second);
 }
 
 #[test]

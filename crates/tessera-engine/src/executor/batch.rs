@@ -46,7 +46,7 @@ impl Worker {
     /// Decides and writes as many commands from the front as one transaction can hold, and answers those.
     pub(super) fn attempt(&mut self, batch: &[Submission]) -> Result<Vec<Answer>, StoreError> {
         let mut tx = self.writer.begin()?;
-        let mut loaded = Loaded::read(&mut tx, &self.context, batch)?;
+        let mut loaded = part("read").in_scope(|| Loaded::read(&mut tx, &self.context, batch))?;
         let mut writes = Writes::default();
         let mut answers = Vec::with_capacity(batch.len());
         let context = self.context.clone();
@@ -58,6 +58,7 @@ impl Worker {
             writes: &mut writes,
             quote: None,
         };
+        let deciding = part("decide").entered();
         for command in batch {
             match one.decide(command)? {
                 Step::Answer(answer) => answers.push(answer),
@@ -67,10 +68,11 @@ impl Worker {
                 Step::Cut => break,
             }
         }
+        drop(deciding);
         let wakes_relay = writes.wakes_relay;
-        writes.write(&mut tx, &loaded)?;
+        part("write").in_scope(|| writes.write(&mut tx, &loaded))?;
         let began = std::time::Instant::now();
-        tx.commit()?;
+        part("commit").in_scope(|| tx.commit())?;
         metrics::histogram!("tessera_commit_seconds").record(began.elapsed().as_secs_f64());
         if wakes_relay {
             // One signal is enough: the relay takes everything that is there.
@@ -79,6 +81,11 @@ impl Worker {
         metrics::histogram!("tessera_batch_size").record(answers.len() as f64);
         Ok(answers)
     }
+}
+
+/// The span of a part of a batch.
+fn part(name: &'static str) -> tracing::Span {
+    tracing::debug_span!(target: crate::SPANS, "part", otel.name = name)
 }
 
 /// What a command would do, by the same code and with nothing written. `None` for one that rests on rows not there yet.

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use tessera_store::{Database, StoreError, Tx, Writer};
+use tracing::{Span, field};
 
 use crate::clock::{Clock, Entropy};
 use crate::programs::Programs;
@@ -68,7 +69,8 @@ pub struct Executor {
 
 /// What waits for the one writer.
 enum Work {
-    Command(Box<Submission>, Reply),
+    /// With the span of whoever waits for it.
+    Command(Box<Submission>, Reply, Span),
     /// A rare write that is no event: publishing, keys, notes in the outbox.
     Job(Box<dyn FnOnce(&mut Writer) + Send>),
 }
@@ -93,14 +95,14 @@ impl Executor {
 
     /// Hands a command over, or says that the queue is full.
     pub fn submit(&self, submission: Submission, reply: Reply) -> Result<(), Overloaded> {
-        self.queue.try_send(Work::Command(Box::new(submission), reply)).map_err(|error| match error {
+        self.queue.try_send(Work::Command(Box::new(submission), reply, Span::current())).map_err(|error| match error {
             TrySendError::Full(_) | TrySendError::Disconnected(_) => Overloaded,
         })
     }
 
     /// Hands a command over, waiting for room: for imports, which should go as fast as they can and no faster.
     pub fn submit_waiting(&self, submission: Submission, reply: Reply) -> Result<(), Overloaded> {
-        self.queue.send(Work::Command(Box::new(submission), reply)).map_err(|_| Overloaded)
+        self.queue.send(Work::Command(Box::new(submission), reply, Span::current())).map_err(|_| Overloaded)
     }
 
     /// Runs a rare write in a transaction of its own on the writing thread, and waits for it.
@@ -176,11 +178,15 @@ impl Worker {
     fn run(&mut self, queue: &Receiver<Work>) {
         while let Ok(first) = queue.recv() {
             let mut batch = Vec::new();
+            let span = tracing::debug_span!(target: crate::SPANS, parent: None, "batch", commands = field::Empty);
             let mut next = Some(first);
             let mut job = None;
             while let Some(work) = next.take() {
                 match work {
-                    Work::Command(command, reply) => batch.push((*command, reply)),
+                    Work::Command(command, reply, caller) => {
+                        span.follows_from(&caller);
+                        batch.push((*command, reply));
+                    }
                     Work::Job(waiting) => job = Some(waiting),
                 }
                 if job.is_none() && batch.len() < BATCH_MAX {
@@ -189,7 +195,8 @@ impl Worker {
             }
             let health = self.health.clone();
             let _busy = health.busy();
-            if self.work(batch) {
+            span.record("commands", batch.len() as i64);
+            if span.in_scope(|| self.work(batch)) {
                 turn_away(queue);
             }
             if let Some(job) = job {
@@ -276,7 +283,7 @@ impl Worker {
 fn turn_away(queue: &Receiver<Work>) {
     for _ in 0..queue.len() {
         match queue.try_recv() {
-            Ok(Work::Command(_, reply)) => reply(Answer::Unavailable),
+            Ok(Work::Command(_, reply, _)) => reply(Answer::Unavailable),
             // Dropped, it tells whoever waits that it has no answer.
             Ok(Work::Job(_)) | Err(_) => {}
         }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tessera_core::decide::{self, Balance, Decision, Draws, Effect, Inputs, TierStanding};
-use tessera_core::event::{Command, Merge, What, read_follow_up};
+use tessera_core::event::{Command, Merge, Origin, What, read_follow_up};
 use tessera_core::id::MemberId;
 use tessera_core::member::MemberState;
 use tessera_core::program::{Id, Versions};
@@ -69,7 +69,7 @@ fn decided(
 }
 
 fn ask(versions: &Versions, state: &MemberState, what: What, now: Instant) -> Result<Decision, decide::Rejected> {
-    let pools = BTreeMap::new();
+    let (pools, origin) = (BTreeMap::new(), Origin::default());
     let inputs = Inputs {
         versions,
         state: Some(state),
@@ -85,6 +85,7 @@ fn ask(versions: &Versions, state: &MemberState, what: What, now: Instant) -> Re
         entropy: [0; 16],
         draws: Draws::Hidden,
         payload: "{}",
+        origin: &origin,
         explain: false,
     };
     decide::decide(&inputs, &Command { effective_at: now, recorded_at: now, what })

@@ -66,7 +66,9 @@ impl TestDb {
     pub fn new(dialect: Dialect) -> Option<Self> {
         let place = match dialect {
             Dialect::Sqlite => Place::Folder(TempDir::new().unwrap()),
-            Dialect::Postgres => Place::Server(postgres::database()?),
+            Dialect::Postgres => {
+                Place::Server(postgres::prepared_database(|url| drop(Database::open_postgres(url).unwrap()))?)
+            }
         };
         let database = open(&place).unwrap();
         Some(Self { database, place })

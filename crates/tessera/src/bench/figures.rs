@@ -151,6 +151,7 @@ fn does(stat: &str) -> &'static str {
     match name {
         _ if name.starts_with("executor") => "executor",
         _ if name.starts_with("tokio") => "http",
+        _ if name.starts_with("reader") => "reading",
         _ if name.starts_with("tessera-checkpo") => "checkpoint",
         _ => "other",
     }

@@ -72,7 +72,7 @@ impl Run {
 }
 
 pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
-    super::serve::log("warn");
+    crate::telemetry::Telemetry::log("warn");
     let within: PathBuf = if context.data_given { context.settings.data.clone() } else { std::env::temp_dir() };
     let place = Place { within, database_url: context.settings.database_url.clone() };
     let (refused, example) = match command {

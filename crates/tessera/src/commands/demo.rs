@@ -36,7 +36,7 @@ pub struct Arguments {
 const DOCUMENT: &str = include_str!("../../../../programs/coffee.yaml");
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure> {
-    super::serve::log("warn");
+    crate::telemetry::Telemetry::log("warn");
     let data = if context.data_given { context.settings.data.clone() } else { PathBuf::from("demo-data") };
     let settings = Resolved { data, ..context.settings.clone() };
     let task = Task::of_command("demo", "or use the one that is open");

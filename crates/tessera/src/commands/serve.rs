@@ -16,6 +16,7 @@ use super::Context;
 use super::task::Task;
 use crate::config::Limits;
 use crate::output::{Failure, say};
+use crate::telemetry::{Telemetry, traced};
 
 /// How long requests under way may take to end when the server is stopped.
 const GRACE: Duration = Duration::from_secs(20);
@@ -37,7 +38,7 @@ pub struct Arguments {
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure> {
-    log(&context.settings.log);
+    let _telemetry = Telemetry::start(&context.settings)?;
     let listen = match arguments.listen {
         Some(listen) => listen,
         None => context.settings.listen.parse().map_err(|_| {
@@ -51,13 +52,6 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure
     serve(engine, "serve", listen, (context.settings.limits, partners), |address| {
         say!("listening on http://{address}  (API browser: http://{address}/docs)");
     })
-}
-
-/// Logs to standard error, `info` and above unless `TESSERA_LOG` or the settings say otherwise.
-pub fn log(level: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TESSERA_LOG").unwrap_or_else(|_| level.into());
-    // Only the first of several subscribers in one process counts; that is the one wanted.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
 /// Serves until the process is told to stop; then takes no more requests, ends those under way and writes everything.
@@ -101,7 +95,7 @@ pub fn serve(
             tokio::spawn(upkeep(metrics));
         }
         let mut stopping = stopped.clone();
-        let server = tessera_api::serve(listener, tessera_api::router(state), limits.connections, stopped);
+        let server = tessera_api::serve(listener, traced(tessera_api::router(state)), limits.connections, stopped);
         tokio::select! {
             result = server => result.map_err(Failure::refused),
             // Connections that stay open without a request do not hold the stop up.
