@@ -62,12 +62,11 @@ velocity: { often: { what: purchase, per: member, window: P1M, count: 9 } }",
     let wish = PlaceTier { ladder: id("club"), step, reason: "a month of gold".into() };
     shop.ask(at("2026-03-12T09:20"), What::PlaceTier(wish)).unwrap();
     shop.redeem("2026-03-12T10:00", reserve("point", 5)).unwrap();
-    shop.household("2026-03-12T10:03", HouseholdStep::Found).unwrap();
-    shop.relay();
     shop.of_member(1).send("2026-03-12T10:05", "purchase", &sale("b1", 30_000));
     shop.merge("2026-03-12T10:10", 0).unwrap();
     shop.relay();
-    shop.of_member(0);
+    shop.of_member(0).household("2026-03-12T10:12", HouseholdStep::Found).unwrap();
+    shop.relay();
     let freeze = Freeze { frozen: true, reason: "stolen-phone".into() };
     shop.ask(at("2026-03-12T10:15"), What::Freeze(freeze)).unwrap();
     shop.state()
