@@ -31,7 +31,10 @@ until address=$(grep -o 'http://[0-9.:]*' "$work/out" | head -n 1) && [ -n "$add
   sleep 0.1
 done
 # A stream of lines is nothing schemathesis can make.
-if ! "$st" --config-file scripts/schemathesis.toml run "$address/openapi.json" -H "Authorization: Bearer $key" \
+settings=$PWD/scripts/schemathesis.toml
+# It keeps what it found beside it.
+cd "$work"
+if ! "$st" --config-file "$settings" run "$address/openapi.json" -H "Authorization: Bearer $key" \
   --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance \
   --exclude-operation-id create_moving_in --phases examples,coverage,fuzzing --max-examples "${EXAMPLES:-2}" \
   --generation-deterministic --max-time "${SECONDS_MAX:-25}" --request-timeout 10 --warnings off --workers 2 \

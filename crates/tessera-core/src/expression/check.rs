@@ -60,7 +60,7 @@ pub(super) fn check(source: &str, types: &RootTypes, expected: Expected) -> Resu
         cost::brackets_too_deep(source) || sense.with_ast(source, false, |ast, _| cost::too_deep(ast)) == Some(true);
     if too_deep {
         let message =
-            format!("the expression is nested deeper than {DEPTH_MAX} levels; a chain of `or` counts its parts");
+            format!("the expression is nested deeper than {DEPTH_MAX} levels, or has more than 200 list functions");
         return Err(vec![Finding::new(0, message)]);
     }
     let analysis = sense.analyze(source, &types.root);

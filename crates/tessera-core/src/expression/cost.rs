@@ -7,11 +7,14 @@ use super::check::children;
 
 /// How deep a source may be nested: brackets within brackets, and the tree they make. A chain such as `a or b or c` is
 /// as deep as it has parts.
-pub const DEPTH_MAX: usize = 256;
+pub const DEPTH_MAX: usize = 1_000;
 
 /// Steps of one evaluation: a node of the tree, for every element it is worked out for. A step takes well under a
 /// microsecond, so this is about a second at the very worst, for one order of very many lines.
 pub const STEPS_MAX: u64 = 2_000_000;
+
+/// List functions in one source. The parser counts up to 255 of them within each other.
+const LIST_FUNCTIONS_MAX: usize = 200;
 
 /// How many elements `split` of an event's longest text may give.
 const SPLIT_MAX: u64 = 400;
@@ -63,23 +66,36 @@ impl Cost {
                 self.add(list, loops);
                 // A list of lists put end to end is as long as both together.
                 let inside = loops + 1 + flattened(list);
-                body.iter().for_each(|node| self.add(node, inside));
+                for node in body {
+                    self.add(node, inside);
+                }
                 return;
             }
             _ => {}
         }
-        children(node).into_iter().for_each(|child| self.add(child, loops));
+        for child in children(node) {
+            self.add(child, loops);
+        }
     }
 }
 
 /// How often `flatMap` stands in what makes a list.
 fn flattened(node: &Node<'_>) -> usize {
     let own = matches!(node, Node::FunctionCall { kind: FunctionKind::Closure(ClosureFunction::FlatMap), .. });
-    usize::from(own) + children(node).into_iter().map(flattened).sum::<usize>()
+    let mut often = usize::from(own);
+    for child in children(node) {
+        often += flattened(child);
+    }
+    often
 }
 
-/// Whether the brackets of a source are nested too deep; texts in quotes count too, to be on the safe side.
+/// Whether the brackets of a source are nested too deep, or so many list functions stand in it that the parser cannot
+/// count them; texts in quotes count too, to be on the safe side.
 pub(super) fn brackets_too_deep(source: &str) -> bool {
+    let calls = ["map(", "Map(", "all(", "some(", "none(", "one(", "filter(", "count("];
+    if calls.iter().map(|call| source.matches(call).count()).sum::<usize>() > LIST_FUNCTIONS_MAX {
+        return true;
+    }
     let mut depth = 0_usize;
     source.bytes().any(|byte| {
         match byte {
@@ -105,5 +121,13 @@ pub(super) fn too_deep(ast: &Node<'_>) -> bool {
 
 /// Whether a range stands where a list is gone through: `map([1..1000000000], #)` has no bound.
 pub(super) fn goes_through_a_range(list: &Node<'_>) -> bool {
-    matches!(list, Node::Interval { .. }) || children(list).into_iter().any(goes_through_a_range)
+    if matches!(list, Node::Interval { .. }) {
+        return true;
+    }
+    for child in children(list) {
+        if goes_through_a_range(child) {
+            return true;
+        }
+    }
+    false
 }
