@@ -97,6 +97,7 @@ pub(super) struct Step {
     pub(super) redeem_code: Option<super::cards::UseCode>,
     #[serde(rename = "rollback-code")]
     pub(super) rollback_code: Option<super::cards::UseCode>,
+    pub(super) household: Option<super::step::Together>,
     pub(super) expect: Option<Expect>,
 }
 
@@ -295,6 +296,8 @@ pub(super) const SEEN_KEYS: &[&str] = &[
     "badges",
     "entitlements",
     "clubs",
+    "pool",
+    "part",
 ];
 
 #[derive(Deserialize)]
@@ -318,6 +321,9 @@ struct Seen {
     challenges: Option<BTreeMap<Id, Exact>>,
     streaks: Option<BTreeMap<Id, u32>>,
     badges: Option<Vec<Id>>,
+    /// What is in the pool of the member's household, and what of it is theirs.
+    pool: Option<BTreeMap<Id, i64>>,
+    part: Option<BTreeMap<Id, i64>>,
 }
 
 #[derive(Deserialize)]
@@ -435,6 +441,7 @@ struct Event {
     source: Option<String>,
     source_id: Option<String>,
     data: Option<IgnoredAny>,
+    effects: Option<Vec<Effect>>,
 }
 
 #[derive(Deserialize)]
@@ -484,6 +491,8 @@ struct Effect {
     lines: Option<Vec<LineDiscount>>,
     shipping: Option<String>,
     prize: Option<IgnoredAny>,
+    /// Why not, as a code.
+    reason: Option<String>,
 }
 
 /// What a voucher took off one line.
