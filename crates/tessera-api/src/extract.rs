@@ -43,7 +43,8 @@ rights!(WriteEvents => WriteEvents, ReadMembers => ReadMembers, WriteMembers => 
     WriteAdjustments => WriteAdjustments, WriteMoving => WriteMoving, WriteRedemptions => WriteRedemptions,
     WriteFulfilment => WriteFulfilment, WritePossession => WritePossession, WriteBenefits => WriteBenefits,
     WriteTiers => WriteTiers, WriteMemberships => WriteMemberships, WriteGiftCards => WriteGiftCards,
-    WriteCases => WriteCases, ReadDocument => ReadDocument, WriteDocument => WriteDocument);
+    WriteCases => WriteCases, WriteHouseholds => WriteHouseholds, ReadDocument => ReadDocument,
+    WriteDocument => WriteDocument);
 
 /// A caller with a right in the program the address names.
 #[derive(Clone, Debug)]

@@ -10,9 +10,9 @@ use utoipa_axum::routes;
 
 use crate::AppState;
 use crate::routes::{
-    adjustments, benefits, card_prints, cases, document, draws, events, fulfilment, gift_cards, health, leaderboards,
-    members, memberships, merge, moving, partners, people, possession, progress, redemptions, referrals, rewards,
-    tiers, transfers, voucher_codes, vouchers,
+    adjustments, benefits, card_prints, cases, document, draws, events, fulfilment, gift_cards, health, households,
+    leaderboards, members, memberships, merge, moving, partners, people, possession, progress, redemptions, referrals,
+    rewards, tiers, transfers, voucher_codes, vouchers,
 };
 
 #[derive(OpenApi)]
@@ -166,6 +166,15 @@ fn all() -> OpenApiRouter<AppState> {
         .routes(routes!(cases::create_case_allowance))
         .routes(routes!(cases::create_freeze))
         .routes(routes!(cases::create_thaw))
+        .routes(routes!(households::create_household))
+        .routes(routes!(households::show_household))
+        .routes(routes!(households::list_pool_entries))
+        .routes(routes!(households::create_invitation))
+        .routes(routes!(households::create_person))
+        .routes(routes!(households::create_household_leave))
+        .routes(routes!(households::create_removal))
+        .routes(routes!(households::create_head))
+        .routes(routes!(households::create_contribution))
         .routes(routes!(document::show_document, document::replace_document))
         .routes(routes!(document::plan_document))
         .routes(routes!(document::list_versions))

@@ -127,7 +127,7 @@ impl Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal.code.as_str() {
-            "same-person" | "approval-above-limit" | "second-person-needed" => StatusCode::FORBIDDEN,
+            "same-person" | "approval-above-limit" | "second-person-needed" | "only-the-head" => StatusCode::FORBIDDEN,
             "spending-proof-needed" | "proof-wrong" => StatusCode::FORBIDDEN,
             "wrong-signature" | "signature-too-old" => StatusCode::UNAUTHORIZED,
             "proof-blocked" => StatusCode::TOO_MANY_REQUESTS,
@@ -148,6 +148,7 @@ impl From<Refusal> for Problem {
             | "unknown-benefit"
             | "unknown-benefit-use"
             | "unknown-gift-card"
+            | "unknown-household"
             | "unknown-ladder"
             | "unknown-plan" => StatusCode::NOT_FOUND,
             "member-left" => StatusCode::GONE,
@@ -209,6 +210,16 @@ impl From<Refusal> for Problem {
             | "paid-ahead"
             | "trial-taken"
             | "nothing-to-refund"
+            | "in-household"
+            | "not-in-household"
+            | "household-cooling-off"
+            | "household-full"
+            | "household-closed"
+            | "not-invited"
+            | "not-of-household"
+            | "of-household-already"
+            | "too-many-invitations"
+            | "pool-limit"
             | "not-enough-to-take-back" => StatusCode::CONFLICT,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };

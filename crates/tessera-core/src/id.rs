@@ -118,6 +118,23 @@ pub mod member_text {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MemberId, D::Error> {
         std::borrow::Cow::<str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
+
+    /// The same of one that may be missing.
+    pub mod optional {
+        use super::{Deserialize, Deserializer, MemberId, Serializer, de};
+
+        pub fn serialize<S: Serializer>(member: &Option<MemberId>, serializer: S) -> Result<S::Ok, S::Error> {
+            match member {
+                Some(member) => serializer.collect_str(member),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MemberId>, D::Error> {
+            let text = Option::<std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
+            text.map(|text| text.parse().map_err(de::Error::custom)).transpose()
+        }
+    }
 }
 
 /// A text that is not an identifier of the kind expected.

@@ -37,6 +37,8 @@ pub enum Scope {
     WriteGiftCards,
     #[serde(rename = "cases:write")]
     WriteCases,
+    #[serde(rename = "households:write")]
+    WriteHouseholds,
     #[serde(rename = "document:read")]
     ReadDocument,
     #[serde(rename = "document:write")]
@@ -44,7 +46,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::WriteEvents,
         Self::ReadMembers,
         Self::WriteMembers,
@@ -58,6 +60,7 @@ impl Scope {
         Self::WriteMemberships,
         Self::WriteGiftCards,
         Self::WriteCases,
+        Self::WriteHouseholds,
         Self::ReadDocument,
         Self::WriteDocument,
     ];
@@ -77,6 +80,7 @@ impl Scope {
             Self::WriteMemberships => "memberships:write",
             Self::WriteGiftCards => "gift-cards:write",
             Self::WriteCases => "cases:write",
+            Self::WriteHouseholds => "households:write",
             Self::ReadDocument => "document:read",
             Self::WriteDocument => "document:write",
         }

@@ -13,6 +13,7 @@ pub mod engine;
 pub mod executor;
 pub mod folder;
 pub mod gift_card;
+pub mod household;
 pub mod identifier;
 pub mod installation;
 mod keyed;

@@ -46,6 +46,7 @@ impl Submission {
             ("tender", redeem.tender.as_deref().map(Value::from)),
             ("order_id", redeem.order_id.as_deref().map(Value::from)),
             ("proof", redeem.proven.map(|kind| kind.word().into())),
+            ("by", redeem.by.map(|by| by.to_string().into())),
         ];
         for (name, value) in optional {
             if let Some(value) = value {

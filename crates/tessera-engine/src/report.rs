@@ -205,7 +205,7 @@ pub fn members(context: &Context, program: &Arc<ProgramHandle>, at: Instant) -> 
     let mut lines: Vec<Line> = Vec::new();
     context.database.read(|reader| {
         each_member(reader, program.number, &mut |reader, id, state| {
-            if matches!(state.status, Status::Guest | Status::GiftCard) {
+            if matches!(state.status, Status::Guest | Status::GiftCard | Status::Household) {
                 return Ok(());
             }
             let now = as_at(reader, &versions, program.number, state, at)?;

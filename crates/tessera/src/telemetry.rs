@@ -100,8 +100,8 @@ where
 
 /// Whether somebody asked for traces.
 fn collector(settings: &Resolved) -> Option<()> {
-    let named = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    (settings.collector.is_some() || COLLECTOR_VARIABLES.iter().any(|name| named(name))).then_some(())
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    (settings.collector.is_some() || COLLECTOR_VARIABLES.into_iter().any(is_set)).then_some(())
 }
 
 fn provider(settings: &Resolved) -> Result<SdkTracerProvider, Failure> {

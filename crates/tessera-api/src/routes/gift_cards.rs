@@ -478,6 +478,7 @@ impl GiftCardPayment {
             order_id: checked("order_id", self.order_id)?.map(Into::into),
             capture: self.capture,
             proven: None,
+            by: None,
         })
     }
 }

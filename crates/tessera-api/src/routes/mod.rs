@@ -8,6 +8,7 @@ pub mod events;
 pub mod fulfilment;
 pub mod gift_cards;
 pub mod health;
+pub mod households;
 pub mod leaderboards;
 pub mod members;
 pub mod memberships;

@@ -5,19 +5,21 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tessera_core::decide::RedemptionView;
+use tessera_core::decide::{RedemptionView, Rejected};
 use tessera_core::event::Redeem;
-use tessera_core::id::EventId;
+use tessera_core::id::{EventId, MemberId};
+use tessera_core::member::Frozen;
 use tessera_core::program::{Id, ProofKind};
 use tessera_core::quantity::Amount;
 use tessera_engine::possession::{self, Shown};
 use tessera_engine::programs::ProgramHandle;
 use tessera_engine::query;
 use tessera_engine::redemption::Step;
-use tessera_engine::submission::{Answer, Submission};
+use tessera_engine::submission::{Answer, Refusal, Submission};
 use utoipa::ToSchema;
 
 use super::events::{Told, render};
+use super::households::household_id;
 use super::members::{named, own_history, subject};
 use crate::extract::{
     Body, Caller, IdempotencyKey, JsonBody, PageQuery, ReadMembers, WantedPage, WriteRedemptions, parse,
@@ -28,9 +30,11 @@ use crate::{AppState, Problem};
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRedemption {
-    /// A member's id, or `kind:value`
+    /// A member's id, or `kind:value`; a household's id for what is spent from its pool
     #[schema(example = "phone:+84901234567")]
     member: String,
+    /// Who of the household spends
+    by: Option<String>,
     /// Of the points; left out for a `reward`, whose price says both
     #[schema(example = "bean")]
     currency: Option<String>,
@@ -134,8 +138,26 @@ impl NewRedemption {
             order_id: self.order_id.as_deref().map(Into::into),
             capture: self.capture,
             proven: None,
+            by: None,
         })
     }
+}
+
+/// Who of a household spends from its pool.
+async fn spender(
+    app: &AppState,
+    program: &Arc<ProgramHandle>,
+    body: &NewRedemption,
+) -> Result<Option<MemberId>, Problem> {
+    let Some(by) = &body.by else { return Ok(None) };
+    let id = named(app, program, by).await?;
+    let (context, program) = (app.context.clone(), program.clone());
+    let found = app.blocking(move || Ok(query::member(&context, &program, id)?)).await?;
+    // The pool does not know who of its people is frozen.
+    if let Some(Frozen { since, quarantined }) = found.and_then(|member| member.frozen) {
+        return Err(Problem::from(Refusal::from(Rejected::MemberFrozen { since, quarantined })));
+    }
+    Ok(Some(id))
 }
 
 /// Reserves points, or with `capture` spends them at once.
@@ -167,10 +189,15 @@ pub async fn create_redemption(
     JsonBody(body): JsonBody<NewRedemption>,
 ) -> Result<(StatusCode, HeaderMap, Json<Told>), Problem> {
     let (member, mut redeem) = (subject(&body.member)?, body.read()?);
+    redeem.by = spender(&app, &caller.program, &body).await?;
     if let Some(proof) = &body.proof {
         let shown = proof.read()?;
         redeem.proven = Some(shown.kind);
-        let id = named(&app, &caller.program, &body.member).await?;
+        // Who spends from a pool shows that they are there.
+        let id = match redeem.by {
+            Some(by) => by,
+            None => named(&app, &caller.program, &body.member).await?,
+        };
         let (context, executor, program) = (app.context.clone(), app.executor.clone(), caller.program.clone());
         let made_by = key.clone();
         let looked = app.blocking(move || {
@@ -210,8 +237,12 @@ pub async fn create_redemption_quote(
     caller: Caller<WriteRedemptions>,
     JsonBody(body): JsonBody<NewRedemption>,
 ) -> Result<Json<Value>, Problem> {
-    let redeem = body.read()?;
-    let member = named(&app, &caller.program, &body.member).await?;
+    let mut redeem = body.read()?;
+    redeem.by = spender(&app, &caller.program, &body).await?;
+    let member = match redeem.by {
+        Some(_) => household_id(&body.member)?,
+        None => named(&app, &caller.program, &body.member).await?,
+    };
     let context = app.context.clone();
     let quote = app.read(move || Ok(query::quote_redemption(&context, &caller.program, member, &redeem)?)).await?;
     Ok(Json(json!(quote.ok_or_else(Problem::unknown_member)??)))

@@ -15,6 +15,7 @@ mod draws;
 mod events;
 mod explain;
 mod gift_cards;
+mod households;
 mod leaderboards;
 mod lists;
 mod many;

@@ -230,7 +230,7 @@ pub(super) fn basis(
     }
     for place in &trigger.campaigns {
         let campaign = &program.campaigns[*place];
-        if holdout::is_held_out(program, campaign, before.id) {
+        if holdout::is_held_out(program, campaign, before) {
             basis.held_out.push(campaign.id.clone());
         }
         for rule in &campaign.rules {

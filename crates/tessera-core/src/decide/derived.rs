@@ -10,7 +10,7 @@ use crate::code::Code;
 use crate::event::{FieldValue, FieldValues};
 use crate::id::MemberId;
 use crate::ledger::{Account, EntryKind};
-use crate::member::{Change, Status};
+use crate::member::Change;
 use crate::program::Id;
 use crate::time::{Day, Instant, Period};
 
@@ -55,8 +55,7 @@ impl Working<'_> {
     pub(super) fn moved(&mut self, currency: &Id) {
         let cause = Cause::Balance { currency: currency.clone() };
         // Campaigns are for members.
-        let is_card = self.state.status == Status::GiftCard;
-        if !is_card && self.program.trigger("balance").is_some() && !self.causes.contains(&cause) {
+        if self.state.status.is_member() && self.program.trigger("balance").is_some() && !self.causes.contains(&cause) {
             self.causes.push(cause);
         }
     }

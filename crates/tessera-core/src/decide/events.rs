@@ -14,7 +14,8 @@ use crate::time::Instant;
 impl Working<'_> {
     /// A member that an event makes joins at its business time, and is welcomed before it counts.
     pub(super) fn enrol_if_new(&mut self, command: &Command) -> Result<(), Rejected> {
-        let joins = self.inputs.state.is_none() && !command.what.makes_gift_card();
+        let makes_none = command.what.makes_gift_card() || command.what.makes_household();
+        let joins = self.inputs.state.is_none() && !makes_none;
         if joins && !matches!(command.what, What::Enrol(_) | What::MoveIn(_)) {
             self.open("enrol", EventStatus::Derived, command.effective_at, None);
             self.join(command.effective_at);

@@ -3,20 +3,29 @@
 use rust_decimal::Decimal;
 
 use crate::id::MemberId;
-use crate::program::{Campaign, Id, Program, Share};
+use crate::member::MemberState;
+use crate::program::{Campaign, HoldoutPerson, Id, Program, Share};
 
 /// Whether a member is held out of a campaign: by its own share, or by the program's control group.
 ///
 /// Base earning and campaigns open to all are promises to everybody; the control group only stays out of targeted ones.
-pub(super) fn is_held_out(program: &Program, campaign: &Campaign, member: MemberId) -> bool {
+pub(super) fn is_held_out(program: &Program, campaign: &Campaign, member: &MemberState) -> bool {
     if campaign.is_base {
         return false;
     }
+    let member = person(program, member);
     let salt = program.definition.program.as_str();
     let own = campaign.holdout.is_some_and(|share| falls_within(salt, campaign.id.as_str(), member, share));
     let control = Id::constant("control-group");
     own || is_targeted(campaign)
         && program.definition.control_group.is_some_and(|share| falls_within(salt, control.as_str(), member, share))
+}
+
+/// Who is drawn: the member, or where the document says so the household they are in.
+fn person(program: &Program, member: &MemberState) -> MemberId {
+    let households = program.definition.households.as_ref();
+    let together = households.is_some_and(|households| households.holdout == HoldoutPerson::Household);
+    member.home().filter(|_| together).unwrap_or(member.id)
 }
 
 fn is_targeted(campaign: &Campaign) -> bool {

@@ -58,6 +58,10 @@ impl Working<'_> {
         if merge.into == self.state.id {
             return Err(Rejected::MergeWithOneself);
         }
+        // What is theirs in a pool comes home first.
+        if let Some(household) = self.state.belongs.as_ref().and_then(|belongs| belongs.household) {
+            return Err(Rejected::InHousehold { household: household.to_compact_string() });
+        }
         if !self.state.holds.is_empty() {
             return Err(Rejected::MergeWithReservations { open: self.state.holds.len() });
         }

@@ -25,6 +25,7 @@ mod fulfilment;
 mod gift_card;
 mod give_again;
 mod holdout;
+mod household;
 mod merge;
 mod moving;
 mod order;
@@ -33,6 +34,7 @@ mod partner;
 mod people;
 mod placement;
 mod play;
+mod pool;
 mod progress;
 mod ranking;
 mod redeem;
@@ -73,6 +75,7 @@ pub use draw::{Draw, Draws, NUMBERS};
 pub use events::priced_in;
 pub use explain::explain;
 pub use follow_up::FollowUp;
+pub use household::may_take_in;
 pub use merge::undo_until;
 pub use order::{Credit, OrderProgress, OrderRecord};
 pub use outcome::{
@@ -463,6 +466,13 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
     if is_card && !command.what.may_be_of_gift_card() {
         return Err(Rejected::NeedsMember);
     }
+    let is_household = inputs.state.is_some_and(|state| state.status == Status::Household);
+    if is_household && !command.what.may_be_of_household() {
+        return Err(Rejected::NeedsMember);
+    }
+    if inputs.state.is_some() && !is_household && command.what.is_of_household() {
+        return Err(Rejected::NoSuchHousehold);
+    }
     let mut working = Working::begin(inputs, command)?;
     if !inputs.guest {
         working.settle(command.effective_at);
@@ -515,12 +525,15 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
         What::MergeBack(back) => working.merge_back(back)?,
         What::SurvivorLeft(left) => working.survivor_left(left)?,
         What::Freeze(wish) => working.freeze(wish)?,
+        What::Household(step) => working.household_step(step)?,
+        What::HouseholdNews(news) => working.household_news(news)?,
         What::WakeUp => {}
     }
     working.forfeit_after_leaving();
     working.settle_after_backdating();
     working.tell_partners();
     working.watch(command)?;
+    working.share_earnings();
     working.finish(command)
 }
 

@@ -81,7 +81,8 @@ pub struct OrderProgress {
     /// Points given back of what paid for the order, by redemption (R7).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refunded: BTreeMap<u64, i64>,
-    /// Sent back to gift cards that paid for the order, in the money's smallest units, by the card's redemption (V3).
+    /// Sent back to gift cards (V3) and pools (P5) that paid for the order, in the money's smallest units, by their
+    /// redemption.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub to_cards: BTreeMap<CompactString, i64>,
     /// Not taken back because nothing was left (R6 `clamp`).

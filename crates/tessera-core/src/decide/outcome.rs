@@ -253,6 +253,23 @@ pub enum EffectKind {
     Unmerged,
     /// Of what they had brought, what is no longer there.
     Stays,
+    HouseholdFounded,
+    /// Accepted an invitation; the household answers.
+    HouseholdAsked,
+    HouseholdInvited,
+    HouseholdJoined,
+    /// The household took nobody in; `reason` says why.
+    HouseholdRefused,
+    HouseholdHead,
+    HouseholdLeft,
+    /// Into the pool of a household.
+    ToPool,
+    /// Out of the pool, to whose it was.
+    FromPool,
+    /// What the pool paid of an order goes back to it.
+    BackToPool,
+    /// No longer earned, and asked back from the pool: owed until it comes.
+    AskedOfPool,
 }
 
 impl Effect {
@@ -377,7 +394,7 @@ pub(super) fn balance(member: &MemberState, currency: &Id) -> Balance {
 }
 
 pub(super) fn levels(program: &Program, member: &MemberState) -> BTreeMap<Id, Id> {
-    if member.status == Status::GiftCard {
+    if !member.status.is_member() {
         return BTreeMap::new();
     }
     let level = |ladder: &crate::program::LadderRules| ladder.level(standing::rank(ladder, member)).id.clone();

@@ -153,6 +153,7 @@ impl Working<'_> {
         }
         self.open_main(if erase { "erase" } else { "leave" }, EventStatus::Applied);
         self.stop_waiting();
+        self.leave_household_behind();
         let program = self.program.clone();
         let purses = self.state.purses.clone();
         for purse in &purses {
@@ -184,9 +185,11 @@ impl Working<'_> {
         Ok(())
     }
 
-    /// What comes back to somebody who has left meanwhile is given up as the rest was.
+    /// What comes back to somebody who has left meanwhile, or to a household that nobody is in, is given up as the rest
+    /// was.
     pub(super) fn forfeit_after_leaving(&mut self) {
-        if self.state.status != Status::Left {
+        let is_closed = self.state.household.as_ref().is_some_and(|household| household.closed);
+        if self.state.status != Status::Left && !is_closed {
             return;
         }
         for purse in self.state.purses.clone() {

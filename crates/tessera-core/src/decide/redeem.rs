@@ -6,9 +6,9 @@
 use compact_str::{CompactString, ToCompactString};
 use serde::{Deserialize, Serialize};
 
-use super::outcome::{Balance, Effect, EffectKind, balance, points};
+use super::outcome::{Balance, Effect, EffectKind, points};
 use super::working::{Posting, Working};
-use super::{EventStatus, Recorded, Rejected, gift_card, reward, settle};
+use super::{EventStatus, Recorded, Rejected, gift_card, pool, reward, settle};
 use crate::event::{Redeem, RedemptionPart};
 use crate::id::{EventId, MemberId};
 use crate::ledger::{Account, Bill, EntryKind, Given, Hold, Lot, LotPart, LotRef, Redemption, RedemptionStatus, Terms};
@@ -47,6 +47,9 @@ pub struct RedemptionView {
     pub ends_at: Option<Instant>,
     pub order_id: Option<CompactString>,
     pub bill: Option<Bill>,
+    /// Who spends from the pool of their household.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<CompactString>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reward: Option<Id>,
     /// What comes with the reward, as far as it has come.
@@ -102,6 +105,7 @@ impl RedemptionView {
             ends_at: terms.ends_at,
             order_id: terms.order_id.clone(),
             bill: terms.bill.clone(),
+            by: redemption.by.map(|by| by.to_compact_string()),
             reward: terms.reward.clone(),
             given: redemption.given.clone(),
             code: None,
@@ -135,7 +139,8 @@ pub fn quote_redemption(program: &Program, member: &MemberState, redeem: &Redeem
     let redeem = &reward::priced(program, member, redeem)?;
     let definition = currency(program, &redeem.currency)?;
     gift_card::may_pay(member, redeem)?;
-    let balance = balance(member, &redeem.currency);
+    pool::may_spend(program, member, redeem)?;
+    let balance = pool::spendable(program, member, redeem);
     let tender = tender_of(program, definition);
     worth_something(redeem, definition)?;
     let choices = tender.choices(redeem.payable, points(balance.available));
@@ -147,7 +152,8 @@ pub fn quote_redemption(program: &Program, member: &MemberState, redeem: &Redeem
     if wanted > balance.available {
         return Err(not_enough(program, &redeem.currency, wanted, balance));
     }
-    let lots = by_l1(member, &redeem.currency, points(wanted));
+    pool::within_limits(program, member, redeem, wanted)?;
+    let lots = pool::paying(program, member, redeem, points(wanted));
     let parts: Vec<LotPart> = lots.iter().map(LotPart::of).collect();
     Ok(Quote { currency: redeem.currency.clone(), points: wanted, lots: LotTrace::all(&parts), bill, choices, balance })
 }
@@ -255,7 +261,8 @@ impl Working<'_> {
         if let Some(id) = &redeem.reward {
             given = self.take_reward(id)?;
         }
-        let lots = by_l1(&self.state, &redeem.currency, points(wanted));
+        self.begin_spending(redemption, redeem, wanted);
+        let lots = pool::paying(&self.program, &self.state, redeem, points(wanted));
         let reserve = currency(&self.program, &redeem.currency)?.spend.reserve;
         let ends_at = (!redeem.capture).then(|| self.state.clock.plus_seconds(reserve.seconds()));
         let terms = Terms {
@@ -276,9 +283,20 @@ impl Working<'_> {
         }
         let (status, captured) =
             if redeem.capture { (RedemptionStatus::Captured, wanted) } else { (RedemptionStatus::Reserved, 0) };
+        let owners = self.paid_by_owners();
         self.note_redemption(
             redemption,
-            Redemption { terms, status, reserved: wanted, captured, returned: 0, lots: parts, given },
+            Redemption {
+                terms,
+                status,
+                reserved: wanted,
+                captured,
+                returned: 0,
+                lots: parts,
+                given,
+                by: redeem.by,
+                owners,
+            },
         );
         Ok(())
     }
@@ -376,14 +394,16 @@ impl Working<'_> {
         self.open_main("capture", EventStatus::Applied);
         let (paying, rest) = split(&hold.lots, points(captured));
         let given = self.redemption(part.redemption).ok().and_then(|found| found.given);
+        let by = self.spender(part.redemption);
         self.pay(part.redemption, &terms, Account::Held, &paying);
+        let owners = self.paid_by_owners();
         self.let_go(&hold, &rest);
         let given = self.hand_over(part.redemption, &terms, given);
         let lots = paying.iter().map(LotPart::of).collect();
         let status = RedemptionStatus::Captured;
         self.note_redemption(
             part.redemption,
-            Redemption { terms, status, reserved, captured, returned: 0, lots, given },
+            Redemption { terms, status, reserved, captured, returned: 0, lots, given, by, owners },
         );
         self.follow_causes();
         Ok(())
@@ -402,6 +422,7 @@ impl Working<'_> {
             reward: hold.terms.reward.clone(),
             capture: true,
             proven: None,
+            by: None,
         };
         checked(program, currency(program, &hold.terms.currency)?, &as_redeemed, captured)
     }
@@ -426,14 +447,25 @@ impl Working<'_> {
         self.close(hold, RedemptionStatus::Voided);
     }
 
-    fn close(&mut self, hold: &Hold, status: RedemptionStatus) {
+    pub(super) fn close(&mut self, hold: &Hold, status: RedemptionStatus) {
+        let by = self.spender(hold.event);
         self.let_go(hold, &hold.lots);
         self.put_reward_back(&hold.terms);
         self.put_code_back(&hold.terms);
         let (terms, reserved) = (hold.terms.clone(), hold.held().get());
         self.note_redemption(
             hold.event,
-            Redemption { terms, status, reserved, captured: 0, returned: 0, lots: Vec::new(), given: None },
+            Redemption {
+                terms,
+                status,
+                reserved,
+                captured: 0,
+                returned: 0,
+                lots: Vec::new(),
+                given: None,
+                by,
+                owners: Vec::new(),
+            },
         );
         self.follow_causes();
     }
@@ -465,6 +497,10 @@ impl Working<'_> {
         if !lots.is_empty() {
             self.moved(&terms.currency);
         }
+        let back: Points = lots.iter().map(|lot| lot.remaining).sum();
+        let day = self.program.calendar.day(terms.at);
+        self.unspent(self.spender(hold.event), &terms.currency, back.get(), day);
+        self.ends_spending(hold.event);
         // What costs only money held no points, so no entry has closed it.
         if self.state.hold(hold.event).is_some() {
             self.change(Change::Closed { redemption: hold.event });

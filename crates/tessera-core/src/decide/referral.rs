@@ -111,6 +111,7 @@ impl Working<'_> {
             friend: self.state.id,
             version: referral.version,
             devices: self.state.devices.clone(),
+            household: self.state.home(),
         };
         self.tell(referral.referrer, &step);
         self.set_referral(Referral { status: ReferralStatus::Asked, due_at: None, ..referral });
@@ -133,7 +134,9 @@ impl Working<'_> {
             ReferralStep::Waits { friend, until } => {
                 self.effect(Effect { until: Some(*until), ..of(EffectKind::ReferralQualified, *friend) });
             }
-            ReferralStep::Qualified { friend, version, devices } => self.pay_referrer(*friend, *version, devices),
+            ReferralStep::Qualified { friend, version, devices, household } => {
+                self.pay_referrer((*friend, *household), *version, devices);
+            }
             ReferralStep::Paid { referrer, reason } => self.pay_friend(referrer, reason.as_ref()),
             ReferralStep::Refused { reason } => {
                 if let Some(referral) = self.state.referral.clone() {
@@ -158,20 +161,32 @@ impl Working<'_> {
     }
 
     /// Why a referral pays neither side.
-    fn objection(&self, friend: MemberId, devices: &[CompactString]) -> Option<&'static str> {
+    fn objection(
+        &self,
+        (friend, household): (MemberId, Option<MemberId>),
+        devices: &[CompactString],
+    ) -> Option<&'static str> {
         let circle = self.state.referral.as_ref().is_some_and(|own| own.referrer == friend);
         if friend == self.state.id {
             Some("oneself")
         } else if self.state.devices.iter().any(|device| devices.contains(device)) {
             Some("same-device")
+        } else if household.is_some() && household == self.state.home() {
+            Some("same-household")
         } else {
             circle.then_some("in-a-circle")
         }
     }
 
-    fn pay_referrer(&mut self, friend: MemberId, version: u32, devices: &[CompactString]) {
+    fn pay_referrer(
+        &mut self,
+        (friend, household): (MemberId, Option<MemberId>),
+        version: u32,
+        devices: &[CompactString],
+    ) {
         let rules = self.rules_of_referral(version);
-        let objection = if rules.is_none() { Some("no-referral") } else { self.objection(friend, devices) };
+        let objection =
+            if rules.is_none() { Some("no-referral") } else { self.objection((friend, household), devices) };
         let (Some(rules), None) = (rules, objection) else {
             let reason = objection.unwrap_or("no-referral");
             self.effect(refused(friend, reason));

@@ -8,8 +8,8 @@ use rust_decimal::Decimal;
 use super::outcome::{Effect, EffectKind, points};
 use super::working::{Posting, Working};
 use super::{OrderProgress, OrderRecord, Rejected, expiry};
-use crate::event::{GiftCardRefund, Order};
-use crate::id::EventId;
+use crate::event::{GiftCardRefund, HouseholdNews, Order, Payment};
+use crate::id::{EventId, MemberId};
 use crate::ledger::{Account, EntryKind, LotPart, LotRef, Redemption, RedemptionStatus};
 use crate::program::{Id, Program, Restored};
 use crate::quantity::{Amount, Rounding, apportion};
@@ -21,8 +21,11 @@ impl Working<'_> {
     pub(super) fn check_payments(&self, order: &Order) -> Result<(), Rejected> {
         let of_members = order.payments.iter().filter(|payment| payment.by_gift_card().is_none());
         for redemption in of_members.filter_map(|payment| payment.redemption) {
-            let own = self.state.number_of(redemption);
-            if own.is_none_or(|number| self.redemption(number).is_err()) {
+            let is_own = redemption.member == self.state.id || self.state.has_merged(redemption.member);
+            let own = self.state.number_of(redemption).filter(|_| is_own);
+            // Whether the household's is there only who has both can look at, before this.
+            let of_household = own.is_none() && self.is_of_own_pool(redemption.member, &order.order_id);
+            if !of_household && own.is_none_or(|number| self.redemption(number).is_err()) {
                 return Err(Rejected::UnknownRedemption { redemption: compact_str::format_compact!("{redemption}") });
             }
         }
@@ -47,6 +50,7 @@ impl Working<'_> {
             }
         }
         let mut in_points = self.refund_cards(record, whole, rest, next);
+        in_points += self.refund_pools(record, whole, rest, next);
         for (seq, amount) in &paid {
             let Ok(redemption) = self.redemption(*seq) else { continue };
             if redemption.status != RedemptionStatus::Captured {
@@ -112,6 +116,70 @@ impl Working<'_> {
         sent
     }
 
+    /// Whether a holder is the member's household, or was when it paid for the order.
+    fn is_of_own_pool(&self, holder: MemberId, order_id: &CompactString) -> bool {
+        let paid_before = |record: &OrderRecord| {
+            let mut by_points = record.content.payments.iter().filter_map(Payment::by_points);
+            record.order_id == *order_id && by_points.any(|redemption| redemption.member == holder)
+        };
+        self.state.home() == Some(holder) || self.inputs.orders.iter().any(paid_before)
+    }
+
+    /// Sends back what a household's pool paid of the part of an order that has come back by now (R7). Says how much money
+    /// that is.
+    fn refund_pools(&mut self, record: &OrderRecord, whole: &Order, rest: &Order, next: &mut OrderProgress) -> Amount {
+        let mut paid: BTreeMap<EventId, Amount> = BTreeMap::new();
+        for payment in &whole.payments {
+            // Those of the member, and of whoever was merged into them, are their own.
+            if let Some(redemption) = payment.by_points().filter(|paid| self.state.number_of(*paid).is_none()) {
+                *paid.entry(redemption).or_default() += payment.amount;
+            }
+        }
+        let money = self.program.money;
+        let mut sent = Amount::ZERO;
+        for (redemption, amount) in paid {
+            let (key, paid) = (redemption.to_compact_string(), money.units_within(amount));
+            let back = share_of(paid, whole, rest, next);
+            let before = next.to_cards.get(&key).copied().unwrap_or(0);
+            if back <= before {
+                continue;
+            }
+            next.to_cards.insert(key.clone(), back);
+            let order_id = record.order_id.clone();
+            let effect = Effect {
+                order_id: Some(order_id.clone()),
+                redemption: Some(key),
+                money: Some(money.amount(back - before)),
+                ..Effect::of(EffectKind::BackToPool)
+            };
+            self.effect(effect);
+            let news = HouseholdNews::Refund { redemption: redemption.seq, order_id, paid, before, back };
+            self.send_news(redemption.member, &news);
+            sent += money.amount(back - before);
+        }
+        sent
+    }
+
+    /// Gives back to the pool the points that paid for what of an order has come back: of points and money each in
+    /// proportion, so that any split of its returns ends as one (R8).
+    pub(super) fn refund_pool(&mut self, seq: u64, order_id: &CompactString, paid: i64, (before, back): (i64, i64)) {
+        let Ok(redemption) = self.redemption(seq) else { return };
+        if redemption.status != RedemptionStatus::Captured {
+            return;
+        }
+        let rules = self.inputs.versions.number(redemption.terms.version);
+        let amount = self.program.money.amount(paid);
+        let of_order = rules.map_or(redemption.captured, |rules| points_of(rules, &redemption, amount));
+        let portion = |back: i64| {
+            let parts = apportion(i128::from(of_order), &[i128::from(back), i128::from(paid - back)]);
+            i64::try_from(parts[0]).unwrap_or(of_order)
+        };
+        let due = (portion(back) - portion(before)).clamp(0, redemption.captured - redemption.returned);
+        if due > 0 {
+            self.refund(seq, redemption, due, Some(order_id));
+        }
+    }
+
     /// Gives so many points of a redemption back, last spent first. There are so many that have not gone back.
     pub(super) fn refund(
         &mut self,
@@ -121,6 +189,9 @@ impl Working<'_> {
         order_id: Option<&CompactString>,
     ) {
         let currency = redemption.terms.currency.clone();
+        self.expect_owners(&redemption, amount);
+        let day = self.program.calendar.day(redemption.terms.at);
+        self.unspent(redemption.by, &currency, amount, day);
         for part in redemption.next_back(amount) {
             self.refund_lot(seq, &redemption, &currency, &part, order_id);
         }

@@ -322,6 +322,40 @@ pub enum Rejected {
     GiftCardNotReloadable,
     #[error("{} is wanted of the gift card: it has {}{}", wanted, available, also_held(*held))]
     NotEnoughOnGiftCard { wanted: Amount, available: Amount, held: Amount },
+    #[error("the program has no households: its document has no section `households`")]
+    NoHouseholds,
+    #[error("there is no such household in this program")]
+    NoSuchHousehold,
+    #[error("the member is in the household {household}: leave it first")]
+    InHousehold { household: CompactString },
+    #[error("the member is in no household")]
+    NotInHousehold,
+    #[error("the member left a household: they may join another from {from} on")]
+    HouseholdCoolingOff { from: Day },
+    #[error("this invitation is for somebody else, is over, or was accepted before: ask for another")]
+    NotInvited,
+    #[error("the household has its {size} people already")]
+    HouseholdFull { size: u32 },
+    #[error("{member} is not in this household")]
+    NotOfHousehold { member: CompactString },
+    #[error("{member} is in this household already")]
+    OfHouseholdAlready { member: CompactString },
+    #[error("only the head of the household may {to_do}")]
+    OnlyTheHead { to_do: &'static str },
+    #[error("the household has {most} invitations open: let one be accepted, or end, first")]
+    TooManyInvitations { most: usize },
+    #[error("everybody has left this household")]
+    HouseholdClosed,
+    #[error("say who of the household spends, as `by`")]
+    WhoSpends,
+    #[error("members may put no {currency} into the pool by hand")]
+    NotByHand { currency: Id },
+    #[error("a pool pays with points; rewards are bought by members")]
+    PoolBuysNoRewards,
+    #[error(
+        "{wanted} {currency} are wanted of the pool: each may spend {most} a {window}, and {spent} are spent already"
+    )]
+    PoolLimit { currency: Id, window: &'static str, most: i64, spent: i64, wanted: i64 },
 }
 
 /// What a card has besides, which is reserved.

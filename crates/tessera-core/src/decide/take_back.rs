@@ -39,6 +39,13 @@ impl Working<'_> {
         while let Some(lot) = self.first_lot(currency).filter(|_| !due.is_zero()) {
             due = due.less(self.take_from_own(currency, &lot, due, progress));
         }
+        let own =
+            own_lots(&self.rules_of(record), record, progress, currency).into_iter().map(|(lot, _)| lot).collect();
+        let asked = self.ask_pool(currency, due, own);
+        if !asked.is_zero() {
+            *progress.owed.entry(currency.clone()).or_insert(0) += asked.get();
+            due = due.less(asked);
+        }
         let order_id = (!record.order_id.is_empty()).then(|| record.order_id.clone());
         let effect = |kind, amount: Points| Effect {
             order_id: order_id.clone(),

@@ -25,6 +25,8 @@ impl Working<'_> {
         }
         let seq = self.open_main("transfer", EventStatus::Applied);
         let rules = self.rules_of_transfer(transfer)?;
+        let household = (rules.to == TransferTo::Household).then(|| self.state.home().ok_or(Rejected::NotInHousehold));
+        let household = household.transpose()?;
         let has = balance(&self.state, currency);
         let wanted = amount.saturating_add(rules.fee);
         if wanted > has.available {
@@ -49,7 +51,7 @@ impl Working<'_> {
         let from = EventId { member: self.state.id, seq };
         let (currency, message) = (currency.clone(), transfer.message.clone());
         let carries = vec![(currency.clone(), points(*amount))];
-        let arrival = Arrival { from, currency, lots, idle, fee, sent_on: Some(day), message };
+        let arrival = Arrival { from, currency, lots, idle, fee, sent_on: Some(day), message, household };
         self.follow_up(*to, "transfer-in", &arrival, carries);
         Ok(())
     }
@@ -92,12 +94,12 @@ impl Working<'_> {
     }
 
     /// Until when lots without a date of their own live.
-    fn idle_of(&self, currency: &Id) -> Option<(Day, Instant)> {
+    pub(super) fn idle_of(&self, currency: &Id) -> Option<(Day, Instant)> {
         let purse = self.state.purse(currency.as_str())?;
         settle::idle_date(self.inputs.versions, purse, self.state.clock)
     }
 
-    fn post_part(&mut self, kind: EntryKind, (from, to): (Account, Account), currency: &Id, part: &LotPart) {
+    pub(super) fn post_part(&mut self, kind: EntryKind, (from, to): (Account, Account), currency: &Id, part: &LotPart) {
         let (amount, expires_at) = (points(part.amount), part.expires_at);
         let lot = (to != Account::Debt).then(|| part.lot.clone());
         self.post(kind, from, to, Posting { currency, amount, lot, expires_at, campaign: None });
@@ -109,6 +111,9 @@ impl Working<'_> {
             return Err(Rejected::NeedsMember);
         }
         let Arrival { from, currency, lots, idle, .. } = arrival;
+        if arrival.household.is_some() && arrival.household != self.state.home() {
+            return Err(Rejected::NotOfHousehold { member: self.state.id.to_compact_string() });
+        }
         let (amount, room) = (points(arrival.amount()), self.room_to_receive(currency));
         if amount > room {
             let (wanted, room) = (amount.get(), room.get());
@@ -177,7 +182,7 @@ impl Working<'_> {
     }
 
     /// Points come into their lot: what is owed is repaid first (R6).
-    fn give_lot(
+    pub(super) fn give_lot(
         &mut self,
         (kind, from): (EntryKind, Account),
         currency: &Id,
@@ -203,7 +208,7 @@ fn counter(currency: &Id, window: Window) -> CompactString {
     format_compact!("transfer/{currency}/{}", window.name())
 }
 
-fn of_part(kind: EffectKind, currency: &Id, part: &LotPart, other: MemberId) -> Effect {
+pub(super) fn of_part(kind: EffectKind, currency: &Id, part: &LotPart, other: MemberId) -> Effect {
     let member = Some(other.to_compact_string());
     Effect { expires_on: part.lot.last_day, member, ..Effect::points(kind, currency, part.amount) }
 }

@@ -12,6 +12,7 @@ use super::draw;
 use super::evaluate::{self, AwardLine, Evaluation, Look};
 use super::expiry;
 use super::outcome::{self, Effect, EffectKind, points};
+use super::pool::Pooling;
 use super::{
     Answer, Credit, Decision, EventStatus, Inputs, IssuedVoucher, OrderProgress, PartnerOrder, PoolChange, Record,
     Recorded, Rejected, RuleTrace, WaitlistChange,
@@ -50,6 +51,8 @@ pub(super) struct Working<'a> {
     pub trace: Vec<RuleTrace>,
     pub causes: Vec<Cause>,
     pub cases: Vec<super::CaseHit>,
+    /// Whose parts of a household's pool are moving.
+    pub pooling: Pooling,
 }
 
 /// What was true at the business time of a backdated event.
@@ -84,6 +87,7 @@ impl<'a> Working<'a> {
         let state = match inputs.state {
             Some(state) => state.clone(),
             None if command.what.makes_gift_card() => fresh(Status::GiftCard),
+            None if command.what.makes_household() => fresh(Status::Household),
             None => fresh(if inputs.guest { Status::Guest } else { Status::Active }),
         };
         let mut past = None;
@@ -116,6 +120,7 @@ impl<'a> Working<'a> {
             trace: Vec::new(),
             causes: Vec::new(),
             cases: Vec::new(),
+            pooling: Pooling::default(),
         })
     }
 
@@ -229,6 +234,7 @@ impl<'a> Working<'a> {
         };
         entry.hash = entry.chained(&self.state.chain);
         self.state.apply_entry(&entry);
+        self.move_parts(&entry);
         self.record().entries.push(entry);
     }
 
@@ -544,7 +550,7 @@ impl<'a> Working<'a> {
 
     /// Moves the inactivity date of the currencies that this kind of event keeps alive (L4): never back.
     pub fn keep_alive(&mut self, kind: &str) {
-        if self.state.status == Status::GiftCard {
+        if !self.state.status.is_member() {
             return;
         }
         let program = self.program.clone();

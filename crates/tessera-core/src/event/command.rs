@@ -3,8 +3,9 @@ use serde::Deserialize;
 
 use super::{
     Arrival, Birthday, Brought, Claim, FieldValues, Freeze, FulfilmentStep, GiftCardRefund, GiftCardStep, GivenBack,
-    Item, Membership, Merge, MovedIn, MovedVoucher, Order, PartnerStep, PlaceTier, Redeem, RedemptionPart,
-    ReferralStep, RefusedFollowUp, Renaming, RewardCard, SurvivorLeft, Transfer, Unmerge, UseBenefit,
+    HouseholdNews, HouseholdStep, Item, Membership, Merge, MovedIn, MovedVoucher, Order, PartnerStep, PlaceTier,
+    Redeem, RedemptionPart, ReferralStep, RefusedFollowUp, Renaming, RewardCard, SurvivorLeft, Transfer, Unmerge,
+    UseBenefit,
 };
 use crate::id::MemberId;
 use crate::ledger::Entry;
@@ -128,6 +129,10 @@ pub enum What {
     SurvivorLeft(SurvivorLeft),
     /// Nothing is spent or sent from now on, or again (P4).
     Freeze(Freeze),
+    /// Something done about a household.
+    Household(HouseholdStep),
+    /// What a household and its people tell each other.
+    HouseholdNews(HouseholdNews),
     /// Only settles what fell due (I7).
     WakeUp,
 }
@@ -182,6 +187,8 @@ impl What {
             Self::MergeBack(_) => "merge-back",
             Self::SurvivorLeft(_) => "survivor-left",
             Self::Freeze(freeze) => freeze.event_type(),
+            Self::Household(step) => step.kind(),
+            Self::HouseholdNews(news) => news.kind(),
             Self::WakeUp => "wake-up",
         }
     }

@@ -22,6 +22,15 @@ pub const FOLLOW_UP_TYPES: &[&str] = &[
     "merge-in",
     "merge-back",
     "survivor-left",
+    "household-made",
+    "household-join",
+    "household-gone",
+    "household-put",
+    "household-ask",
+    "household-refund",
+    "household-taken-in",
+    "household-out",
+    "household-back",
 ];
 
 /// What an event of this member caused for another member was refused there: its value comes back.
@@ -53,6 +62,7 @@ pub fn read_follow_up(kind: &str, data: &str) -> Result<What, DataProblem> {
         "transfer-in" => serde_json::from_str(data).map(What::Arrival),
         "follow-up-refused" => serde_json::from_str(data).map(What::FollowUpRefused),
         kind if kind.starts_with("referral-") => serde_json::from_str(data).map(What::Referral),
+        kind if kind.starts_with("household-") => serde_json::from_str(data).map(What::HouseholdNews),
         "gift-card-refund" => serde_json::from_str(data).map(What::GiftCardRefund),
         "gift-card-take-back" => serde_json::from_str(data).map(What::GiftCardTakeBack),
         "gift-card-taken-back" => serde_json::from_str(data).map(What::GiftCardTakenBack),
@@ -78,6 +88,7 @@ impl What {
                 | Self::MergeIn(_)
                 | Self::MergeBack(_)
                 | Self::SurvivorLeft(_)
+                | Self::HouseholdNews(_)
         )
     }
 
@@ -93,6 +104,7 @@ impl What {
                     | Self::GiftCard(_)
                     | Self::Merge(_)
                     | Self::Unmerge(_)
+                    | Self::Household(_)
             )
     }
 }

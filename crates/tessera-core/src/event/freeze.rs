@@ -1,6 +1,6 @@
 use compact_str::CompactString;
 
-use super::What;
+use super::{HouseholdStep, What};
 
 /// A member is frozen, or no longer: what they have stays, and nothing of it is spent or sent meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,8 @@ impl What {
             | Self::UseBenefit(_)
             | Self::Merge(_)
             | Self::Claim(_)
-            | Self::WaitFor { .. } => true,
+            | Self::WaitFor { .. }
+            | Self::Household(HouseholdStep::PutIn { .. }) => true,
             Self::Purchase(_) | Self::Exchange(_) => self.voucher_codes().next().is_some(),
             _ => false,
         }

@@ -8,6 +8,7 @@ mod data;
 mod follow_up;
 mod freeze;
 mod gift_card;
+mod household;
 mod membership;
 mod merge;
 mod moving;
@@ -32,6 +33,7 @@ pub use data::{DataProblem, FieldValue, FieldValues};
 pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
 pub use freeze::Freeze;
 pub use gift_card::{GiftCardRefund, GiftCardStep, REWARD_CARD, RewardCard};
+pub use household::{HouseholdNews, HouseholdStep, Pooled};
 pub use membership::{MEMBERSHIP_TYPES, Membership, MembershipStep};
 pub use merge::{BackPurse, Brought, GivenBack, Merge, SurvivorLeft, Unmerge};
 pub use moving::{MovedIn, MovedLevel, MovedVoucher};
@@ -130,6 +132,23 @@ pub const RESERVED_TYPES: &[&str] = &[
     "gift-card-taken-back",
     "partner-notice",
     "entitlement-change",
+    "household",
+    "household-accept",
+    "household-leave",
+    "household-put-in",
+    "household-invite",
+    "household-removal",
+    "household-head",
+    "household-share",
+    "household-made",
+    "household-join",
+    "household-gone",
+    "household-put",
+    "household-ask",
+    "household-refund",
+    "household-taken-in",
+    "household-out",
+    "household-back",
 ];
 
 /// Triggers that no event from outside has: what time or an award brings about.

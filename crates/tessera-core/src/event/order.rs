@@ -75,6 +75,11 @@ pub struct Payment {
 }
 
 impl Payment {
+    /// The redemption whose points paid: the member's own, or of the pool of their household.
+    pub fn by_points(&self) -> Option<EventId> {
+        self.redemption.filter(|_| self.by_gift_card().is_none())
+    }
+
     /// The redemption of the gift card that paid.
     pub fn by_gift_card(&self) -> Option<EventId> {
         self.redemption.filter(|_| self.method == GIFT_CARD)

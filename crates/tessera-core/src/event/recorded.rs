@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Adjustment, DataProblem, FOLLOW_UP_TYPES, Freeze, FulfilmentStep, Merge, PartnerStep, PlaceTier, PlacementEnd,
-    PlacementKind, PlacementStep, Redeem, RedeemVoucher, RedemptionPart, Situation, Transfer, Unmerge, UseBenefit,
-    What, read_event, read_follow_up,
+    Adjustment, DataProblem, FOLLOW_UP_TYPES, Freeze, FulfilmentStep, HouseholdStep, Merge, PartnerStep, PlaceTier,
+    PlacementEnd, PlacementKind, PlacementStep, Redeem, RedeemVoucher, RedemptionPart, Situation, Transfer, Unmerge,
+    UseBenefit, What, read_event, read_follow_up,
 };
 use crate::id::{EventId, MemberId, member_text};
 use crate::ledger::{FulfilmentState, PartnerState};
@@ -32,10 +32,10 @@ pub fn read_recorded(definition: &Definition, kind: &str, data: &str) -> Result<
             What::Adjust(Adjustment::new(currency, amount, &reason))
         }
         "redemption" => {
-            let Redeemed { reward, currency, capture, points, payable, tender, order_id, proof } = parsed(data)?;
+            let Redeemed { reward, currency, capture, points, payable, tender, order_id, proof, by } = parsed(data)?;
             // A reward's price names the currency.
             let currency = currency.or_else(|| definition.currencies.keys().next().cloned()).unwrap_or_default();
-            What::Redeem(Redeem { reward, currency, points, payable, tender, order_id, capture, proven: proof })
+            What::Redeem(Redeem { reward, currency, points, payable, tender, order_id, capture, proven: proof, by })
         }
         "capture" => What::Capture(part(data)?),
         "void" => What::Void { redemption: part(data)?.redemption },
@@ -59,6 +59,19 @@ pub fn read_recorded(definition: &Definition, kind: &str, data: &str) -> Result<
         // Who waited for what moves no points; of a use that was rolled back only the voucher comes back, and a replay
         // takes every voucher for good.
         "waitlist" | "waitlist-leave" | "seat-offer" | "voucher-rollback" => What::WakeUp,
+        "household" => What::Household(HouseholdStep::Found),
+        "household-leave" => What::Household(HouseholdStep::Leave),
+        "household-accept" => {
+            // Whether the code was right is not asked again: the household has answered.
+            let Accepted { household } = parsed(data)?;
+            What::Household(HouseholdStep::Accept { household, code: None })
+        }
+        "household-put-in" => {
+            let PutIn { currency, amount } = parsed(data)?;
+            What::Household(HouseholdStep::PutIn { currency, amount })
+        }
+        // What is done about a household moves no points of the member who does it.
+        "household-invite" | "household-removal" | "household-head" => What::WakeUp,
         "leave" => What::Leave { erase: false },
         "erase" => What::Leave { erase: true },
         // Names are not kept with the event, and move no points.
@@ -108,6 +121,20 @@ struct Redeemed {
     tender: Option<CompactString>,
     order_id: Option<CompactString>,
     proof: Option<ProofKind>,
+    #[serde(default, with = "member_text::optional")]
+    by: Option<MemberId>,
+}
+
+#[derive(Deserialize)]
+struct Accepted {
+    #[serde(with = "member_text")]
+    household: MemberId,
+}
+
+#[derive(Deserialize)]
+struct PutIn {
+    currency: Id,
+    amount: i64,
 }
 
 /// What is done with a redemption.

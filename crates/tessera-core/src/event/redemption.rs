@@ -1,7 +1,7 @@
 use compact_str::CompactString;
 
-use super::What;
-use crate::id::EventId;
+use super::{HouseholdNews, What};
+use crate::id::{EventId, MemberId};
 use crate::ledger::{FulfilmentState, PartnerState};
 use crate::program::Id;
 use crate::program::ProofKind;
@@ -24,6 +24,8 @@ pub struct Redeem {
     pub capture: bool,
     /// By what it was proven that the member is there (P4); whoever made the command has looked.
     pub proven: Option<ProofKind>,
+    /// Who spends from the pool of a household.
+    pub by: Option<MemberId>,
 }
 
 /// What somebody did for a redemption of the member.
@@ -66,6 +68,7 @@ impl What {
             Self::GiftCardTakenBack(card) => Some(card.redemption.seq),
             Self::FollowUpRefused(refused) => refused.reward_card().map(|card| card.redemption.seq),
             Self::GiftCardRefund(refund) => Some(refund.redemption),
+            Self::HouseholdNews(HouseholdNews::Refund { redemption, .. }) => Some(*redemption),
             _ => None,
         }
     }

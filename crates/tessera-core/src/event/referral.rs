@@ -27,6 +27,9 @@ pub enum ReferralStep {
         version: u32,
         /// The friend's devices, as keyed hashes.
         devices: Vec<CompactString>,
+        /// The friend's household.
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "member_text::optional")]
+        household: Option<MemberId>,
     },
     /// To the friend: it pays; with what it paid the referrer, or why that was nothing.
     Paid { referrer: Paid, reason: Option<CompactString> },

@@ -1,7 +1,7 @@
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{EventId, MemberId};
+use crate::id::{EventId, MemberId, member_text};
 use crate::ledger::LotPart;
 use crate::program::Id;
 use crate::time::{Day, Instant};
@@ -35,6 +35,9 @@ pub struct Arrival {
     pub sent_on: Option<Day>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<CompactString>,
+    /// The household that it stays in.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "member_text::optional")]
+    pub household: Option<MemberId>,
 }
 
 impl Arrival {

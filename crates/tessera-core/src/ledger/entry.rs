@@ -34,10 +34,12 @@ pub enum EntryKind {
     Transfer,
     /// Money paid in to a gift card.
     Load,
+    /// Into or out of the pool of a household (P5).
+    Pool,
 }
 
 impl EntryKind {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Accrual,
         Self::Maturity,
         Self::TakeBack,
@@ -52,6 +54,7 @@ impl EntryKind {
         Self::Import,
         Self::Transfer,
         Self::Load,
+        Self::Pool,
     ];
 
     /// The number stored for it; never changes.
@@ -71,6 +74,7 @@ impl EntryKind {
             Self::Import => 12,
             Self::Transfer => 13,
             Self::Load => 20,
+            Self::Pool => 26,
         }
     }
 

@@ -4,6 +4,7 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use super::{AtPartner, Fulfilment, Lot, LotRef};
+use crate::id::{MemberId, member_text};
 use crate::program::Id;
 use crate::quantity::{Amount, Points};
 use crate::time::{Day, Instant};
@@ -68,6 +69,20 @@ pub struct Redemption {
     /// What comes with a reward.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given: Option<Given>,
+    /// Who spent it from the pool of their household.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "member_text::optional")]
+    pub by: Option<MemberId>,
+    /// Of what a pool paid, whose it was, in the order of the lots.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<OwnedPart>,
+}
+
+/// Points of a pool that one member had put in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnedPart {
+    #[serde(with = "member_text")]
+    pub owner: MemberId,
+    pub amount: i64,
 }
 
 /// What a reward brought with it besides the points it cost, as far as it has come.
@@ -178,6 +193,22 @@ impl Redemption {
         self.given.as_ref().is_some_and(|given| given.back)
     }
 
+    /// Whose the next so many points are that go back, in the order of [`Self::next_back`].
+    pub fn owners_back(&self, amount: i64) -> Vec<OwnedPart> {
+        let (mut skip, mut due) = (self.returned, amount);
+        let mut owners = Vec::new();
+        for part in self.owners.iter().rev() {
+            let gone = skip.min(part.amount);
+            skip -= gone;
+            let take = due.min(part.amount - gone);
+            due -= take;
+            if take > 0 {
+                owners.push(OwnedPart { amount: take, ..part.clone() });
+            }
+        }
+        owners
+    }
+
     /// The next so many points to go back, by lot: last spent first, so that however they come back in parts, what
     /// stays spent is what a smaller redemption would have taken.
     pub fn next_back(&self, amount: i64) -> Vec<LotPart> {
@@ -225,6 +256,8 @@ mod tests {
             returned: 0,
             lots,
             given: None,
+            by: None,
+            owners: Vec::new(),
         };
         let mut left = vec![50, 20, 30];
         for amount in [10, 25, 0, 40, 25] {

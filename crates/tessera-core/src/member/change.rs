@@ -5,6 +5,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::club::Club;
+use super::household::{Belonging, Invitation, Person, PoolPart};
 use super::play::{Badge, REWARDS_MAX, Ranked, Reward, StepVoucher, Streak};
 use super::referral::Referral;
 use super::standing::{BenefitUse, Placement, Told};
@@ -313,6 +314,38 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         frozen: Option<Frozen>,
     },
+    /// Where the member belongs from now on.
+    Belongs {
+        belonging: Belonging,
+    },
+    /// The member put something into the pool, or it came back.
+    GaveToPool {
+        currency: Id,
+        by: i64,
+    },
+    /// Somebody is in this household, as its head or not.
+    Person {
+        person: Person,
+    },
+    PersonGone {
+        member: MemberId,
+    },
+    Invited {
+        invitation: Invitation,
+    },
+    Uninvited {
+        code: [u8; 16],
+    },
+    /// Somebody's part of a lot of the pool became more, or less.
+    Pooled {
+        part: PoolPart,
+    },
+    /// Who reserved what a redemption holds; nobody any more where it is over.
+    SpendsOfPool {
+        redemption: u64,
+        by: Option<MemberId>,
+    },
+    HouseholdClosed,
 }
 
 /// An event that names an order nobody has seen yet (I4).
@@ -430,6 +463,7 @@ impl Change {
                 state.uses.clear();
                 state.clubs.clear();
                 state.into = None;
+                state.belongs = None;
             }
             Self::Erased => {
                 (state.birthday, state.birthday_since, state.birthday_next) = (None, None, None);
@@ -525,6 +559,32 @@ impl Change {
             Self::StepVoucherGone { code } => state.step_vouchers.retain(|known| known.code != *code),
             Self::Frozen { frozen } => state.frozen = *frozen,
             Self::Velocity { rule, from, until, by } => counted(state, rule, *from, *until, *by),
+            Self::Belongs { belonging } => state.belongs = Some(belonging.clone()),
+            Self::GaveToPool { currency, by } => {
+                if let Some(belonging) = &mut state.belongs {
+                    belonging.give(currency, *by);
+                }
+            }
+            Self::Person { person } => state.household.get_or_insert_default().set_person(person),
+            Self::PersonGone { member } => {
+                let household = state.household.get_or_insert_default();
+                household.people.retain(|person| person.member != *member);
+                household.invitations.retain(|invitation| invitation.by != *member);
+            }
+            Self::Invited { invitation } => {
+                state.household.get_or_insert_default().invitations.push(invitation.clone());
+            }
+            Self::Uninvited { code } => {
+                let invitations = &mut state.household.get_or_insert_default().invitations;
+                invitations.retain(|invitation| invitation.code != *code);
+            }
+            Self::Pooled { part } => state.household.get_or_insert_default().pool(part),
+            Self::SpendsOfPool { redemption, by } => {
+                let spending = &mut state.household.get_or_insert_default().spending;
+                spending.retain(|(known, _)| known != redemption);
+                spending.extend(by.map(|by| (*redemption, by)));
+            }
+            Self::HouseholdClosed => state.household.get_or_insert_default().closed = true,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod change;
 mod club;
+mod household;
 mod merge;
 mod play;
 mod referral;
@@ -12,6 +13,7 @@ mod waiting;
 
 pub use change::{Change, ParkedEvent};
 pub use club::{Club, ClubStatus, UsedOfClub};
+pub use household::{Belonging, Household, Invitation, Person, PoolPart};
 pub use merge::Merged;
 pub use play::{Badge, Progress, Ranked, Reward, Run, StepVoucher, Streak};
 pub use referral::{Paid, Referral, ReferralCredit, ReferralStatus};

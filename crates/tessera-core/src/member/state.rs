@@ -3,8 +3,8 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Badge, BenefitUse, Change, Club, Frozen, Merged, ParkedEvent, Placement, Progress, Ranked, Referral, StepVoucher,
-    Streak, Told, Velocity, Waiting,
+    Badge, Belonging, BenefitUse, Change, Club, Frozen, Household, Merged, ParkedEvent, Placement, Progress, Ranked,
+    Referral, StepVoucher, Streak, Told, Velocity, Waiting,
 };
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, Hold, Lot, Purse};
@@ -85,6 +85,10 @@ pub struct MemberState {
     pub velocity: Vec<Velocity>,
     /// Nothing is spent, sent or claimed.
     pub frozen: Option<Frozen>,
+    /// The household that the member is in, or was.
+    pub belongs: Option<Belonging>,
+    /// What makes this holder a household.
+    pub household: Option<Household>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +103,8 @@ pub enum Status {
     Left,
     /// No member: a gift card, found by its code.
     GiftCard,
+    /// No member: several who save together.
+    Household,
 }
 
 impl Status {
@@ -110,12 +116,18 @@ impl Status {
             Self::Merged => 3,
             Self::Left => 4,
             Self::GiftCard => 5,
+            Self::Household => 6,
         }
     }
 
-    /// Whether time brings anything about for such a member, or card.
+    /// Whether time brings anything about for such a holder.
     pub const fn keeps_time(self) -> bool {
-        matches!(self, Self::Active | Self::GiftCard)
+        matches!(self, Self::Active | Self::GiftCard | Self::Household)
+    }
+
+    /// Whether this is a member: somebody whom campaigns, levels and dates of inactivity are about.
+    pub const fn is_member(self) -> bool {
+        !matches!(self, Self::GiftCard | Self::Household)
     }
 }
 
@@ -214,7 +226,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[0; 17];
+const SINCE_FORMAT_2: &[u8] = &[0; 19];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -275,6 +287,8 @@ impl MemberState {
             step_vouchers: Vec::new(),
             velocity: Vec::new(),
             frozen: None,
+            belongs: None,
+            household: None,
         }
     }
 
@@ -424,6 +438,9 @@ impl MemberState {
             self.challenges.retain(|progress| progress.until > day);
             self.uses.retain(|used| used.until > day);
             self.velocity.retain(|known| known.until > effective_at);
+            if let Some(household) = &mut self.household {
+                household.invitations.retain(|invitation| invitation.until > effective_at);
+            }
         }
     }
 

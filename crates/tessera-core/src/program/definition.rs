@@ -17,6 +17,7 @@ use super::claims::ClaimsDefinition;
 pub use super::currencies::*;
 pub use super::event_types::*;
 use super::gift_cards::GiftCardsDefinition;
+use super::households::HouseholdsDefinition;
 pub use super::ladders::*;
 use super::leaderboards::{LeaderboardDefinition, RankingDefinition};
 use super::made::Made;
@@ -117,6 +118,9 @@ pub struct Definition {
     /// Money on cards: left out, none are sold or taken.
     #[serde(default)]
     pub gift_cards: Option<GiftCardsDefinition>,
+    /// People who save together: left out, there are no households.
+    #[serde(default)]
+    pub households: Option<HouseholdsDefinition>,
     #[serde(default)]
     pub stacking: Stacking,
     /// Limits over all campaigns together, by currency (C7).

@@ -25,6 +25,7 @@ pub(super) fn lint(definition: &Definition, campaigns: &[Campaign], checker: &mu
     money_pump(definition, campaigns, checker);
     checker.gift_cards_that_expire(definition);
     checker.lint_velocity(definition);
+    checker.pools_of_idle_points(definition);
 }
 
 /// A surprise without an end costs what nobody has decided.

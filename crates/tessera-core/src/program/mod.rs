@@ -14,6 +14,7 @@ mod diff;
 mod event_types;
 mod gift_cards;
 mod gives;
+mod households;
 mod inert;
 mod ladders;
 mod leaderboards;
@@ -55,6 +56,7 @@ pub use definition::*;
 pub use diff::{Difference, difference};
 pub use gift_cards::{GIFT_CARD, GiftCardsDefinition};
 pub use gives::{Donation, Experience, GivenBenefit, RewardGives};
+pub use households::{Contributed, HoldoutPerson, HouseholdsDefinition, Inviters, PoolDefinition, Spenders};
 pub use leaderboards::{
     BANDS, LeaderboardDefinition, Names, PLACES_MAX, PRIZES_MAX, PrizeDefinition, RankingDefinition,
 };

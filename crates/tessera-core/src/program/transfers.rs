@@ -38,6 +38,8 @@ pub enum TransferTo {
     /// Every member of the program.
     #[default]
     Anyone,
+    /// Those of the sender's own household.
+    Household,
     /// Nobody: transfers rest.
     None,
 }
@@ -49,6 +51,10 @@ impl Checker<'_> {
             let at = |key: &'static str| ["transfers", currency.as_str(), key];
             let currencies = definition.currencies.keys().map(Id::as_str);
             self.known(&["transfers", currency.as_str()], "currency", currency.as_str(), currencies);
+            if transfers.to == TransferTo::Household && definition.households.is_none() {
+                let message = "the document has no `households`".to_owned();
+                self.suggest(&at("to"), message, "add the section, or set `to: anyone`");
+            }
             let (min, most) = (transfers.min, transfers.max.unwrap_or(i64::MAX));
             if min < 1 {
                 self.error(&at("min"), format!("{min} is no transfer: a number above 0 is expected"));

@@ -144,6 +144,7 @@ impl<'a> Checker<'a> {
         self.cards(definition);
         self.leaderboards(definition);
         self.gift_cards(definition);
+        self.households(definition);
         if definition.currencies.is_empty() {
             self.error(&["currencies"], "a program has at least one currency".to_owned());
         }

@@ -10,6 +10,7 @@ mod everything;
 mod gift_cards;
 mod histories;
 mod hostile;
+mod households;
 mod merging;
 mod programs;
 mod redemptions;

@@ -16,6 +16,7 @@ mod events;
 mod expressions;
 mod gift_cards;
 mod guide;
+mod households;
 mod inert;
 mod lots;
 mod members;

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use tessera_core::event::{
-    Freeze, GiftCardStep, Origin, PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Situation, UseBenefit, What,
+    Freeze, GiftCardStep, HouseholdStep, Origin, PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Situation,
+    UseBenefit, What,
 };
 use tessera_core::member::{MemberState, StateError};
 use tessera_core::quantity::Amount;
@@ -39,6 +40,7 @@ campaigns:
 challenges: { tour: { counts: purchase, each: event.items, distinct: item.category, on_return: reverse, steps: [ { at: 1, badge: tourist, issue: { voucher: postcard } } ] } }
 streaks: { months: { counts: purchase, every: month } }
 badges: { tourist: { name: Tourist } }
+households: { pools: { star: { by_hand: true } } }
 vouchers: { postcard: { gives: { free_item: { category: card } }, on_undo: void } }
 velocity: { often: { what: purchase, per: member, window: P1M, count: 9 } }",
     );
@@ -63,7 +65,8 @@ velocity: { often: { what: purchase, per: member, window: P1M, count: 9 } }",
     shop.of_member(1).send("2026-03-12T10:05", "purchase", &sale("b1", 30_000));
     shop.merge("2026-03-12T10:10", 0).unwrap();
     shop.relay();
-    shop.of_member(0);
+    shop.of_member(0).household("2026-03-12T10:12", HouseholdStep::Found).unwrap();
+    shop.relay();
     let freeze = Freeze { frozen: true, reason: "stolen-phone".into() };
     shop.ask(at("2026-03-12T10:15"), What::Freeze(freeze)).unwrap();
     shop.state()
@@ -106,6 +109,7 @@ fn the_fixture_has_something_in_every_part() {
     assert!(!state.placements.is_empty() && !state.uses.is_empty() && !state.clubs.is_empty());
     assert!(!state.told.is_empty() && !state.step_vouchers.is_empty());
     assert!(!state.merged.is_empty());
+    assert!(state.home().is_some());
     assert!(!state.parked.is_empty() && state.wake_at.is_some() && !state.holds.is_empty());
 }
 

@@ -16,6 +16,7 @@ use super::{Context, Worker};
 use crate::case;
 use crate::clock::Entropy;
 use crate::gift_card::{replaced_gift_card, unknown_gift_card};
+use crate::household::unknown_household;
 use crate::identifier::{Identifier, Subject};
 use crate::profile::{Profile, SealedProfile};
 use crate::programs::member_id;
@@ -209,7 +210,8 @@ impl One<'_> {
             more.orders.insert(0, order);
             more.payload = Some(payload);
         }
-        if let Err(refusal) = self.claims(command, &whom).and_then(|()| self.card_payments(command)) {
+        let payments = |one: &Self| one.card_payments(command).and_then(|()| one.pool_payments(command, &whom));
+        if let Err(refusal) = self.claims(command, &whom).and_then(|()| payments(self)) {
             return Ok(Step::Answer(self.refuse(command, refusal)));
         }
         let origin = self.origin(command, &core, &whom)?;
@@ -226,7 +228,8 @@ impl One<'_> {
         let trace = std::mem::take(&mut decision.trace);
         let member = decision.state.id;
         self.writes.stage(self.context, self.loaded, command, decision);
-        self.personal(command, member, matches!(whom, Whom::New { guest: false }))?;
+        let is_somebody = matches!(whom, Whom::New { guest: false }) && !command.what.makes_household();
+        self.personal(command, member, is_somebody)?;
         if let Some((memory, is_member)) = before {
             self.forget(command, member, &memory, is_member)?;
         }
@@ -355,6 +358,10 @@ impl One<'_> {
             if matches!(command.what, What::GiftCard(_)) {
                 return unknown_gift_card();
             }
+            let of_pool = matches!(&command.what, What::Redeem(redeem) if redeem.by.is_some());
+            if of_pool || command.what.is_of_household() {
+                return unknown_household();
+            }
             Refusal::new(
                 "unknown-member",
                 "no member is known under this subject; enrol them first, or let the document say `unknown_member: enrol`",
@@ -366,6 +373,7 @@ impl One<'_> {
                 match self.loaded.members.get(&(program, id)) {
                     Some(known) if is_about(known.state.status, &command.what) => Ok(Whom::Known(id)),
                     Some(known) if known.state.status == Status::Left => Err(member_left()),
+                    None if command.what.makes_household() => Ok(Whom::New { guest: false }),
                     _ => Err(unknown()),
                 }
             }
@@ -388,7 +396,9 @@ impl One<'_> {
                 let policy = command.program.versions().at(command.effective_at).definition.unknown_member;
                 match (&command.what, policy) {
                     // What somebody does by hand is about a member there is: a slip of the pen makes none.
-                    (What::Adjust(_) | What::Transfer(_) | What::JoinChallenge { .. }, _) => Err(unknown()),
+                    (What::Adjust(_) | What::Transfer(_) | What::JoinChallenge { .. } | What::Household(_), _) => {
+                        Err(unknown())
+                    }
                     (What::MoveIn(_), _) => Ok(Whom::New { guest: false }),
                     // Somebody has joined elsewhere before they have points: what comes first is about nobody.
                     (what, _) if what.is_from_elsewhere() => Err(unknown()),
@@ -454,6 +464,33 @@ impl One<'_> {
                 let detail = format!("payments: {} is more than the {spent} that the gift card paid", payment.amount);
                 let refusal = Refusal::new("gift-card-paid-less", detail).with("redemption", id.to_string());
                 return Err(refusal.with("amount", payment.amount.to_string()).with("paid", spent.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    /// What pools paid of an order: each redemption is there, spent for this order or for none in particular. Whose pool it
+    /// is, the member knows.
+    fn pool_payments(&self, command: &Submission, whom: &Whom) -> Result<(), Refusal> {
+        let program = command.program.number;
+        let known = known_member(whom).and_then(|member| self.loaded.members.get(&(program, member)));
+        let Some(member) = known.map(|known| &known.state) else { return Ok(()) };
+        let order = match &command.what {
+            What::Purchase(order) | What::Amend(order) => order,
+            What::Exchange(exchange) => &exchange.bought,
+            _ => return Ok(()),
+        };
+        let by_points = order.payments.iter().filter_map(|payment| payment.by_points());
+        for id in by_points.filter(|paid| member.number_of(*paid).is_none()) {
+            let known = self.loaded.redemptions.get(&(program, id)).filter(|known| known.by.is_some());
+            let Some(known) = known else {
+                let detail = format!("payments: there is no redemption {id} of the member or their household");
+                return Err(Refusal::new("unknown-redemption", detail).with("redemption", id.to_string()));
+            };
+            if let Some(other) = known.terms.order_id.as_ref().filter(|other| **other != order.order_id) {
+                let detail = format!("payments: the redemption {id} of a pool paid for the order {other}");
+                let refusal = Refusal::new("redemption-of-another-order", detail);
+                return Err(refusal.with("redemption", id.to_string()).with("order_id", other.as_str()));
             }
         }
         Ok(())
@@ -802,7 +839,11 @@ impl One<'_> {
         let inputs = Inputs {
             versions: &versions,
             state,
-            new_member: self.entropy.member_id(command.recorded_at),
+            new_member: match &command.subject {
+                // Whoever founds a household says under which id.
+                Subject::Member(id) if command.what.makes_household() => *id,
+                _ => self.entropy.member_id(command.recorded_at),
+            },
             guest,
             pools: self.loaded.pools.get(&program).unwrap_or(&none),
             orders: &more.orders,
@@ -904,6 +945,7 @@ fn is_about(status: Status, what: &What) -> bool {
     match status {
         Status::Active => what.is_follow_up() || !matches!(what, What::GiftCard(_)),
         Status::GiftCard => what.may_be_of_gift_card(),
+        Status::Household => what.may_be_of_household() || what.is_follow_up(),
         Status::Left => what.is_follow_up() || what.may_follow_leaving(),
         // A guest's cancelled order may free its voucher.
         Status::Guest => what.is_follow_up() || what.is_rollback(),

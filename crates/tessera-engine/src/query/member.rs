@@ -10,6 +10,7 @@ use tessera_core::program::{Id, Program};
 use tessera_core::time::{Day, Instant};
 use tessera_store::{Reader, StoreError, Value, tables};
 
+use super::household::HouseholdOfMember;
 use crate::executor::{Context, events_between};
 use crate::programs::ProgramHandle;
 use crate::record::{
@@ -47,6 +48,9 @@ pub struct MemberView {
     /// Where another was asked for: into whom they were merged, this member.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merged_into: Option<String>,
+    /// The household that the member is in, or has asked to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub household: Option<HouseholdOfMember>,
 }
 
 /// Somebody who was merged into a member.
@@ -191,6 +195,7 @@ fn view(
             .as_ref()
             .is_some_and(|ranking| state.ranked.is_some_and(|ranked| ranked.top_percent <= ranking.priority_service)),
         frozen: state.frozen,
+        household: HouseholdOfMember::of(state),
         grants: state.grants.iter().map(|grant| (grant.benefit.clone(), grant.last_day)).collect(),
     })
 }

@@ -180,6 +180,7 @@ fn one(reward: &Id) -> Redeem {
         order_id: None,
         capture: false,
         proven: None,
+        by: None,
     }
 }
 

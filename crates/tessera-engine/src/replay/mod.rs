@@ -121,8 +121,8 @@ impl Replay<'_> {
                     return Ok(());
                 }
                 log::each_member(reader, self.program, bucket, &mut |reader, state| {
-                    // Guests earn nothing under any document, and gift cards are no members.
-                    if matches!(state.status, Status::Guest | Status::GiftCard) {
+                    // Guests earn nothing under any document; gift cards and households are no members.
+                    if matches!(state.status, Status::Guest | Status::GiftCard | Status::Household) {
                         return Ok(());
                     }
                     let mut pools = Pools::default();
@@ -146,7 +146,7 @@ impl Replay<'_> {
         self.context.database.read(|reader| {
             for bucket in 0..i64::from(BUCKETS) {
                 log::each_member(reader, self.program, bucket, &mut |reader, state| {
-                    if !matches!(state.status, Status::Guest | Status::GiftCard) {
+                    if !matches!(state.status, Status::Guest | Status::GiftCard | Status::Household) {
                         runs.insert(state.id, self.run(reader, &state)?);
                     }
                     Ok(())

@@ -149,6 +149,7 @@ impl Pay {
             order_id: self.order_id.clone(),
             capture: self.capture,
             proven: None,
+            pool: false,
         }
     }
 }

@@ -250,6 +250,10 @@ fn judge_member(
                 let has = has.map(|club| (club.club.plan.to_string(), json!(club)));
                 compare(expected, &Value::Object(has.collect()), &what, calendar, found);
             }
+            "pool" | "part" => {
+                let found_pool = super::together::seen(engine, program, &member, key.text == "part")?;
+                compare(expected, &found_pool, &what, calendar, found);
+            }
             "tiers" => {
                 let levels = member.tiers.iter().map(|standing| (standing.ladder.to_string(), json!(standing.level)));
                 compare(expected, &Value::Object(levels.collect()), &what, calendar, found);

@@ -17,6 +17,7 @@ mod read;
 mod run;
 mod shape;
 mod step;
+mod together;
 mod vouchers;
 
 use std::path::{Path, PathBuf};

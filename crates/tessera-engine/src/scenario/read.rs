@@ -456,6 +456,11 @@ impl Reader<'_> {
             let to = to.map_or(Subject::Nobody, |to| self.subject(&to));
             return (Action::Transfer { subject, to, settings, id }, format!("transfer{whose}"));
         }
+        if let Some(settings) = written.household.clone() {
+            let who = node.get("household").and_then(|settings| settings.get("who")).cloned();
+            let who = who.map_or(Subject::Nobody, |who| self.subject(&who));
+            return (Action::Household { subject, who, settings, id }, format!("household{whose}"));
+        }
         if let Some(settings) = written.uses.clone() {
             let member = self.named(node).unwrap_or_else(|| node.clone());
             self.redeemed.push((id.clone(), member));
@@ -634,6 +639,7 @@ impl Reader<'_> {
             "pay",
             "redeem-code",
             "rollback-code",
+            "household",
             EVENT,
         ];
         let sends = sends.into_iter().any(has);

@@ -56,7 +56,8 @@ fn run_step(
     }
     let said = match &step.action {
         Action::Quote { subject, settings } => {
-            quoted(&installation.engine, program, subject, &settings.redeem())?.map(|said| (said, Vec::new()))
+            let (holder, redeem) = super::together::payer(&installation.engine, program, subject, settings)?;
+            quoted(&installation.engine, program, &holder, &redeem)?.map(|said| (said, Vec::new()))
         }
         Action::QuoteCart { subject, data, ask, id } => {
             let about = (subject, data, id.as_str());
@@ -121,7 +122,11 @@ fn quoted(
     redeem: &Redeem,
 ) -> Result<Option<Said>, EngineError> {
     let context = &engine.context;
-    let quote = match query::find_member(context, program, subject)? {
+    let found = match subject {
+        Subject::Member(id) => Some(*id),
+        subject => query::find_member(context, program, subject)?,
+    };
+    let quote = match found {
         Some(member) => query::quote_redemption(context, program, member, redeem)?,
         None => None,
     };
@@ -272,7 +277,8 @@ fn answer(
             Ok(Submission::waiting(secrets, program, subject.clone(), about, id, step.now))
         }
         Action::Redeem { subject, settings, id } => {
-            Ok(Submission::redeem(secrets, program, subject.clone(), settings.redeem(), id, step.now))
+            let (holder, redeem) = super::together::payer(engine, program, subject, settings)?;
+            Ok(Submission::redeem(secrets, program, holder, redeem, id, step.now))
         }
         Action::Card { wish, id } => super::cards::step(engine, program, wish, id, step.now),
         Action::Pay { pay, id } => {
@@ -296,6 +302,9 @@ fn answer(
                 let transfer = Transfer { to, currency, amount, message: None };
                 Submission::transfer(secrets, program, subject.clone(), transfer, id, step.now)
             })
+        }
+        Action::Household { subject, who, settings, id } => {
+            super::together::submission(engine, program, (subject, who), settings, id, step.now)?
         }
         Action::Use { subject, settings, id } => {
             let wish = settings.wish(calendar);

@@ -97,6 +97,7 @@ pub(super) struct Step {
     pub(super) redeem_code: Option<super::cards::UseCode>,
     #[serde(rename = "rollback-code")]
     pub(super) rollback_code: Option<super::cards::UseCode>,
+    pub(super) household: Option<super::step::Together>,
     pub(super) expect: Option<Expect>,
 }
 
@@ -389,6 +390,8 @@ pub(super) const SEEN_KEYS: &[&str] = &[
     "badges",
     "entitlements",
     "clubs",
+    "pool",
+    "part",
 ];
 
 #[derive(Deserialize)]
@@ -412,6 +415,9 @@ struct Seen {
     challenges: Option<BTreeMap<Id, Exact>>,
     streaks: Option<BTreeMap<Id, u32>>,
     badges: Option<Vec<Id>>,
+    /// What is in the pool of the member's household, and what of it is theirs.
+    pool: Option<BTreeMap<Id, i64>>,
+    part: Option<BTreeMap<Id, i64>>,
 }
 
 #[derive(Deserialize)]
@@ -529,6 +535,7 @@ struct Event {
     source: Option<String>,
     source_id: Option<String>,
     data: Option<IgnoredAny>,
+    effects: Option<Vec<Effect>>,
 }
 
 #[derive(Deserialize)]
@@ -578,6 +585,8 @@ struct Effect {
     lines: Option<Vec<LineDiscount>>,
     shipping: Option<String>,
     prize: Option<IgnoredAny>,
+    /// Why not, as a code.
+    reason: Option<String>,
 }
 
 /// What a voucher took off one line.

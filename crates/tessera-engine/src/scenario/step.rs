@@ -45,6 +45,7 @@ pub(super) const ACTIONS: &[&str] = &[
     "make-codes",
     "redeem-code",
     "rollback-code",
+    "household",
 ];
 
 /// Stands before the member whose referral code is meant; no code begins like this.
@@ -188,6 +189,13 @@ pub(super) enum Action {
         freeze: Freeze,
         id: String,
     },
+    /// Something about a household, with one of its people.
+    Household {
+        subject: Subject,
+        who: Subject,
+        settings: Together,
+        id: String,
+    },
     Publish {
         text: String,
     },
@@ -257,6 +265,36 @@ pub(super) struct Redemption {
     pub(super) capture: bool,
     /// What was shown at the counter; a story has no codes.
     pub(super) proven: Option<ProofKind>,
+    /// From the pool of the member's household.
+    #[serde(default)]
+    pub(super) pool: bool,
+}
+
+/// Something about a household.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Together {
+    #[serde(rename = "member")]
+    pub(super) _member: String,
+    #[serde(rename = "do")]
+    pub(super) deed: Deed,
+    /// Whom else it is about: who is invited, whose invitation it is, who is sent away or made the head.
+    #[serde(rename = "who")]
+    pub(super) _who: Option<String>,
+    pub(super) currency: Option<Id>,
+    pub(super) amount: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Deed {
+    Found,
+    Invite,
+    Accept,
+    Leave,
+    Remove,
+    Head,
+    PutIn,
 }
 
 impl Redemption {
@@ -274,6 +312,8 @@ impl Redemption {
             order_id: self.order_id.as_deref().map(Into::into),
             capture: self.capture,
             proven: self.proven,
+            // Who of a household spends is looked up when it happens.
+            by: None,
         }
     }
 }

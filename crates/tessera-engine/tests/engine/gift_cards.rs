@@ -48,6 +48,7 @@ fn pay(app: &TestApp, amount: i64, key: &str) -> Submission {
         order_id: None,
         capture: true,
         proven: None,
+        by: None,
     };
     let card = card_subject(CODE).unwrap();
     Submission::redeem(&app.engine().context.secrets, &app.program, card, redeem, key, app.now())

@@ -9,6 +9,7 @@ mod common;
 mod contention;
 mod gift_cards;
 mod hostile;
+mod households;
 mod idempotency;
 mod members;
 mod merging;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tessera_core::decide::{Recorded, fold, next_wake, settled_to};
-use tessera_core::ledger::{Account, Entry, Redemption, RedemptionStatus};
+use tessera_core::ledger::{Account, Entry, LotRef, Redemption, RedemptionStatus};
 use tessera_core::member::MemberState;
 use tessera_core::program::{Id, Versions};
 
@@ -13,6 +13,7 @@ pub fn check_books(versions: &Versions, state: &MemberState, events: &[Recorded]
     check_chain(state, &entries);
     check_accounts(state, &entries);
     check_purses(state);
+    check_pool(state);
     let folded = fold(state.id, events, None).unwrap_or_else(|| panic!("nothing to fold"));
     assert_eq!(folded.comparable(), state.clone().comparable(), "A1: the fold of the events is another state");
     assert_eq!(
@@ -139,12 +140,45 @@ pub fn check_redemptions(state: &MemberState, events: &[Recorded], stored: &BTre
         let hold = state.hold(*seq);
         assert_eq!(hold.is_some(), is_open, "redemption {seq}: {redemption:?}");
         assert_eq!(hold.map_or(0, |hold| hold.held().get()), held, "redemption {seq}");
+        let owned: i64 = redemption.owners.iter().map(|part| part.amount).sum();
+        assert!(state.household.is_none() || owned == captured, "P5: whose it was: {redemption:?}");
         let of_lots: i64 = redemption.lots.iter().map(|part| part.amount).sum();
         assert_eq!(of_lots, if is_open { reserved } else { captured }, "redemption {seq}: {redemption:?}");
     }
     let open = stored.values().filter(|redemption| redemption.status == RedemptionStatus::Reserved).count();
     assert_eq!(state.holds.len(), open, "a reservation without its redemption");
     assert!(open <= MemberState::HOLDS_MAX, "too many reservations");
+}
+
+/// P5: whose each lot of a household's pool is sums to the lot, open and reserved.
+fn check_pool(state: &MemberState) {
+    let Some(household) = &state.household else { return };
+    let mut lots: BTreeMap<(String, String), i64> = BTreeMap::new();
+    for purse in &state.purses {
+        assert!(purse.debt.is_zero() && purse.waits.is_empty(), "P5: a pool owes nothing and waits for nothing");
+        for lot in &purse.lots {
+            *lots.entry((purse.currency.to_string(), lot.key().to_string())).or_default() += lot.remaining.get();
+        }
+    }
+    for hold in &state.holds {
+        for lot in &hold.lots {
+            let key = LotRef { order: Some(hold.event), ..lot.key() };
+            *lots.entry((hold.terms.currency.to_string(), key.to_string())).or_default() += lot.remaining.get();
+        }
+    }
+    let mut parts: BTreeMap<(String, String), i64> = BTreeMap::new();
+    for part in &household.parts {
+        assert!(part.amount > 0, "P5: {part:?}");
+        let is_there = part.owner == state.id || household.person(part.owner).is_some() || part.lot.order.is_some();
+        assert!(is_there, "P5: a part of the pool is somebody's who has gone: {part:?}");
+        *parts.entry((part.currency.to_string(), part.lot.to_string())).or_default() += part.amount;
+    }
+    assert_eq!(parts, lots, "P5: the parts sum to the pool");
+    let heads = household.people.iter().filter(|person| person.head).count();
+    assert_eq!(heads, usize::from(!household.people.is_empty()), "P5: a household has one head");
+    let spending: Vec<u64> = household.spending.iter().map(|(redemption, _)| *redemption).collect();
+    let held: Vec<u64> = state.holds.iter().map(|hold| hold.event).collect();
+    assert_eq!(spending, held, "P5: who reserved what is reserved");
 }
 
 /// Lots stand in spending order, none is empty or doubled (L1); nobody owes while something can be spent (R6).

@@ -7,7 +7,7 @@ use tessera_core::event::{Merge, Profile, Transfer, Unmerge, What, read_follow_u
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::Account;
 
-use super::{Shop, at, id};
+use super::{Member, Shop, at, id};
 
 impl Shop {
     /// Sends points to the member of a number; they arrive when [`Shop::relay`] is called.
@@ -107,7 +107,11 @@ impl Shop {
     fn follow(&mut self, follow_up: &FollowUp) -> Result<Decision, Rejected> {
         let what = read_follow_up(&follow_up.kind, &follow_up.data).unwrap_or_else(|problem| panic!("{problem}"));
         let known = self.members.iter().position(|member| member.id == follow_up.to);
-        self.current = known.unwrap_or_else(|| panic!("a follow-up for nobody: {follow_up:?}"));
+        self.current = known.unwrap_or_else(|| {
+            assert!(what.makes_household(), "a follow-up for nobody: {follow_up:?}");
+            self.members.push(Member { id: follow_up.to, state: None, events: Vec::new() });
+            self.members.len() - 1
+        });
         self.ask(follow_up.effective_at, what)
     }
 

@@ -15,7 +15,9 @@ use tessera_core::decide::{
     Balance, Cart, CartAsk, Decision, EffectKind, FollowUp, Inputs, Memory, OrderProgress, OrderRecord, Record,
     Recorded, Rejected, decide, decide_cart, needs, needs_history, settled_to,
 };
-use tessera_core::event::{Adjustment, Command, Order, Origin, Redeem, RedemptionPart, What, read_event};
+use tessera_core::event::{
+    Adjustment, Command, HouseholdStep, Order, Origin, Redeem, RedemptionPart, What, read_event,
+};
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::Redemption;
 use tessera_core::member::MemberState;
@@ -200,6 +202,11 @@ impl Shop {
     /// Cancels a redemption, or so many points of it.
     pub fn cancel(&mut self, time: &str, redemption: u64, points: Option<i64>) -> Result<Decision, Rejected> {
         self.ask(at(time), What::ReturnRedemption(RedemptionPart { redemption, points }))
+    }
+
+    /// Something about a household, done by the member or with the household that the shop looks at.
+    pub fn household(&mut self, time: &str, step: HouseholdStep) -> Result<Decision, Rejected> {
+        self.ask(at(time), What::Household(step))
     }
 
     /// A command that is no event from outside.
@@ -566,6 +573,7 @@ pub fn reserve(currency: &str, points: i64) -> Redeem {
         order_id: None,
         capture: false,
         proven: None,
+        by: None,
     }
 }
 

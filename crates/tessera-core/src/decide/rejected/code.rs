@@ -150,6 +150,22 @@ impl Rejected {
             Self::GiftCardOverMaximum { .. } => "gift-card-over-maximum",
             Self::GiftCardNotReloadable => "gift-card-not-reloadable",
             Self::NotEnoughOnGiftCard { .. } => "not-enough-on-gift-card",
+            Self::NoHouseholds => "no-households",
+            Self::NoSuchHousehold => "unknown-household",
+            Self::InHousehold { .. } => "in-household",
+            Self::NotInHousehold => "not-in-household",
+            Self::HouseholdCoolingOff { .. } => "household-cooling-off",
+            Self::NotInvited => "not-invited",
+            Self::HouseholdFull { .. } => "household-full",
+            Self::NotOfHousehold { .. } => "not-of-household",
+            Self::OfHouseholdAlready { .. } => "of-household-already",
+            Self::OnlyTheHead { .. } => "only-the-head",
+            Self::TooManyInvitations { .. } => "too-many-invitations",
+            Self::HouseholdClosed => "household-closed",
+            Self::WhoSpends => "who-spends",
+            Self::NotByHand { .. } => "not-by-hand",
+            Self::PoolBuysNoRewards => "pool-buys-no-rewards",
+            Self::PoolLimit { .. } => "pool-limit",
         }
     }
 }

@@ -364,7 +364,30 @@ impl Rejected {
             Self::MergeUndoTooLate { merged_at, until } => {
                 vec![("merged_at", merged_at.to_string().into()), ("until", until.to_string().into())]
             }
-            Self::MergeWithOneself
+            Self::InHousehold { household } => vec![("household", household.as_str().into())],
+            Self::HouseholdCoolingOff { from } => vec![("from", from.to_string().into())],
+            Self::HouseholdFull { size } => vec![("size", (*size).into())],
+            Self::NotOfHousehold { member } | Self::OfHouseholdAlready { member } => {
+                vec![("member", member.as_str().into())]
+            }
+            Self::TooManyInvitations { most } => vec![("most", (*most).into())],
+            Self::NotByHand { currency } => vec![("currency", currency.as_str().into())],
+            Self::PoolLimit { currency, window, most, spent, wanted } => vec![
+                ("currency", currency.as_str().into()),
+                ("window", (*window).into()),
+                ("most", (*most).into()),
+                ("spent", (*spent).into()),
+                ("wanted", (*wanted).into()),
+            ],
+            Self::NoHouseholds
+            | Self::NoSuchHousehold
+            | Self::NotInHousehold
+            | Self::NotInvited
+            | Self::OnlyTheHead { .. }
+            | Self::HouseholdClosed
+            | Self::WhoSpends
+            | Self::PoolBuysNoRewards
+            | Self::MergeWithOneself
             | Self::NoGiftCards
             | Self::GiftCardExists
             | Self::GiftCardBlocked

@@ -1,0 +1,179 @@
+//! P5, I2, I6: a household and its people tell each other what happens, with whatever may happen between the halves.
+
+use serde_json::Value;
+use tessera_core::decide::Outcome;
+use tessera_core::event::{HouseholdStep, Redeem};
+use tessera_core::id::MemberId;
+use tessera_engine::household::InvitationCode;
+use tessera_engine::query;
+use tessera_engine::submission::{Answer, Submission};
+use tessera_testkit::app::{TestApp, accepted, refused};
+use tessera_testkit::on_both_databases;
+use tessera_testkit::shop::{json, spend};
+
+use crate::common::sale;
+use crate::contention::at_once;
+
+/// A point per 1,000 for a year, all of it saved together.
+const TOGETHER: &str = "
+unknown_member: enrol
+households: { size: 3, pools: { point: { contribute: all, by_hand: true } } }
+currencies: { point: { name: Point, expires: { after: P12M, round: month } } }
+campaigns: { base: { trigger: purchase, rules: [ { award: { currency: point, amount: event.net / 1000 } } ] } }
+";
+
+on_both_databases!(TOGETHER =>
+    p5_what_members_earn_is_in_the_pool_and_comes_home_when_they_leave,
+    i2_of_many_clients_that_want_the_last_points_of_the_pool_exactly_one_gets_them,
+    i2_of_many_who_accept_the_last_place_exactly_one_is_taken_in,
+    i6_news_that_is_sent_again_changes_nothing,
+    r1_a_return_asks_the_pool_for_what_the_member_has_not,
+    p5_a_lost_contribution_is_found_by_verification,
+);
+
+fn submission(app: &TestApp, about: &str, step: HouseholdStep, key: &str) -> Submission {
+    let (secrets, about) = (&app.engine().context.secrets, about.parse().unwrap());
+    Submission::household(secrets, &app.program, about, step, key, app.now())
+}
+
+fn done(app: &TestApp, about: &str, step: HouseholdStep, key: &str) -> Outcome {
+    accepted(app.engine().submit(submission(app, about, step, key)).unwrap())
+}
+
+fn id(app: &TestApp, member: &str) -> MemberId {
+    app.member(member)["id"].as_str().unwrap().parse().unwrap()
+}
+
+fn invite(app: &TestApp, household: MemberId, to: Option<MemberId>, key: &str) -> [u8; 16] {
+    let code = InvitationCode::fresh(&app.engine().context.secrets, app.program.number, key).hash;
+    let by = id(app, "card:1");
+    done(app, &household.to_string(), HouseholdStep::Invite { by, to, code }, key);
+    code
+}
+
+/// Two members who are a household.
+fn couple(app: &TestApp) -> MemberId {
+    app.send(&sale("o-1", "card:1", 0));
+    app.send(&sale("o-2", "card:2", 0));
+    let founded = done(app, "card:1", HouseholdStep::Found, "h-1");
+    let household: MemberId = founded.effects[0].member.as_ref().unwrap().parse().unwrap();
+    app.relay();
+    invite(app, household, Some(id(app, "card:2")), "i-1");
+    done(app, "card:2", HouseholdStep::Accept { household, code: None }, "a-1");
+    relay_all(app);
+    household
+}
+
+fn relay_all(app: &TestApp) {
+    while app.relay() > 0 {}
+}
+
+fn seen(app: &TestApp, household: MemberId) -> Value {
+    let found = query::household(&app.engine().context, &app.program, household).unwrap().unwrap();
+    serde_json::to_value(found).unwrap()
+}
+
+fn in_pool(app: &TestApp, household: MemberId) -> i64 {
+    seen(app, household)["pool"]["point"]["available"].as_i64().unwrap()
+}
+
+fn p5_what_members_earn_is_in_the_pool_and_comes_home_when_they_leave(app: &mut TestApp) {
+    let household = couple(app);
+    let people = seen(app, household)["people"].clone();
+    assert_eq!((people.as_array().unwrap().len(), &people[0]["head"]), (2, &Value::from(true)));
+    app.send(&sale("o-3", "card:1", 60_000));
+    app.send(&sale("o-4", "card:2", 40_000));
+    assert_eq!(app.verify().differences, [], "between the halves nothing is wrong");
+    relay_all(app);
+    assert_eq!((in_pool(app, household), app.available("card:1", "point")), (100, 0));
+    assert_eq!(seen(app, household)["people"][1]["part"]["point"], 40);
+    assert_eq!(app.member("card:2")["household"]["id"], household.to_string());
+    done(app, "card:2", HouseholdStep::Leave, "l-1");
+    relay_all(app);
+    assert_eq!((in_pool(app, household), app.available("card:2", "point")), (60, 40));
+    assert!(app.member("card:2").get("household").is_none());
+    assert_eq!(app.verify().differences, []);
+}
+
+fn i2_of_many_clients_that_want_the_last_points_of_the_pool_exactly_one_gets_them(app: &mut TestApp) {
+    let household = couple(app);
+    app.send(&sale("o-3", "card:1", 100_000));
+    relay_all(app);
+    let people = [id(app, "card:1"), id(app, "card:2")];
+    let about = household.to_string();
+    let answers = at_once(|number| {
+        let redeem = Redeem { by: Some(if number % 2 == 0 { people[0] } else { people[1] }), ..spend("point", 60) };
+        let (secrets, key) = (&app.engine().context.secrets, format!("r-{number}"));
+        let wanted = Submission::redeem(secrets, &app.program, about.parse().unwrap(), redeem, &key, app.now());
+        app.engine().submit(wanted).unwrap()
+    });
+    assert_eq!(answers.iter().filter(|answer| matches!(answer, Answer::Done { .. })).count(), 1);
+    for answer in answers {
+        if let Answer::Refused(refusal) = answer {
+            assert_eq!((refusal.code.as_str(), refusal.facts["available"].as_i64()), ("not-enough-points", Some(40)));
+        }
+    }
+    assert_eq!(in_pool(app, household), 40);
+    assert_eq!(app.verify().differences, []);
+}
+
+fn i2_of_many_who_accept_the_last_place_exactly_one_is_taken_in(app: &mut TestApp) {
+    let household = couple(app);
+    for number in 0..8 {
+        app.send(&sale(&format!("n-{number}"), &format!("card:1{number}"), 0));
+    }
+    let code = invite(app, household, None, "i-2");
+    for number in 0..8 {
+        let accept = HouseholdStep::Accept { household, code: Some(code) };
+        done(app, &format!("card:1{number}"), accept, &format!("b-{number}"));
+    }
+    relay_all(app);
+    assert_eq!(seen(app, household)["people"].as_array().unwrap().len(), 3);
+    let taken = (0..8).filter(|number| app.member(&format!("card:1{number}")).get("household").is_some()).count();
+    assert_eq!(taken, 1);
+}
+
+fn i6_news_that_is_sent_again_changes_nothing(app: &mut TestApp) {
+    let household = couple(app);
+    app.send(&sale("o-3", "card:1", 60_000));
+    app.send(&sale("o-4", "card:2", 40_000));
+    done(app, "card:2", HouseholdStep::Leave, "l-1");
+    relay_all(app);
+    let before = (seen(app, household), app.available("card:2", "point"));
+    // As after a crash between the effects and the notes that they were done.
+    let reset = "UPDATE outbox SET state = 0 WHERE kind = 'command'";
+    app.engine().executor().write(move |tx| tx.execute(reset, &[]).map(drop)).unwrap();
+    app.restart();
+    relay_all(app);
+    assert_eq!((seen(app, household), app.available("card:2", "point")), before);
+    assert_eq!(before.1, 40);
+    assert_eq!(app.verify().differences, []);
+}
+
+fn r1_a_return_asks_the_pool_for_what_the_member_has_not(app: &mut TestApp) {
+    let household = couple(app);
+    app.send(&sale("o-3", "card:1", 60_000));
+    relay_all(app);
+    app.send(&tessera_testkit::app::event("return", "b-3", "card:1", &json::back_all("o-3")));
+    assert_eq!(app.verify().differences, []);
+    relay_all(app);
+    assert_eq!((in_pool(app, household), app.member("card:1")["balances"]["point"]["debt"].as_i64()), (0, Some(0)));
+    assert_eq!(app.verify().differences, []);
+}
+
+fn p5_a_lost_contribution_is_found_by_verification(app: &mut TestApp) {
+    let household = couple(app);
+    app.send(&sale("o-3", "card:1", 60_000));
+    let set = |state: i64| {
+        let sql = "UPDATE outbox SET state = $1 WHERE kind = 'command' AND state <> 1";
+        app.engine().executor().write(move |tx| tx.execute(sql, &[state.into()]).map(drop)).unwrap();
+    };
+    set(2);
+    let found = app.verify().differences;
+    assert!(found.len() == 1 && found[0].what.contains("is stuck"), "{found:#?}");
+    set(0);
+    relay_all(app);
+    assert_eq!(in_pool(app, household), 60);
+    let again = app.engine().submit(submission(app, "card:1", HouseholdStep::Found, "h-2")).unwrap();
+    assert_eq!(refused(again).code, "in-household");
+}
