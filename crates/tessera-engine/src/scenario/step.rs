@@ -332,6 +332,9 @@ pub(super) struct Quote {
     order_id: Option<String>,
     #[serde(default)]
     capture: bool,
+    /// From the pool of the member's household.
+    #[serde(default)]
+    pool: bool,
     proven: Option<ProofKind>,
     /// The data of a purchase.
     pub(super) cart: Option<serde::de::IgnoredAny>,
@@ -352,6 +355,7 @@ impl Quote {
             tender: self.tender.clone(),
             order_id: self.order_id.clone(),
             capture: self.capture,
+            pool: self.pool,
             proven: self.proven,
         }
     }
