@@ -65,7 +65,7 @@ velocity: { often: { what: purchase, per: member, window: P1M, count: 9 } }",
     shop.relay();
     shop.of_member(0);
     let freeze = Freeze { frozen: true, reason: "stolen-phone".into() };
-    shop.ask(at("2026-03-12T10:15"), What::Freeze(freeze)).unwrap();
+    shop.ask(at("2026-03-12T10:12"), What::Freeze(freeze)).unwrap();
     shop.state()
 }
 
