@@ -127,7 +127,7 @@ fn p3_erasure_leaves_nothing_personal_and_keeps_the_sums() {
 
 #[test]
 fn p3_no_birthday_and_no_card_is_left_of_whoever_is_erased() {
-    let app = TestApp::new(&SHOP.replace(
+    let mut app = TestApp::new(&SHOP.replace(
         "vouchers:",
         "  cake: { trigger: birthday, rules: [ { award: { currency: point, amount: 3 } } ] }\nvouchers:",
     ));
@@ -157,6 +157,10 @@ fn p3_no_birthday_and_no_card_is_left_of_whoever_is_erased() {
     app.set_clock("2026-12-25T10:00");
     app.run_scheduler();
     assert_eq!(app.available(&again, "point"), 0);
+    let differences = app.verify().differences;
+    assert!(differences.is_empty(), "what is folded without birthdays is what is stored: {differences:#?}");
+    // A replay cannot give what was given for a birthday that nobody knows any more.
+    app.skip_verification();
 }
 
 #[test]

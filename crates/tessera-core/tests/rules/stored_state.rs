@@ -68,7 +68,7 @@ velocity: { often: { what: purchase, per: member, window: P1M, count: 9 } }",
     shop.of_member(0).household("2026-03-12T10:12", HouseholdStep::Found).unwrap();
     shop.relay();
     let freeze = Freeze { frozen: true, reason: "stolen-phone".into() };
-    shop.ask(at("2026-03-12T10:14"), What::Freeze(freeze)).unwrap();
+    shop.ask(at("2026-03-12T10:12"), What::Freeze(freeze)).unwrap();
     shop.state()
 }
 
