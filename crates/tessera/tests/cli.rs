@@ -271,13 +271,14 @@ fn every_setting_of_the_default_file_is_understood() {
     }
 }
 
-/// A line without the `#` before a setting.
+/// A line without the `#` before a setting, or before the section it is in.
 fn setting(line: &str) -> &str {
     let bare = line.trim_start_matches('#').trim_start();
     let is_setting = bare
         .split_once(" = ")
         .is_some_and(|(name, _)| name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_'));
-    if is_setting { bare } else { line }
+    let is_section = bare.starts_with('[') && bare.ends_with(']');
+    if is_setting || is_section { bare } else { line }
 }
 
 /// A command whose output nobody reads after the first line, or at all.
