@@ -26,7 +26,7 @@ fn unknown_partner() -> Problem {
 #[utoipa::path(post, path = "/v1/programs/{program}/partners/{partner}/notices", tag = "partners",
     params(("program" = String, Path, example = "copper-cup"), ("partner" = String, Path, example = "giftly"),
         ("webhook-id" = String, Header, example = "ntc_71"), ("webhook-timestamp" = String, Header, example = "1767603600"),
-        ("webhook-signature" = String, Header, example = "v1,…")),
+        ("webhook-signature" = String, Header, example = "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=")),
     request_body(content = Object, example = json!({ "type": "order.used", "order": "evt_…_3", "reference": "GF-2201" })),
     responses((status = 200, description = "`status` is `applied`, or `duplicate` where it was known", body = Object, example = json!({ "status": "applied" })),
         (status = 401, description = "The signature is wrong or too old", body = Problem, content_type = "application/problem+json"),
