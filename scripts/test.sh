@@ -21,6 +21,7 @@ web() {
   if command -v npm > /dev/null 2>&1; then web/docs/build.sh; else echo "skipped: no Node; a plain page stands in"; fi
 }
 
+# Each part says itself that it failed: what a condition calls is not ended by `set -e`.
 tests() {
   if [ -x "$(command -v initdb || ls /usr/lib/postgresql/*/bin/initdb 2> /dev/null | tail -n 1)" ]; then
     export TESSERA_REQUIRE_POSTGRES=1
@@ -31,10 +32,10 @@ tests() {
   export PROPTEST_RNG_SEED="${PROPTEST_RNG_SEED:-1}"
   if cargo nextest --version > /dev/null 2>&1; then
     # Many tests wait for a process, a disk or a server: one more than there are cores keeps these busy.
-    cargo nextest run --workspace --test-threads "$(($(getconf _NPROCESSORS_ONLN) + 1))" --no-fail-fast --status-level fail --final-status-level fail
+    cargo nextest run --workspace --test-threads "$(($(getconf _NPROCESSORS_ONLN) + 1))" --no-fail-fast --status-level fail --final-status-level fail || return 1
     if [ -n "${TESSERA_REQUIRE_POSTGRES:-}" ]; then
       echo "the API once more, on PostgreSQL"
-      TESSERA_TEST_DATABASE=postgres cargo nextest run -p tessera-api --test api --no-fail-fast --test-threads 4 --status-level fail --final-status-level fail
+      TESSERA_TEST_DATABASE=postgres cargo nextest run -p tessera-api --test api --no-fail-fast --test-threads 4 --status-level fail --final-status-level fail || return 1
     fi
     cargo test --workspace --doc --quiet
   else
