@@ -6,12 +6,13 @@ use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tessera_connect::signature::{HEADERS, SignedHeaders};
+use tessera_core::id::EventId;
 use tessera_core::program::Id;
 use tessera_core::time::Day;
-use tessera_engine::partner::{self, PartnerMonth, Received};
+use tessera_engine::partner::{self, Received};
 use tessera_engine::submission::Answer;
 
-use crate::extract::{Body, Caller, Parameters, ReadMembers};
+use crate::extract::{Body, Caller, PageQuery, Parameters, ReadMembers, WantedPage};
 use crate::{AppState, Problem};
 
 fn unknown_partner() -> Problem {
@@ -64,7 +65,6 @@ pub async fn create_partner_notice(
 
 /// The month that is asked for.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Month {
     month: String,
 }
@@ -85,8 +85,8 @@ fn named(partner: &str) -> Result<Id, Problem> {
 /// Needs `members:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/partners/{partner}/orders", tag = "partners", security(("key" = [])),
     params(("program" = String, Path, example = "copper-cup"), ("partner" = String, Path, example = "giftly"),
-        ("month" = String, Query, example = "2026-10")),
-    responses((status = 200, description = "`products` by what became of them, and every order in `items`", body = Object,
+        ("month" = String, Query, example = "2026-10"), PageQuery),
+    responses((status = 200, description = "`products` by what became of them in the whole month, and the orders in `items`, oldest first", body = Object,
         example = json!({ "products": [{ "partner": "giftly", "product": "COFFEE-50", "orders": 2, "by_state": { "delivered": 1, "used": 1 } }],
             "items": [{ "order": "evt_…_3", "partner": "giftly", "product": "COFFEE-50", "state": "used", "reference": "GF-2201", "ordered_at": "2026-10-02T03:00:00Z", "changed_at": "2026-10-03T03:00:00Z" }], "next": null })),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
@@ -95,10 +95,15 @@ pub async fn list_partner_orders(
     caller: Caller<ReadMembers>,
     Path((_, partner)): Path<(String, String)>,
     Parameters(month): Parameters<Month>,
+    WantedPage(page, ..): WantedPage<EventId>,
 ) -> Result<Json<Value>, Problem> {
     let (context, partner, day) = (app.context.clone(), named(&partner)?, month.day()?);
-    let orders = app.blocking(move || Ok(partner::month(&context, &caller.program, Some(&partner), day)?)).await?;
-    Ok(Json(json!({ "products": PartnerMonth::of(&orders), "items": orders, "next": null })))
+    app.blocking(move || {
+        let products = partner::month_products(&context, &caller.program, (&partner, day))?;
+        let page = partner::month_page(&context, &caller.program, (&partner, day), &page)?;
+        Ok(Json(json!({ "products": products, "items": page.items, "next": page.next })))
+    })
+    .await
 }
 
 /// Holds our orders of a month against a partner's own list of it, and lists every difference.

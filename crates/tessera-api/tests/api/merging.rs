@@ -84,3 +84,20 @@ fn p1_undo_answers_with_what_goes_back_and_what_stays() {
     let again = once(&app, "POST", "members/card:1/merge/undo", "u-2").json(&from);
     assert!(again.json()["type"].as_str().unwrap().ends_with("not-merged"), "{}", again.body);
 }
+
+#[test]
+fn p3_whoever_is_erased_leaves_no_birthday_of_those_they_were_merged_with() {
+    let app = app();
+    for (key, card) in [("b-1", "card:1"), ("b-2", "card:2")] {
+        let id = app.member(card)["id"].as_str().unwrap().to_owned();
+        once(&app, "PATCH", &format!("members/{id}"), key).json(&json!({ "birthday": "03-20" })).ok();
+    }
+    once(&app, "POST", "members/card:1/merge", "m-1").json(&json!({ "from": "card:2" })).ok();
+    app.relay();
+    let days = || app.count("SELECT count(*) FROM event WHERE record LIKE '%irthday\"%' OR payload LIKE '%irthday\"%'");
+    assert!(days() > 1);
+    let id = app.member("card:1")["id"].as_str().unwrap().to_owned();
+    once(&app, "DELETE", &format!("members/{id}?mode=erase"), "e-1").send("").ok();
+    app.relay();
+    assert_eq!(days(), 0);
+}

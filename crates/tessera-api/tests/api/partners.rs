@@ -157,6 +157,33 @@ fn a_month_is_listed_and_held_against_the_partners_list() {
 }
 
 #[test]
+fn a_months_orders_come_a_page_at_a_time() {
+    let (app, first) = ordered();
+    let mut orders = vec![first];
+    for (card, key) in [("card:2", "k-2"), ("card:3", "k-3"), ("card:4", "k-4"), ("card:5", "k-5")] {
+        app.post("events", &event("purchase", key, card, &data::sale(key, 100_000))).ok();
+        let body = json!({ "member": card, "reward": "gift", "capture": true });
+        let taken = once(&app, "POST", "redemptions", key).json(&body).ok();
+        orders.push(taken["redemption"]["id"].as_str().unwrap().to_owned());
+    }
+    let (mut listed, mut pages, mut after) = (Vec::new(), 0, String::new());
+    loop {
+        let page = app.get(&format!("partners/giftly/orders?month=2026-03&limit=2{after}")).ok();
+        assert_eq!(page["products"][0]["orders"], 5, "of the whole month");
+        listed.extend(items(&page).iter().map(|order| order["order"].as_str().unwrap().to_owned()));
+        pages += 1;
+        let Some(next) = page["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    assert_eq!(pages, 3);
+    // Those of one instant stand in the order of their members.
+    listed.sort_unstable();
+    orders.sort_unstable();
+    assert_eq!(listed, orders);
+    app.get("partners/giftly/orders?month=2026-03&after=x").problem(400, "invalid-request");
+}
+
+#[test]
 fn shops_that_take_an_e_gift_are_listed() {
     let (app, _) = ordered();
     assert_eq!(items(&app.get("rewards/gift/shops").ok()), &[json!({ "name": "Giftly", "city": "Huế" })]);

@@ -463,27 +463,49 @@ impl Writes {
     }
 }
 
-/// Takes a member's birthday out of the records of their events. The erasure, which comes last, forgets it in the state
-/// too, so what is folded from the rest is the same.
+/// Takes a member's birthday out of their events: of what these changed, and of what a merge brought with it. The erasure,
+/// which comes last, forgets it in the state too, so what is folded from the rest is the same.
 fn undate(tx: &mut Tx<'_>, key: &Row) -> Result<(), StoreError> {
-    let sql = "SELECT seq, record FROM event WHERE bucket = $1 AND program = $2 AND member = $3 \
-               AND (record LIKE '%\"birthday%' OR record LIKE '%\"gift\"%')";
+    let corrupt =
+        |column: &'static str| move |error: serde_json::Error| StoreError::corrupt("event", column, error.to_string());
+    let sql = "SELECT seq, record, payload FROM event WHERE bucket = $1 AND program = $2 AND member = $3 \
+               AND (record LIKE '%\"birthday%' OR record LIKE '%\"gift\"%' OR type IN ('merge-in', 'merge-back'))";
     for row in tx.query(sql, key)? {
-        let text = row[1].text()?;
-        let mut record: Record =
-            serde_json::from_str(text).map_err(|error| StoreError::corrupt("event", "record", error.to_string()))?;
+        let mut record: Record = serde_json::from_str(row[1].text()?).map_err(corrupt("record"))?;
         let of_birthday = |change: &Change| {
             matches!(change, Change::Birthday { .. } | Change::BirthdayNext { .. } | Change::Gift { .. })
         };
         record.changes.retain(|change| !of_birthday(change));
-        let text = serde_json::to_string(&record)
-            .map_err(|error| StoreError::corrupt("event", "record", error.to_string()))?;
+        let mut record = serde_json::to_value(&record).map_err(corrupt("record"))?;
+        undate_states(&mut record);
+        let told: serde_json::Value = serde_json::from_str(row[2].text()?).map_err(corrupt("payload"))?;
+        let mut undated = told.clone();
+        undate_states(&mut undated);
+        let payload = if undated == told { row[2].clone() } else { undated.to_string().into() };
         let mut params = key.clone();
-        params.extend([row[0].clone(), text.into()]);
-        let update = "UPDATE event SET record = $5 WHERE bucket = $1 AND program = $2 AND member = $3 AND seq = $4";
+        params.extend([row[0].clone(), record.to_string().into(), payload]);
+        let update = "UPDATE event SET record = $5, payload = $6 \
+                      WHERE bucket = $1 AND program = $2 AND member = $3 AND seq = $4";
         tx.execute(update, &params)?;
     }
     Ok(())
+}
+
+/// Takes the birthday out of every member's state that stands in a text.
+fn undate_states(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            if fields.contains_key("birthday_since") {
+                for name in ["birthday", "birthday_since", "birthday_next"] {
+                    fields.remove(name);
+                }
+                fields.insert("gifts".to_owned(), serde_json::Value::Array(Vec::new()));
+            }
+            fields.values_mut().for_each(undate_states);
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(undate_states),
+        _ => {}
+    }
 }
 
 fn forget_birthdays(tx: &mut Tx<'_>, marks: &[Key]) -> Result<(), StoreError> {

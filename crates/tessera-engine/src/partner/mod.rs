@@ -9,7 +9,9 @@ mod report;
 pub use notice::{Received, receive};
 pub(crate) use outgoing::{code_of, order_row, told_row};
 pub use relay::{PartnerRelay, relay_due};
-pub use report::{Difference, OrderView, PartnerMonth, Reconciliation, ReportProblem, month, reconcile};
+pub use report::{
+    Difference, OrderView, PartnerMonth, Reconciliation, ReportProblem, month, month_page, month_products, reconcile,
+};
 
 use std::sync::Arc;
 

@@ -11,7 +11,8 @@ use tessera_store::{StoreError, Value};
 
 use crate::executor::Context;
 use crate::programs::{ProgramHandle, member_id};
-use crate::record::unsigned;
+use crate::query::{Page, PageRequest};
+use crate::record::{number, redemption_key, unsigned};
 
 /// An order as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -36,6 +37,28 @@ pub struct PartnerMonth {
     pub by_state: BTreeMap<&'static str, i64>,
 }
 
+const COLUMNS: &str = "member, seq, partner, product, state, reference, ordered_at, changed_at";
+
+/// The first instant of the month of a day in the program's zone, and that of the next.
+fn bounds(context: &Context, program: &ProgramHandle, day: Day) -> (i64, i64) {
+    let rules = program.versions().at(context.clock.now()).clone();
+    let start = |day| rules.calendar.start(day).micros();
+    (start(day.start_of(Window::Month)), start(day.end_of(Window::Month)))
+}
+
+fn view(row: &[Value]) -> Result<OrderView, StoreError> {
+    let state = PartnerState::from_code(row[4].int()?);
+    Ok(OrderView {
+        order: EventId { member: member_id(row[0].bytes()?)?, seq: unsigned(row[1].int()?) }.to_string(),
+        partner: row[2].text()?.to_owned(),
+        product: row[3].text()?.to_owned(),
+        state: state.ok_or_else(|| StoreError::corrupt("partner_order", "state", "not a value of ours"))?,
+        reference: row[5].opt_text()?.map(str::to_owned),
+        ordered_at: Instant::from_micros(row[6].int()?),
+        changed_at: Instant::from_micros(row[7].int()?),
+    })
+}
+
 /// The orders of the month of a day, in the program's zone: of one partner, or of all.
 ///
 /// # Errors
@@ -46,29 +69,87 @@ pub fn month(
     partner: Option<&Id>,
     day: Day,
 ) -> Result<Vec<OrderView>, StoreError> {
-    let rules = program.versions().at(context.clock.now()).clone();
-    let calendar = &rules.calendar;
-    let (from, until) =
-        (calendar.start(day.start_of(Window::Month)).micros(), calendar.start(day.end_of(Window::Month)).micros());
-    let sql = "SELECT member, seq, partner, product, state, reference, ordered_at, changed_at FROM partner_order \
-               WHERE program = $1 AND ordered_at >= $2 AND ordered_at < $3 AND (partner = $4 OR $4 = '') \
-               ORDER BY partner, ordered_at, member, seq";
+    let (from, until) = bounds(context, program, day);
+    let sql = format!(
+        "SELECT {COLUMNS} FROM partner_order \
+         WHERE program = $1 AND ordered_at >= $2 AND ordered_at < $3 AND (partner = $4 OR $4 = '') \
+         ORDER BY partner, ordered_at, member, seq"
+    );
     let named = partner.map_or("", Id::as_str);
     let params = [program.number.into(), from.into(), until.into(), named.into()];
-    let rows = context.database.read(|reader| reader.query(sql, &params))?;
-    let view = |row: &Vec<Value>| {
-        let state = PartnerState::from_code(row[4].int()?);
-        Ok(OrderView {
-            order: EventId { member: member_id(row[0].bytes()?)?, seq: unsigned(row[1].int()?) }.to_string(),
-            partner: row[2].text()?.to_owned(),
-            product: row[3].text()?.to_owned(),
-            state: state.ok_or_else(|| StoreError::corrupt("partner_order", "state", "not a value of ours"))?,
-            reference: row[5].opt_text()?.map(str::to_owned),
-            ordered_at: Instant::from_micros(row[6].int()?),
-            changed_at: Instant::from_micros(row[7].int()?),
-        })
-    };
-    rows.iter().map(view).collect()
+    context.database.read(|reader| reader.query(&sql, &params))?.iter().map(|row| view(row)).collect()
+}
+
+/// A part of one partner's orders of a month, oldest first, each page beginning after an order.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn month_page(
+    context: &Context,
+    program: &ProgramHandle,
+    (partner, day): (&Id, Day),
+    page: &PageRequest,
+) -> Result<Page<OrderView>, StoreError> {
+    let (from, until) = bounds(context, program, day);
+    let after: Option<EventId> = page.after.as_deref().and_then(|after| after.parse().ok());
+    let key = "SELECT ordered_at FROM partner_order \
+               WHERE bucket = $1 AND program = $2 AND member = $3 AND seq = $4 AND partner = $5";
+    let sql = format!(
+        "SELECT {COLUMNS} FROM partner_order \
+         WHERE program = $1 AND partner = $2 AND ordered_at >= $3 AND ordered_at < $4 \
+         AND (ordered_at, member, seq) > ($5, $6, $7) ORDER BY ordered_at, member, seq LIMIT $8"
+    );
+    let rows = context.database.read(|reader| {
+        // Before every order there is, unless it goes on behind one.
+        let mut place: [Value; 3] = [i64::MIN.into(), [0; 16].as_slice().into(), 0.into()];
+        if let Some(after) = after {
+            let mut known = redemption_key(program.number, after);
+            known.push(partner.as_str().into());
+            let Some(row) = reader.query(key, &known)?.pop() else { return Ok(Vec::new()) };
+            place = [row[0].clone(), after.member.as_bytes().as_slice().into(), number(after.seq).into()];
+        }
+        let [at, member, seq] = place;
+        let limit = i64::try_from(page.limit + 1).unwrap_or(i64::MAX);
+        let params =
+            [program.number.into(), partner.as_str().into(), from.into(), until.into(), at, member, seq, limit.into()];
+        reader.query(&sql, &params)
+    })?;
+    let mut items = rows.iter().map(|row| view(row)).collect::<Result<Vec<_>, _>>()?;
+    let more = items.len() > page.limit;
+    items.truncate(page.limit);
+    let next = items.last().filter(|_| more).map(|last| last.order.clone());
+    Ok(Page { items, next })
+}
+
+/// One partner's orders of a month, summed up by product.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn month_products(
+    context: &Context,
+    program: &ProgramHandle,
+    (partner, day): (&Id, Day),
+) -> Result<Vec<PartnerMonth>, StoreError> {
+    let (from, until) = bounds(context, program, day);
+    let sql = "SELECT product, state, COUNT(*) FROM partner_order \
+               WHERE program = $1 AND partner = $2 AND ordered_at >= $3 AND ordered_at < $4 \
+               GROUP BY product, state ORDER BY product, state";
+    let params = [program.number.into(), partner.as_str().into(), from.into(), until.into()];
+    let mut found: Vec<PartnerMonth> = Vec::new();
+    for row in context.database.read(|reader| reader.query(sql, &params))? {
+        let (product, count) = (row[0].text()?, row[2].int()?);
+        let state = PartnerState::from_code(row[1].int()?);
+        let state = state.ok_or_else(|| StoreError::corrupt("partner_order", "state", "not a value of ours"))?;
+        if found.last().is_none_or(|last| last.product != product) {
+            let (partner, product) = (partner.to_string(), product.to_owned());
+            found.push(PartnerMonth { partner, product, orders: 0, by_state: BTreeMap::new() });
+        }
+        if let Some(last) = found.last_mut() {
+            last.orders += count;
+            last.by_state.insert(state.word(), count);
+        }
+    }
+    Ok(found)
 }
 
 impl PartnerMonth {
