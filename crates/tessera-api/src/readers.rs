@@ -1,8 +1,8 @@
 //! The threads that answer short reads: a balance, a quote, one member.
 //!
-//! A few threads take the next read from one queue. A thread made for every read would have more of them waiting for a
-//! connection than reading: at 256 clients the hand-overs cost more than the reads. Long reads (lists, reports) have
-//! threads of their own, so that they hold nobody up.
+//! A few threads take the next read from one queue. With a thread for every read most of them would wait for a
+//! connection, and be woken one after the other to get it. Long reads (lists, reports) have threads of their own, so that
+//! they hold nobody up.
 
 use std::panic::AssertUnwindSafe;
 
@@ -13,7 +13,7 @@ use crate::Problem;
 /// Half of the connections that read: the other half is for lists and reports.
 const THREADS: usize = tessera_engine::READERS_MAX / 2;
 
-/// Reads that may wait. Three dozen thousand are answered in a second, so this is about a tenth of one.
+/// Reads that may wait: as many as commands may. More are told to come back.
 const WAITING_MAX: usize = 4_096;
 
 type Read = Box<dyn FnOnce() + Send>;
