@@ -47,7 +47,7 @@ fn an_idempotency_key() {
         |length: usize| once(&app, "POST", "adjustments", &text(length)).json(&crate::common::adjustment("card:1", 5));
     app.send(&sale("r-1", "card:1", 5_000));
     adjust(255).ok();
-    refused(&adjust(256), 400, "idempotency-key-missing", "255");
+    refused(&adjust(256), 400, "invalid-request", "255");
 }
 
 #[rstest]
@@ -140,9 +140,7 @@ fn a_stream() {
         stream(body)
     };
     assert_eq!(of(64 * MEBIBYTE).len(), 1);
-    let answers = of(64 * MEBIBYTE + 1);
-    assert_eq!(answers[0]["status"], "applied", "what came before is done");
-    assert_eq!(answers[1]["problem"]["most"], 64 * MEBIBYTE);
+    assert_eq!(of(64 * MEBIBYTE + 1).last().unwrap()["problem"]["most"], 64 * MEBIBYTE);
 }
 
 #[test]

@@ -403,8 +403,9 @@ impl Life {
                 let issued = with_code(EffectKind::VoucherIssued).filter_map(|effect| effect.code.as_ref());
                 self.codes.extend(issued.map(ToString::to_string));
                 self.used_codes += with_code(EffectKind::VoucherRedeemed).count();
-                let founded = with_code(EffectKind::HouseholdFounded).filter_map(|effect| effect.member.as_ref());
-                if let (Some(household), Command::Household { about, .. }) = (founded.last(), &self.sent[place].command)
+                let mut founded = with_code(EffectKind::HouseholdFounded).filter_map(|effect| effect.member.as_ref());
+                if let (Some(household), Command::Household { about, .. }) =
+                    (founded.next_back(), &self.sent[place].command)
                 {
                     self.households.push((household.parse().unwrap(), *about));
                 }
