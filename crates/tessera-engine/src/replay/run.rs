@@ -258,6 +258,11 @@ impl Run {
         self.state = Some(decision.state);
     }
 
+    /// Who the member was merged into by now.
+    pub fn merged_into(&self) -> Option<MemberId> {
+        self.state.as_ref()?.into
+    }
+
     /// Every entry of the run, and the member at its end.
     pub fn finished(self) -> (Vec<Entry>, Option<MemberState>) {
         (self.history.into_iter().flat_map(|event| event.entries).collect(), self.state)
@@ -314,24 +319,7 @@ impl Run {
 /// What falls due for a member until an instant, and the member then.
 pub(super) fn settled(versions: &Versions, state: &MemberState, to: Instant) -> (Vec<Recorded>, MemberState) {
     let command = Command { effective_at: to, recorded_at: to, what: What::WakeUp };
-    let inputs = Inputs {
-        versions,
-        state: Some(state),
-        new_member: state.id,
-        guest: false,
-        pools: &Used::new(),
-        orders: &[],
-        redemptions: &[],
-        codes: &[],
-        history: None,
-        former: &[],
-        memory: None,
-        entropy: entropy(state.id, 0),
-        draws: Draws::Fresh,
-        payload: "{}",
-        origin: tessera_core::event::Origin::nowhere(),
-        explain: false,
-    };
+    let inputs = Inputs { entropy: entropy(state.id, 0), draws: Draws::Fresh, ..Inputs::of_member(versions, state) };
     // A wake-up has nothing that could be refused.
     match decide::decide(&inputs, &command) {
         Ok(decision) => (decision.events, decision.state),

@@ -140,10 +140,22 @@ impl Together {
         comparison: &mut Comparison,
     ) {
         while let Some(next) = news.pop_front() {
-            let to = next.to;
+            let to = self.survivor(next.to);
             let caused = self.tell(replay, (to, at), next, pools, comparison);
             news.extend(caused.into_iter().filter(is_of_household));
         }
+    }
+
+    /// Who somebody is by now.
+    fn survivor(&self, member: MemberId) -> MemberId {
+        let mut now = member;
+        for _ in 0..=MemberState::MERGED_MAX {
+            match self.runs.get(&now).and_then(Run::merged_into) {
+                Some(into) => now = into,
+                None => return now,
+            }
+        }
+        member
     }
 
     /// Tells somebody; what cannot be told comes back to whoever wanted to.

@@ -281,7 +281,8 @@ impl Life {
             let reply = Box::new(move |done| answer.send((place, done)).unwrap());
             app.engine().executor().submit(self.submission(app, place), reply).unwrap();
         }
-        while locks && app.engine().executor().waiting() > 0 {
+        // The first of them are on their way to the locked rows, the others wait behind them.
+        while locks && app.engine().executor().waiting() == drawn.len() {
             std::thread::yield_now();
         }
         drop((release, answer));
@@ -289,11 +290,9 @@ impl Life {
         let answers: Vec<_> = answers.iter().collect();
         assert_eq!(answers.len(), drawn.len(), "everybody is answered once");
         for (place, answer) in answers {
-            if matches!(answer, Answer::Unavailable) {
-                // Beyond its time limits PostgreSQL is as good as away, and callers are told to come back.
-                assert!(locks, "a slow database is no reason to turn somebody away");
-                println!("turned away: {:?}", app.engine().executor().health().trouble());
-            }
+            let trouble = app.engine().executor().health().trouble();
+            let away = matches!(answer, Answer::Unavailable);
+            assert!(!away, "a slow database is no reason to turn somebody away: {trouble:?}");
             self.answered(place, answer);
         }
     }
