@@ -303,10 +303,15 @@ impl Working<'_> {
 
     /// What both used of a limit is used of one member's; fractions go on together (M2).
     fn take_limits(&mut self, from: &MemberState) {
-        let today = self.program.calendar.day(self.state.clock);
+        let clock = self.state.clock;
+        let today = self.program.calendar.day(clock);
         for counter in from.counters.iter().filter(|counter| counter.until > today) {
             let (limit, from, until, by) = (counter.limit.clone(), counter.from, counter.until, counter.used);
             self.change(Change::Used { limit, from, until, by });
+        }
+        for known in from.velocity.iter().filter(|known| known.until > clock) {
+            let (rule, from, until, by) = (known.rule.clone(), known.from, known.until, known.used);
+            self.change(Change::Velocity { rule, from, until, by });
         }
         for fraction in &from.fractions {
             self.carry(&fraction.rule, fraction.carried);
@@ -409,6 +414,7 @@ impl Working<'_> {
         let waiting = from.waiting.iter().filter(is_same).cloned().collect();
         self.give_limits_back(from);
         self.change(Change::LetGo { brought: brought.clone() });
+        self.have_own_again(from, history, merged.event);
         self.judge_tiers(&standings);
         let back = GivenBack { by: EventId { member: self.state.id, seq }, purses, waiting };
         let on_the_way = (carries(&back.purses), owes(&back.purses));
@@ -487,7 +493,8 @@ impl Working<'_> {
     }
 
     fn give_limits_back(&mut self, from: &MemberState) {
-        let today = self.program.calendar.day(self.state.clock);
+        let clock = self.state.clock;
+        let today = self.program.calendar.day(clock);
         for counter in from.counters.iter().filter(|counter| counter.until > today) {
             // What is given once was given: to both.
             if super::basis::key::window(&counter.limit) == Some(crate::time::Window::Ever) {
@@ -498,6 +505,12 @@ impl Working<'_> {
             if by != 0 {
                 self.change(Change::Used { limit, from, until, by });
             }
+        }
+        for known in from.velocity.iter().filter(|known| known.until > clock) {
+            let own = self.state.velocity.iter().find(|own| own.rule == known.rule && own.from == known.from);
+            let by = -known.used.min(own.map_or(0, |own| own.used));
+            let (rule, from, until) = (known.rule.clone(), known.from, known.until);
+            self.change(Change::Velocity { rule, from, until, by });
         }
         let program = self.inputs.versions.at(self.state.clock).clone();
         for ladder in &program.ladders {

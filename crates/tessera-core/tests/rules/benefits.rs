@@ -160,6 +160,26 @@ fn t6_benefits_already_used_are_not_charged() {
     assert_eq!(used(&mut shop, "2026-03-06T10:00", "lounge").unwrap_err().code(), "benefit-not-held");
 }
 
+#[test]
+fn p1_what_was_granted_lasts_longest_for_the_two_and_as_it_was_for_each_again() {
+    let mut shop = Shop::new(SHOP);
+    let last_days =
+        |shop: &Shop| -> Vec<String> { shop.state().grants.iter().map(|grant| grant.last_day.to_string()).collect() };
+    shop.send("2026-03-03T09:00", "visit", "{}");
+    shop.of_member(2).send("2026-03-03T09:00", "enrol", "{}");
+    shop.of_member(1).send("2026-03-05T09:00", "visit", "{}");
+    for (into, own) in [(0, vec!["2026-03-10".to_owned()]), (2, Vec::new())] {
+        let mut shop = shop.clone();
+        shop.merge("2026-03-06T09:00", into).unwrap();
+        shop.relay().remove(0).unwrap();
+        assert_eq!(last_days(shop.of_member(into)), ["2026-03-12"]);
+        shop.unmerge("2026-03-07T09:00", 1).unwrap();
+        shop.relay().remove(0).unwrap();
+        assert_eq!(last_days(&shop), own);
+        assert_eq!(last_days(shop.of_member(1)), ["2026-03-12"]);
+    }
+}
+
 #[rstest]
 #[case::nothing("per: { month: 0 }", "0 leaves nothing")]
 #[case::unknown_window("per: { fortnight: 1 }", "fortnight")]

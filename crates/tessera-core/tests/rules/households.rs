@@ -561,6 +561,37 @@ campaigns:
 }
 
 #[test]
+fn p5_so_many_invitations_are_open_at_once_and_none_for_who_is_there() {
+    let mut shop = couple(ALL);
+    let refused = invite(&mut shop, "2026-01-07T09:00", Some(1)).unwrap_err();
+    assert_eq!(refused.code(), "of-household-already");
+    for _ in 0..20 {
+        invite(&mut shop, "2026-01-07T09:00", None).unwrap();
+    }
+    let refused = invite(&mut shop, "2026-01-07T10:00", None).unwrap_err();
+    assert_eq!((refused.code(), refused.facts()["most"].as_u64()), ("too-many-invitations", Some(20)));
+    // Seven days later none is open any more.
+    assert_eq!(invite(&mut shop, "2026-01-14T23:59", None).unwrap_err().code(), "too-many-invitations");
+    invite(&mut shop, "2026-01-15T00:00", None).unwrap();
+}
+
+#[test]
+fn p5_a_pool_buys_no_rewards() {
+    let mut shop = Shop::new(&format!(
+        "rewards: {{ mug: {{ costs: {{ point: 10 }}, gives: {{ item: MUG }} }} }}\n{}",
+        program(ALL, "")
+    ));
+    shop.send("2026-01-05T09:00", "enrol", "{}");
+    step(&mut shop, 0, "2026-01-06T09:00", HouseholdStep::Found).unwrap();
+    shop.relay();
+    buy(&mut shop, 0, "2026-01-07T09:00", "o1", 60);
+    let by = Some(id_of(&mut shop, 0));
+    let mug = Redeem { by, ..tessera_testkit::shop::reward("mug") };
+    // The household stands behind the one member.
+    assert_eq!(shop.of_member(1).redeem("2026-01-08T09:00", mug).unwrap_err(), Rejected::PoolBuysNoRewards);
+}
+
+#[test]
 fn p5_a_household_is_no_member() {
     let mut shop = couple(ALL);
     buy(&mut shop, 0, "2026-01-07T09:00", "o1", 60);

@@ -173,6 +173,16 @@ fn f1_nobody_is_brought_by_whom_they_brought() {
 }
 
 #[test]
+fn f1_nobody_brings_themselves_or_where_nobody_is_paid_for_it() {
+    let mut shop = Shop::new(&program(""));
+    shop.send("2026-03-01T09:00", "enrol", "{}");
+    let own = shop.member().id;
+    assert_eq!(told(&mut shop, "2026-03-01T10:00", own).unwrap_err(), Rejected::ReferralOfOneself);
+    let mut shop = Shop::new("currencies: { point: { name: P, expires: never } }");
+    assert_eq!(shop.join_brought_by("2026-03-01T09:00", 1, None).unwrap_err(), Rejected::NoReferral);
+}
+
+#[test]
 fn f1_who_has_bought_was_brought_by_nobody() {
     let mut shop = Shop::new(&program(""));
     shop.send("2026-03-01T09:00", "enrol", "{}");

@@ -72,6 +72,31 @@ fn r2_a_step_that_a_return_takes_back_takes_its_voucher_along() {
     assert_eq!(again.vouchers.len(), 1, "the step is there to be done again");
 }
 
+#[test]
+fn r2_what_a_merged_members_step_gave_goes_with_it_too() {
+    let mut shop = Shop::new(COUPONS);
+    shop.send("2026-03-01T09:00", "enrol", "{}");
+    shop.of_member(1).send("2026-03-02T09:00", "purchase", &sale("o1", 10_000));
+    let second = shop.send("2026-03-03T09:00", "purchase", &sale("o2", 10_000));
+    let codes: Vec<String> = second.vouchers.iter().map(|issued| issued.code.to_string()).collect();
+    assert_eq!(codes.len(), 2, "of the challenge and of the streak");
+    let mut undone = shop.clone();
+    shop.merge("2026-03-03T10:00", 0).unwrap();
+    shop.relay().remove(0).unwrap();
+    let back = shop.send("2026-03-04T09:00", "return", &back_all("o2"));
+    assert_eq!(count_of(&back, EffectKind::VoucherVoided), 2);
+    assert!(codes.iter().all(|code| status(&shop, code) == CodeStatus::Cancelled));
+    assert!(shop.of_member(0).state().step_vouchers.is_empty());
+    // Two again, they are the other's.
+    undone.merge("2026-03-03T10:00", 0).unwrap();
+    undone.relay().remove(0).unwrap();
+    undone.of_member(0).unmerge("2026-03-03T11:00", 1).unwrap();
+    undone.relay().remove(0).unwrap();
+    assert!(undone.state().step_vouchers.is_empty());
+    undone.of_member(1).send("2026-03-04T09:00", "return", &back_all("o2"));
+    assert!(codes.iter().all(|code| status(&undone, code) == CodeStatus::Cancelled));
+}
+
 const LADDER: &str = "
 currencies: { star: { name: Star, expires: never }, consolation: { name: C, expires: never } }
 tiers: { club: { measure: { earned: star }, window: calendar_year, holds_to: current, down: { to: to_earned }, levels: [ { id: blue, at: 0 }, { id: silver, at: 50 }, { id: gold, at: 100 } ] } }

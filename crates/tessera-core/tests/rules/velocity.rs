@@ -113,6 +113,26 @@ fn p6_what_comes_late_is_counted_on_its_own_day() {
 }
 
 #[test]
+fn p6_two_who_become_one_did_together_what_each_did() {
+    let mut shop = shop("  purchases: { what: purchase, per: member, window: P1D, count: 3, action: refuse }");
+    for (member, order) in [(0, "o1"), (1, "o2"), (1, "o3")] {
+        shop.of_member(member).send("2026-03-02T09:00", "purchase", &sale(order, 10_000));
+    }
+    shop.merge("2026-03-02T10:00", 0).unwrap();
+    shop.relay().remove(0).unwrap();
+    let rejected = shop.refused("2026-03-02T11:00", "purchase", &sale("o4", 10_000));
+    assert_eq!(hit(&rejected).used, 4);
+    shop.of_member(0).unmerge("2026-03-02T12:00", 1).unwrap();
+    shop.relay().remove(0).unwrap();
+    for (member, order) in [(0, "o5"), (0, "o6"), (1, "o7")] {
+        shop.of_member(member).send("2026-03-02T13:00", "purchase", &sale(order, 10_000));
+    }
+    for member in 0..2 {
+        assert_eq!(shop.of_member(member).refused("2026-03-02T14:00", "purchase", &sale("o8", 1)).code(), "too-often");
+    }
+}
+
+#[test]
 fn a_condition_and_money_choose_what_is_counted() {
     let rules = "  large: { what: purchase, per: key, window: P1D, count: 1, when: event.total >= 500000 }
   cash: { what: purchase, per: location, window: P1D, money: 600000 }";
