@@ -45,6 +45,7 @@ mod returns;
 mod revalue;
 mod reward;
 mod reward_card;
+mod seat;
 mod settle;
 mod stacking;
 mod take_back;

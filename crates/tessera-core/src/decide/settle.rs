@@ -265,8 +265,11 @@ impl Working<'_> {
         let (mut released, mut credits) = (0, Vec::new());
         for lot in &wait.lots {
             let (last_day, expires_at) = match settings.pending.expiry_counts_from {
-                CountsFrom::Maturity => super::expiry::last_day(&version, &settings.expires, day).unzip(),
-                CountsFrom::Earn => (lot.last_day, lot.expires_at),
+                CountsFrom::Maturity if lot.last_day.is_none() => {
+                    super::expiry::last_day(&version, &settings.expires, day).unzip()
+                }
+                // What came from another system keeps its own last day (L9).
+                _ => (lot.last_day, lot.expires_at),
             };
             let owed = self.state.purse(currency.as_str()).map_or(Points::ZERO, |purse| purse.debt);
             let (repaid, rest) = lot.remaining.split(owed);
@@ -286,7 +289,7 @@ impl Working<'_> {
             });
         }
         self.date_idle(currency, &settings.expires);
-        if !settings.pending.counts_to_tiers {
+        if !settings.pending.counts_to_tiers && wait.version != Wait::FROM_ELSEWHERE {
             self.measure_points(currency, wait.base.get(), released, wait.earned_on);
             self.judge_tiers(&standings);
         }

@@ -146,6 +146,7 @@ pub const RESERVED_TYPES: &[&str] = &[
     "household-put",
     "household-ask",
     "household-refund",
+    "household-seat",
     "household-taken-in",
     "household-out",
     "household-back",

@@ -25,7 +25,11 @@ campaigns:
 
 /// Members 0, 1 and 2 have joined the program.
 fn shop_of(households: &str, currency: &str) -> Shop {
-    let mut shop = Shop::new(&program(households, currency));
+    joined(&program(households, currency))
+}
+
+fn joined(document: &str) -> Shop {
+    let mut shop = Shop::new(document);
     for member in 0..3 {
         shop.of_member(member).send("2026-01-05T09:00", "enrol", "{}");
     }
@@ -64,7 +68,10 @@ fn accept(shop: &mut Shop, member: usize, time: &str, code: Option<[u8; 16]>) ->
 
 /// Members 0 (the head) and 1 are a household.
 fn couple_of(households: &str, currency: &str) -> Shop {
-    let mut shop = shop_of(households, currency);
+    coupled(shop_of(households, currency))
+}
+
+fn coupled(mut shop: Shop) -> Shop {
     found(&mut shop);
     invite(&mut shop, "2026-01-06T10:00", Some(1)).unwrap();
     accept(&mut shop, 1, "2026-01-06T11:00", None).unwrap();
@@ -576,19 +583,190 @@ fn p5_so_many_invitations_are_open_at_once_and_none_for_who_is_there() {
 }
 
 #[test]
-fn p5_a_pool_buys_no_rewards() {
-    let mut shop = Shop::new(&format!(
-        "rewards: {{ mug: {{ costs: {{ point: 10 }}, gives: {{ item: MUG }} }} }}\n{}",
-        program(ALL, "")
-    ));
+fn p5_only_the_code_that_was_given_opens_and_only_while_there_is_room() {
+    let mut shop = shop_of("size: 2, pools: { point: { contribute: all } }", "");
+    found(&mut shop);
+    invite(&mut shop, "2026-01-06T10:00", None).unwrap();
+    accept(&mut shop, 1, "2026-01-06T11:00", Some([1; 16])).unwrap();
+    assert_eq!(shop.of_member(1).state().home(), None, "another code");
+    // Two are invited while there is room for one.
+    let (head, third) = (id_of(&mut shop, 0), id_of(&mut shop, 2));
+    let invites = HouseholdStep::Invite { by: head, to: Some(third), code: [8; 16] };
+    step(&mut shop, HOME, "2026-01-06T11:10", invites).unwrap();
+    accept(&mut shop, 1, "2026-01-06T12:00", Some(CODE)).unwrap();
+    accept(&mut shop, 2, "2026-01-06T13:00", None).unwrap();
+    assert_eq!((shop.of_member(1).state().home().is_some(), shop.of_member(2).state().home()), (true, None));
+    let refused = shop.member().events.last().unwrap().record.effects[0].clone();
+    assert_eq!(refused.reason.as_deref(), Some("household-full"));
+    // Who was never in one has left none, and need not wait.
+    assert_eq!(shop.state().belongs.unwrap().left_on, None);
+    // Where everybody has gone nobody is let in.
+    for member in [1, 0] {
+        leave(&mut shop, member, "2026-01-07T09:00").unwrap();
+    }
+    accept(&mut shop, 2, "2026-01-07T10:00", None).unwrap();
+    let refused = shop.of_member(2).member().events.last().unwrap().record.effects[0].clone();
+    assert_eq!(refused.reason.as_deref(), Some("household-closed"));
+}
+
+#[test]
+fn p5_who_changes_their_mind_before_they_are_taken_in_is_in_no_household() {
+    let mut shop = shop_of("cooling_off: P30D, pools: { point: { contribute: none, by_hand: true } }", "");
+    let household = found(&mut shop);
+    buy(&mut shop, 1, "2026-01-06T09:30", "o1", 50);
+    invite(&mut shop, "2026-01-06T10:00", Some(1)).unwrap();
+    step(&mut shop, 1, "2026-01-06T11:00", HouseholdStep::Accept { household, code: None }).unwrap();
+    let put = HouseholdStep::PutIn { currency: tessera_testkit::shop::id("point"), amount: 5 };
+    assert_eq!(step(&mut shop, 1, "2026-01-06T11:00", put).unwrap_err(), Rejected::NotInHousehold, "not yet");
+    step(&mut shop, 1, "2026-01-06T11:00", HouseholdStep::Leave).unwrap();
+    shop.relay();
+    let belongs = shop.of_member(1).state().belongs.unwrap();
+    assert_eq!((belongs.household, belongs.left_on), (None, None));
+    let people = shop.of_member(HOME).state().household.unwrap().people;
+    assert_eq!(people.len(), 1, "both sides say so");
+    step(&mut shop, 1, "2026-01-07T09:00", HouseholdStep::Found).expect("who was in none need not wait");
+}
+
+#[test]
+fn p5_a_refusal_makes_nobody_wait_less_than_their_last_household_does() {
+    let mut shop = couple("cooling_off: P30D, pools: { point: { contribute: all } }");
+    leave(&mut shop, 1, "2026-01-10T09:00").unwrap();
+    // After the time they ask somewhere in vain: when they left is still known.
+    accept(&mut shop, 1, "2026-02-10T09:00", None).unwrap();
+    let belongs = shop.of_member(1).state().belongs.unwrap();
+    assert_eq!((belongs.household, belongs.left_on.unwrap().to_string()), (None, "2026-01-10".into()));
+}
+
+#[test]
+fn p5_the_head_alone_passes_it_on_and_stays_it_when_others_go() {
+    let mut shop = couple(ALL);
+    let (head, other) = (id_of(&mut shop, 0), id_of(&mut shop, 1));
+    let taken = HouseholdStep::NewHead { by: other, to: other };
+    assert_eq!(step(&mut shop, HOME, "2026-01-07T09:00", taken).unwrap_err().code(), "only-the-head");
+    leave(&mut shop, 1, "2026-01-08T09:00").unwrap();
+    let last = shop.of_member(HOME).member().events.last().unwrap();
+    assert!(last.record.effects.iter().all(|effect| effect.kind != EffectKind::HouseholdHead), "nothing changed");
+    assert!(shop.state().household.unwrap().person(head).unwrap().head);
+}
+
+#[test]
+fn p5_a_gift_card_founds_no_household() {
+    let mut shop = Shop::new(&format!("gift_cards: {{}}\n{}", program(ALL, "")));
+    let card = tessera_core::event::GiftCardStep::Issue { code: [1; 16], amount: 0 };
+    shop.ask(tessera_testkit::shop::at("2026-01-05T09:00"), tessera_core::event::What::GiftCard(card)).unwrap();
+    assert_eq!(step(&mut shop, 0, "2026-01-06T09:00", HouseholdStep::Found).unwrap_err(), Rejected::NeedsMember);
+}
+
+#[test]
+fn i3_what_the_last_one_out_had_reserved_is_void() {
+    let mut shop = shop_of(ALL, "");
+    found(&mut shop);
+    buy(&mut shop, 0, "2026-01-07T09:00", "o1", 60);
+    pay(&mut shop, 0, "2026-01-08T09:00", reserve("point", 45)).unwrap();
+    leave(&mut shop, 0, "2026-01-08T09:01").unwrap();
+    assert_eq!((has(&mut shop, 0), shop.of_member(HOME).balance("point").held), (60, 0));
+}
+
+#[test]
+fn p5_what_is_nobodys_pays_first_but_not_where_everybody_spends_their_own() {
+    for (who, mine, left) in [("anyone", 10, [20, 0]), ("own_part", 20, [0, 0])] {
+        let mut shop = couple(&format!("pools: {{ point: {{ contribute: all, spend: {who} }} }}"));
+        buy(&mut shop, 0, "2026-01-07T09:00", "o1", 20);
+        buy(&mut shop, 1, "2026-01-07T10:00", "o2", 10);
+        // What somebody leaves behind with the program is the household's own, in one lot with the rest.
+        let gone = tessera_core::event::What::Leave { erase: false };
+        shop.of_member(1).ask(tessera_testkit::shop::at("2026-01-08T09:00"), gone).unwrap();
+        shop.relay();
+        assert_eq!(pool(&mut shop), (30, [20, 0, 0]));
+        pay(&mut shop, 0, "2026-01-09T09:00", spend("point", mine)).unwrap();
+        assert_eq!(pool(&mut shop), (30 - mine, [left[0], left[1], 0]), "{who}");
+    }
+}
+
+#[test]
+fn p4_what_a_frozen_member_earns_stays_with_them() {
+    let mut shop = couple(ALL);
+    let freeze = tessera_core::event::Freeze { frozen: true, reason: "abuse".into() };
+    let freeze = tessera_core::event::What::Freeze(freeze);
+    shop.of_member(0).ask(tessera_testkit::shop::at("2026-01-07T08:00"), freeze).unwrap();
+    buy(&mut shop, 0, "2026-01-07T09:00", "o1", 60);
+    assert_eq!((has(&mut shop, 0), pool(&mut shop).0), (60, 0));
+}
+
+#[test]
+fn p5_each_currency_goes_into_its_own_pool() {
+    let mut shop = Shop::new(
+        "households: { pools: { point: { contribute: all }, star: { contribute: 0.5 } } }
+currencies: { point: { name: P, expires: never }, star: { name: S, expires: never } }
+campaigns:
+  base: { trigger: purchase, rules: [ { award: { currency: point, amount: event.net / 1000 } } ] }
+  stars: { trigger: purchase, rules: [ { award: { currency: star, amount: 8 } } ] }",
+    );
     shop.send("2026-01-05T09:00", "enrol", "{}");
     step(&mut shop, 0, "2026-01-06T09:00", HouseholdStep::Found).unwrap();
     shop.relay();
     buy(&mut shop, 0, "2026-01-07T09:00", "o1", 60);
-    let by = Some(id_of(&mut shop, 0));
-    let mug = Redeem { by, ..tessera_testkit::shop::reward("mug") };
-    // The household stands behind the one member.
-    assert_eq!(shop.of_member(1).redeem("2026-01-08T09:00", mug).unwrap_err(), Rejected::PoolBuysNoRewards);
+    assert_eq!((shop.of_member(0).available("point"), shop.available("star")), (0, 4));
+    assert_eq!((shop.of_member(1).available("point"), shop.available("star")), (60, 4));
+}
+
+#[test]
+fn p5_all_of_it_may_be_put_in_and_nothing_may_not() {
+    let mut shop = couple("pools: { point: { by_hand: true } }");
+    buy(&mut shop, 0, "2026-01-07T09:00", "o1", 60);
+    let put = |amount| HouseholdStep::PutIn { currency: tessera_testkit::shop::id("point"), amount };
+    for nothing in [0, -5] {
+        let refused = step(&mut shop, 0, "2026-01-08T09:00", put(nothing)).unwrap_err();
+        assert_eq!(refused, Rejected::NothingToTransfer);
+    }
+    step(&mut shop, 0, "2026-01-08T09:00", put(60)).unwrap();
+    shop.relay();
+    assert_eq!(pool(&mut shop).0, 60);
+    // What cannot arrive is theirs again, and no part of what may be asked back from the pool.
+    buy(&mut shop, 1, "2026-01-08T09:30", "o2", 40);
+    step(&mut shop, 1, "2026-01-08T10:00", put(40)).unwrap();
+    let (by, member) = (id_of(&mut shop, 0), id_of(&mut shop, 1));
+    step(&mut shop, HOME, "2026-01-08T10:00", HouseholdStep::Remove { by, member }).unwrap();
+    shop.relay();
+    assert_eq!((has(&mut shop, 1), shop.of_member(1).state().belongs.unwrap().given), (40, vec![]));
+}
+
+#[test]
+fn r5_a_return_takes_the_orders_own_points_out_of_the_pool_first() {
+    let mut shop = couple(ALL);
+    buy(&mut shop, 0, "2026-01-07T09:00", "o1", 30);
+    buy(&mut shop, 0, "2026-02-07T09:00", "o2", 20);
+    shop.of_member(0).send("2026-02-08T09:00", "return", &back_all("o2"));
+    shop.relay();
+    assert_eq!(shop.of_member(HOME).lots("point"), [("2027-01-31".to_owned(), 30)], "old points become no younger");
+}
+
+#[test]
+fn p5_what_reached_the_pool_when_it_was_dead_is_dead() {
+    let mut shop = couple("pools: { point: { by_hand: true } }");
+    buy(&mut shop, 0, "2026-01-07T09:00", "o1", 60);
+    let put = HouseholdStep::PutIn { currency: tessera_testkit::shop::id("point"), amount: 60 };
+    step(&mut shop, 0, "2027-01-31T23:00", put).unwrap();
+    // The household has been seen in February already when they come.
+    shop.of_member(HOME).wake("2027-02-01T09:00");
+    let by = id_of(&mut shop, 0);
+    step(&mut shop, HOME, "2027-02-01T10:00", HouseholdStep::Invite { by, to: None, code: CODE }).unwrap();
+    shop.relay();
+    assert_eq!(pool(&mut shop).0, 0);
+    assert_eq!(shop.of_member(HOME).state().purse("point").unwrap().totals.expired.get(), 60);
+}
+
+#[test]
+fn p5_a_limit_that_comes_later_is_not_gone_below_none_by_what_was_spent_before() {
+    let mut shop = couple(ALL);
+    buy(&mut shop, 0, "2026-01-07T09:00", "o1", 100);
+    let spent = pay(&mut shop, 1, "2026-01-08T09:00", spend("point", 40)).unwrap();
+    let limited = program("pools: { point: { contribute: all, per_member: { month: 50 } } }", "");
+    shop.publish("2026-01-09T00:00", &limited);
+    shop.of_member(HOME).cancel("2026-01-09T09:00", spent.events[spent.main].seq, None).unwrap();
+    assert!(shop.state().counters.iter().all(|counter| counter.used > 0), "{:?}", shop.state().counters);
+    let refused = pay(&mut shop, 1, "2026-01-09T10:00", spend("point", 51)).unwrap_err();
+    assert_eq!(refused.code(), "pool-limit");
 }
 
 #[test]
@@ -624,4 +802,157 @@ fn p5_mistakes_in_the_section_are_found(#[case] section: &str, #[case] words: &s
     let errors: Vec<String> =
         problems.iter().filter(|problem| problem.severity == Severity::Error).map(ToString::to_string).collect();
     assert!(errors.iter().any(|error| error.contains(words.trim_matches('`'))), "{errors:?}");
+}
+
+/// The member becomes one with another, and everybody hears of it.
+fn merge(shop: &mut Shop, from: usize, into: usize, time: &str) -> Result<Decision, Rejected> {
+    let merged = shop.of_member(from).merge(time, into).unwrap();
+    shop.relay().remove(0).map(|_| merged)
+}
+
+#[test]
+fn p1_a_place_in_a_household_goes_along_and_comes_back() {
+    let mut shop = couple("pools: { point: { contribute: all, per_member: { month: 50 } } }");
+    buy(&mut shop, 0, "2026-01-07T09:00", "o1", 60);
+    buy(&mut shop, 1, "2026-01-07T10:00", "o2", 40);
+    pay(&mut shop, 0, "2026-01-07T11:00", spend("point", 20)).unwrap();
+    let held = pay(&mut shop, 0, "2026-01-07T11:05", reserve("point", 10)).unwrap();
+    let ids = [0, 1, 2].map(|member| id_of(&mut shop, member));
+    merge(&mut shop, 0, 2, "2026-01-07T11:06").unwrap();
+    let people = |shop: &mut Shop| -> Vec<(MemberId, bool)> {
+        let people = shop.of_member(HOME).state().household.unwrap().people;
+        people.iter().map(|person| (person.member, person.head)).collect()
+    };
+    assert_eq!(people(&mut shop), [(ids[2], true), (ids[1], false)]);
+    assert_eq!(pool(&mut shop), (70, [0, 40, 30]));
+    // What is reserved is theirs by now, and what was spent counts.
+    shop.of_member(HOME).capture("2026-01-07T11:10", held.events[held.main].seq, None).unwrap();
+    let limit = pay(&mut shop, 2, "2026-01-07T11:20", spend("point", 21)).unwrap_err();
+    assert_eq!((limit.code(), limit.facts()["spent"].as_i64()), ("pool-limit", Some(30)));
+    buy(&mut shop, 0, "2026-01-07T12:00", "o3", 5);
+    assert_eq!((has(&mut shop, 2), pool(&mut shop)), (0, (75, [0, 40, 35])));
+    // A return of the old one's order asks the pool for the survivor's part.
+    shop.of_member(2).send("2026-01-07T13:00", "return", &back_all("o1"));
+    shop.relay();
+    assert_eq!((pool(&mut shop), shop.of_member(2).balance("point").debt), ((40, [0, 40, 0]), 25));
+    shop.of_member(2).unmerge("2026-01-08T09:00", 0).unwrap();
+    shop.relay();
+    assert_eq!(people(&mut shop), [(ids[0], true), (ids[1], false)]);
+    assert_eq!(
+        (shop.of_member(0).state().home(), shop.of_member(2).state().home()),
+        (Some(id_of(&mut shop, HOME)), None)
+    );
+    buy(&mut shop, 2, "2026-01-09T09:00", "o5", 30);
+    assert_eq!((has(&mut shop, 2), pool(&mut shop)), (5, (40, [0, 40, 0])));
+}
+
+#[test]
+fn p1_two_places_in_one_household_are_one_and_in_two_are_refused() {
+    let mut shop = couple(ALL);
+    buy(&mut shop, 0, "2026-01-07T09:00", "o1", 60);
+    buy(&mut shop, 1, "2026-01-07T10:00", "o2", 40);
+    merge(&mut shop, 0, 1, "2026-01-07T11:00").unwrap();
+    assert_eq!(pool(&mut shop), (100, [0, 100, 0]));
+    let people = shop.of_member(HOME).state().household.unwrap().people;
+    assert_eq!((people.len(), people[0].member, people[0].head), (1, id_of(&mut shop, 1), true));
+    let undone = shop.of_member(1).unmerge("2026-01-08T09:00", 0).unwrap();
+    let stays = undone.outcome.effects.iter().find(|effect| effect.kind == EffectKind::Stays).unwrap();
+    assert_eq!(stays.reason.as_deref(), Some("household"));
+    shop.relay();
+    assert_eq!((shop.of_member(0).state().home(), pool(&mut shop)), (None, (100, [0, 100, 0])));
+    // In two households: both stay as they were.
+    step(&mut shop, 2, "2026-01-08T10:00", HouseholdStep::Found).unwrap();
+    shop.relay();
+    let refused = merge(&mut shop, 2, 1, "2026-01-08T11:00").unwrap_err();
+    assert_eq!(refused.code(), "both-in-household");
+    let state = shop.of_member(2).state();
+    assert_eq!((state.status, state.home().is_some()), (Status::Active, true));
+}
+
+#[test]
+fn p1_whoever_has_just_asked_to_be_taken_in_and_ends_asks_no_more() {
+    let mut shop = couple(ALL);
+    invite(&mut shop, "2026-01-07T09:00", Some(2)).unwrap();
+    let household = id_of(&mut shop, HOME);
+    step(&mut shop, 2, "2026-01-07T10:00", HouseholdStep::Accept { household, code: None }).unwrap();
+    shop.of_member(2).merge("2026-01-07T10:00", 1).unwrap();
+    for told in shop.relay() {
+        told.unwrap();
+    }
+    let people = shop.of_member(HOME).state().household.unwrap().people;
+    assert_eq!((people.len(), shop.of_member(1).state().home()), (2, Some(household)));
+}
+
+const REWARDS: &str = "
+partners: { giftly: {} }
+vouchers: { coffee: { gives: { amount_off: 1000 } } }
+benefits: { lounge: { name: Lounge } }
+rewards:
+  machine: { costs: { point: 70 }, gives: { item: true }, stock: 1, fulfilment: { approval: true } }
+  gift: { costs: { point: 50 }, gives: { e_gift: { partner: giftly, product: TEA-50 } } }
+  coffee: { costs: { point: 5 }, gives: { voucher: coffee } }
+  lounge: { costs: { point: 5 }, gives: { benefit: { benefit: lounge, for: P1D } } }
+  one: { costs: { point: 5 }, gives: { item: true }, per_member: { month: 1 } }
+  old: { costs: { point: 5 }, gives: { item: true }, when: member.purchases > 3 }";
+
+#[test]
+fn p5_a_pool_buys_a_reward_and_what_comes_back_is_whose_it_was() {
+    let mut shop = coupled(joined(&format!("{}{REWARDS}", program(ALL, ""))));
+    buy(&mut shop, 0, "2026-01-07T09:00", "o1", 60);
+    buy(&mut shop, 1, "2026-01-07T10:00", "o2", 40);
+    let machine = || Redeem { capture: true, ..tessera_testkit::shop::reward("machine") };
+    let bought = pay(&mut shop, 1, "2026-01-08T09:00", machine()).unwrap();
+    assert_eq!(pool(&mut shop), (30, [30, 0, 0]));
+    assert_eq!(bought.outcome.redemption.as_ref().unwrap().by, Some(id_of(&mut shop, 1).to_string().into()));
+    // Somebody has to approve it, and does not: the points go home, and the machine is there again.
+    let seq = bought.events[bought.main].seq;
+    let step = tessera_core::event::FulfilmentStep {
+        redemption: seq,
+        to: tessera_core::ledger::FulfilmentState::Refused,
+        by: "office".into(),
+    };
+    shop.of_member(HOME)
+        .ask(tessera_testkit::shop::at("2026-01-08T11:00"), tessera_core::event::What::Fulfil(step))
+        .unwrap();
+    assert_eq!(pool(&mut shop), (100, [60, 40, 0]));
+    let again = pay(&mut shop, 0, "2026-01-08T12:00", machine()).unwrap();
+    shop.of_member(HOME).cancel("2026-01-08T13:00", again.events[again.main].seq, None).unwrap();
+    assert_eq!(pool(&mut shop), (100, [60, 40, 0]));
+    // Reserved first.
+    let held = pay(&mut shop, 0, "2026-01-08T14:00", tessera_testkit::shop::reward("gift")).unwrap();
+    let seq = held.events[held.main].seq;
+    let captured = shop.of_member(HOME).capture("2026-01-08T14:01", seq, None).unwrap();
+    assert_eq!((captured.partner_orders.len(), pool(&mut shop)), (1, (50, [10, 40, 0])));
+    let step = tessera_core::event::PartnerStep {
+        redemption: seq,
+        to: tessera_core::ledger::PartnerState::Refused,
+        reason: Some("sold-out".into()),
+    };
+    shop.of_member(HOME)
+        .ask(tessera_testkit::shop::at("2026-01-08T15:00"), tessera_core::event::What::PartnerStep(step))
+        .unwrap();
+    assert_eq!(pool(&mut shop), (100, [60, 40, 0]));
+}
+
+#[rstest]
+#[case::a_voucher("coffee")]
+#[case::a_benefit("lounge")]
+#[case::a_limit("one")]
+#[case::a_condition("old")]
+fn p5_a_pool_buys_no_reward_that_is_a_members_own(#[case] reward: &str) {
+    let mut shop = coupled(joined(&format!("{}{REWARDS}", program(ALL, ""))));
+    buy(&mut shop, 0, "2026-01-07T09:00", "o1", 60);
+    let refused = pay(&mut shop, 0, "2026-01-08T09:00", tessera_testkit::shop::reward(reward)).unwrap_err();
+    assert_eq!(refused.code(), "reward-for-members");
+}
+
+#[test]
+fn p1_a_place_that_was_taken_away_between_the_halves_is_nobodys() {
+    let mut shop = couple(ALL);
+    buy(&mut shop, 1, "2026-01-07T09:00", "o1", 60);
+    let (head, gone) = (id_of(&mut shop, 0), id_of(&mut shop, 1));
+    shop.of_member(1).merge("2026-01-07T10:00", 2).unwrap();
+    step(&mut shop, HOME, "2026-01-07T10:00", HouseholdStep::Remove { by: head, member: gone }).unwrap();
+    shop.relay();
+    assert_eq!((shop.of_member(2).state().home(), has(&mut shop, 2), pool(&mut shop).0), (None, 60, 0));
 }
