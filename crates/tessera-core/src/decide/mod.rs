@@ -152,6 +152,31 @@ pub struct Inputs<'a> {
     pub explain: bool,
 }
 
+impl<'a> Inputs<'a> {
+    /// A member as they are and nothing read beside them, for a look at what is or would be. Nothing is drawn.
+    pub fn of_member(versions: &'a Versions, state: &'a MemberState) -> Self {
+        static UNUSED: BTreeMap<CompactString, i64> = BTreeMap::new();
+        Self {
+            versions,
+            state: Some(state),
+            new_member: state.id,
+            guest: false,
+            pools: &UNUSED,
+            orders: &[],
+            redemptions: &[],
+            codes: &[],
+            history: None,
+            former: &[],
+            memory: None,
+            entropy: [0; 16],
+            draws: Draws::Hidden,
+            payload: "{}",
+            origin: Origin::nowhere(),
+            explain: false,
+        }
+    }
+}
+
 /// What has to be read before a command can be decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {

@@ -1,7 +1,5 @@
 //! Settlement (I7): what fell due for a member since their clock, in due order, each under the version then in force.
 
-use std::collections::BTreeMap;
-
 use super::outcome::{Effect, EffectKind};
 use super::tier::standing;
 use super::working::{Posting, Working};
@@ -144,28 +142,9 @@ pub fn settled_to(versions: &Versions, member: &MemberState, at: Instant) -> Mem
     if !member.status.keeps_time() || at <= member.clock || is_quiet(versions, member, at) {
         return member.clone();
     }
-    let pools = BTreeMap::new();
-    let inputs = Inputs {
-        versions,
-        state: Some(member),
-        new_member: member.id,
-        guest: false,
-        pools: &pools,
-        orders: &[],
-        redemptions: &[],
-        codes: &[],
-        history: None,
-        former: &[],
-        memory: None,
-        entropy: [0; 16],
-        // What is only looked at draws nothing.
-        draws: super::Draws::Hidden,
-        payload: "{}",
-        origin: crate::event::Origin::nowhere(),
-        explain: false,
-    };
     let command = Command { effective_at: at, recorded_at: at, what: What::WakeUp };
-    super::decide(&inputs, &command).map_or_else(|_| member.clone(), |decision| decision.state)
+    super::decide(&Inputs::of_member(versions, member), &command)
+        .map_or_else(|_| member.clone(), |decision| decision.state)
 }
 
 /// Whether nothing can be due, as the last decision worked out under the same version.

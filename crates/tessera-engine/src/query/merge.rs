@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use tessera_core::decide::{self, Balance, Decision, Draws, Effect, Inputs, TierStanding};
-use tessera_core::event::{Command, Merge, Origin, What, read_follow_up};
+use tessera_core::decide::{self, Balance, Decision, Effect, Inputs, TierStanding};
+use tessera_core::event::{Command, Merge, What, read_follow_up};
 use tessera_core::id::MemberId;
 use tessera_core::member::MemberState;
 use tessera_core::program::{Id, Versions};
@@ -72,24 +72,5 @@ fn decided(
 }
 
 fn ask(versions: &Versions, state: &MemberState, what: What, now: Instant) -> Result<Decision, decide::Rejected> {
-    let (pools, origin) = (BTreeMap::new(), Origin::default());
-    let inputs = Inputs {
-        versions,
-        state: Some(state),
-        new_member: state.id,
-        guest: false,
-        pools: &pools,
-        orders: &[],
-        redemptions: &[],
-        codes: &[],
-        history: None,
-        former: &[],
-        memory: None,
-        entropy: [0; 16],
-        draws: Draws::Hidden,
-        payload: "{}",
-        origin: &origin,
-        explain: false,
-    };
-    decide::decide(&inputs, &Command { effective_at: now, recorded_at: now, what })
+    decide::decide(&Inputs::of_member(versions, state), &Command { effective_at: now, recorded_at: now, what })
 }
