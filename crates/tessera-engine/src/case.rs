@@ -14,7 +14,7 @@ use compact_str::CompactString;
 use serde::Serialize;
 use tessera_core::decide::CaseHit;
 use tessera_core::id::{EventId, MemberId, base32};
-use tessera_core::program::VelocityAction;
+use tessera_core::program::{VelocityAction, Watched};
 use tessera_core::time::Instant;
 use tessera_store::{Row, StoreError, Tx, Value, tables};
 
@@ -204,7 +204,7 @@ pub struct CaseView {
     pub state: State,
     pub rule: String,
     /// What was counted.
-    pub what: String,
+    pub what: Watched,
     /// For whom: `staff`, or `staff and member`.
     pub per: String,
     pub subject: String,
@@ -298,7 +298,8 @@ fn view(row: &[Value]) -> Result<CaseView, StoreError> {
         id: row[0].text()?.to_owned(),
         state: state.ok_or_else(|| StoreError::corrupt("case_file", "state", "not a value of ours"))?,
         rule: row[2].text()?.to_owned(),
-        what: row[3].text()?.to_owned(),
+        what: Watched::parse(row[3].text()?)
+            .ok_or_else(|| StoreError::corrupt("case_file", "what", "nothing is counted so"))?,
         per: row[4].text()?.to_owned(),
         subject: row[5].text()?.to_owned(),
         member: row[6].opt_bytes()?.map(member_id).transpose()?.map(|member| member.to_string()),

@@ -181,9 +181,14 @@ fn what_it_logs_holds_no_personal_data() {
     client.send("POST", "/v1/programs/copper-cup/events", &joining.replace("r-9", "r-10")).unwrap();
     drop(client);
     let (_, log) = server.stop("TERM");
+    // The log was empty once, and so held no secret whatever was done.
+    let told = log.matches(r#"answered method=POST route="/v1/programs/{program}/events" status="#).count();
+    assert_eq!(told, 3, "a line for each request:\n{log}");
     for secret in ["84901234567", "Minh Khai", "khai@example.vn", &key] {
         assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
     }
+    // Lines in a file once had the colours of a terminal.
+    assert!(!log.contains('\u{1b}'), "{log}");
 }
 
 /// A time that has been, so that the demo's year does not depend on when the test runs.

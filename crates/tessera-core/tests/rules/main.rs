@@ -20,6 +20,7 @@ mod households;
 mod inert;
 mod lots;
 mod members;
+mod merged_lists;
 mod merging;
 mod money;
 mod moving;
