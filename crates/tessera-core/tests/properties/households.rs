@@ -51,7 +51,7 @@ fn deed() -> impl Strategy<Value = Deed> {
 }
 
 proptest! {
-    #![proptest_config(tessera_testkit::cases(150, 1))]
+    #![proptest_config(tessera_testkit::cases(80, 1))]
 
     #[test]
     fn p5_parts_sum_to_the_pool_and_nobody_takes_more_than_their_own(

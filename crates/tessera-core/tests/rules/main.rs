@@ -21,6 +21,7 @@ mod inert;
 mod limits;
 mod lots;
 mod members;
+mod merged_lists;
 mod merging;
 mod money;
 mod moving;

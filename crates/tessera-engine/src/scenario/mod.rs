@@ -9,6 +9,7 @@
 mod adjusting;
 mod cards;
 mod compare;
+mod documents;
 mod expect;
 mod installation;
 mod moment;
