@@ -37,6 +37,13 @@ tests() {
       echo "the API once more, on PostgreSQL"
       TESSERA_TEST_DATABASE=postgres cargo nextest run -p tessera-api --test api --no-fail-fast --test-threads 4 --status-level fail --final-status-level fail || return 1
     fi
+    echo "a part of the engine once more, spread over eight shards: no transaction of a batch may name two"
+    # Not those that ask which of several members came first to the end of something: shards have no common order.
+    local spread='binary(engine) and test(/^(idempotency|orders|redemptions|vouchers|transfers|households|merging|people|gift_cards|contention|time)::/)'
+    TESSERA_TEST_SHARDS=8 cargo nextest run -p tessera-engine -E "$spread and not test(/::postgres$/)" --no-fail-fast --status-level fail --final-status-level fail || return 1
+    if [ -n "${TESSERA_REQUIRE_POSTGRES:-}" ]; then
+      TESSERA_TEST_SHARDS=8 cargo nextest run -p tessera-engine -E 'binary(engine) and test(/^(contention|idempotency|transfers)::.*::postgres$/)' --no-fail-fast --test-threads 4 --status-level fail --final-status-level fail || return 1
+    fi
     cargo test --workspace --doc --quiet
   else
     cargo test --workspace --no-fail-fast --quiet
