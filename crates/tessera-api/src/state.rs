@@ -7,8 +7,9 @@ use axum::middleware::Next;
 use axum::response::Response;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tessera_connect::partner::Partners;
+use tessera_core::decide::CartAsk;
 use tessera_engine::access::{self, KnownKey};
-use tessera_engine::executor::{Context, Executor};
+use tessera_engine::executor::{Context, Executor, Quoted, quote_carts};
 use tessera_engine::programs::{self, ProgramError, ProgramHandle};
 use tessera_engine::submission::{Answer, Submission};
 
@@ -47,13 +48,15 @@ pub struct AppState {
 impl AppState {
     pub fn new(context: Arc<Context>, executor: Executor, metrics: Option<PrometheusHandle>) -> Self {
         let replays = Arc::new(tokio::sync::Semaphore::new(REPLAYS_MAX));
+        let quoting = context.clone();
+        let readers = Readers::start(Arc::new(move |commands, carts| quote_carts(&quoting, commands, carts)));
         Self {
             context,
             executor,
             metrics,
             partners: Arc::default(),
             keys: Arc::default(),
-            readers: Readers::start(),
+            readers,
             guesses: Guesses::default(),
             replays,
             body_within: ConnectionLimits::default().body_within,
@@ -117,7 +120,12 @@ impl AppState {
         self.read(move || Ok(programs::refresh_from(&context.database, &program)?)).await
     }
 
-    /// Runs a short read: one member, one quote, a few rows by their keys.
+    /// What a command would do, with nothing written.
+    pub(crate) async fn quote(&self, submission: Submission, ask: CartAsk) -> Result<Quoted, Problem> {
+        self.readers.quote(submission, ask).await
+    }
+
+    /// Runs a short read: one member, a few rows by their keys.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce() -> Result<T, Problem> + Send + 'static,

@@ -2,11 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on fails")]
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use tessera_core::decide::{CartAsk, Inputs, decide, decide_cart};
+use tessera_core::decide::{CartAsk, Draws, Inputs, decide, decide_cart};
 use tessera_core::event::{Command, read_event};
 use tessera_core::member::MemberState;
 use tessera_core::program::Versions;
@@ -71,27 +70,10 @@ fn decisions(criterion: &mut Criterion) {
     for (name, days) in [("a_purchase_of_5_lines_under_20_campaigns", 3), ("the_same_with_730_open_lots", 730)] {
         let (versions, state, now) = member(days);
         let data = basket("next");
-        let pools = BTreeMap::new();
         let what = read_event(&versions.head().definition, "purchase", &data).unwrap();
         let command = Command { effective_at: now, recorded_at: now, what };
-        let inputs = Inputs {
-            versions: &versions,
-            state: Some(&state),
-            new_member: state.id,
-            guest: false,
-            pools: &pools,
-            orders: &[],
-            redemptions: &[],
-            codes: &[],
-            history: None,
-            former: &[],
-            memory: None,
-            entropy: [7; 16],
-            draws: tessera_core::decide::Draws::Fresh,
-            payload: &data,
-            origin: tessera_core::event::Origin::nowhere(),
-            explain: false,
-        };
+        let member = Inputs::of_member(&versions, &state);
+        let inputs = Inputs { entropy: [7; 16], draws: Draws::Fresh, payload: &data, ..member };
         criterion.bench_function(name, |bencher| {
             bencher.iter(|| decide(black_box(&inputs), black_box(&command)).unwrap());
         });
@@ -157,27 +139,10 @@ fn carts(criterion: &mut Criterion) {
             None => Vec::new(),
         };
         let (versions, state, now) = (shop.versions.clone(), shop.state(), at("2026-01-02T09:00"));
-        let (data, pools) = (basket("next"), BTreeMap::new());
+        let data = basket("next");
         let what = read_event(&versions.head().definition, "purchase", &data).unwrap();
         let command = Command { effective_at: now, recorded_at: now, what };
-        let inputs = Inputs {
-            versions: &versions,
-            state: Some(&state),
-            new_member: state.id,
-            guest: false,
-            pools: &pools,
-            orders: &[],
-            redemptions: &[],
-            codes: &codes,
-            history: None,
-            former: &[],
-            memory: None,
-            entropy: [7; 16],
-            draws: tessera_core::decide::Draws::Hidden,
-            payload: &data,
-            origin: tessera_core::event::Origin::nowhere(),
-            explain: false,
-        };
+        let inputs = Inputs { codes: &codes, payload: &data, ..Inputs::of_member(&versions, &state) };
         criterion.bench_function(name, |bencher| {
             bencher.iter(|| decide_cart(black_box(&inputs), black_box(&command), &ask).unwrap());
         });

@@ -106,6 +106,10 @@ impl CardCode {
         secrets.identifier_key(program, &self.name())
     }
 
+    pub(crate) fn subject(&self) -> Subject {
+        Subject::Identifier(self.identifier.clone())
+    }
+
     /// As it is printed and shown to whom it belongs.
     pub fn shown(&self) -> &str {
         &self.shown

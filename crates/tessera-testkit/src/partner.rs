@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use serde_json::{Value, json};
 use tessera_connect::partner::{
-    CallError, Entitlement, NoticeProblem, Order, OrderAnswer, Partner, PartnerNotice, read_notice,
+    CallError, Cancellation, Entitlement, NoticeProblem, Order, OrderAnswer, Partner, PartnerNotice, read_notice,
 };
 use tessera_connect::signature::{HEADERS, Secret, SignedHeaders};
 use tessera_core::time::Instant;
@@ -44,6 +44,8 @@ pub struct Seen {
     pub orders: BTreeMap<String, Order>,
     /// Calls about orders, those in vain too.
     pub order_calls: usize,
+    /// Orders that were cancelled, in order, what came twice too.
+    pub cancelled: Vec<String>,
     /// What was heard of entitlements, in order, what came twice too.
     pub heard: Vec<Entitlement>,
     plan: VecDeque<Plan>,
@@ -98,6 +100,19 @@ impl Partner for FakePartner {
             Plan::Accept => Ok(OrderAnswer::Accepted { reference }),
             Plan::Refuse(reason) => Ok(OrderAnswer::Refused { reason: reason.to_owned() }),
             Plan::Fail | Plan::LoseAnswer => Err(CallError::Status(503)),
+        }
+    }
+
+    fn cancel(&self, order: &Order, _: Instant) -> Result<Cancellation, CallError> {
+        let mut seen = self.seen();
+        let plan = seen.plan.pop_front().unwrap_or(Plan::Deliver);
+        if plan != Plan::Fail {
+            seen.cancelled.push(order.id.clone());
+        }
+        match plan {
+            Plan::Fail | Plan::LoseAnswer => Err(CallError::Status(503)),
+            Plan::Refuse(_) => Ok(Cancellation::TooLate),
+            Plan::Deliver | Plan::Accept => Ok(Cancellation::Cancelled),
         }
     }
 
@@ -197,14 +212,23 @@ fn respond(partner: &FakePartner, path: &str, headers: &BTreeMap<String, String>
     let Ok(said) = serde_json::from_slice::<Value>(body) else { return (400, json!({})) };
     let text = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
     let instant = |name: &str| said[name].as_str().and_then(|text| text.parse().ok()).unwrap_or(Instant::MIN);
-    if path.ends_with("/orders") {
-        let order = Order {
-            id: text("id"),
-            program: text("program"),
-            product: text("product"),
-            ordered_at: instant("ordered_at"),
-            until: instant("until"),
+    let order = || Order {
+        id: text("id"),
+        program: text("program"),
+        product: text("product"),
+        ordered_at: instant("ordered_at"),
+        until: instant("until"),
+    };
+    if path.ends_with("/cancellations") {
+        return match partner.cancel(&order(), at) {
+            Ok(Cancellation::Cancelled) => (200, json!({})),
+            Ok(Cancellation::TooLate) => (409, json!({})),
+            Ok(Cancellation::NotTaken) => (404, json!({})),
+            Err(_) => (503, json!({})),
         };
+    }
+    if path.ends_with("/orders") {
+        let order = order();
         return match partner.order(&order, at) {
             Ok(OrderAnswer::Delivered { reference, code }) => {
                 (200, json!({ "state": "delivered", "reference": reference, "code": code }))

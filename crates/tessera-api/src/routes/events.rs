@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 use tessera_core::decide::{Cart, CartAsk, Outcome, OutcomeStatus, RuleTrace};
 use tessera_core::event::Origin;
 use tessera_core::id::EventId;
-use tessera_engine::executor::quote_cart;
 use tessera_engine::programs::ProgramHandle;
 use tessera_engine::query;
 use tessera_engine::submission::{Answer, CloudEvent, Refusal, Submission};
@@ -414,9 +413,8 @@ pub async fn create_quote(
         language: wanted.lang.unwrap_or_else(|| language(&headers)),
         ..CartAsk::default()
     };
-    let context = app.context.clone();
     let watched = app.watch(Some(caller.guesser), &submission)?;
-    let answer = app.read(move || Ok(quote_cart(&context, &submission, ask)?)).await?;
+    let answer = app.quote(submission, ask).await?;
     let (answer, cart) = answer.unwrap_or((Answer::Unavailable, Cart::default()));
     watched(&answer);
     let (status, headers, Json(told)) = render(answer, wanted.explain)?;

@@ -46,7 +46,8 @@ const REASON_MAX: usize = 200;
 ///
 /// The member of the address stays; the one of `from` ends, and whatever is sent to it from then on, by id or by any of
 /// its names, reaches the survivor. Points go with their days and funders, what waits goes on waiting, debts net, and
-/// what is given once stands once. The level is that of both together, never below the higher before its review. The
+/// what is given once stands once. What the one who ends has reserved is voided before; a place in a household comes along.
+/// The level is that of both together, never below the higher before its review. The
 /// answer is that of the one who ends; what it had arrives right after it, and where it cannot, it comes back as an event
 /// `follow-up-refused`. With `preview=true` nothing is written, and the answer is what the survivor would have.
 #[utoipa::path(post, path = "/v1/programs/{program}/members/{member}/merge", tag = "members", security(("key" = [])),
@@ -55,7 +56,7 @@ const REASON_MAX: usize = 200;
     request_body = MergeFrom,
     responses((status = 200, description = "The outcome, or the preview: `balances`, `tiers` and `effects` of the survivor", body = Object),
         (status = 404, description = "Nobody is known under one of the names", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "They are one already, something is reserved, or both are in one club", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "They are one already, both are in one club, or in different households", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn create_merge(
     State(app): State<AppState>,

@@ -8,7 +8,9 @@ use tessera_core::time::Instant;
 use ureq::Agent;
 
 use super::translate::read_answer;
-use super::{CallError, Entitlement, NoticeProblem, Order, OrderAnswer, Partner, PartnerNotice, read_notice};
+use super::{
+    CallError, Cancellation, Entitlement, NoticeProblem, Order, OrderAnswer, Partner, PartnerNotice, read_notice,
+};
 use crate::signature::{HEADERS, Secret, SignedHeaders};
 
 /// How long a call may take as a whole: it is made again.
@@ -92,6 +94,15 @@ impl Partner for HttpPartner {
         match self.post("orders", &order.id, order, now)? {
             (200..=202, body) => read_answer(&body).map_err(|problem| CallError::Unreadable(problem.to_owned())),
             (status, _) => Err(CallError::Status(status)),
+        }
+    }
+
+    fn cancel(&self, order: &Order, now: Instant) -> Result<Cancellation, CallError> {
+        match self.post("cancellations", &format!("cancel-{}", order.id), order, now)?.0 {
+            200..=299 => Ok(Cancellation::Cancelled),
+            409 => Ok(Cancellation::TooLate),
+            404 | 405 | 501 => Ok(Cancellation::NotTaken),
+            status => Err(CallError::Status(status)),
         }
     }
 

@@ -55,6 +55,17 @@ impl fmt::Debug for OrderAnswer {
     }
 }
 
+/// What became of an order that is not wanted any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancellation {
+    /// It does not come, or was never known.
+    Cancelled,
+    /// It was delivered before.
+    TooLate,
+    /// The partner cancels nothing.
+    NotTaken,
+}
+
 /// An entitlement of a member begins or ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entitlement {
@@ -89,6 +100,12 @@ pub trait Partner: Send + Sync + fmt::Debug {
     /// # Errors
     /// When nobody knows whether it was taken: the same order is sent again.
     fn order(&self, order: &Order, now: Instant) -> Result<OrderAnswer, CallError>;
+
+    /// Cancels an order that was given up.
+    ///
+    /// # Errors
+    /// When nobody knows whether it was heard: the same is cancelled again.
+    fn cancel(&self, order: &Order, now: Instant) -> Result<Cancellation, CallError>;
 
     /// Tells that an entitlement begins or ends.
     ///

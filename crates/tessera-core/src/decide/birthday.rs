@@ -72,9 +72,17 @@ impl Working<'_> {
             self.change(Change::Birthday { birthday, at: self.at() });
         } else {
             // The birthday of this year, or one given ahead for the next, is not celebrated twice.
-            let given = self.state.gifts.iter().map(|(_, birthday)| birthday.year()).max();
-            let from_year = self.day().year().max(given.unwrap_or(0)) + 1;
-            self.change(Change::BirthdayNext { from_year, birthday });
+            let given = self.state.gifts.iter().map(|(_, birthday)| birthday.year()).max().unwrap_or(0);
+            if self.state.birthday.is_some() {
+                let from_year = self.day().year().max(given) + 1;
+                self.change(Change::BirthdayNext { from_year, birthday });
+            } else {
+                // Whoever came back is remembered by their gifts, not by their day (P3): it counts from the year behind
+                // the last gift on.
+                let first = Day::new(given + 1, 1, 1).map(|first| self.program.calendar.start(first));
+                let at = first.map_or(self.at(), |first| first.max(self.at()));
+                self.change(Change::Birthday { birthday, at });
+            }
         }
         Ok(())
     }

@@ -28,10 +28,7 @@ impl Working<'_> {
         self.record().record.joined = Some(Status::Active);
         match self.inputs.memory {
             // P3: nobody is welcomed twice.
-            Some(memory) => {
-                self.effect(Effect::of(EffectKind::Rejoined));
-                self.remember(memory);
-            }
+            Some(_) => self.effect(Effect::of(EffectKind::Rejoined)),
             None => {
                 self.effect(Effect::of(EffectKind::Joined));
                 self.run_trigger("enrol", &Vec::new(), at, None);
@@ -45,6 +42,10 @@ impl Working<'_> {
             return Err(Rejected::AlreadyEnrolled);
         }
         self.open_main("enrol", EventStatus::Applied);
+        // First: a birthday is told to somebody who remembers (P3, P8).
+        if let Some(memory) = self.inputs.memory {
+            self.remember(memory);
+        }
         self.note_birthday(profile)?;
         self.note_referral(profile)?;
         self.join(self.at());

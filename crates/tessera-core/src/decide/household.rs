@@ -138,7 +138,7 @@ impl Working<'_> {
     }
 
     /// The member belongs nowhere any more; unless they were never taken in, they have left.
-    fn no_longer_in(&mut self, household: MemberId, effect: EffectKind) {
+    pub(super) fn no_longer_in(&mut self, household: MemberId, effect: EffectKind) {
         let (today, known) = (self.day(), self.state.belongs.clone());
         let was_in = known.as_ref().is_some_and(|belongs| !belongs.asked);
         let left_on = if was_in { Some(today) } else { known.and_then(|belongs| belongs.left_on) };
@@ -225,6 +225,10 @@ impl Working<'_> {
                 self.open_main(kind, EventStatus::Derived);
                 self.refund_pool(*redemption, order_id, *paid, (*before, *back));
             }
+            HouseholdNews::Seat { from, to } => {
+                self.open_main(kind, EventStatus::Derived);
+                self.pass_seat(*from, *to);
+            }
             HouseholdNews::TakenIn { household } => {
                 self.must_be_there()?;
                 self.open_main(kind, EventStatus::Derived);
@@ -235,16 +239,19 @@ impl Working<'_> {
                         self.change(Change::Belongs { belonging });
                         self.effect(of(EffectKind::HouseholdJoined, *household));
                     }
+                    // They are in it already, by the place of somebody who became one with them (P1).
+                    _ if self.state.home() == Some(*household) => {}
                     // They have changed their mind on the way.
                     _ => {
                         self.send_news(*household, &HouseholdNews::Gone { member: self.state.id, of_program: false });
                     }
                 }
             }
-            HouseholdNews::Out { household, points } => {
+            HouseholdNews::Out { household, member, points } => {
                 self.must_be_there()?;
                 self.open_main(kind, EventStatus::Derived);
-                if self.state.home() == Some(*household) {
+                // Whoever is one with them by now may be in it by a place of their own.
+                if *member == self.state.id && self.state.home() == Some(*household) {
                     self.no_longer_in(*household, EffectKind::HouseholdLeft);
                 }
                 for points in points {
@@ -307,7 +314,7 @@ impl Working<'_> {
         } else {
             let points = self.take_all_of(member, is_last);
             let household = self.state.id;
-            self.send_news(member, &HouseholdNews::Out { household, points });
+            self.send_news(member, &HouseholdNews::Out { household, member, points });
         }
         if is_last {
             self.change(Change::HouseholdClosed);
@@ -328,7 +335,10 @@ impl Working<'_> {
             // They have left the program meanwhile.
             HouseholdNews::Out { points, .. } => self.back_in_pool(points),
             HouseholdNews::Back { points, .. } => self.back_in_pool(std::slice::from_ref(points)),
-            HouseholdNews::TakenIn { .. } | HouseholdNews::Gone { .. } | HouseholdNews::Refund { .. } => {}
+            HouseholdNews::TakenIn { .. }
+            | HouseholdNews::Gone { .. }
+            | HouseholdNews::Refund { .. }
+            | HouseholdNews::Seat { .. } => {}
         }
         for effect in &mut self.record().record.effects {
             effect.reason = Some(code.clone());

@@ -50,7 +50,7 @@ fn owes(purses: &[BackPurse]) -> Vec<(Id, Points)> {
 }
 
 impl Working<'_> {
-    /// The member ends, and sends everything to the other. What is reserved is at a till just now: first that.
+    /// The member ends, and sends everything to the other. What is reserved is free before, so that it goes along.
     pub(super) fn merge(&mut self, merge: &Merge) -> Result<(), Rejected> {
         if self.inputs.state.is_none() || self.state.status != Status::Active {
             return Err(Rejected::NeedsMember);
@@ -58,15 +58,12 @@ impl Working<'_> {
         if merge.into == self.state.id {
             return Err(Rejected::MergeWithOneself);
         }
-        // What is theirs in a pool comes home first.
-        if let Some(household) = self.state.belongs.as_ref().and_then(|belongs| belongs.household) {
-            return Err(Rejected::InHousehold { household: household.to_compact_string() });
-        }
-        if !self.state.holds.is_empty() {
-            return Err(Rejected::MergeWithReservations { open: self.state.holds.len() });
+        for hold in self.state.holds.clone() {
+            self.void_for_leaving(&hold);
         }
         let state = self.state.clone();
         let seq = self.open_main("merge", EventStatus::Applied);
+        self.withdraw_from_household();
         let purses: Vec<BackPurse> = state.purses.iter().map(BackPurse::of).collect();
         for purse in &purses {
             self.send_purse(purse);
@@ -221,6 +218,7 @@ impl Working<'_> {
         if let Some(club) = from.clubs.iter().filter(is_open).find(open_here) {
             return Err(Rejected::BothInClub { plan: club.plan.clone() });
         }
+        let household = self.may_take_seat(from)?;
         let event = self.open_main("merge-in", EventStatus::Derived);
         let at = self.at();
         self.effect(with(EffectKind::MergedIn, from.id));
@@ -230,6 +228,9 @@ impl Working<'_> {
         self.take_limits(from);
         self.take_clubs(from);
         self.take_tiers(from);
+        if let Some(household) = household {
+            self.take_seat(household, from);
+        }
         let standings = self.standings();
         let purses: Vec<BackPurse> =
             from.purses.iter().map(|purse| self.renumbered(from, BackPurse::of(purse))).collect();
@@ -296,7 +297,7 @@ impl Working<'_> {
         }
     }
 
-    fn kept_once(&mut self, what: &str, campaign: Option<&Id>) {
+    pub(super) fn kept_once(&mut self, what: &str, campaign: Option<&Id>) {
         let reason = Some(what.into());
         self.effect(Effect { reason, campaign: campaign.cloned(), ..Effect::of(EffectKind::KeptOnce) });
     }
@@ -307,6 +308,12 @@ impl Working<'_> {
         for counter in from.counters.iter().filter(|counter| counter.until > today) {
             let (limit, from, until, by) = (counter.limit.clone(), counter.from, counter.until, counter.used);
             self.change(Change::Used { limit, from, until, by });
+        }
+        // Whoever begins again as somebody else has used up what they had (C1).
+        let now = self.state.clock;
+        for counted in from.velocity.iter().filter(|counted| counted.until > now) {
+            let (rule, from, until, by) = (counted.rule.clone(), counted.from, counted.until, counted.used);
+            self.change(Change::Velocity { rule, from, until, by });
         }
         for fraction in &from.fractions {
             self.carry(&fraction.rule, fraction.carried);
@@ -408,9 +415,10 @@ impl Working<'_> {
         };
         let waiting = from.waiting.iter().filter(is_same).cloned().collect();
         self.give_limits_back(from);
+        let home = self.give_seat_back(from, merged.event, history);
         self.change(Change::LetGo { brought: brought.clone() });
         self.judge_tiers(&standings);
-        let back = GivenBack { by: EventId { member: self.state.id, seq }, purses, waiting };
+        let back = GivenBack { by: EventId { member: self.state.id, seq }, purses, waiting, home };
         let on_the_way = (carries(&back.purses), owes(&back.purses));
         self.follow_up_owing(member, "merge-back", &back, on_the_way);
         self.follow_causes();
@@ -499,6 +507,11 @@ impl Working<'_> {
                 self.change(Change::Used { limit, from, until, by });
             }
         }
+        let now = self.state.clock;
+        for counted in from.velocity.iter().filter(|counted| counted.until > now) {
+            let (rule, from, until, by) = (counted.rule.clone(), counted.from, counted.until, -counted.used);
+            self.change(Change::Velocity { rule, from, until, by });
+        }
         let program = self.inputs.versions.at(self.state.clock).clone();
         for ladder in &program.ladders {
             for (measure, on, by) in measured(&program, ladder, from, &self.state) {
@@ -531,6 +544,7 @@ impl Working<'_> {
             };
             self.waitlist.push(WaitlistChange { reward: wait.reward, place: wait.place, state });
         }
+        self.come_back_to_seat(back);
         self.receive(&back.purses, back.by.member, EffectKind::CameBack);
         self.expire_dead_on_arrival();
         self.follow_causes();
@@ -543,6 +557,9 @@ impl Working<'_> {
         let mut purses = back.purses.clone();
         for wait in purses.iter_mut().flat_map(|purse| &mut purse.waits) {
             wait.event = self.state.number_of(EventId { member: by, seq: wait.event }).unwrap_or(wait.event);
+        }
+        if let Some(belonging) = &back.home {
+            self.change(Change::Belongs { belonging: belonging.clone() });
         }
         self.receive(&purses, by, EffectKind::CameBack);
         self.expire_dead_on_arrival();
@@ -596,6 +613,6 @@ fn measured(
     buckets.map(|(measure, day, by)| (measure, bucket(day), by)).collect()
 }
 
-fn with(kind: EffectKind, other: MemberId) -> Effect {
+pub(super) fn with(kind: EffectKind, other: MemberId) -> Effect {
     Effect { member: Some(other.to_compact_string()), ..Effect::of(kind) }
 }

@@ -45,6 +45,7 @@ mod returns;
 mod revalue;
 mod reward;
 mod reward_card;
+mod seat;
 mod settle;
 mod stacking;
 mod take_back;
@@ -148,6 +149,31 @@ pub struct Inputs<'a> {
     pub origin: &'a Origin,
     /// Whether to say for every rule why it did or did not apply.
     pub explain: bool,
+}
+
+impl<'a> Inputs<'a> {
+    /// A member as they are and nothing read beside them, for a look at what is or would be. Nothing is drawn.
+    pub fn of_member(versions: &'a Versions, state: &'a MemberState) -> Self {
+        static UNUSED: BTreeMap<CompactString, i64> = BTreeMap::new();
+        Self {
+            versions,
+            state: Some(state),
+            new_member: state.id,
+            guest: false,
+            pools: &UNUSED,
+            orders: &[],
+            redemptions: &[],
+            codes: &[],
+            history: None,
+            former: &[],
+            memory: None,
+            entropy: [0; 16],
+            draws: Draws::Hidden,
+            payload: "{}",
+            origin: Origin::nowhere(),
+            explain: false,
+        }
+    }
 }
 
 /// What has to be read before a command can be decided.

@@ -10,9 +10,10 @@ use super::tier::standing;
 use super::working::{Posting, Working};
 use super::{EventStatus, IssuedVoucher, Rejected};
 use crate::event::{Imported, MovedIn, MovedLevel, MovedVoucher};
-use crate::ledger::{Account, EntryKind, LotRef};
+use crate::ledger::{Account, EntryKind, LotRef, Wait};
 use crate::member::{Change, Status};
-use crate::program::{Expires, Id, Program};
+use crate::program::{CountsFrom, Expires, Id, Program};
+use crate::quantity::Points;
 use crate::time::{Day, Instant};
 
 impl Working<'_> {
@@ -60,7 +61,11 @@ impl Working<'_> {
             self.change(Change::Idle { currency: currency.clone(), last_day: *last_day, expires_at });
         }
         for (currency, amount) in &moved.balances {
-            self.import_lot(&program, currency, *amount, (None, None));
+            if *amount < 0 {
+                self.import_debt(currency, amount.saturating_neg());
+            } else {
+                self.import_lot(&program, currency, *amount, (None, None));
+            }
         }
         self.expire_dead_on_arrival();
         Ok(())
@@ -104,9 +109,46 @@ impl Working<'_> {
             return Err(Rejected::ExpiresBeforeEarned { expires, earned });
         }
         self.open_main("import", EventStatus::Applied);
-        self.import_lot(&program, currency, imported.amount, (imported.expires, imported.funder.clone()));
+        match imported.matures.map(|day| program.calendar.start(day)).filter(|at| *at > self.state.clock) {
+            Some(matures_at) => self.import_waiting(&program, imported, earned, matures_at),
+            None => self.import_lot(&program, currency, imported.amount, (imported.expires, imported.funder.clone())),
+        }
         self.expire_dead_on_arrival();
         Ok(())
+    }
+
+    /// R6: what was owed elsewhere is owed here, and repaid first.
+    fn import_debt(&mut self, currency: &Id, amount: i64) {
+        let posting = Posting { currency, amount: points(amount), lot: None, expires_at: None, campaign: None };
+        self.post(EntryKind::Import, Account::Debt, Account::Imported, posting);
+        self.effect(Effect::points(EffectKind::Imported, currency, -amount));
+    }
+
+    /// L6: points that cannot be spent yet, with the day on which they can.
+    fn import_waiting(&mut self, program: &Program, imported: &Imported, earned_on: Day, matures_at: Instant) {
+        let (currency, event) = (&imported.currency, self.state.events);
+        let Some(definition) = program.currency(currency.as_str()) else { return };
+        let dated = match imported.expires {
+            Some(day) => Some((day, program.calendar.end(day))),
+            None if definition.pending.expiry_counts_from == CountsFrom::Maturity => None,
+            None => super::expiry::last_day(program, &definition.expires, earned_on),
+        };
+        self.change(Change::Waits {
+            currency: currency.clone(),
+            event,
+            order_id: None,
+            earned_on,
+            matures_at: Some(matures_at),
+            until: None,
+            version: Wait::FROM_ELSEWHERE,
+            base: Points::ZERO,
+        });
+        let (last_day, expires_at) = dated.unzip();
+        let lot = Some(LotRef { last_day, funder: imported.funder.clone(), order: Some(event) });
+        let posting = Posting { currency, amount: points(imported.amount), lot, expires_at, campaign: None };
+        self.post(EntryKind::Import, Account::Imported, Account::Pending, posting);
+        let effect = Effect::points(EffectKind::Imported, currency, imported.amount);
+        self.effect(Effect { expires_on: last_day, matures_at: Some(matures_at), ..effect });
     }
 
     fn import_lot(

@@ -181,12 +181,12 @@ pub enum Rejected {
     NeedsMember,
     #[error("these are one member already")]
     MergeWithOneself,
-    #[error("{open} reservations of the member who is to be merged are open: capture or void them first")]
-    MergeWithReservations { open: usize },
     #[error("{most} members are one with this one, which is the most")]
     TooManyMerged { most: usize },
     #[error("both are in the club {plan}: end one of the two memberships first, with its refund")]
     BothInClub { plan: Id },
+    #[error("this member is in the household {own}, the other in {theirs}: one of the two leaves theirs first")]
+    BothInHousehold { own: CompactString, theirs: CompactString },
     #[error("{member} is not merged into this member, or came with somebody else: undo that merge")]
     NotMerged { member: CompactString },
     #[error("the merge of {merged_at} could be undone until {until}")]
@@ -350,8 +350,8 @@ pub enum Rejected {
     WhoSpends,
     #[error("members may put no {currency} into the pool by hand")]
     NotByHand { currency: Id },
-    #[error("a pool pays with points; rewards are bought by members")]
-    PoolBuysNoRewards,
+    #[error("the reward {reward} is bought by members, not by their household: {why}")]
+    RewardForMembers { reward: Id, why: &'static str },
     #[error(
         "{wanted} {currency} are wanted of the pool: each may spend {most} a {window}, and {spent} are spent already"
     )]

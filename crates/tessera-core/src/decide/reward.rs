@@ -68,6 +68,7 @@ fn counter(reward: &Id, window: Window) -> CompactString {
 pub(super) fn priced(program: &Program, member: &MemberState, redeem: &Redeem) -> Result<Redeem, Rejected> {
     let Some(id) = &redeem.reward else { return Ok(redeem.clone()) };
     let Some(reward) = program.reward(id.as_str()) else { return Err(Rejected::UnknownReward { reward: id.clone() }) };
+    super::pool::may_buy(member, id, reward)?;
     may_have(program, member, id, reward, member.clock)?;
     Ok(Redeem {
         currency: reward.currency.clone(),

@@ -1,7 +1,5 @@
 //! Settlement (I7): what fell due for a member since their clock, in due order, each under the version then in force.
 
-use std::collections::BTreeMap;
-
 use super::outcome::{Effect, EffectKind};
 use super::tier::standing;
 use super::working::{Posting, Working};
@@ -144,28 +142,9 @@ pub fn settled_to(versions: &Versions, member: &MemberState, at: Instant) -> Mem
     if !member.status.keeps_time() || at <= member.clock || is_quiet(versions, member, at) {
         return member.clone();
     }
-    let pools = BTreeMap::new();
-    let inputs = Inputs {
-        versions,
-        state: Some(member),
-        new_member: member.id,
-        guest: false,
-        pools: &pools,
-        orders: &[],
-        redemptions: &[],
-        codes: &[],
-        history: None,
-        former: &[],
-        memory: None,
-        entropy: [0; 16],
-        // What is only looked at draws nothing.
-        draws: super::Draws::Hidden,
-        payload: "{}",
-        origin: crate::event::Origin::nowhere(),
-        explain: false,
-    };
     let command = Command { effective_at: at, recorded_at: at, what: What::WakeUp };
-    super::decide(&inputs, &command).map_or_else(|_| member.clone(), |decision| decision.state)
+    super::decide(&Inputs::of_member(versions, member), &command)
+        .map_or_else(|_| member.clone(), |decision| decision.state)
 }
 
 /// Whether nothing can be due, as the last decision worked out under the same version.
@@ -265,8 +244,11 @@ impl Working<'_> {
         let (mut released, mut credits) = (0, Vec::new());
         for lot in &wait.lots {
             let (last_day, expires_at) = match settings.pending.expiry_counts_from {
-                CountsFrom::Maturity => super::expiry::last_day(&version, &settings.expires, day).unzip(),
-                CountsFrom::Earn => (lot.last_day, lot.expires_at),
+                CountsFrom::Maturity if lot.last_day.is_none() => {
+                    super::expiry::last_day(&version, &settings.expires, day).unzip()
+                }
+                // What came from another system keeps its own last day (L9).
+                _ => (lot.last_day, lot.expires_at),
             };
             let owed = self.state.purse(currency.as_str()).map_or(Points::ZERO, |purse| purse.debt);
             let (repaid, rest) = lot.remaining.split(owed);
@@ -286,7 +268,7 @@ impl Working<'_> {
             });
         }
         self.date_idle(currency, &settings.expires);
-        if !settings.pending.counts_to_tiers {
+        if !settings.pending.counts_to_tiers && wait.version != Wait::FROM_ELSEWHERE {
             self.measure_points(currency, wait.base.get(), released, wait.earned_on);
             self.judge_tiers(&standings);
         }

@@ -354,4 +354,7 @@ pub struct Imported {
     /// Who paid for it, where that is not the program.
     #[serde(default)]
     pub funder: Option<Id>,
+    /// The first day it can be spent on, where it still waits; `None`, or a day that has come: at once.
+    #[serde(default)]
+    pub matures: Option<Day>,
 }

@@ -28,6 +28,7 @@ pub const FOLLOW_UP_TYPES: &[&str] = &[
     "household-put",
     "household-ask",
     "household-refund",
+    "household-seat",
     "household-taken-in",
     "household-out",
     "household-back",

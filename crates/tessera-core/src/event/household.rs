@@ -73,6 +73,13 @@ pub enum HouseholdNews {
         before: i64,
         back: i64,
     },
+    /// To the household: one of its people is one with somebody else by now, or on their own again, who has their place.
+    Seat {
+        #[serde(with = "member_text")]
+        from: MemberId,
+        #[serde(with = "member_text")]
+        to: MemberId,
+    },
     /// To a member: they have been taken in.
     TakenIn {
         #[serde(with = "member_text")]
@@ -82,6 +89,9 @@ pub enum HouseholdNews {
     Out {
         #[serde(with = "member_text")]
         household: MemberId,
+        /// Who is out: somebody else may be told in their place, who is one with them.
+        #[serde(with = "member_text")]
+        member: MemberId,
         points: Vec<Pooled>,
     },
     /// To a member: what was there of what was asked back.
@@ -139,6 +149,7 @@ impl HouseholdNews {
             Self::Put { .. } => "household-put",
             Self::Ask { .. } => "household-ask",
             Self::Refund { .. } => "household-refund",
+            Self::Seat { .. } => "household-seat",
             Self::TakenIn { .. } => "household-taken-in",
             Self::Out { .. } => "household-out",
             Self::Back { .. } => "household-back",
@@ -174,6 +185,9 @@ impl What {
                     | Self::Capture(_)
                     | Self::Void { .. }
                     | Self::ReturnRedemption(_)
+                    | Self::Fulfil(_)
+                    | Self::PartnerStep(_)
+                    | Self::GiftCardTakenBack(_)
                     | Self::FollowUpRefused(_)
                     | Self::WakeUp
             )

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{EventId, MemberId, member_text};
 use crate::ledger::{Lot, Wait};
-use crate::member::{MemberState, Waiting};
+use crate::member::{Belonging, MemberState, Waiting};
 use crate::program::Id;
 use crate::quantity::Points;
 use crate::time::{Day, Instant};
@@ -40,6 +40,9 @@ pub struct GivenBack {
     /// Places in waiting lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<Waiting>,
+    /// Their place in a household, if it came with them and is still held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<Belonging>,
 }
 
 /// What comes back of one currency.

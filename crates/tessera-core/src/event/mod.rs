@@ -54,8 +54,13 @@ pub const BUILT_IN_TYPES: [&str; 6] = ["purchase", "return", "exchange", "amend"
 pub const REDEMPTION_TYPES: [&str; 6] =
     ["redemption", "capture", "void", "redemption-return", "fulfilment", "partner-notice"];
 
-/// Names that no event type of a document has: what is in the program's own history, or will be.
-pub const RESERVED_TYPES: &[&str] = &[
+/// Whether no event type of a document has this name: it is in the program's own history, or will be.
+pub fn is_reserved(kind: &str) -> bool {
+    OWN_TYPES.contains(&kind) || FOLLOW_UP_TYPES.contains(&kind)
+}
+
+/// What has a name of our own, but for what the event of another member causes.
+const OWN_TYPES: &[&str] = &[
     "adjustment",
     "expiry",
     "maturity",
@@ -77,10 +82,7 @@ pub const RESERVED_TYPES: &[&str] = &[
     "voucher-rollback",
     "claim",
     "merge",
-    "merge-in",
     "merge-undo",
-    "merge-back",
-    "survivor-left",
     "identifiers",
     "leave",
     "erase",
@@ -90,15 +92,7 @@ pub const RESERVED_TYPES: &[&str] = &[
     "import",
     "move-in",
     "move-voucher",
-    "transfer-in",
-    "follow-up-refused",
     "referral",
-    "referral-joined",
-    "referral-waits",
-    "referral-qualified",
-    "referral-paid",
-    "referral-refused",
-    "referral-reversed",
     "challenge-join",
     "ranking",
     "benefit-use",
@@ -126,10 +120,7 @@ pub const RESERVED_TYPES: &[&str] = &[
     "gift-card-unblock",
     "gift-card-void",
     "gift-card-replacement",
-    "gift-card-refund",
     "gift-card-reward",
-    "gift-card-take-back",
-    "gift-card-taken-back",
     "partner-notice",
     "entitlement-change",
     "household",
@@ -140,15 +131,6 @@ pub const RESERVED_TYPES: &[&str] = &[
     "household-removal",
     "household-head",
     "household-share",
-    "household-made",
-    "household-join",
-    "household-gone",
-    "household-put",
-    "household-ask",
-    "household-refund",
-    "household-taken-in",
-    "household-out",
-    "household-back",
 ];
 
 /// Triggers that no event from outside has: what time or an award brings about.

@@ -19,7 +19,7 @@ pub struct MovedIn {
     pub joined: Option<Day>,
     pub birthday: Option<Birthday>,
     pub tiers: BTreeMap<Id, MovedLevel>,
-    /// Points without a lot of their own: dated as the document dates what is earned today.
+    /// Points without a lot of their own: dated as the document dates what is earned today. Below zero they are owed.
     pub balances: BTreeMap<Id, i64>,
     /// By currency that dies by inactivity, the last day it can be spent on.
     pub idle_until: BTreeMap<Id, Day>,
@@ -72,7 +72,7 @@ pub(super) fn moved_in(data: &str) -> Result<MovedIn, DataProblem> {
             ["spend"] => moved.spend = text.parse::<Amount>().map_err(|error| at(error.to_string()))?,
             ["balances", currency] => {
                 let currency = currency.parse::<Id>().map_err(|error| at(error.to_string()))?;
-                let amount = units(&text, 0).map_err(at)?;
+                let amount = units(&text).map_err(at)?;
                 moved.balances.insert(currency, amount);
             }
             ["idle_until", currency] => {
@@ -138,9 +138,10 @@ fn day(text: &str) -> Result<Day, String> {
 }
 
 /// A whole number of a currency's units, however it is written.
-fn units(text: &str, least: i64) -> Result<i64, String> {
-    let number = text.trim().parse::<i64>().ok().filter(|number| (least..=Points::MAX.get()).contains(number));
-    number.ok_or_else(|| format!("`{text}` is no balance: a whole number of {least} or more is expected"))
+fn units(text: &str) -> Result<i64, String> {
+    let most = Points::MAX.get();
+    let number = text.trim().parse::<i64>().ok().filter(|number| (-most..=most).contains(number));
+    number.ok_or_else(|| format!("`{text}` is no balance: a whole number is expected, below zero for what is owed"))
 }
 
 /// A value of the data with its path; `null` and objects without anything in them are none.
@@ -205,7 +206,7 @@ mod tests {
         let cases = [
             (r#"{"joind": "2020-01-31"}"#, "data.joind: unknown field; did you mean `joined`?"),
             (r#"{"joined": "31.01.2020"}"#, "data.joined: `31.01.2020` is no day"),
-            (r#"{"balances.bean": "-5"}"#, "data.balances.bean: `-5` is no balance"),
+            (r#"{"balances.bean": "5.5"}"#, "data.balances.bean: `5.5` is no balance"),
             (r#"{"balances.bean": "1e3"}"#, "is no balance"),
             (r#"{"tiers.cup.since": "2020-01-31"}"#, "data.tiers.cup.level: is missing"),
             (r#"{"tiers.cup": "gold"}"#, "data.tiers.cup: a level is told as"),

@@ -68,6 +68,12 @@ fn imported(data: &str) -> Result<Imported, DataProblem> {
     if !(1..=Points::MAX.get()).contains(&imported.amount) {
         return Err(DataProblem::new("data.amount", "at least 1 is expected: what is left of the lot"));
     }
+    if let (Some(matures), Some(expires)) = (imported.matures, imported.expires)
+        && expires < matures
+    {
+        let message = format!("is {matures}, behind its last day, {expires}: it could never be spent");
+        return Err(DataProblem::new("data.matures", message));
+    }
     Ok(imported)
 }
 

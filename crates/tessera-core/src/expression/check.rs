@@ -55,6 +55,9 @@ pub(super) fn check(source: &str, types: &RootTypes, expected: Expected) -> Resu
             return Ok(Expression { source: source.to_owned(), code, facts, fields, goals, never, cost });
         }
     }
+    if cost::closes_too_much(source) {
+        return Err(vec![Finding::new(0, "brackets close that were never opened")]);
+    }
     let mut sense = IntelliSense::new().with_strict(true);
     let too_deep =
         cost::brackets_too_deep(source) || sense.with_ast(source, false, |ast, _| cost::too_deep(ast)) == Some(true);

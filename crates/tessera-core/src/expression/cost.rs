@@ -107,6 +107,31 @@ pub(super) fn brackets_too_deep(source: &str) -> bool {
     })
 }
 
+/// Brackets that close nothing, or something else, in one source: what the parser makes of each it keeps, and with many
+/// it keeps more than there is memory for.
+const STRAY_MAX: usize = 8;
+
+/// Whether so many brackets close what was not opened that a source is not even parsed; texts in quotes do not count.
+pub(super) fn closes_too_much(source: &str) -> bool {
+    let (mut open, mut stray, mut quote) = (Vec::new(), 0, None);
+    for byte in source.bytes() {
+        match (quote, byte) {
+            (Some(begun), byte) if byte == begun => quote = None,
+            (Some(_), _) => {}
+            (None, b'"' | b'\'' | b'`') => quote = Some(byte),
+            (None, b'(') => open.push(b')'),
+            (None, b'[') => open.push(b']'),
+            (None, b'{') => open.push(b'}'),
+            // A range may be open at either end: `[1..9)`.
+            (None, b')' | b']') if matches!(open.last(), Some(b')' | b']')) => drop(open.pop()),
+            (None, b'}') if open.last() == Some(&b'}') => drop(open.pop()),
+            (None, b')' | b']' | b'}') => stray += 1,
+            _ => {}
+        }
+    }
+    stray > STRAY_MAX
+}
+
 /// Whether a tree is too deep to walk; without walking it deep.
 pub(super) fn too_deep(ast: &Node<'_>) -> bool {
     let mut open = vec![(ast, 1_usize)];

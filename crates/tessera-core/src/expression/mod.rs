@@ -23,7 +23,7 @@ use zen_expression::vm::VM;
 pub use check::{Expected, Finding};
 pub use cost::{Cost, DEPTH_MAX, STEPS_MAX};
 pub use fact::{Fact, FactValue, Facts};
-pub use goal::{CartNumber, Goal};
+pub use goal::{CartNumber, Goal, LineKind};
 pub use scope::{EventFields, EventScope};
 pub use types::RootTypes;
 pub use zen_expression::Scope;

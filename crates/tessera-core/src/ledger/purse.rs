@@ -175,6 +175,10 @@ impl Purse {
 }
 
 impl Wait {
+    /// The version of what was earned in another system: it counts to nothing here, and what the document says at
+    /// maturity holds for it.
+    pub const FROM_ELSEWHERE: u32 = 0;
+
     fn leave(&mut self, key: &LotRef, entry: &Entry) {
         // At maturity the expiry may be fixed only now: the entry then names the new last day, and any lot of the
         // same funder pays.

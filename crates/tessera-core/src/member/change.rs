@@ -346,6 +346,11 @@ pub enum Change {
         by: Option<MemberId>,
     },
     HouseholdClosed,
+    /// Somebody has the place of another in the household.
+    SeatPassed {
+        from: MemberId,
+        to: MemberId,
+    },
 }
 
 /// An event that names an order nobody has seen yet (I4).
@@ -584,6 +589,7 @@ impl Change {
                 spending.retain(|(known, _)| known != redemption);
                 spending.extend(by.map(|by| (*redemption, by)));
             }
+            Self::SeatPassed { from, to } => state.household.get_or_insert_default().pass_seat(*from, *to),
             Self::HouseholdClosed => state.household.get_or_insert_default().closed = true,
         }
     }

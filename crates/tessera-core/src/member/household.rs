@@ -77,7 +77,7 @@ impl Belonging {
         self.given.iter().find(|(known, _)| known == currency).map_or(0, |(_, amount)| *amount)
     }
 
-    pub(super) fn give(&mut self, currency: &Id, by: i64) {
+    pub(crate) fn give(&mut self, currency: &Id, by: i64) {
         match self.given.iter_mut().find(|(known, _)| known == currency) {
             Some((_, amount)) => *amount += by,
             None => self.given.push((currency.clone(), by)),
@@ -109,6 +109,29 @@ impl Household {
         match self.people.iter_mut().find(|known| known.member == person.member) {
             Some(known) => *known = person.clone(),
             None => self.people.push(person.clone()),
+        }
+    }
+
+    /// Somebody has the place of another, in the order of who is there too; where they have one of their own, it is one.
+    pub(super) fn pass_seat(&mut self, from: MemberId, to: MemberId) {
+        let Some(place) = self.people.iter().position(|person| person.member == from) else { return };
+        let person = self.people.remove(place);
+        match self.people.iter_mut().find(|known| known.member == to) {
+            Some(known) => {
+                known.head |= person.head;
+                known.since = known.since.min(person.since);
+            }
+            None => self.people.insert(place, Person { member: to, ..person }),
+        }
+        for invitation in self.invitations.iter_mut().filter(|invitation| invitation.by == from) {
+            invitation.by = to;
+        }
+        for (_, by) in self.spending.iter_mut().filter(|(_, by)| *by == from) {
+            *by = to;
+        }
+        for part in std::mem::take(&mut self.parts) {
+            let owner = if part.owner == from { to } else { part.owner };
+            self.pool(&PoolPart { owner, ..part });
         }
     }
 

@@ -222,7 +222,8 @@ pub enum StateError {
     Damaged,
 }
 
-/// The first byte of a stored state.
+/// The first byte of a stored state. Format 3 is open: nothing of it was released, so fields may still be added to it. The
+/// test `stored_state` says how a release closes it and what a change takes from then on.
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];

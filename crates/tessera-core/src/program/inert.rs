@@ -6,7 +6,7 @@ use super::definition::*;
 use super::limits::Limits;
 use super::validate::Checker;
 use super::{Base, Id};
-use crate::event::{BUILT_IN_TYPES, DERIVED_TRIGGERS, ITEM_FIELDS, MEMBERSHIP_TYPES, PURCHASE_FIELDS, RESERVED_TYPES};
+use crate::event::{BUILT_IN_TYPES, DERIVED_TRIGGERS, ITEM_FIELDS, MEMBERSHIP_TYPES, PURCHASE_FIELDS, is_reserved};
 
 const CLUBS: &str = "who comes and goes runs the campaigns of `club-joined` and `club-ended`";
 
@@ -129,7 +129,7 @@ fn ladder(definition: &Definition, id: &str, ladder: &LadderDefinition, checker:
 }
 
 fn event(id: &str, event: &EventDefinition, checker: &mut Checker<'_>) {
-    if RESERVED_TYPES.contains(&id) && !BUILT_IN_TYPES.contains(&id) && !DERIVED_TRIGGERS.contains(&id) {
+    if is_reserved(id) && !BUILT_IN_TYPES.contains(&id) && !DERIVED_TRIGGERS.contains(&id) {
         checker.suggest(
             &["events", id],
             format!("`{id}` is a name of the program's own"),

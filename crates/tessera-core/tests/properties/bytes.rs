@@ -210,6 +210,18 @@ fn an_expression_at_each_limit_is_taken_and_one_past_it_is_refused() {
     assert!(!complaint("event.total in [1..9] ? 1 : 0").contains("ranges"));
 }
 
+/// Each was kept as a mistake with all behind it: a source of this length took all the memory there was.
+#[test]
+fn brackets_that_close_nothing_are_refused_before_they_are_parsed() {
+    let complaint = |source: &str| check_expression(source).err().map(|found| found.join(" / ")).unwrap_or_default();
+    for stray in [")", "]", "}", "])", ")}"] {
+        let source = format!("event.total + sum({}event.items", stray.repeat(600));
+        assert!(complaint(&source).contains("never opened"), "{stray}");
+    }
+    assert_eq!(complaint(&format!("event.channel == \"{}\" ? 1 : 0", ")".repeat(100))), "");
+    assert_eq!(complaint("event.total in [10..20) or event.total in (1..2] or event.total in [1..2] ? 1 : 0"), "");
+}
+
 /// An order of so many lines, under a rule that goes over them twice.
 #[test]
 fn an_evaluation_takes_so_many_steps_and_no_more() {

@@ -51,7 +51,7 @@ fn deed() -> impl Strategy<Value = Deed> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+    #![proptest_config(tessera_testkit::cases(150, 1))]
 
     #[test]
     fn p5_parts_sum_to_the_pool_and_nobody_takes_more_than_their_own(

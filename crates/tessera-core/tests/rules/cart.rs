@@ -461,3 +461,48 @@ fn what_can_be_had_now_is_at_the_members_own_price() {
     assert_eq!(had(500_000), [("cup".to_owned(), 300, None)]);
     assert_eq!(had(1_000_000), [("pot".to_owned(), 500, Some(700)), ("cup".to_owned(), 300, None)]);
 }
+
+const CATEGORIES: &str = "
+currencies: { bean: { name: { en: beans }, expires: never } }
+campaigns:
+  base: { trigger: purchase, rules: [ { award: { currency: bean, amount: event.net / 1000 } } ] }
+  bakery: { trigger: purchase, earning: bonus, rules: [ { when: \"sum(map(filter(event.items, #.category == 'bakery'), #.amount)) >= 100000\", award: { currency: bean, amount: 50 } } ] }
+  acme: { trigger: purchase, earning: bonus, rules: [ { when: \"count(event.items, #.brand == 'acme' and 'tea' == #.category) > 1\", award: { currency: bean, amount: 20 } } ] }
+  all: { trigger: purchase, earning: bonus, rules: [ { when: \"sum(map(event.items, #.amount)) >= 200000 and event.total >= 150000\", award: { currency: bean, amount: 5 } } ] }
+  two: { trigger: purchase, earning: bonus, rules: [ { when: \"sum(map(filter(event.items, #.category == 'bakery'), #.amount)) >= 90000 and len(filter(event.items, #.category == 'tea')) >= 2\", award: { currency: bean, amount: 7 } } ] }
+";
+
+#[test]
+fn c9_what_is_missing_of_a_category_is_told_with_it() {
+    let shop = Shop::new(CATEGORIES);
+    let cart = |bakery: i64, tea: i64| {
+        let items = [("A", "bakery", 1, bakery), ("B", "tea", 1, tea)];
+        missing(&shop, &sale_with("c", &items, ""), IN_ENGLISH)
+    };
+    let said = cart(60_000, 100_000);
+    assert!(said.contains(&"Spend 40,000 ₫ more on bakery to get 50 beans".to_owned()), "{said:?}");
+    assert!(said.contains(&"Add 2 more items of tea acme to get 20 beans".to_owned()), "{said:?}");
+    assert!(said.contains(&"Spend 40,000 ₫ more to get 5 beans".to_owned()), "{said:?}");
+    assert_eq!(said.len(), 3, "what asks for two kinds at once is not said: {said:?}");
+    assert!(!cart(100_000, 60_000).iter().any(|said| said.contains("bakery")), "it has come to it");
+    // What is promised is what is given.
+    let mut shop = Shop::new(CATEGORIES);
+    let bought = [("A", "bakery", 1, 60_000), ("B", "tea", 1, 100_000), ("C", "bakery", 1, 40_000)];
+    let bought = shop.send(TEN, "purchase", &sale_with("c", &bought, ""));
+    let given = bought
+        .outcome
+        .effects
+        .iter()
+        .filter(|effect| effect.campaign.as_ref().is_some_and(|id| id.as_str() == "bakery"));
+    assert_eq!(given.filter_map(|effect| effect.amount).sum::<i64>(), 50);
+}
+
+#[test]
+fn m5_a_cart_in_money_that_is_not_taken_is_refused_as_its_purchase() {
+    let shop = Shop::new(CATEGORIES);
+    let data = sale_with("c", &[("A", "bakery", 1, 60)], ", \"currency\": \"EUR\"");
+    for ask in [IN_ENGLISH, CartAsk { best: true, missing: true, rewards: true, ..IN_ENGLISH }] {
+        let quoted = shop.cart(TEN, &data, &ask).unwrap_err();
+        assert_eq!(quoted, shop.clone().refused(TEN, "purchase", &data));
+    }
+}

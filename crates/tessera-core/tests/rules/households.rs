@@ -25,7 +25,11 @@ campaigns:
 
 /// Members 0, 1 and 2 have joined the program.
 fn shop_of(households: &str, currency: &str) -> Shop {
-    let mut shop = Shop::new(&program(households, currency));
+    joined(&program(households, currency))
+}
+
+fn joined(document: &str) -> Shop {
+    let mut shop = Shop::new(document);
     for member in 0..3 {
         shop.of_member(member).send("2026-01-05T09:00", "enrol", "{}");
     }
@@ -64,7 +68,10 @@ fn accept(shop: &mut Shop, member: usize, time: &str, code: Option<[u8; 16]>) ->
 
 /// Members 0 (the head) and 1 are a household.
 fn couple_of(households: &str, currency: &str) -> Shop {
-    let mut shop = shop_of(households, currency);
+    coupled(shop_of(households, currency))
+}
+
+fn coupled(mut shop: Shop) -> Shop {
     found(&mut shop);
     invite(&mut shop, "2026-01-06T10:00", Some(1)).unwrap();
     accept(&mut shop, 1, "2026-01-06T11:00", None).unwrap();
@@ -593,4 +600,157 @@ fn p5_mistakes_in_the_section_are_found(#[case] section: &str, #[case] words: &s
     let errors: Vec<String> =
         problems.iter().filter(|problem| problem.severity == Severity::Error).map(ToString::to_string).collect();
     assert!(errors.iter().any(|error| error.contains(words.trim_matches('`'))), "{errors:?}");
+}
+
+/// The member becomes one with another, and everybody hears of it.
+fn merge(shop: &mut Shop, from: usize, into: usize, time: &str) -> Result<Decision, Rejected> {
+    let merged = shop.of_member(from).merge(time, into).unwrap();
+    shop.relay().remove(0).map(|_| merged)
+}
+
+#[test]
+fn p1_a_place_in_a_household_goes_along_and_comes_back() {
+    let mut shop = couple("pools: { point: { contribute: all, per_member: { month: 50 } } }");
+    buy(&mut shop, 0, "2026-01-07T09:00", "o1", 60);
+    buy(&mut shop, 1, "2026-01-07T10:00", "o2", 40);
+    pay(&mut shop, 0, "2026-01-07T11:00", spend("point", 20)).unwrap();
+    let held = pay(&mut shop, 0, "2026-01-07T11:05", reserve("point", 10)).unwrap();
+    let ids = [0, 1, 2].map(|member| id_of(&mut shop, member));
+    merge(&mut shop, 0, 2, "2026-01-07T11:06").unwrap();
+    let people = |shop: &mut Shop| -> Vec<(MemberId, bool)> {
+        let people = shop.of_member(HOME).state().household.unwrap().people;
+        people.iter().map(|person| (person.member, person.head)).collect()
+    };
+    assert_eq!(people(&mut shop), [(ids[2], true), (ids[1], false)]);
+    assert_eq!(pool(&mut shop), (70, [0, 40, 30]));
+    // What is reserved is theirs by now, and what was spent counts.
+    shop.of_member(HOME).capture("2026-01-07T11:10", held.events[held.main].seq, None).unwrap();
+    let limit = pay(&mut shop, 2, "2026-01-07T11:20", spend("point", 21)).unwrap_err();
+    assert_eq!((limit.code(), limit.facts()["spent"].as_i64()), ("pool-limit", Some(30)));
+    buy(&mut shop, 0, "2026-01-07T12:00", "o3", 5);
+    assert_eq!((has(&mut shop, 2), pool(&mut shop)), (0, (75, [0, 40, 35])));
+    // A return of the old one's order asks the pool for the survivor's part.
+    shop.of_member(2).send("2026-01-07T13:00", "return", &back_all("o1"));
+    shop.relay();
+    assert_eq!((pool(&mut shop), shop.of_member(2).balance("point").debt), ((40, [0, 40, 0]), 25));
+    shop.of_member(2).unmerge("2026-01-08T09:00", 0).unwrap();
+    shop.relay();
+    assert_eq!(people(&mut shop), [(ids[0], true), (ids[1], false)]);
+    assert_eq!(
+        (shop.of_member(0).state().home(), shop.of_member(2).state().home()),
+        (Some(id_of(&mut shop, HOME)), None)
+    );
+    buy(&mut shop, 2, "2026-01-09T09:00", "o5", 30);
+    assert_eq!((has(&mut shop, 2), pool(&mut shop)), (5, (40, [0, 40, 0])));
+}
+
+#[test]
+fn p1_two_places_in_one_household_are_one_and_in_two_are_refused() {
+    let mut shop = couple(ALL);
+    buy(&mut shop, 0, "2026-01-07T09:00", "o1", 60);
+    buy(&mut shop, 1, "2026-01-07T10:00", "o2", 40);
+    merge(&mut shop, 0, 1, "2026-01-07T11:00").unwrap();
+    assert_eq!(pool(&mut shop), (100, [0, 100, 0]));
+    let people = shop.of_member(HOME).state().household.unwrap().people;
+    assert_eq!((people.len(), people[0].member, people[0].head), (1, id_of(&mut shop, 1), true));
+    let undone = shop.of_member(1).unmerge("2026-01-08T09:00", 0).unwrap();
+    let stays = undone.outcome.effects.iter().find(|effect| effect.kind == EffectKind::Stays).unwrap();
+    assert_eq!(stays.reason.as_deref(), Some("household"));
+    shop.relay();
+    assert_eq!((shop.of_member(0).state().home(), pool(&mut shop)), (None, (100, [0, 100, 0])));
+    // In two households: both stay as they were.
+    step(&mut shop, 2, "2026-01-08T10:00", HouseholdStep::Found).unwrap();
+    shop.relay();
+    let refused = merge(&mut shop, 2, 1, "2026-01-08T11:00").unwrap_err();
+    assert_eq!(refused.code(), "both-in-household");
+    let state = shop.of_member(2).state();
+    assert_eq!((state.status, state.home().is_some()), (Status::Active, true));
+}
+
+#[test]
+fn p1_whoever_has_just_asked_to_be_taken_in_and_ends_asks_no_more() {
+    let mut shop = couple(ALL);
+    invite(&mut shop, "2026-01-07T09:00", Some(2)).unwrap();
+    let household = id_of(&mut shop, HOME);
+    step(&mut shop, 2, "2026-01-07T10:00", HouseholdStep::Accept { household, code: None }).unwrap();
+    shop.of_member(2).merge("2026-01-07T10:00", 1).unwrap();
+    for told in shop.relay() {
+        told.unwrap();
+    }
+    let people = shop.of_member(HOME).state().household.unwrap().people;
+    assert_eq!((people.len(), shop.of_member(1).state().home()), (2, Some(household)));
+}
+
+const REWARDS: &str = "
+partners: { giftly: {} }
+vouchers: { coffee: { gives: { amount_off: 1000 } } }
+benefits: { lounge: { name: Lounge } }
+rewards:
+  machine: { costs: { point: 70 }, gives: { item: true }, stock: 1, fulfilment: { approval: true } }
+  gift: { costs: { point: 50 }, gives: { e_gift: { partner: giftly, product: TEA-50 } } }
+  coffee: { costs: { point: 5 }, gives: { voucher: coffee } }
+  lounge: { costs: { point: 5 }, gives: { benefit: { benefit: lounge, for: P1D } } }
+  one: { costs: { point: 5 }, gives: { item: true }, per_member: { month: 1 } }
+  old: { costs: { point: 5 }, gives: { item: true }, when: member.purchases > 3 }";
+
+#[test]
+fn p5_a_pool_buys_a_reward_and_what_comes_back_is_whose_it_was() {
+    let mut shop = coupled(joined(&format!("{}{REWARDS}", program(ALL, ""))));
+    buy(&mut shop, 0, "2026-01-07T09:00", "o1", 60);
+    buy(&mut shop, 1, "2026-01-07T10:00", "o2", 40);
+    let machine = || Redeem { capture: true, ..tessera_testkit::shop::reward("machine") };
+    let bought = pay(&mut shop, 1, "2026-01-08T09:00", machine()).unwrap();
+    assert_eq!(pool(&mut shop), (30, [30, 0, 0]));
+    assert_eq!(bought.outcome.redemption.as_ref().unwrap().by, Some(id_of(&mut shop, 1).to_string().into()));
+    // Somebody has to approve it, and does not: the points go home, and the machine is there again.
+    let seq = bought.events[bought.main].seq;
+    let step = tessera_core::event::FulfilmentStep {
+        redemption: seq,
+        to: tessera_core::ledger::FulfilmentState::Refused,
+        by: "office".into(),
+    };
+    shop.of_member(HOME)
+        .ask(tessera_testkit::shop::at("2026-01-08T11:00"), tessera_core::event::What::Fulfil(step))
+        .unwrap();
+    assert_eq!(pool(&mut shop), (100, [60, 40, 0]));
+    let again = pay(&mut shop, 0, "2026-01-08T12:00", machine()).unwrap();
+    shop.of_member(HOME).cancel("2026-01-08T13:00", again.events[again.main].seq, None).unwrap();
+    assert_eq!(pool(&mut shop), (100, [60, 40, 0]));
+    // Reserved first.
+    let held = pay(&mut shop, 0, "2026-01-08T14:00", tessera_testkit::shop::reward("gift")).unwrap();
+    let seq = held.events[held.main].seq;
+    let captured = shop.of_member(HOME).capture("2026-01-08T14:01", seq, None).unwrap();
+    assert_eq!((captured.partner_orders.len(), pool(&mut shop)), (1, (50, [10, 40, 0])));
+    let step = tessera_core::event::PartnerStep {
+        redemption: seq,
+        to: tessera_core::ledger::PartnerState::Refused,
+        reason: Some("sold-out".into()),
+    };
+    shop.of_member(HOME)
+        .ask(tessera_testkit::shop::at("2026-01-08T15:00"), tessera_core::event::What::PartnerStep(step))
+        .unwrap();
+    assert_eq!(pool(&mut shop), (100, [60, 40, 0]));
+}
+
+#[rstest]
+#[case::a_voucher("coffee")]
+#[case::a_benefit("lounge")]
+#[case::a_limit("one")]
+#[case::a_condition("old")]
+fn p5_a_pool_buys_no_reward_that_is_a_members_own(#[case] reward: &str) {
+    let mut shop = coupled(joined(&format!("{}{REWARDS}", program(ALL, ""))));
+    buy(&mut shop, 0, "2026-01-07T09:00", "o1", 60);
+    let refused = pay(&mut shop, 0, "2026-01-08T09:00", tessera_testkit::shop::reward(reward)).unwrap_err();
+    assert_eq!(refused.code(), "reward-for-members");
+}
+
+#[test]
+fn p1_a_place_that_was_taken_away_between_the_halves_is_nobodys() {
+    let mut shop = couple(ALL);
+    buy(&mut shop, 1, "2026-01-07T09:00", "o1", 60);
+    let (head, gone) = (id_of(&mut shop, 0), id_of(&mut shop, 1));
+    shop.of_member(1).merge("2026-01-07T10:00", 2).unwrap();
+    step(&mut shop, HOME, "2026-01-07T10:00", HouseholdStep::Remove { by: head, member: gone }).unwrap();
+    shop.relay();
+    assert_eq!((shop.of_member(2).state().home(), has(&mut shop, 2), pool(&mut shop).0), (None, 60, 0));
 }

@@ -1,7 +1,8 @@
 //! P8, joining, profiles and what expressions know of a member.
 
 use rstest::rstest;
-use tessera_core::decide::{EffectKind, EventStatus, Rejected};
+use tessera_core::decide::{EffectKind, EventStatus, Memory, Rejected};
+use tessera_core::event::What;
 use tessera_core::member::Status;
 use tessera_testkit::shop::{Shop, at, count_of, json::*};
 
@@ -107,6 +108,37 @@ fn p8_several_changes_keep_the_day_of_each_year() {
     shop.send("2027-07-01T09:00", "profile", r#"{"birthday": "10-20"}"#);
     shop.send("2027-07-02T09:00", "profile", r#"{"birthday": "10-20"}"#);
     assert_eq!(gifts(&mut shop, "2028-12-31T00:00"), ["2026-03-20", "2027-06-20", "2028-10-20"]);
+}
+
+/// Whoever came back after a gift once got no birthday gift ever again.
+#[rstest]
+#[case::a_later_day(0, "2026-07-01T09:00", "12-24", &["2026-05-20", "2027-12-24", "2028-12-24"])]
+#[case::the_same_day(0, "2026-07-01T09:00", "05-20", &["2026-05-20", "2027-05-20", "2028-05-20"])]
+#[case::ahead_over_new_year(7, "2026-07-01T09:00", "01-03", &["2026-05-13", "2027-01-01", "2027-12-27", "2028-12-27"])]
+#[case::in_the_year_after(0, "2027-02-01T09:00", "05-20", &["2026-05-20", "2027-05-20", "2028-05-20"])]
+#[case::behind_the_day_in_the_year_after(0, "2027-06-01T09:00", "05-20", &["2026-05-20", "2028-05-20"])]
+fn p3_whoever_comes_back_gets_gifts_again_from_the_next_year(
+    #[case] days_before: i64,
+    #[case] back: &str,
+    #[case] birthday: &str,
+    #[case] expected: &[&str],
+) {
+    let mut shop = joined(days_before, "2026-01-05T09:00", "05-20");
+    shop.wake("2026-06-01T09:00");
+    let memory = Memory::of(&shop.state());
+    let before = gifts(&mut shop, "2026-06-01T10:00");
+    shop.ask(at("2026-06-02T09:00"), What::Leave { erase: false }).unwrap();
+    shop.of_member(1).remembering(memory);
+    // The day is told on joining, or a little later.
+    let mut later = shop.clone();
+    let told = format!(r#"{{"birthday": "{birthday}"}}"#);
+    shop.send(back, "enrol", &told);
+    later.send(back, "enrol", "{}");
+    later.send(back, "profile", &told);
+    for mut shop in [shop, later] {
+        let after = gifts(&mut shop, "2028-12-31T09:00");
+        assert_eq!([before.clone(), after].concat(), expected);
+    }
 }
 
 #[test]

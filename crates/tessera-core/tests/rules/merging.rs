@@ -201,12 +201,41 @@ fn p2_cycles_and_oneself_are_refused() {
 }
 
 #[test]
-fn p1_whoever_has_something_reserved_is_not_merged() {
+fn p1_what_is_reserved_is_voided_and_goes_along() {
     let mut shop = shop();
-    shop.redeem("2026-02-12T08:59", reserve("point", 10)).unwrap();
-    let before = shop.state();
-    let refused = shop.merge("2026-02-12T09:00", 0).unwrap_err();
-    assert_eq!((refused.code(), shop.state()), ("merge-with-reservations", before));
+    let held = shop.redeem("2026-02-12T08:59", reserve("point", 10)).unwrap();
+    let merged = shop.merge("2026-02-12T09:00", 0).unwrap();
+    assert_eq!(sum_of(&merged, EffectKind::Released, "point"), 10);
+    shop.relay().remove(0).unwrap();
+    assert_eq!(shop.of_member(0).lots("point"), lots(&[("2027-01-31", 132), ("2027-02-28", 102)]));
+    assert_eq!((shop.balance("point").held, shop.of_member(1).state().holds.len()), (0, 0));
+    let number = {
+        let gone = shop.of_member(1).member().id;
+        let seq = held.events[held.main].seq;
+        shop.of_member(0).state().number_of(tessera_core::id::EventId { member: gone, seq }).unwrap()
+    };
+    assert_eq!(shop.capture("2026-02-12T09:01", number, None).unwrap_err().code(), "redemption-closed");
+}
+
+#[test]
+fn p1_a_merge_does_not_set_back_what_velocity_rules_count() {
+    let rule = "velocity: { spending: { what: redemption, per: member, window: P1D, count: 2, action: refuse } }";
+    let mut shop = Shop::new(&format!("{DOCUMENT}{rule}"));
+    shop.origin = tessera_core::event::Origin { key: Some("key_1".into()), ..Default::default() };
+    for member in [0, 1] {
+        shop.of_member(member).send("2026-02-10T09:00", "purchase", &sale(&format!("o{member}"), 90_000));
+    }
+    shop.of_member(1).redeem("2026-02-12T08:00", spend("point", 1)).unwrap();
+    shop.redeem("2026-02-12T08:01", spend("point", 1)).unwrap();
+    shop.merge("2026-02-12T09:00", 0).unwrap();
+    shop.relay().remove(0).unwrap();
+    let refused = shop.of_member(0).redeem("2026-02-12T10:00", spend("point", 1)).unwrap_err();
+    assert_eq!(refused.case_hit().map(|hit| hit.used), Some(3));
+    shop.unmerge("2026-02-12T11:00", 1).unwrap();
+    shop.relay().remove(0).unwrap();
+    shop.of_member(0).redeem("2026-02-12T12:00", spend("point", 1)).unwrap();
+    let again = shop.of_member(1).redeem("2026-02-12T12:00", spend("point", 1)).unwrap_err();
+    assert_eq!(again.case_hit().map(|hit| hit.used), Some(3));
 }
 
 #[test]

@@ -152,3 +152,57 @@ fn l9_a_lot_remembers_who_paid_for_it() {
     assert_eq!(funders.len(), 2, "who paid keeps lots apart");
     assert!(funders.contains(&(Some("brand"), 40)) && funders.contains(&(None, 2)), "{funders:?}");
 }
+
+const WAITING: &str = "
+currencies:
+  point: { name: Point, expires: { after: P12M, round: month }, pending: { for: P14D } }
+  mile: { name: Mile, expires: { after: P12M }, pending: { for: P14D, expiry_counts_from: maturity } }
+tiers: { club: { measure: { earned: point, counts: all }, levels: [ { id: blue, at: 0 }, { id: gold, at: 10 } ] } }
+campaigns:
+  base: { trigger: purchase, rules: [ { award: { currency: point, amount: event.net / 1000 } } ] }
+";
+
+#[rstest]
+#[case::with_its_own_end("point", ", \"expires\": \"2026-05-31\"", "2026-05-31")]
+#[case::dated_from_the_day_it_was_earned("point", "", "2027-02-28")]
+#[case::with_its_own_end_where_maturity_dates("mile", ", \"expires\": \"2026-05-31\"", "2026-05-31")]
+#[case::dated_from_maturity("mile", "", "2027-03-20")]
+fn l6_l9_what_waited_elsewhere_waits_here_to_its_own_day(
+    #[case] currency: &str,
+    #[case] more: &str,
+    #[case] last_day: &str,
+) {
+    let mut shop = Shop::new(WAITING);
+    shop.send("2026-03-02T10:00", "move-in", "{}");
+    let lot = format!(r#"{{"currency": "{currency}", "amount": 40, "matures": "2026-03-20"{more}}}"#);
+    shop.send("2026-02-20T00:00", "import", &lot);
+    assert_eq!((shop.available(currency), shop.balance(currency).pending), (0, 40));
+    shop.wake("2026-03-19T23:59");
+    assert_eq!(shop.available(currency), 0);
+    shop.wake("2026-03-20T00:00");
+    assert_eq!(shop.lots(currency), [(last_day.to_owned(), 40)]);
+    assert_eq!(shop.level("club"), "blue", "it counts to no level");
+}
+
+#[test]
+fn l9_what_has_matured_meanwhile_can_be_spent_at_once() {
+    let mut shop = Shop::new(WAITING);
+    shop.send("2026-03-02T10:00", "move-in", "{}");
+    shop.send("2026-02-02T00:00", "import", r#"{"currency": "point", "amount": 40, "matures": "2026-03-02"}"#);
+    assert_eq!(shop.available("point"), 40);
+    let never = r#"{"currency": "point", "amount": 1, "expires": "2026-03-19", "matures": "2026-03-20"}"#;
+    let problem = tessera_core::event::read_event(&shop.versions.head().definition, "import", never).unwrap_err();
+    assert!(problem.to_string().contains("data.matures"), "{problem}");
+}
+
+#[test]
+fn l9_r6_what_was_owed_elsewhere_is_repaid_first() {
+    let mut shop = Shop::new(WAITING);
+    shop.send("2026-03-02T10:00", "move-in", r#"{"balances": {"mile": -50, "point": 7}}"#);
+    assert_eq!((shop.balance("mile").debt, shop.available("point")), (50, 7));
+    shop.send("2026-02-20T00:00", "import", r#"{"currency": "mile", "amount": 20, "expires": "2026-12-31"}"#);
+    assert_eq!((shop.balance("mile").debt, shop.available("mile")), (30, 0));
+    shop.send("2026-02-20T00:00", "import", r#"{"currency": "mile", "amount": 40, "matures": "2026-03-20"}"#);
+    shop.wake("2026-03-20T00:00");
+    assert_eq!((shop.balance("mile").debt, shop.available("mile")), (0, 10));
+}

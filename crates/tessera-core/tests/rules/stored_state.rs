@@ -1,28 +1,67 @@
 //! The stored form of a member: what was written once is read for ever, and what cannot be read says why.
 //!
-//! A change of the state's types takes a new format byte (decision 5), a reader for the old one, and a fixture of the
-//! new: `cargo test -p tessera-core --test rules -- --ignored writes_the_fixture` writes it beside this format's.
+//! A format is **open** until a release: while it is, a field may be added at the end of the state, with one more zero in
+//! `SINCE_FORMAT_2`. A release **closes** it (`CONTRIBUTING.md`): its fixtures are written by
+//! `cargo test -p tessera-core --test rules -- --ignored writes_the_fixtures` and stay. From then on a change of the
+//! state's types is red here, until it has a format byte of its own and a reader for the old one (decision 5).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tessera_core::event::{
-    Freeze, GiftCardStep, HouseholdStep, Origin, PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Situation,
-    UseBenefit, What,
+    Freeze, GiftCardStep, HouseholdStep, Origin, PlaceTier, PlacementEnd, PlacementKind, PlacementStep, Redeem,
+    Situation, UseBenefit, What,
 };
 use tessera_core::member::{MemberState, StateError};
 use tessera_core::quantity::Amount;
 use tessera_core::time::Period;
-use tessera_testkit::shop::{Shop, at, id, json::*, reserve};
+use tessera_testkit::shop::{Shop, at, id, json::*, reserve, reward};
 
-const BYTES: &[u8] = include_bytes!("../fixtures/member-state-2.postcard");
-const IN_WORDS: &str = include_str!("../fixtures/member-state-2.json");
+const CHANGELOG: &str = include_str!("../../../../CHANGELOG.md");
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
 
-/// From before there were reservations.
-const FORMAT_1: (&[u8], &str) =
-    (include_bytes!("../fixtures/member-state-1.postcard"), include_str!("../fixtures/member-state-1.json"));
+/// What a closed format looks like: the bytes that were stored once, and what they mean.
+struct Fixture {
+    name: String,
+    format: u8,
+    bytes: Vec<u8>,
+    meaning: serde_json::Value,
+}
 
-/// A member with something in every part of the state.
+/// Every fixture there is, oldest format first.
+fn fixtures() -> Vec<Fixture> {
+    let files = std::fs::read_dir(FIXTURES).unwrap().map(|file| file.unwrap().path());
+    let stored = files.filter(|file| file.extension().is_some_and(|kind| kind == "postcard"));
+    let read = stored.map(|file| {
+        let bytes = std::fs::read(&file).unwrap();
+        let words = std::fs::read_to_string(file.with_extension("json")).unwrap();
+        let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
+        let format = name.rsplit('-').next().unwrap().parse().unwrap();
+        Fixture { name, format, bytes, meaning: serde_json::from_str(&words).unwrap() }
+    });
+    let mut fixtures: Vec<Fixture> = read.collect();
+    fixtures.sort_by_key(|fixture| fixture.format);
+    fixtures
+}
+
+/// The format that is written now.
+fn format() -> u8 {
+    card().to_bytes()[0]
+}
+
+/// Whose states are the fixtures of a format: between them they have something in every field.
+fn everybody() -> Vec<(&'static str, MemberState)> {
+    let mut shop = busy_shop();
+    let mut of = |number: usize| shop.of_member(number).state();
+    vec![("member", of(0)), ("merged", of(1)), ("household", of(2)), ("friend", friend()), ("card", card())]
+}
+
+/// A member with something in nearly every part of the state.
 fn member() -> MemberState {
+    busy_shop().state()
+}
+
+/// That member, whom they merged with, and their household.
+fn busy_shop() -> Shop {
     let mut shop = Shop::new(
         "currencies:
   point: { name: P, expires: { after: P12M, round: month }, pending: { for: P14D } }
@@ -69,6 +108,24 @@ velocity: { often: { what: purchase, per: member, window: P1M, count: 9 } }",
     shop.relay();
     let freeze = Freeze { frozen: true, reason: "stolen-phone".into() };
     shop.ask(at("2026-03-12T10:12"), What::Freeze(freeze)).unwrap();
+    shop
+}
+
+/// Somebody who was brought by a member, is among the best, and waits for what that member got.
+fn friend() -> MemberState {
+    let mut shop = Shop::new(
+        "currencies: { point: { name: P, expires: never } }
+ranking: { by: spend }
+referral: { qualifies: { trigger: purchase }, gives: { friend: [ { award: { currency: point, amount: 50 } } ] } }
+rewards: { mug: { costs: { point: 5 }, gives: { item: MUG-01 }, stock: 1, waitlist: { offer: P1D } } }",
+    );
+    shop.send("2026-03-01T09:00", "enrol", "{}");
+    shop.adjust("2026-03-01T09:00", "point", 5).unwrap();
+    shop.redeem("2026-03-01T10:00", Redeem { capture: true, ..reward("mug") }).unwrap();
+    shop.of_member(1).join_brought_by("2026-03-02T09:00", 0, Some("d1")).unwrap();
+    shop.relay();
+    shop.of_member(1).ask(at("2026-03-02T10:00"), What::WaitFor { reward: id("mug") }).unwrap();
+    shop.ask(at("2026-03-02T10:01"), What::Rank { top_percent: Some(5) }).unwrap();
     shop.state()
 }
 
@@ -84,12 +141,25 @@ fn card() -> MemberState {
 
 #[test]
 fn what_is_stored_now_is_read_back_as_it_was() {
-    for state in [member(), card()] {
-        assert_eq!(MemberState::from_bytes(&state.to_bytes()).unwrap(), state);
+    for (whose, state) in everybody() {
+        assert_eq!(MemberState::from_bytes(&state.to_bytes()).unwrap(), state, "{whose}");
     }
     let card = card();
     assert!(card.gift_card.is_some_and(|known| known.blocked && known.code == [7; 16]));
     assert!(!card.holds.is_empty() && card.purses.iter().any(|purse| !purse.lots.is_empty()));
+}
+
+#[test]
+fn the_fixtures_have_something_in_every_field() {
+    let states: Vec<_> = everybody().iter().map(|(_, state)| serde_json::to_value(state).unwrap()).collect();
+    for field in states[0].as_object().unwrap().keys() {
+        let has_it = |state: &serde_json::Value| match &state[field] {
+            serde_json::Value::Null => false,
+            serde_json::Value::Array(list) => !list.is_empty(),
+            _ => true,
+        };
+        assert!(states.iter().any(has_it), "nobody has anything in `{field}`: give it to one of them");
+    }
 }
 
 #[test]
@@ -113,30 +183,48 @@ fn the_fixture_has_something_in_every_part() {
     assert!(!state.parked.is_empty() && state.wake_at.is_some() && !state.holds.is_empty());
 }
 
-#[rstest::rstest]
-#[case::before_reservations(1, FORMAT_1)]
-#[case::before_clubs_and_links(2, (BYTES, IN_WORDS))]
-fn a_state_stored_in_an_older_format_reads_as_it_was_meant(#[case] format: u8, #[case] (bytes, words): (&[u8], &str)) {
-    assert_eq!(bytes[0], format);
-    let state = MemberState::from_bytes(bytes).unwrap();
-    let mut expected: serde_json::Value = serde_json::from_str(words).unwrap();
-    // What came later is empty.
-    let fresh =
-        serde_json::to_value(MemberState::new(state.id, state.status, state.joined_at, state.joined_on)).unwrap();
-    for (field, empty) in fresh.as_object().unwrap() {
-        expected.as_object_mut().unwrap().entry(field).or_insert_with(|| empty.clone());
+#[test]
+fn a_state_stored_in_a_closed_format_reads_as_it_was_meant() {
+    for Fixture { name, format: written, bytes, meaning: mut expected } in fixtures() {
+        assert_eq!(bytes[0], written, "{name}");
+        let state = MemberState::from_bytes(&bytes)
+            .unwrap_or_else(|error| panic!("{name}: {error}: a change of the state takes a new format byte"));
+        // What came later is empty.
+        let fresh =
+            serde_json::to_value(MemberState::new(state.id, state.status, state.joined_at, state.joined_on)).unwrap();
+        for (field, empty) in fresh.as_object().unwrap() {
+            expected.as_object_mut().unwrap().entry(field).or_insert_with(|| empty.clone());
+        }
+        assert_eq!(serde_json::to_value(&state).unwrap(), expected, "{name}");
+        if written == format() {
+            assert_eq!(state.to_bytes(), bytes, "{name}: this format is closed, a change takes a new one");
+        }
     }
-    assert_eq!(serde_json::to_value(&state).unwrap(), expected);
+}
+
+#[test]
+fn every_format_that_was_released_has_fixtures() {
+    let closed: BTreeSet<u8> = fixtures().iter().map(|fixture| fixture.format).collect();
+    let version = CHANGELOG.lines().find_map(|line| line.strip_prefix("## ")).unwrap();
+    let is_open = version.ends_with(", unreleased");
+    for known in 1..=format() {
+        let may_be_open = is_open && known == format();
+        assert!(
+            closed.contains(&known) || may_be_open,
+            "{version}: format {known} has no fixture; the head of this file says how to write one"
+        );
+    }
 }
 
 #[test]
 fn a_state_of_another_format_or_damaged_says_so() {
-    let mut other = BYTES.to_vec();
+    let bytes = card().to_bytes();
+    let mut other = bytes.clone();
     other[0] = 99;
     let error = MemberState::from_bytes(&other).unwrap_err();
     assert_eq!(error, StateError::UnknownFormat { found: 99 });
     assert!(error.to_string().contains("has the format 99, this version reads "), "{error}");
-    for damaged in [&[][..], &BYTES[..1], &BYTES[..BYTES.len() - 1], &[BYTES, &[0]].concat()] {
+    for damaged in [&[][..], &bytes[..1], &bytes[..bytes.len() - 1], &[bytes.as_slice(), &[0]].concat()] {
         let error = MemberState::from_bytes(damaged).unwrap_err();
         assert_eq!(error, StateError::Damaged, "{} bytes", damaged.len());
         assert!(error.to_string().contains("restore the database from a backup"), "{error}");
@@ -144,13 +232,11 @@ fn a_state_of_another_format_or_damaged_says_so() {
 }
 
 #[test]
-#[ignore = "writes files: for a new format only"]
-fn writes_the_fixture() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
-    for (what, state) in [("member", member()), ("card", card())] {
-        let bytes = state.to_bytes();
-        let name = format!("{folder}/{what}-state-{}", bytes[0]);
-        std::fs::write(format!("{name}.postcard"), bytes).unwrap();
+#[ignore = "writes files: for a release, which closes the format"]
+fn writes_the_fixtures() {
+    for (whose, state) in everybody() {
+        let name = format!("{FIXTURES}/{whose}-state-{}", format());
+        std::fs::write(format!("{name}.postcard"), state.to_bytes()).unwrap();
         std::fs::write(format!("{name}.json"), serde_json::to_string_pretty(&state).unwrap() + "\n").unwrap();
     }
 }

@@ -74,39 +74,52 @@ pub(super) fn part(name: &'static str) -> tracing::Span {
     tracing::debug_span!(target: crate::SPANS, "part", otel.name = name)
 }
 
+/// What a command would do, and what its cart could bring; `None` for one that rests on rows not there yet.
+pub type Quoted = Option<(Answer, Cart)>;
+
 /// What a command would do, by the same code and with nothing written. `None` for one that rests on rows not there yet.
 pub fn quote(context: &Context, command: &Submission) -> Result<Option<Answer>, StoreError> {
     Ok(quote_cart(context, command, CartAsk::default())?.map(|(answer, _)| answer))
 }
 
 /// The same, and of a purchase what its customer wants to know before it is paid.
-pub fn quote_cart(context: &Context, command: &Submission, ask: CartAsk) -> Result<Option<(Answer, Cart)>, StoreError> {
+pub fn quote_cart(context: &Context, command: &Submission, ask: CartAsk) -> Result<Quoted, StoreError> {
+    let quoted = quote_carts(context, std::slice::from_ref(command), &[ask])?;
+    Ok(quoted.into_iter().next().flatten())
+}
+
+/// What each of these commands would do if it alone came now. They share one read of the database, which costs as much as
+/// deciding them. An error is that of one of them.
+pub fn quote_carts(context: &Context, commands: &[Submission], asks: &[CartAsk]) -> Result<Vec<Quoted>, StoreError> {
     let mut entropy = Entropy::default();
     context.database.read(|reader| {
-        let batch = std::slice::from_ref(command);
         // The embedded database has no other process that could have published a version.
         let mut loaded = match context.database.dialect() {
-            Dialect::Sqlite => Loaded::read_rows(reader, context, batch)?,
-            Dialect::Postgres => Loaded::read(reader, context, batch)?,
+            Dialect::Sqlite => Loaded::read_rows(reader, context, commands)?,
+            Dialect::Postgres => Loaded::read(reader, context, commands)?,
         };
         if loaded.spread {
-            loaded.read_pools(reader, context, batch)?;
+            loaded.read_pools(reader, context, commands)?;
         }
+        // Stays empty: what one of them would change, the next does not see.
         let mut writes = Writes::default();
-        let mut one = One {
-            context,
-            entropy: &mut entropy,
-            tx: reader,
-            loaded: &mut loaded,
-            writes: &mut writes,
-            quote: Some(Quoting { ask, cart: Cart::default() }),
-            home: None,
-        };
-        one.hold_hollow_keys(batch)?;
-        match one.decide(command)? {
-            Step::Answer(answer) => Ok(Some((answer, one.quote.map(|quote| quote.cart).unwrap_or_default()))),
-            Step::Cut => Ok(None),
-        }
+        let quoted = commands.iter().zip(asks).map(|(command, ask)| {
+            let mut one = One {
+                context,
+                entropy: &mut entropy,
+                tx: reader,
+                loaded: &mut loaded,
+                writes: &mut writes,
+                quote: Some(Quoting { ask: ask.clone(), cart: Cart::default() }),
+                home: None,
+            };
+            one.hold_hollow_keys(std::slice::from_ref(command))?;
+            match one.decide(command)? {
+                Step::Answer(answer) => Ok(Some((answer, one.quote.map(|quote| quote.cart).unwrap_or_default()))),
+                Step::Cut => Ok(None),
+            }
+        });
+        quoted.collect()
     })
 }
 
@@ -149,7 +162,9 @@ impl One<'_> {
             Err(refusal) => return Ok(Step::Answer(Answer::Refused(refusal))),
         };
         if let Whom::Later(topic) = whom {
-            self.writes.park(self.loaded, command, topic);
+            if self.quote.is_none() {
+                self.writes.park(self.loaded, command, topic);
+            }
             return Ok(Step::Answer(parked(command)));
         }
         let mut core = Command {
@@ -193,6 +208,9 @@ impl One<'_> {
         };
         if matches!(command.what, What::WakeUp) && !self.is_known(program, &decision) {
             return Ok(Step::Answer(Answer::Done { outcome: Box::new(decision.outcome), trace: Vec::new() }));
+        }
+        if self.quote.is_some() {
+            return Ok(Step::Answer(Answer::Done { outcome: Box::new(decision.outcome), trace: decision.trace }));
         }
         let before = self.memory_of_leaver(command, &whom);
         let outcome = Box::new(decision.outcome.clone());
@@ -290,7 +308,9 @@ impl One<'_> {
     }
 
     fn refuse(&mut self, command: &Submission, refusal: Refusal) -> Answer {
-        self.writes.refusal(self.loaded, command, &refusal);
+        if self.quote.is_none() {
+            self.writes.refusal(self.loaded, command, &refusal);
+        }
         Answer::Refused(refusal)
     }
 
@@ -301,7 +321,9 @@ impl One<'_> {
         if let Some(hit) = case {
             let id = case::case_id(&self.context.secrets, command.program.number, &hit);
             refusal = refusal.with("case", id.as_str());
-            self.writes.case(command, (id, hit), Err(&refusal));
+            if self.quote.is_none() {
+                self.writes.case(command, (id, hit), Err(&refusal));
+            }
         }
         self.refuse(command, refusal)
     }

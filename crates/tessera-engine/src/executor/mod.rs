@@ -16,7 +16,7 @@ mod slices;
 mod whom;
 mod write;
 
-pub use batch::{quote, quote_cart};
+pub use batch::{Quoted, quote, quote_cart, quote_carts};
 pub use health::{Health, tell};
 pub(crate) use load::{events_between, pool_key};
 pub use on_shard::Fault;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tessera_connect::partner::{CallError, Entitlement, Order, OrderAnswer, Partners};
+use tessera_connect::partner::{CallError, Cancellation, Entitlement, Order, OrderAnswer, Partners};
 use tessera_core::id::EventId;
 use tessera_core::ledger::PartnerState;
 use tessera_core::program::Id;
@@ -20,6 +20,8 @@ use crate::submission::{Answer, Submission};
 const ROUND_MAX: usize = 200;
 /// The longest pause before a failed call is made again, in seconds.
 const PAUSE_MAX: i64 = 600;
+/// How long a partner is asked to cancel what was given up, in seconds: what is not heard in a week is in the monthly list.
+const CANCEL_FOR: i64 = 7 * 24 * 3600;
 /// How long to wait when nothing was due.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -205,13 +207,15 @@ impl To<'_> {
             return Ok(Fate::Dead);
         };
         let number = program.number;
-        let known = self.context.database.read(|reader| stored(reader, number, id))?;
-        // The partner has said so already.
-        if known.is_none_or(|known| known.state != PartnerState::Ordered) {
-            return Ok(Fate::Done);
-        }
-        if *until <= self.now {
-            return self.step(&program, id, PartnerState::Refused, Some("deadline"), *until);
+        let state = || self.context.database.read(|reader| stored(reader, number, id));
+        let mut known = state()?.map(|known| known.state);
+        let is_over = *until <= self.now;
+        if known == Some(PartnerState::Ordered) && is_over {
+            let given_up = self.step(&program, id, PartnerState::Refused, Some("deadline"), *until)?;
+            if !matches!(given_up, Fate::Done) {
+                return Ok(given_up);
+            }
+            known = state()?.map(|known| known.state);
         }
         let order = Order {
             id: redemption.clone(),
@@ -220,6 +224,13 @@ impl To<'_> {
             ordered_at: *ordered_at,
             until: *until,
         };
+        match known {
+            Some(PartnerState::Ordered) if !is_over => {}
+            // Given up: the points are back, so it must not come any more.
+            Some(PartnerState::Refused) if is_over => return Ok(self.cancel(&order)),
+            // The partner has said so already.
+            _ => return Ok(Fate::Done),
+        }
         let answer = match self.call(*until, |partner| partner.order(&order, self.now)) {
             Ok(answer) => answer,
             Err(fate) => return Ok(fate),
@@ -242,6 +253,22 @@ impl To<'_> {
             return self.step(&program, id, PartnerState::Delivered, None, *until);
         }
         Ok(Fate::Again { latest: *until })
+    }
+
+    fn cancel(&self, order: &Order) -> Fate {
+        let latest = order.until.plus_seconds(CANCEL_FOR);
+        if latest <= self.now {
+            tracing::error!(partner = %self.partner, redemption = order.id, "an order that was given up could not be cancelled");
+            return Fate::Done;
+        }
+        match self.call(latest, |partner| partner.cancel(order, self.now)) {
+            Ok(Cancellation::Cancelled) => Fate::Done,
+            Ok(answer) => {
+                tracing::warn!(partner = %self.partner, redemption = order.id, ?answer, "an order that was given up was not cancelled");
+                Fate::Done
+            }
+            Err(fate) => fate,
+        }
     }
 
     /// Says through the door what became of an order. Said again it is the same.

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use tessera_core::decide::{self, Balance, Decision, Draws, Effect, Inputs, TierStanding};
-use tessera_core::event::{Command, Merge, Origin, What, read_follow_up};
+use tessera_core::decide::{self, Balance, Decision, Effect, Inputs, TierStanding};
+use tessera_core::event::{Command, Merge, What, read_follow_up};
 use tessera_core::id::MemberId;
 use tessera_core::member::MemberState;
 use tessera_core::program::{Id, Versions};
@@ -22,7 +22,7 @@ pub struct MergePreview {
     pub balances: BTreeMap<Id, Balance>,
     pub tiers: Vec<TierStanding>,
     pub purchases: u32,
-    /// What would come, what would be netted, and what stands once.
+    /// What of reservations would be free, what would come, what would be netted, and what stands once.
     pub effects: Vec<Effect>,
 }
 
@@ -54,39 +54,23 @@ fn decided(
 ) -> Result<MergePreview, decide::Rejected> {
     let merge = What::Merge(Merge { into: survivor.id, reason: None });
     let sent = ask(versions, from, merge, now)?;
-    let brought = sent.follow_ups.first().and_then(|sent| read_follow_up(&sent.kind, &sent.data).ok());
+    let brought = sent.follow_ups.iter().find(|sent| sent.kind == "merge-in");
+    let brought = brought.and_then(|brought| read_follow_up(&brought.kind, &brought.data).ok());
     let Some(brought) = brought else { return Err(decide::Rejected::NeedsMember) };
     let arrived = ask(versions, survivor, brought, now)?;
     let rules = versions.at(now);
+    // What was reserved is free before it goes along.
+    let released = sent.outcome.effects.into_iter().filter(|effect| effect.redemption.is_some());
     Ok(MergePreview {
         survivor: survivor.id.to_string(),
         from: from.id.to_string(),
         balances: arrived.outcome.balances,
         tiers: decide::tier_standings(rules, &arrived.state, now),
         purchases: arrived.state.statistics.purchases,
-        effects: arrived.outcome.effects,
+        effects: released.chain(arrived.outcome.effects).collect(),
     })
 }
 
 fn ask(versions: &Versions, state: &MemberState, what: What, now: Instant) -> Result<Decision, decide::Rejected> {
-    let (pools, origin) = (BTreeMap::new(), Origin::default());
-    let inputs = Inputs {
-        versions,
-        state: Some(state),
-        new_member: state.id,
-        guest: false,
-        pools: &pools,
-        orders: &[],
-        redemptions: &[],
-        codes: &[],
-        history: None,
-        former: &[],
-        memory: None,
-        entropy: [0; 16],
-        draws: Draws::Hidden,
-        payload: "{}",
-        origin: &origin,
-        explain: false,
-    };
-    decide::decide(&inputs, &Command { effective_at: now, recorded_at: now, what })
+    decide::decide(&Inputs::of_member(versions, state), &Command { effective_at: now, recorded_at: now, what })
 }

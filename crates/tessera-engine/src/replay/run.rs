@@ -253,24 +253,7 @@ impl Run {
 /// What falls due for a member until an instant, and the member then.
 pub(super) fn settled(versions: &Versions, state: &MemberState, to: Instant) -> (Vec<Recorded>, MemberState) {
     let command = Command { effective_at: to, recorded_at: to, what: What::WakeUp };
-    let inputs = Inputs {
-        versions,
-        state: Some(state),
-        new_member: state.id,
-        guest: false,
-        pools: &Used::new(),
-        orders: &[],
-        redemptions: &[],
-        codes: &[],
-        history: None,
-        former: &[],
-        memory: None,
-        entropy: entropy(state.id, 0),
-        draws: Draws::Fresh,
-        payload: "{}",
-        origin: tessera_core::event::Origin::nowhere(),
-        explain: false,
-    };
+    let inputs = Inputs { entropy: entropy(state.id, 0), draws: Draws::Fresh, ..Inputs::of_member(versions, state) };
     // A wake-up has nothing that could be refused.
     match decide::decide(&inputs, &command) {
         Ok(decision) => (decision.events, decision.state),

@@ -13,7 +13,7 @@ use super::STEPS_MAX;
 use super::expect::Expectation;
 use super::names::Names;
 use super::shape::{self, EVENT, EXPECT_KEYS, SEEN, SEEN_KEYS};
-use super::step::{ACTIONS, Action, Doing, EVENT_TYPES, Person, Published, SETTINGS, Step as Told};
+use super::step::{ACTIONS, Action, Doing, EVENT_TYPES, Person, Published, SETTINGS, Step as Told, UNSENT};
 use crate::identifier::Subject;
 use crate::redemption::Step;
 
@@ -615,34 +615,9 @@ impl Reader<'_> {
             }
         }
         let has = |word: &str| node.get(word).is_some();
-        let sends = [
-            "adjust",
-            "redeem",
-            "capture",
-            "void",
-            "return",
-            "join",
-            "transfer",
-            "use",
-            "use-back",
-            "tier",
-            "fulfil",
-            "partner",
-            "waitlist",
-            "claim",
-            "leave",
-            "freeze",
-            "thaw",
-            "merge",
-            "merge-undo",
-            "gift-card",
-            "pay",
-            "redeem-code",
-            "rollback-code",
-            "household",
-            EVENT,
-        ];
-        let sends = sends.into_iter().any(has);
+        // `return` is an action too where it is about a redemption.
+        let mut sent = ACTIONS.iter().filter(|word| !UNSENT.contains(word)).chain(&["return", EVENT]);
+        let sends = sent.any(|word| has(word));
         if !sends {
             let (publishes, asks) = (has("publish") || has("make-codes"), has("quote"));
             let answered = ["status", "refused", "effects", "without", "because", "answer", "version"];

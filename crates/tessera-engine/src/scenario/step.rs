@@ -48,6 +48,9 @@ pub(super) const ACTIONS: &[&str] = &[
     "household",
 ];
 
+/// Those of them that send no command about anybody.
+pub(super) const UNSENT: [&str; 3] = ["publish", "quote", "make-codes"];
+
 /// Stands before the member whose referral code is meant; no code begins like this.
 pub(super) const BROUGHT_BY: &str = "<member> ";
 

@@ -1,4 +1,5 @@
-//! Gift cards of another system (L9): a CSV file with `code`, `balance` and, where money dies, `expires`, the last day.
+//! Gift cards of another system (L9): a CSV file with `code`, `balance` and, where money dies, `expires`, the last day; `blocked` says
+//! `yes` of cards that pay for nothing.
 //!
 //! The same file under the same key may come again: what is there is known by its code. In the end every line is held
 //! against the card that is here, so that totals in are totals out. Codes are money: none of them is told, only the line.
@@ -85,6 +86,7 @@ struct Line {
     code: CardCode,
     units: i64,
     expires: Option<Day>,
+    blocked: bool,
 }
 
 /// Takes the cards of a file in. `key`: the caller's own word for the move. `tell`: how many lines are done.
@@ -136,7 +138,7 @@ fn read(program: &ProgramHandle, file: impl Read, report: &mut CardsMovedIn) -> 
             "its first line names the columns `code`, `balance` and, where there is one, `expires`".to_owned(),
         ));
     };
-    let expires = column("expires");
+    let (expires, blocked) = (column("expires"), column("blocked"));
     let (mut lines, mut twice) = (Vec::new(), 0);
     let mut seen: HashMap<String, u64> = HashMap::new();
     for (record, number) in csv.records().zip(2_u64..) {
@@ -155,7 +157,12 @@ fn read(program: &ProgramHandle, file: impl Read, report: &mut CardsMovedIn) -> 
             let day = expires.map(field).filter(|day| !day.is_empty());
             let day =
                 day.map(|day| day.parse::<Day>().map_err(|_| format!("expires: `{day}` is no day such as 2026-12-31")));
-            Ok(Line { number, code: card, units, expires: day.transpose()? })
+            let blocked = match blocked.map(field).unwrap_or_default() {
+                "" | "no" => false,
+                "yes" => true,
+                other => return Err(format!("blocked: `yes` or nothing is expected, not `{other}`")),
+            };
+            Ok(Line { number, code: card, units, expires: day.transpose()?, blocked })
         });
         let read = read.and_then(|line| match seen.insert(line.code.name(), number) {
             Some(first) => {
@@ -199,13 +206,21 @@ fn send(
         engine.executor().submit_waiting(submission, reply).map_err(EngineError::from)?;
     }
     drop(done);
+    let blocked: BTreeMap<u64, &Line> =
+        lines.iter().filter(|line| line.blocked).map(|line| (line.number, line)).collect();
     let mut refused = BTreeMap::new();
     for (number, answer) in answers {
         match answer {
-            Answer::Done { outcome, .. } => match outcome.status {
-                OutcomeStatus::Duplicate => report.known += 1,
-                _ => report.taken += 1,
-            },
+            Answer::Done { outcome, .. } => {
+                match outcome.status {
+                    OutcomeStatus::Duplicate => report.known += 1,
+                    _ => report.taken += 1,
+                }
+                // Once, under a key of its own, also where the process ended between the two.
+                if let Some(line) = blocked.get(&number) {
+                    block(engine, program, line, key)?;
+                }
+            }
             Answer::Refused(refusal) => {
                 refused.insert(number, refusal.detail);
             }
@@ -216,6 +231,16 @@ fn send(
     }
     report.rejected += refused.len() as u64;
     Ok(refused)
+}
+
+/// A card that was lost pays for nothing here either.
+fn block(engine: &Engine, program: &Arc<ProgramHandle>, line: &Line, key: &str) -> Result<(), CardsError> {
+    let secrets = &engine.context.secrets;
+    let key = format!("blocked/{key}/{}", hex(&line.code.key(secrets, program.number)));
+    let (step, now) = (CardStep::Block { reason: None }, engine.context.clock.now());
+    let about = Some(line.code.subject());
+    engine.submit(Submission::gift_card(secrets, program, about, step, &key, now)).map_err(EngineError::from)?;
+    Ok(())
 }
 
 /// Holds lines against the cards that are here; gives what came in with them.

@@ -56,6 +56,9 @@ pub struct Lots {
     /// Who paid for it, where that is not the program.
     #[serde(default)]
     pub funder: Option<Field>,
+    /// The column with the first day it can be spent on, where it still waits.
+    #[serde(default)]
+    pub matures: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -162,6 +165,7 @@ impl Moving {
                 data.insert("currency".to_owned(), lots.currency.clone());
                 data.insert("amount".to_owned(), column(&lots.amount));
                 data.extend(lots.expires.iter().map(|expires| ("expires".to_owned(), column(expires))));
+                data.extend(lots.matures.iter().map(|matures| ("matures".to_owned(), column(matures))));
                 data.extend(lots.funder.iter().map(|funder| ("funder".to_owned(), funder.clone())));
                 ("import", lots.id.clone(), Some(lots.earned.clone()))
             }

@@ -1,7 +1,8 @@
 //! A program's members as files that another installation takes in: `members.csv`, `lots.csv`, `vouchers.csv` and the
-//! `moving.toml` that explains them.
+//! `moving.toml` that explains them; and its gift cards, in `cards.csv`.
 //!
-//! They are as settled to now. What is on its way stays: pending points, reservations and debts are counted, not written.
+//! They are as settled to now. What is on its way stays: reservations, and pending points that wait for an order of here,
+//! are counted, not written.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -11,7 +12,7 @@ use serde::Serialize;
 use tessera_core::decide;
 use tessera_core::id::MemberId;
 use tessera_core::member::{MemberState, Status};
-use tessera_core::program::{Expires, Program};
+use tessera_core::program::{Expires, GIFT_CARD, Program};
 use tessera_core::time::{Instant, MonthDay};
 use tessera_store::{Reader, StoreError};
 
@@ -19,7 +20,7 @@ use crate::executor::Context;
 use crate::new_file::NewFile;
 use crate::programs::ProgramHandle;
 use crate::record::member_key;
-use crate::report::{each_member, whole_profile};
+use crate::report::{each_member, profile_of, whole_profile};
 
 /// What was written, and what was not.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -27,10 +28,15 @@ pub struct People {
     pub members: u64,
     pub lots: u64,
     pub vouchers: u64,
-    /// Units of all currencies that are pending, reserved or owed: they stay behind.
+    /// Gift cards that are good or blocked.
+    pub cards: u64,
+    /// Units of all currencies that wait for an order of here, or are reserved: they stay behind.
     pub pending: i64,
     pub held: i64,
-    pub owed: i64,
+    /// Cards on which something is reserved: that stays behind.
+    pub cards_held: u64,
+    /// Cards whose money dies on several days: it is written with the last one.
+    pub cards_one_day: u64,
 }
 
 type Csv = csv::Writer<io::BufWriter<std::fs::File>>;
@@ -49,28 +55,35 @@ pub fn export_people(context: &Context, program: &Arc<ProgramHandle>, folder: &P
     let (members_file, mut members) = create("members.csv")?;
     let (lots_file, mut lots) = create("lots.csv")?;
     let (vouchers_file, mut vouchers) = create("vouchers.csv")?;
+    let (cards_file, mut cards) = create("cards.csv")?;
     let (mapping_file, mut mapping) = NewFile::create(&folder.join("moving.toml"))?;
     members.write_record(header(&rules))?;
-    lots.write_record(["lot", "member", "currency", "amount", "earned", "expires", "funder"])?;
+    lots.write_record(["lot", "member", "currency", "amount", "earned", "expires", "funder", "matures"])?;
+    cards.write_record(["code", "balance", "expires", "blocked"])?;
     vouchers.write_record(["code", "member", "voucher", "expires"])?;
     let mut people = People::default();
     let now = context.clock.now();
     let written = context.database.read(|reader| {
         each_member(reader, program.number, &mut |reader, id, state| {
-            if state.status != Status::Active {
+            if !matches!(state.status, Status::Active | Status::GiftCard) {
                 return Ok(());
             }
             let state = decide::settled_to(&program.versions(), &state, now);
-            let line = member_line(context, reader, program.number, &rules, &state, now)?;
-            people.members += 1;
             // The file is what fails here, if anything.
             let broken = |error: csv::Error| StoreError::Unavailable(format!("the files cannot be written: {error}"));
+            if state.status == Status::GiftCard {
+                let profile = profile_of(context, reader, program.number, id)?;
+                let code = profile.identifiers.last().map(String::as_str).unwrap_or_default();
+                return people.card(&mut cards, &rules, &state, code).map_err(broken);
+            }
+            let line = member_line(context, reader, program.number, &rules, &state, now)?;
+            people.members += 1;
             members.write_record(line).map_err(broken)?;
-            people.lots += lots_of(&mut lots, &state).map_err(broken)?;
+            people.lots += lots_of(&mut lots, &rules, &state).map_err(broken)?;
             people.vouchers += vouchers_of(&mut vouchers, reader, program.number, &rules, id, now, &broken)?;
             for purse in &state.purses {
-                people.pending += purse.pending().get();
-                people.owed += purse.debt.get();
+                let undated = purse.waits.iter().filter(|wait| wait.matures_at.is_none()).flat_map(|wait| &wait.lots);
+                people.pending += undated.map(|lot| lot.remaining.get()).sum::<i64>();
                 people.held += state.held(purse.currency.as_str()).get();
             }
             Ok(())
@@ -79,7 +92,7 @@ pub fn export_people(context: &Context, program: &Arc<ProgramHandle>, folder: &P
     written.map_err(|error: StoreError| io::Error::other(error.to_string()))?;
     mapping.write_all(mapping_text(program.key.as_str(), &rules).as_bytes())?;
     mapping.sync_all()?;
-    for (new, writer) in [(members_file, members), (lots_file, lots), (vouchers_file, vouchers)] {
+    for (new, writer) in [(members_file, members), (lots_file, lots), (vouchers_file, vouchers), (cards_file, cards)] {
         let buffer = writer.into_inner().map_err(|error| error.into_error())?;
         buffer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         new.finish()?;
@@ -94,6 +107,7 @@ const PLAIN: [&str; 10] =
 fn header(rules: &Program) -> Vec<String> {
     let mut header: Vec<String> = PLAIN.into_iter().map(str::to_owned).collect();
     header.push("last_purchase".to_owned());
+    header.extend(rules.definition.currencies.keys().map(|currency| format!("balances.{currency}")));
     header.extend(idle(rules).map(|currency| format!("idle_until.{currency}")));
     for ladder in &rules.ladders {
         header.extend(["level", "since", "holds_until"].map(|field| format!("tiers.{}.{field}", ladder.id)));
@@ -146,6 +160,11 @@ fn member_line(
         state.statistics.spend.to_string(),
         state.statistics.last_purchase.map(|day| day.to_string()).unwrap_or_default(),
     ];
+    // Points come with their lots: here is what is owed.
+    for currency in rules.definition.currencies.keys() {
+        let owed = state.purse(currency.as_str()).map_or(0, |purse| purse.debt.get());
+        line.push(if owed > 0 { format!("-{owed}") } else { String::new() });
+    }
     for currency in idle(rules) {
         let idle = state.purse(currency).and_then(|purse| purse.idle);
         line.push(idle.filter(|(_, end)| *end > now).map(|(day, _)| day.to_string()).unwrap_or_default());
@@ -166,10 +185,13 @@ fn member_line(
     Ok(line)
 }
 
-fn lots_of(lots: &mut Csv, state: &MemberState) -> Result<u64, csv::Error> {
+fn lots_of(lots: &mut Csv, rules: &Program, state: &MemberState) -> Result<u64, csv::Error> {
     let mut number = 0;
     for purse in &state.purses {
-        for lot in &purse.lots {
+        let open = purse.lots.iter().map(|lot| (lot, None));
+        let dated = purse.waits.iter().filter_map(|wait| Some((wait, wait.matures_at?)));
+        let waiting = dated.flat_map(|(wait, at)| wait.lots.iter().map(move |lot| (lot, Some(rules.calendar.day(at)))));
+        for (lot, matures) in open.chain(waiting) {
             number += 1;
             lots.write_record([
                 format!("{}-{number}", state.id),
@@ -179,10 +201,32 @@ fn lots_of(lots: &mut Csv, state: &MemberState) -> Result<u64, csv::Error> {
                 lot.earned_at.to_string(),
                 lot.last_day.map(|day| day.to_string()).unwrap_or_default(),
                 lot.funder.as_ref().map(ToString::to_string).unwrap_or_default(),
+                matures.map(|day| day.to_string()).unwrap_or_default(),
             ])?;
         }
     }
     Ok(number)
+}
+
+impl People {
+    /// Writes a card with its code, which is as good as its money.
+    fn card(&mut self, cards: &mut Csv, rules: &Program, state: &MemberState, code: &str) -> Result<(), csv::Error> {
+        let blocked = state.gift_card.is_some_and(|card| card.blocked);
+        let lots = state.purse(GIFT_CARD.as_str()).map(|purse| purse.lots.as_slice()).unwrap_or_default();
+        let units: i64 = lots.iter().map(|lot| lot.remaining.get()).sum();
+        self.cards_held += u64::from(!state.held(GIFT_CARD.as_str()).is_zero());
+        self.cards_one_day += u64::from(lots.iter().any(|lot| lot.last_day != lots[0].last_day));
+        // What never dies is the last of all.
+        let never = lots.iter().any(|lot| lot.last_day.is_none());
+        let last_day = lots.iter().filter_map(|lot| lot.last_day).max().filter(|_| !never);
+        self.cards += 1;
+        cards.write_record([
+            code.rsplit(':').next().unwrap_or_default(),
+            &rules.money.amount(units).to_text(rules.money.decimals()),
+            &last_day.map(|day| day.to_string()).unwrap_or_default(),
+            if blocked { "yes" } else { "" },
+        ])
+    }
 }
 
 fn vouchers_of(
@@ -216,7 +260,7 @@ fn mapping_text(program: &str, rules: &Program) -> String {
     for name in header(rules).iter().filter(|name| *name != "member") {
         text += &format!("\"{name}\" = \"{name}\"\n");
     }
-    text += "\n[lots]\nid = \"lot\"\ncurrency = \"currency\"\namount = \"amount\"\nearned = \"earned\"\nexpires = \"expires\"\nfunder = \"funder\"\n";
+    text += "\n[lots]\nid = \"lot\"\ncurrency = \"currency\"\namount = \"amount\"\nearned = \"earned\"\nexpires = \"expires\"\nfunder = \"funder\"\nmatures = \"matures\"\n";
     text += "\n[vouchers]\nid = \"code\"\nvoucher = \"voucher\"\ncode = \"code\"\nexpires = \"expires\"\n";
     text
 }

@@ -443,12 +443,12 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// What came out of the account `imported`, by member and currency.
+    /// What came out of the account `imported`, less what is owed to it, by member and currency.
     fn imported(
         &mut self,
         members: &HashMap<MemberId, String>,
     ) -> Result<HashMap<MemberId, BTreeMap<Id, Sum>>, ReconcileError> {
-        let sql = "SELECT member, currency, CAST(COUNT(DISTINCT event_seq) AS BIGINT), CAST(SUM(amount) AS BIGINT) FROM entry WHERE bucket = $1 AND program = $2 AND debit = $3 GROUP BY member, currency";
+        let sql = "SELECT member, currency, CAST(COUNT(DISTINCT event_seq) AS BIGINT), CAST(SUM(CASE WHEN debit = $3 THEN amount ELSE -amount END) AS BIGINT) FROM entry WHERE bucket = $1 AND program = $2 AND (debit = $3 OR credit = $3) GROUP BY member, currency";
         let mut found: HashMap<MemberId, BTreeMap<Id, Sum>> = HashMap::new();
         let account = i64::from(Account::Imported.code());
         for bucket in 0..i64::from(tessera_core::id::BUCKETS) {

@@ -2,9 +2,10 @@
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use tessera_core::decide::{EffectKind, OutcomeStatus};
+use tessera_core::decide::{CartAsk, EffectKind, OutcomeStatus};
+use tessera_engine::executor::{Quoted, quote_cart, quote_carts};
 use tessera_engine::report;
-use tessera_engine::submission::Answer;
+use tessera_engine::submission::{Answer, Submission};
 use tessera_testkit::app::{TestApp, accepted, amounts, as_duplicate, event, event_at, refused};
 use tessera_testkit::on_both_databases;
 use tessera_testkit::shop::json as data;
@@ -216,4 +217,27 @@ fn a_batch_equals_the_same_commands_one_by_one(#[values(1, 2, 3, 4, 5, 6, 7, 8)]
     }
     assert_eq!(seen(&one_by_one), seen(&together));
     assert!(batched.iter().filter(|answer| answer["status"] == "applied").count() > 30, "much of it is taken");
+}
+
+/// Quotes that wait at the same time share a read: none may see what another would change.
+#[rstest]
+fn quotes_asked_together_are_those_asked_alone(#[values(1, 2, 3, 4)] seed: u64) {
+    let app = TestApp::new(RICH);
+    app.set_clock("2026-05-20T10:00");
+    let business = some_business(seed);
+    let (before, after) = business.split_at(45);
+    app.send_together(before);
+    let stand = seen(&app);
+    let context = &app.engine().context;
+    let asked = after.iter().filter_map(|event| app.read(event).ok());
+    let commands: Vec<Submission> = asked.map(|command| Submission { key: None, ..command }).collect();
+    let carts = vec![CartAsk { best: true, missing: true, rewards: true, ..CartAsk::default() }; commands.len()];
+    let together = quote_carts(context, &commands, &carts).unwrap();
+    for (command, together) in commands.iter().zip(together) {
+        let alone = quote_cart(context, command, carts[0].clone()).unwrap();
+        let said = |quoted: &Quoted| quoted.as_ref().map(|(answer, cart)| (told(answer), json!(cart)));
+        assert_eq!(said(&together), said(&alone), "{command:?}");
+    }
+    assert_eq!(seen(&app), stand, "nothing was written");
+    assert!(commands.len() > 30);
 }

@@ -9,6 +9,7 @@ use tessera_engine::query;
 use tessera_engine::submission::{Answer, Submission};
 use tessera_testkit::app::{TestApp, accepted, refused};
 use tessera_testkit::on_both_databases;
+use tessera_testkit::partner::{FakePartner, Plan};
 use tessera_testkit::shop::{json, spend};
 
 use crate::common::sale;
@@ -20,6 +21,11 @@ unknown_member: enrol
 households: { size: 3, pools: { point: { contribute: all, by_hand: true } } }
 currencies: { point: { name: Point, expires: { after: P12M, round: month } } }
 campaigns: { base: { trigger: purchase, rules: [ { award: { currency: point, amount: event.net / 1000 } } ] } }
+partners: { giftly: { deadline: P1D } }
+gift_cards: {}
+rewards:
+  gift: { costs: { point: 50 }, gives: { e_gift: { partner: giftly, product: TEA-50 } }, stock: 5 }
+  card: { costs: { point: 20 }, gives: { gift_card: 20000 } }
 ";
 
 on_both_databases!(TOGETHER =>
@@ -29,6 +35,8 @@ on_both_databases!(TOGETHER =>
     i6_news_that_is_sent_again_changes_nothing,
     r1_a_return_asks_the_pool_for_what_the_member_has_not,
     p5_a_lost_contribution_is_found_by_verification,
+    p5_the_pool_buys_rewards_and_gets_back_what_does_not_come,
+    p1_a_place_goes_along_with_a_merge_and_comes_back_when_it_is_undone,
 );
 
 fn submission(app: &TestApp, about: &str, step: HouseholdStep, key: &str) -> Submission {
@@ -176,4 +184,86 @@ fn p5_a_lost_contribution_is_found_by_verification(app: &mut TestApp) {
     assert_eq!(in_pool(app, household), 60);
     let again = app.engine().submit(submission(app, "card:1", HouseholdStep::Found, "h-2")).unwrap();
     assert_eq!(refused(again).code, "in-household");
+}
+
+fn p1_a_place_goes_along_with_a_merge_and_comes_back_when_it_is_undone(app: &mut TestApp) {
+    let household = couple(app);
+    app.send(&sale("o-3", "card:2", 60_000));
+    app.send(&sale("o-4", "card:3", 0));
+    relay_all(app);
+    let (one, two, three) = (id(app, "card:1"), id(app, "card:2"), id(app, "card:3"));
+    let (secrets, program) = (&app.engine().context.secrets, &app.program);
+    let looked = query::preview_merge(&app.engine().context, program, three, two).unwrap().unwrap().unwrap();
+    let looked = serde_json::to_value(looked).unwrap();
+    assert!(
+        looked["effects"].as_array().unwrap().iter().any(|effect| effect["type"] == "household_joined"),
+        "{looked}"
+    );
+    let merge = |from, into, key: &str| {
+        let merge = tessera_core::event::Merge { into, reason: None };
+        app.engine().submit(Submission::merge(secrets, program, from, merge, key, app.now())).unwrap()
+    };
+    accepted(merge(two, three, "m-1"));
+    assert_eq!(app.verify().differences, []);
+    relay_all(app);
+    let people = seen(app, household)["people"].clone();
+    assert_eq!((&people[1]["member"], &people[1]["part"]["point"]), (&three.to_string().into(), &60.into()));
+    assert_eq!(app.member("card:3")["household"]["id"], household.to_string());
+    // By either card it is the same place.
+    app.send(&sale("o-5", "card:2", 10_000));
+    relay_all(app);
+    assert_eq!(seen(app, household)["people"][1]["part"]["point"], 70);
+    assert_eq!(app.verify().differences, []);
+    accepted(app.engine().submit(Submission::unmerge(secrets, program, three, two, "u-1", app.now())).unwrap());
+    relay_all(app);
+    let people = seen(app, household)["people"].clone();
+    assert_eq!((&people[1]["member"], &people[1]["part"]["point"]), (&two.to_string().into(), &70.into()));
+    assert!(app.member("card:3").get("household").is_none());
+    // Somebody of the same household is one place from then on.
+    accepted(merge(two, one, "m-2"));
+    relay_all(app);
+    let seen = seen(app, household);
+    assert_eq!((seen["people"].as_array().unwrap().len(), in_pool(app, household)), (1, 70));
+    assert_eq!(app.verify().differences, []);
+}
+
+fn p5_the_pool_buys_rewards_and_gets_back_what_does_not_come(app: &mut TestApp) {
+    let household = couple(app);
+    app.send(&sale("o-3", "card:1", 60_000));
+    app.send(&sale("o-4", "card:2", 40_000));
+    relay_all(app);
+    let parts = |app: &TestApp| {
+        let people = seen(app, household)["people"].clone();
+        [0, 1].map(|place: usize| people[place]["part"]["point"].as_i64().unwrap_or(0))
+    };
+    let bought = |app: &TestApp, reward: &str, key: &str| {
+        let by = Some(id(app, "card:2"));
+        let redeem = Redeem { by, capture: true, ..tessera_testkit::shop::reward(reward) };
+        let about = household.to_string().parse().unwrap();
+        let secrets = &app.engine().context.secrets;
+        let wanted = Submission::redeem(secrets, &app.program, about, redeem, key, app.now());
+        accepted(app.engine().submit(wanted).unwrap()).redemption.unwrap().id.to_string()
+    };
+    let view = |app: &TestApp, redemption: &str| {
+        query::redemption(&app.engine().context, &app.program, redemption.parse().unwrap()).unwrap().unwrap()
+    };
+    // One that comes, and one that the partner does not have.
+    app.partner.plan(&[Plan::Deliver, Plan::Refuse("sold-out")]);
+    let comes = bought(app, "gift", "r-1");
+    app.relay_to_partners();
+    assert_eq!((view(app, &comes).code, parts(app)), (Some(FakePartner::code(&comes)), [50, 0]));
+    bought(app, "gift", "r-2");
+    assert_eq!(parts(app), [0, 0]);
+    app.relay_to_partners();
+    assert_eq!(parts(app), [50, 0]);
+    // A gift card, and its money taken back.
+    let card = bought(app, "card", "r-3");
+    relay_all(app);
+    let step = tessera_engine::redemption::Step::Return { points: None };
+    let secrets = &app.engine().context.secrets;
+    let back = Submission::redemption_step(secrets, &app.program, card.parse().unwrap(), step, "b-1", app.now());
+    accepted(app.engine().submit(back).unwrap());
+    relay_all(app);
+    assert_eq!((parts(app), in_pool(app, household)), ([50, 0], 50));
+    assert_eq!(app.verify().differences, []);
 }

@@ -34,6 +34,7 @@ on_both_databases!(GIFTS =>
     i6_an_order_whose_answer_was_lost_is_made_once_though_the_server_is_restarted,
     r7_what_a_partner_refuses_comes_back,
     r7_what_is_not_delivered_in_time_comes_back,
+    r7_what_was_given_up_is_cancelled_at_the_partner_until_it_hears_it,
     a_partner_that_is_down_is_left_alone_for_a_while,
     c5_of_many_who_want_the_last_gifts_each_gets_one_of_their_own_or_none,
     what_is_delivered_lies_sealed,
@@ -107,9 +108,25 @@ fn r7_what_is_not_delivered_in_time_comes_back(app: &mut TestApp) {
     assert_eq!(state(app, &redemption), PartnerState::Ordered);
     app.clock.set(at("2026-03-03T10:00"));
     assert_eq!(app.relay_to_partners(), 1);
+    assert_eq!(app.partner.seen().cancelled, [redemption.as_str()]);
     assert_eq!((state(app, &redemption), app.available("card:1", "point")), (PartnerState::Refused, 400));
     assert_eq!(view(app, &redemption).given.unwrap().partner.unwrap().reason.unwrap(), "deadline");
     assert_eq!(view(app, &redemption).code, None);
+}
+
+fn r7_what_was_given_up_is_cancelled_at_the_partner_until_it_hears_it(app: &mut TestApp) {
+    app.partner.plan(&[Plan::Accept, Plan::Fail, Plan::LoseAnswer]);
+    let redemption = ordered(app, "card:1");
+    app.relay_to_partners();
+    app.clock.set(at("2026-03-03T10:00"));
+    assert_eq!(app.relay_to_partners(), 0);
+    // The points do not wait for the partner.
+    assert_eq!((state(app, &redemption), app.available("card:1", "point")), (PartnerState::Refused, 400));
+    app.restart();
+    assert_eq!((later(app, 600), later(app, 600), later(app, 600)), (0, 1, 0));
+    assert_eq!(app.partner.seen().cancelled, [redemption.as_str(), redemption.as_str()], "the same, said twice");
+    assert_eq!(app.partner.seen().order_calls, 1);
+    assert_eq!(app.available("card:1", "point"), 400);
 }
 
 fn a_partner_that_is_down_is_left_alone_for_a_while(app: &mut TestApp) {
@@ -216,6 +233,12 @@ fn a_partner_behind_a_socket_is_spoken_to_as_the_pages_say() {
     app.send(&event("pass", "p-1", "card:1", "{}"));
     assert_eq!(sent(&app), 1);
     assert_eq!(app.partner.seen().heard.len(), 1);
+    app.partner.plan(&[Plan::Accept, Plan::Deliver]);
+    let late = ordered(&app, "card:3");
+    sent(&app);
+    app.clock.set(app.now().plus_seconds(24 * 3600));
+    sent(&app);
+    assert_eq!(app.partner.seen().cancelled, [late]);
     let stranger = HttpPartner::new(&server.address, Secret::parse("a secret of somebody else").unwrap()).unwrap();
     let strangers = Partners::default().with(id("giftly"), std::sync::Arc::new(stranger));
     ordered(&app, "card:2");

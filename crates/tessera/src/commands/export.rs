@@ -30,9 +30,9 @@ pub struct Arguments {
 
 #[derive(Subcommand, Debug)]
 enum Exported {
-    /// A program's members, lots and vouchers as files that `import members` moves in elsewhere
+    /// A program's members, lots, vouchers and gift cards as files that `import members` and `gift-card import` take elsewhere
     #[command(
-        after_help = "Example:\n  tessera export members --program copper-cup --to members\n\nThe folder gets members.csv, lots.csv, vouchers.csv and moving.toml, for their owner only: names and phone numbers stand in them as they are. Pending and reserved points and debts are counted, not written."
+        after_help = "Example:\n  tessera export members --program copper-cup --to members\n\nThe folder gets members.csv, lots.csv, vouchers.csv, cards.csv and moving.toml, for their owner only: names and phone numbers stand in them as they are, and the codes of gift cards, with which anybody can pay. What is reserved, and points that wait for an order, are counted, not written."
     )]
     Members {
         /// Which program, such as copper-cup
@@ -87,14 +87,31 @@ fn members(context: &Context, reader: &Arc<EngineContext>, program: &str, to: &P
         json(&people)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let written = [("members", people.members), ("lots", people.lots), ("vouchers", people.vouchers)];
+    let written = [
+        ("members", people.members),
+        ("lots", people.lots),
+        ("vouchers", people.vouchers),
+        ("gift cards", people.cards),
+    ];
     for (name, count) in written {
         say!("{name:<26}{:>14}", grouped(count));
     }
-    for (name, units) in [("pending", people.pending), ("reserved", people.held), ("owed", people.owed)] {
+    for (name, units) in [("waiting for an order", people.pending), ("reserved", people.held)] {
         if units > 0 {
             note!("{} points are {name} and stay behind", grouped(units));
         }
+    }
+    if people.cards_held > 0 {
+        note!("what is reserved on {} stays behind", counted(people.cards_held, "gift card", "gift cards"));
+    }
+    if people.cards_one_day > 0 {
+        note!(
+            "the money of {} dies on several days: it is written with the last",
+            counted(people.cards_one_day, "gift card", "gift cards")
+        );
+    }
+    if people.cards > 0 {
+        note!("cards.csv has the codes of the gift cards: whoever reads it can pay with them");
     }
     note!(
         "names and phone numbers stand in {} as they are: keep it safe, and remove it when you are done",

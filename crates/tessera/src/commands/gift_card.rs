@@ -34,7 +34,7 @@ pub enum Command {
     /// Take in cards of another system, and prove that all of them are here
     #[command(
         override_usage = "tessera gift-card import [OPTIONS] --program <PROGRAM> --key <KEY> <FILE>",
-        after_help = "Example:\n  tessera gift-card import cards.csv --program copper-cup --key old-till\n\nA CSV file with `code`, `balance` and, where money dies, `expires`, the last day. The same file under the same key may be imported again. Every line is held against the ledger in the end; the exit code is 1 when anything differs."
+        after_help = "Example:\n  tessera gift-card import cards.csv --program copper-cup --key old-till\n\nA CSV file with `code`, `balance` and, where money dies, `expires`, the last day; `blocked` says `yes` of cards that pay for nothing. The same file under the same key may be imported again. Every line is held against the ledger in the end; the exit code is 1 when anything differs."
     )]
     Import(Import),
     /// Show a card

@@ -19,7 +19,7 @@ use crate::decide::voucher::{VoucherLook, price_vouchers};
 use crate::decide::working::Working;
 use crate::decide::{Decision, Inputs, Rejected, TierStanding, decide, reward};
 use crate::event::{Command, Item, Order, What};
-use crate::expression::{CartNumber, EventScope, Goal};
+use crate::expression::{CartNumber, EventScope, Goal, LineKind};
 use crate::member::MemberState;
 use crate::program::{Base, Campaign, Id, Measure, Program, Rule};
 use crate::quantity::Amount;
@@ -52,6 +52,9 @@ pub enum Missing {
         spend: Amount,
         /// How many more lines.
         lines: u32,
+        /// Of what it is to be, where it is not all the same.
+        #[serde(skip_serializing_if = "LineKind::is_any")]
+        of: LineKind,
         /// What it then brings more, by currency.
         brings: BTreeMap<Id, i64>,
         vouchers: BTreeSet<Id>,
@@ -131,13 +134,28 @@ struct Waiting<'p> {
     rule: &'p Rule,
     spend: i64,
     lines: i64,
+    of: LineKind,
+}
+
+/// What there is more on a larger cart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct More {
+    spend: Amount,
+    lines: u32,
+    of: LineKind,
+}
+
+impl More {
+    fn spend(spend: Amount) -> Self {
+        Self { spend, lines: 0, of: LineKind::default() }
+    }
 }
 
 /// Larger carts, and what each would bring.
 struct Larger<'a> {
     asked: &'a Asked<'a>,
     look: &'a VoucherLook<'a>,
-    decided: BTreeMap<(Amount, u32), Option<(Order, Outcome)>>,
+    decided: BTreeMap<More, Option<(Order, Outcome)>>,
 }
 
 impl<'a> Larger<'a> {
@@ -167,7 +185,7 @@ impl<'a> Larger<'a> {
             if known.contains(&rule.campaign.id) {
                 continue;
             }
-            let Some((spend, lines, order)) = self.meeting(&rule) else { continue };
+            let Some((more, order)) = self.meeting(&rule) else { continue };
             let none = |_: &Id| 0;
             let look = Look {
                 program,
@@ -187,7 +205,7 @@ impl<'a> Larger<'a> {
             let holds = rule.rule.when.as_ref().is_some_and(|when| when.holds(scope.scope()).unwrap_or(false));
             if is_for
                 && holds
-                && let Some(missing) = self.brings(rule.campaign, spend, lines)
+                && let Some(missing) = self.brings(rule.campaign, &more)
             {
                 known.insert(&rule.campaign.id);
                 found.push(missing);
@@ -199,8 +217,9 @@ impl<'a> Larger<'a> {
     /// A rule that waits for more of what is in the cart.
     fn waiting<'p>(&self, campaign: &'p Campaign, rule: &'p Rule) -> Option<Waiting<'p>> {
         let when = rule.when.as_ref().filter(|when| !rule.each && rule.chance.is_none() && !when.goals.is_empty())?;
+        let of = kind_of(&when.goals)?;
         let (spend, lines) = self.short(&when.goals, base_of(self.program(), rule), self.asked.order)?;
-        (spend > 0 || lines > 0).then_some(Waiting { campaign, rule, spend, lines })
+        (spend > 0 || lines > 0).then_some(Waiting { campaign, rule, spend, lines, of })
     }
 
     /// How much an order is short of goals: in the smallest units of money, and in lines.
@@ -208,24 +227,31 @@ impl<'a> Larger<'a> {
         let unit = self.program().money.amount(1).to_decimal();
         let (mut spend, mut lines) = (0, 0);
         for goal in goals {
-            match goal.of {
+            match &goal.of {
                 CartNumber::Total => spend = spend.max(goal.short(order.total.to_decimal(), unit)?),
                 CartNumber::Net => spend = spend.max(goal.short(order.net(base).to_decimal(), unit)?),
-                CartNumber::Lines => lines = lines.max(goal.short(Decimal::from(order.items.len()), Decimal::ONE)?),
+                CartNumber::Lines(kind) => {
+                    let there = order.items.iter().filter(|item| kind.matches(item)).count();
+                    lines = lines.max(goal.short(Decimal::from(there), Decimal::ONE)?);
+                }
+                CartNumber::Amount(kind) => {
+                    let there = order.items.iter().filter(|item| kind.matches(item)).map(|item| item.amount);
+                    spend = spend.max(goal.short(there.sum::<Amount>().to_decimal(), unit)?);
+                }
             }
         }
         Some((spend, lines))
     }
 
     /// The smallest cart that meets what a rule waits for: vouchers in percent take their part of what is added.
-    fn meeting(&self, rule: &Waiting<'_>) -> Option<(Amount, u32, Order)> {
+    fn meeting(&self, rule: &Waiting<'_>) -> Option<(More, Order)> {
         let goals = &rule.rule.when.as_ref()?.goals;
         let lines = u32::try_from(rule.lines).ok().filter(|lines| *lines <= LINES_MAX)?;
         let cart = |spend: i64| {
-            let amount = self.program().money.amount(spend);
-            let order = self.with(amount, lines)?;
+            let more = More { spend: self.program().money.amount(spend), lines, of: rule.of.clone() };
+            let order = self.with(&more)?;
             let (short, _) = self.short(goals, base_of(self.program(), rule.rule), &order)?;
-            Some((short == 0, (amount, lines, order)))
+            Some((short == 0, (more, order)))
         };
         // Nothing less can be enough; what is enough is at most some times as much.
         let (mut low, mut high) = (rule.spend, rule.spend);
@@ -240,10 +266,11 @@ impl<'a> Larger<'a> {
         cart(high).map(|(_, cart)| cart)
     }
 
-    /// The order with so much more on it, of no category that a rule could look for, and its vouchers worked out again.
-    fn with(&self, spend: Amount, lines: u32) -> Option<Order> {
+    /// The order with so much more on it, of no category that a rule could look for but the one it looks for, and its
+    /// vouchers worked out again.
+    fn with(&self, more: &More) -> Option<Order> {
         let order = self.asked.order;
-        let mut larger = with_more(order, spend, lines);
+        let mut larger = with_more(order, more);
         if !order.vouchers.is_empty() {
             let taken = |order: &Order| -> Option<Amount> {
                 let priced = price_vouchers(self.look, order).ok()?;
@@ -256,24 +283,24 @@ impl<'a> Larger<'a> {
         Some(larger)
     }
 
-    fn decided(&mut self, spend: Amount, lines: u32) -> Option<&(Order, Outcome)> {
-        if !self.decided.contains_key(&(spend, lines)) {
-            let outcome = self.with(spend, lines).and_then(|order| {
+    fn decided(&mut self, more: &More) -> Option<&(Order, Outcome)> {
+        if !self.decided.contains_key(more) {
+            let outcome = self.with(more).and_then(|order| {
                 let what = What::Purchase(order.clone());
                 let command = Command { what, ..self.asked.command.clone() };
                 let inputs = Inputs { explain: false, ..*self.asked.inputs };
                 Some((order, decide(&inputs, &command).ok()?.outcome))
             });
-            self.decided.insert((spend, lines), outcome);
+            self.decided.insert(more.clone(), outcome);
         }
-        self.decided.get(&(spend, lines))?.as_ref()
+        self.decided.get(more)?.as_ref()
     }
 
     /// What a campaign brings more with a larger cart; `None` where that is nothing, or takes it from another.
-    fn brings(&mut self, campaign: &Campaign, spend: Amount, lines: u32) -> Option<Missing> {
+    fn brings(&mut self, campaign: &Campaign, wanted: &More) -> Option<Missing> {
         let before = &self.asked.decision.outcome;
         let words = self.asked.words;
-        let (_, after) = self.decided(spend, lines)?;
+        let (_, after) = self.decided(wanted)?;
         let (had, has) = (earned(before, Some(&campaign.id)), earned(after, Some(&campaign.id)));
         let (all_before, all_after) = (earned(before, None), earned(after, None));
         let of = |sums: &BTreeMap<Id, i64>, currency: &Id| sums.get(currency).copied().unwrap_or(0);
@@ -297,14 +324,15 @@ impl<'a> Larger<'a> {
         let of_benefits =
             benefits.iter().map(|id| words.name(definition.benefits.get(id).map(|known| &known.name), id));
         let gets = points.chain(of_vouchers).chain(of_benefits).collect::<Vec<_>>().join(", ");
-        let wanted = words.wanted(spend, lines);
+        let More { spend, lines, of } = wanted.clone();
+        let wanted = words.wanted(spend, lines, &of.words());
         let words = words.said([
             format!("{wanted} to get {gets}"),
             format!("{wanted} để nhận {gets}"),
             format!("{wanted} รับ {gets}"),
         ]);
         let campaign = campaign.id.clone();
-        Some(Missing::Campaign { campaign, spend, lines, brings, vouchers, benefits, words })
+        Some(Missing::Campaign { campaign, spend, lines, of, brings, vouchers, benefits, words })
     }
 
     /// The next level of each ladder; one that spending leads to is decided.
@@ -333,7 +361,7 @@ impl<'a> Larger<'a> {
         let by_spending = measures.len() == 1 && measures.keys().all(is_spend);
         if by_spending {
             let spend = *measures.values().next()?;
-            let (_, after) = self.decided(spend, 0)?;
+            let (_, after) = self.decided(&More::spend(spend))?;
             let rises = |effect: &&crate::decide::Effect| {
                 let to = effect.level.as_ref().map(|level| ladder.rank(level));
                 effect.kind == EffectKind::TierUp
@@ -381,6 +409,10 @@ impl<'a> Larger<'a> {
                 Err(_) => continue,
             };
             let goals = terms.when.as_ref().map(|when| when.goals.as_slice()).unwrap_or_default();
+            // What is added for a voucher is of no kind.
+            if kind_of(goals).is_none_or(|kind| !kind.is_any()) {
+                continue;
+            }
             let Some((short, 0)) = self.short(goals, &rules.definition.base, asked.order) else { continue };
             let spend = least.max(self.program().money.amount(short));
             if !spend.is_zero() {
@@ -398,7 +430,7 @@ impl<'a> Larger<'a> {
         let record = self.look.codes.iter().find(|record| record.code == *code)?;
         let rules = self.look.versions.number(record.version).unwrap_or_else(|| self.look.versions.head());
         let name = words.name(rules.voucher(voucher.as_str()).map(|terms| &terms.definition.name), &voucher);
-        let (wanted, money) = (words.wanted(spend, 0), words.money(saving));
+        let (wanted, money) = (words.wanted(spend, 0, ""), words.money(saving));
         let words = words.said([
             format!("{wanted} to use {name} and save {money} more"),
             format!("{wanted} để dùng {name}, tiết kiệm thêm {money}"),
@@ -411,7 +443,7 @@ impl<'a> Larger<'a> {
     fn saving_with(&self, spend: Amount, code: &CompactString) -> Option<Amount> {
         let asked = self.asked;
         if let Some(before) = asked.best {
-            let larger = with_more(asked.cart, spend, 1);
+            let larger = with_more(asked.cart, &one_line(spend));
             let (working, program) = (asked.working, self.program());
             let prices = price::rules(program, &working.state, &larger, working.at_effective());
             let prices = if asked.is_member { prices } else { Vec::new() };
@@ -419,7 +451,7 @@ impl<'a> Larger<'a> {
             let uses = after.order.vouchers.contains(code);
             return uses.then(|| after.saving - before.saving);
         }
-        let mut larger = with_more(asked.order, spend, 1);
+        let mut larger = with_more(asked.order, &one_line(spend));
         let before: Amount = price_vouchers(self.look, &larger).ok()?.iter().map(|one| one.total).sum();
         larger.vouchers.push(code.clone());
         let after: Amount = price_vouchers(self.look, &larger).ok()?.iter().map(|one| one.total).sum();
@@ -461,14 +493,29 @@ fn base_of<'p>(program: &'p Program, rule: &'p Rule) -> &'p Base {
     rule.award.as_ref().map_or(&program.definition.base, |award| &award.base)
 }
 
+/// The lines that goals ask for; `None` where they ask for several kinds.
+fn kind_of(goals: &[Goal]) -> Option<LineKind> {
+    let kinds = goals.iter().filter_map(|goal| match &goal.of {
+        CartNumber::Lines(kind) | CartNumber::Amount(kind) if !kind.is_any() => Some(kind),
+        _ => None,
+    });
+    let kinds: BTreeSet<&LineKind> = kinds.collect();
+    (kinds.len() <= 1).then(|| kinds.first().map_or_else(LineKind::default, |kind| (*kind).clone()))
+}
+
+fn one_line(spend: Amount) -> More {
+    More { spend, lines: 1, of: LineKind::default() }
+}
+
 /// An order with so much more to pay on its lines.
-fn with_more(order: &Order, spend: Amount, lines: u32) -> Order {
+fn with_more(order: &Order, more: &More) -> Order {
     let mut larger = order.clone();
-    larger.total += spend;
-    let added = if order.items.is_empty() { lines } else { lines.max(u32::from(!spend.is_zero())) };
+    larger.total += more.spend;
+    let needs_line = !order.items.is_empty() || !more.of.is_any();
+    let added = if needs_line { more.lines.max(u32::from(!more.spend.is_zero())) } else { more.lines };
     for place in 0..added {
-        let amount = if place == 0 { spend } else { Amount::ZERO };
-        larger.items.push(Item { quantity: Amount::whole(1), amount, ..Item::default() });
+        let amount = if place == 0 { more.spend } else { Amount::ZERO };
+        larger.items.push(Item { quantity: Amount::whole(1), amount, ..more.of.line() });
     }
     larger
 }

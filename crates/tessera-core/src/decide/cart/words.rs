@@ -62,21 +62,29 @@ impl Words<'_> {
         text
     }
 
-    /// What there is to do: `spend 40,000 ₫ more`, `add 2 more items`, or both.
-    pub fn wanted(&self, spend: Amount, lines: u32) -> String {
+    /// What there is to do: `spend 40,000 ₫ more`, `add 2 more items`, or both; of a kind where that is not all the same.
+    pub fn wanted(&self, spend: Amount, lines: u32, of: &str) -> String {
         let money = self.money(spend);
         let item = if lines == 1 { "item" } else { "items" };
+        let (english, vietnamese, thai) = match of {
+            "" => (String::new(), String::new(), String::new()),
+            of => (format!(" of {of}"), format!(" ({of})"), format!(" ({of})")),
+        };
         match (spend.is_zero(), lines) {
-            (_, 0) => self.said([format!("Spend {money} more"), format!("Mua thêm {money}"), format!("ซื้อเพิ่ม {money}")]),
+            (_, 0) => self.said([
+                format!("Spend {money} more{}", if of.is_empty() { String::new() } else { format!(" on {of}") }),
+                format!("Mua thêm {money}{vietnamese}"),
+                format!("ซื้อเพิ่ม {money}{thai}"),
+            ]),
             (true, _) => self.said([
-                format!("Add {lines} more {item}"),
-                format!("Mua thêm {lines} món"),
-                format!("ซื้อเพิ่ม {lines} รายการ"),
+                format!("Add {lines} more {item}{english}"),
+                format!("Mua thêm {lines} món{vietnamese}"),
+                format!("ซื้อเพิ่ม {lines} รายการ{thai}"),
             ]),
             (false, _) => self.said([
-                format!("Add {lines} more {item} and spend {money} more"),
-                format!("Mua thêm {lines} món, thêm {money}"),
-                format!("ซื้อเพิ่ม {lines} รายการ รวม {money}"),
+                format!("Add {lines} more {item}{english} and spend {money} more"),
+                format!("Mua thêm {lines} món{vietnamese}, thêm {money}"),
+                format!("ซื้อเพิ่ม {lines} รายการ{thai} รวม {money}"),
             ]),
         }
     }

@@ -82,9 +82,9 @@ impl Rejected {
             Self::NothingToAdjust => "nothing-to-adjust",
             Self::NeedsMember => "needs-member",
             Self::MergeWithOneself => "merge-with-oneself",
-            Self::MergeWithReservations { .. } => "merge-with-reservations",
             Self::TooManyMerged { .. } => "too-many-merged",
             Self::BothInClub { .. } => "both-in-club",
+            Self::BothInHousehold { .. } => "both-in-household",
             Self::NotMerged { .. } => "not-merged",
             Self::MergeUndoTooLate { .. } => "merge-undo-too-late",
             Self::UnknownClaimCode => "unknown-claim-code",
@@ -164,7 +164,7 @@ impl Rejected {
             Self::HouseholdClosed => "household-closed",
             Self::WhoSpends => "who-spends",
             Self::NotByHand { .. } => "not-by-hand",
-            Self::PoolBuysNoRewards => "pool-buys-no-rewards",
+            Self::RewardForMembers { .. } => "reward-for-members",
             Self::PoolLimit { .. } => "pool-limit",
         }
     }

@@ -357,9 +357,12 @@ impl Rejected {
                 ("available", available.to_string().into()),
                 ("held", held.to_string().into()),
             ],
-            Self::MergeWithReservations { open } => vec![("open", (*open).into())],
             Self::TooManyMerged { most } => vec![("most", (*most).into())],
             Self::BothInClub { plan } => vec![("plan", plan.as_str().into())],
+            Self::RewardForMembers { reward, .. } => vec![("reward", reward.as_str().into())],
+            Self::BothInHousehold { own, theirs } => {
+                vec![("own", own.as_str().into()), ("theirs", theirs.as_str().into())]
+            }
             Self::NotMerged { member } => vec![("member", member.as_str().into())],
             Self::MergeUndoTooLate { merged_at, until } => {
                 vec![("merged_at", merged_at.to_string().into()), ("until", until.to_string().into())]
@@ -386,7 +389,6 @@ impl Rejected {
             | Self::OnlyTheHead { .. }
             | Self::HouseholdClosed
             | Self::WhoSpends
-            | Self::PoolBuysNoRewards
             | Self::MergeWithOneself
             | Self::NoGiftCards
             | Self::GiftCardExists
