@@ -266,6 +266,7 @@ fn sweep_keys(context: &Context, executor: &Executor, now: Instant) -> Result<us
     })?;
     let done = due.len();
     for note in due {
+        let program = crate::scheduler::program_of(context, note[1].int()?)?;
         let table: &'static Table =
             if note[4] == Value::from(tables::ORDER_KEY.name) { &tables::ORDER_KEY } else { &tables::EVENT_KEY };
         let key: Row = vec![note[0].clone(), note[1].clone(), note[3].clone()];
@@ -278,7 +279,11 @@ fn sweep_keys(context: &Context, executor: &Executor, now: Instant) -> Result<us
             let Some(member) = member.opt_bytes()?.map(member_id).transpose()? else { return Ok(None) };
             let id = tessera_core::id::EventId { member, seq: unsigned(seq.opt_int()?.unwrap_or(0)) };
             let found = key_of(&row)?;
-            let counts = if is_event { was_done(reader, found, id)? } else { is_made(reader, context, found, id)? };
+            let counts = match &program {
+                _ if is_event => was_done(reader, found, id)?,
+                Some(program) => is_made(reader, context, program, &found.1, id)?,
+                None => true,
+            };
             Ok((!counts).then_some(row))
         })?;
         executor.write(move |tx| {

@@ -13,9 +13,12 @@ use super::batch::One;
 use super::load::{ClosedName, Key, KnownKey, Loaded, events_between};
 use super::whom::Whom;
 use crate::identifier::Subject;
-use crate::programs::member_id;
+use crate::programs::{ProgramHandle, member_id};
 use crate::record::{Rows, own_key, unsigned};
 use crate::submission::Submission;
+
+/// Whoever claimed a name so short a time ago is about to be done: that is waited for.
+const SOON_SECONDS: i64 = 2;
 
 /// What a claimed name says of its claim.
 #[derive(Debug, Serialize, Deserialize)]
@@ -87,6 +90,8 @@ impl Loaded {
                 }
             } else {
                 self.contested.insert((program, key));
+                let now = batch.iter().map(|command| command.recorded_at).max();
+                self.awaits |= now.is_some_and(|now| now < claim.at.plus_seconds(SOON_SECONDS));
             }
         }
         Ok(())
@@ -124,20 +129,20 @@ pub(super) fn was_done(tx: &mut dyn Rows, (program, key): Key, id: EventId) -> R
 pub(super) fn is_made(
     tx: &mut dyn Rows,
     context: &Context,
-    (program, key): Key,
+    handle: &ProgramHandle,
+    key: &[u8; 16],
     id: EventId,
 ) -> Result<bool, StoreError> {
+    let program = handle.number;
     let events = events_between(tx, program, id.member, id.seq, id.seq)?;
-    let (Some(event), Some(handle)) = (events.first(), context.programs.by_number(program)) else {
-        return Ok(false);
-    };
+    let Some(event) = events.first() else { return Ok(false) };
     let codes = event.recorded.record.effects.iter().filter(|effect| effect.kind == EffectKind::Claimable);
     let mut codes = codes.filter_map(|effect| effect.code.as_deref());
-    if codes.any(|code| context.secrets.order_key(program, &Claim::key_of(code)) == key) {
+    if codes.any(|code| context.secrets.order_key(program, &Claim::key_of(code)) == *key) {
         return Ok(true);
     }
     let order = event.order(&handle.versions());
-    Ok(order.is_ok_and(|order| context.secrets.order_key(program, &order.order_id) == key))
+    Ok(order.is_ok_and(|order| context.secrets.order_key(program, &order.order_id) == *key))
 }
 
 impl One<'_> {

@@ -1,6 +1,7 @@
 //! Everything a batch names, read at once, and what its commands have changed since.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use compact_str::CompactString;
 use tessera_core::decide::{Memory, OrderProgress, OrderRecord, Recorded, velocity_pools};
@@ -15,7 +16,7 @@ use tessera_store::{Dialect, Row, Shards, StoreError, Table, tables};
 use super::known::is_made;
 use super::{Context, slices};
 use crate::identifier::{Identifier, NAME_CLAIMED, NAME_LEFT, Subject};
-use crate::programs::{member_id, refresh};
+use crate::programs::{ProgramHandle, member_id, refresh};
 use crate::record::{
     ENTRY_COLUMNS, EVENT_COLUMNS, Rows, StoredEvent, entry_from_row, event_from_row, member_key, number,
     order_progress, order_record, own_key, redemption_from_text, redemption_key, state_from_bytes, unsigned,
@@ -97,6 +98,10 @@ pub(super) struct Loaded {
     pub reserved: HashMap<Key, MemberId>,
     /// Names that somebody else is about to give to a member.
     pub contested: HashSet<Key>,
+    /// Whether one of them will soon be known.
+    pub awaits: bool,
+    /// The programs of the batch.
+    pub programs: HashMap<i64, Arc<ProgramHandle>>,
     /// Claims of others whose effect is not there: let go when they are old.
     pub stale: Vec<(&'static Table, Row)>,
 }
@@ -117,6 +122,10 @@ impl Loaded {
     pub fn read_rows(tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<Self, StoreError> {
         let shards = context.shards.clone();
         let mut loaded = Self { spread: shards.are_spread(), shards, ..Self::default() };
+        if loaded.spread {
+            let programs = batch.iter().map(|command| (command.program.number, command.program.clone()));
+            loaded.programs = programs.collect();
+        }
         loaded.read_keys(tx, batch)?;
         loaded.read_identifiers(tx, context, batch)?;
         loaded.read_staff(tx, context, batch)?;
@@ -243,7 +252,9 @@ impl Loaded {
     fn read_orders_of(&mut self, tx: &mut dyn Rows, context: &Context, keys: &[Row]) -> Result<(), StoreError> {
         for row in tx.fetch_by_keys(&tables::ORDER_KEY, keys)? {
             let (key, member, seq) = (key_of(&row)?, member_id(row[3].bytes()?)?, unsigned(row[4].int()?));
-            if self.spread && !is_made(tx, context, key, EventId { member, seq })? {
+            if let Some(handle) = self.programs.get(&key.0)
+                && !is_made(tx, context, handle, &key.1, EventId { member, seq })?
+            {
                 self.hollow.insert((tables::ORDER_KEY.name, key), row);
                 continue;
             }

@@ -5,7 +5,7 @@
 //! writer decides again.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tessera_store::{Row, SPREAD, StoreError, Table, Value};
 
@@ -18,6 +18,10 @@ use crate::clock::Entropy;
 use crate::identifier::Subject;
 use crate::record::Rows;
 use crate::submission::{Answer, Submission};
+
+/// How often, and how long, a batch waits for another process that is about to give a name it needs.
+const WAITS: u32 = 20;
+const WAIT: Duration = Duration::from_millis(5);
 
 /// Reads each shard by itself, as the last transaction left it.
 struct Spread<'c>(&'c Context);
@@ -52,6 +56,13 @@ impl Worker {
         let context = self.context.clone();
         let mut spread = Spread(&context);
         let mut loaded = part("read").in_scope(|| Loaded::read(&mut spread, &context, batch))?;
+        for _ in 0..WAITS {
+            if !loaded.awaits {
+                break;
+            }
+            std::thread::sleep(WAIT);
+            loaded = Loaded::read(&mut spread, &context, batch)?;
+        }
         let mut writes = Writes::default();
         let mut one = One {
             context: &context,
