@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,9 +28,12 @@ const REPLAYS_MAX: usize = 1;
 
 type KnownKeys = HashMap<String, (Instant, Arc<KnownKey>)>;
 
-/// What handlers share. Cheap to clone.
+/// What handlers share. Cloned several times a request, so it is one reference.
 #[derive(Clone, Debug)]
-pub struct AppState {
+pub struct AppState(Arc<Shared>);
+
+#[derive(Clone, Debug)]
+pub struct Shared {
     pub context: Arc<Context>,
     pub executor: Executor,
     pub metrics: Option<PrometheusHandle>,
@@ -50,7 +54,7 @@ impl AppState {
         let replays = Arc::new(tokio::sync::Semaphore::new(REPLAYS_MAX));
         let quoting = context.clone();
         let readers = Readers::start(Arc::new(move |commands, carts| quote_carts(&quoting, commands, carts)));
-        Self {
+        Self(Arc::new(Shared {
             context,
             executor,
             metrics,
@@ -60,25 +64,30 @@ impl AppState {
             guesses: Guesses::default(),
             replays,
             body_within: ConnectionLimits::default().body_within,
-        }
+        }))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Shared)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
     }
 
     /// The same with another bound for slow bodies.
     #[must_use]
     pub fn with_connection_limits(self, limits: ConnectionLimits) -> Self {
-        Self { body_within: limits.body_within, ..self }
+        self.with(|shared| shared.body_within = limits.body_within)
     }
 
     /// The same with other limits for wrong codes.
     #[must_use]
     pub fn with_code_limits(self, limits: CodeLimits) -> Self {
-        Self { guesses: Guesses::new(limits), ..self }
+        self.with(|shared| shared.guesses = Guesses::new(limits))
     }
 
     /// The same with partners whose notices are taken.
     #[must_use]
     pub fn with_partners(self, partners: Arc<Partners>) -> Self {
-        Self { partners, ..self }
+        self.with(|shared| shared.partners = partners)
     }
 
     /// What a key opens.
@@ -174,14 +183,28 @@ impl AppState {
     }
 }
 
-/// Counts requests by route and status.
+impl Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// Counts requests by route and status, and tells of each to whoever has asked for debug lines. Not of its address: that
+/// may hold a telephone number.
 pub(crate) async fn count(State(_): State<AppState>, request: Request, next: Next) -> Response {
     let route = request
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+    let asked = tracing::enabled!(tracing::Level::DEBUG).then(|| (request.method().clone(), Instant::now()));
     let response = next.run(request).await;
-    metrics::counter!("tessera_requests_total", "route" => route, "status" => response.status().as_str().to_owned())
-        .increment(1);
+    let status = response.status();
+    if let Some((method, at)) = asked {
+        let took_ms = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(%method, route, status = status.as_u16(), took_ms, "answered");
+    }
+    metrics::counter!("tessera_requests_total", "route" => route, "status" => status.as_str().to_owned()).increment(1);
     response
 }

@@ -73,11 +73,16 @@ pub const RED: &str = "1;31";
 pub const YELLOW: &str = "1;33";
 const BOLD: &str = "1";
 
-/// Colours a text for a terminal, unless `NO_COLOR` is set or the terminal has no colours.
-pub fn paint(is_terminal: bool, colour: &str, text: &str) -> String {
+/// Whether colours are wanted: on a terminal that has some, unless `NO_COLOR` is set.
+pub fn colours(is_terminal: bool) -> bool {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
-    if is_terminal && !unwanted { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
+    is_terminal && !unwanted
+}
+
+/// Colours a text for a terminal that wants it.
+pub fn paint(is_terminal: bool, colour: &str, text: &str) -> String {
+    if colours(is_terminal) { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
 /// Why a file cannot be read, in words.
@@ -219,6 +224,20 @@ pub fn put(text: std::fmt::Arguments<'_>) {
             std::process::exit(REFUSED.into());
         }
         _ => {}
+    }
+}
+
+/// How much of a list of what is wrong people are told.
+const TOLD_MAX: usize = 20;
+
+/// Prints the first of a list of what is wrong, a line each, and how many more there are.
+pub fn say_first<T>(found: &[T], line: impl Fn(&T) -> String) {
+    let (first, more) = found.split_at(found.len().min(TOLD_MAX));
+    for found in first {
+        say!("{}", line(found));
+    }
+    if !more.is_empty() {
+        note!("… and {} more: --json has them all", grouped(more.len() as i128));
     }
 }
 

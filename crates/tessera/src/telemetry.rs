@@ -1,5 +1,6 @@
 //! What the server tells of itself while it runs: log lines on standard error, and traces to a collector that is asked for.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use axum::Router;
@@ -22,7 +23,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::Resolved;
-use crate::output::Failure;
+use crate::output::{Failure, colours};
 
 /// How long a collector may take for one batch of spans. Requests never wait for it.
 const COLLECTOR_PATIENCE: Duration = Duration::from_secs(10);
@@ -91,7 +92,13 @@ where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
     let filter = EnvFilter::try_from_env("TESSERA_LOG").unwrap_or_else(|_| level.into());
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let filter = match format!("{}=off", tessera_engine::SPANS).parse() {
+        Ok(no_spans) => filter.add_directive(no_spans),
+        Err(_) => filter,
+    };
+    // A file is for other programs to read.
+    let coloured = colours(std::io::stderr().is_terminal());
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(coloured);
     match format {
         LogFormat::Text => lines.with_filter(filter).boxed(),
         LogFormat::Json => lines.json().with_current_span(false).with_span_list(false).with_filter(filter).boxed(),

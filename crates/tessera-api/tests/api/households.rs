@@ -12,6 +12,10 @@ unknown_member: enrol
 households: { size: 2, pools: { point: { contribute: all, spend: anyone, per_member: { day: 81 } } } }
 currencies: { point: { name: Point, expires: { after: P12M }, value: 10 }, star: { name: Star, expires: never } }
 proof: { spending_above: { point: 50 } }
+vouchers: { tea: { gives: { amount_off: 10000 } } }
+rewards:
+  mug: { costs: { point: 40 }, gives: { item: true }, stock: 1 }
+  tea: { costs: { point: 5 }, gives: { voucher: tea } }
 campaigns: { base: { trigger: purchase, rules: [ { award: { currency: point, amount: event.net / 1000 } } ] } }
 ";
 
@@ -163,4 +167,25 @@ fn p5_another_household_and_points_by_hand_are_refused() {
     let put = json!({ "member": "card:1", "currency": "point", "amount": 5 });
     once(&app, "POST", "household-contributions", "p-1").json(&put).problem(422, "not-by-hand");
     once(&app, "POST", "members/card:3/household/leave", "l-1").json(&json!({})).problem(409, "not-in-household");
+}
+
+#[test]
+fn p5_the_pool_buys_a_reward_that_is_no_members_own() {
+    let app = app();
+    let household = couple(&app);
+    buy(&app, "card:1", "o-1", 60_000);
+    let wanted = |reward: &str| json!({ "member": household, "by": "card:2", "reward": reward, "capture": true });
+    let quote = app.post("redemptions/quote", &wanted("mug")).ok();
+    assert_eq!((&quote["points"], &quote["balance"]["available"]), (&json!(40), &json!(60)));
+    let bought = post(&app, "redemptions", "k-1", wanted("mug"));
+    assert_eq!(
+        (&bought["redemption"]["reward"], &bought["balances"]["point"]["available"]),
+        (&json!("mug"), &json!(20))
+    );
+    let refused = once(&app, "POST", "redemptions", "k-2").json(&wanted("tea"));
+    assert_eq!((refused.status.as_u16(), &refused.json()["reward"]), (422, &json!("tea")), "{}", refused.body);
+    let id = bought["redemption"]["id"].as_str().unwrap();
+    post(&app, &format!("redemptions/{id}/return"), "b-1", json!({}));
+    let seen = app.get(&format!("households/{household}")).ok();
+    assert_eq!(seen["people"][0]["part"]["point"], 60, "{seen}");
 }

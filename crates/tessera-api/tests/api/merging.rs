@@ -41,6 +41,28 @@ fn p1_a_preview_says_what_would_be_and_writes_nothing() {
 }
 
 #[test]
+fn p1_a_preview_tells_what_reservations_it_would_void() {
+    let app = app();
+    let body = json!({ "member": "card:2", "currency": "bean", "points": 15 });
+    let held = once(&app, "POST", "redemptions", "k-1").json(&body);
+    let redemption = held.json()["redemption"]["id"].clone();
+    let from = json!({ "from": "card:2" });
+    let shown = once(&app, "POST", "members/card:1/merge?preview=true", "p-1").json(&from).json();
+    let released = &shown["effects"][0];
+    assert_eq!(
+        (&released["type"], &released["amount"], &released["redemption"]),
+        (&json!("released"), &json!(15), &redemption)
+    );
+    assert_eq!(shown["balances"]["bean"]["available"], 140);
+    once(&app, "POST", "members/card:1/merge", "m-1").json(&from).ok();
+    app.relay();
+    let capture = format!("redemptions/{}/capture", redemption.as_str().unwrap());
+    let late = once(&app, "POST", &capture, "c-1").json(&json!({}));
+    assert_eq!(late.status, 409, "{}", late.body);
+    assert!(late.json()["type"].as_str().unwrap().ends_with("redemption-closed"));
+}
+
+#[test]
 fn p1_the_merged_one_is_found_and_tells_into_whom() {
     let app = app();
     let (one, two) = (app.member("card:1")["id"].clone(), app.member("card:2")["id"].clone());

@@ -68,6 +68,23 @@ pub enum Watched {
 }
 
 impl Watched {
+    pub const ALL: [Self; 9] = [
+        Self::Claim,
+        Self::Redemption,
+        Self::Adjustment,
+        Self::GiftCard,
+        Self::Transfer,
+        Self::Purchase,
+        Self::Return,
+        Self::Voucher,
+        Self::Lookup,
+    ];
+
+    /// What a word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|watched| watched.word() == word)
+    }
+
     pub const fn word(self) -> &'static str {
         match self {
             Self::Claim => "claim",

@@ -200,6 +200,9 @@ impl One<'_> {
         if let Err(refusal) = self.claims(command, &whom).and_then(|()| payments(self)) {
             return Ok(Step::Answer(self.refuse(command, refusal)));
         }
+        if let Some(refusal) = self.too_many_names(command, &whom)? {
+            return Ok(Step::Answer(self.refuse(command, refusal)));
+        }
         let origin = self.origin(command, &core, &whom)?;
         let decided = self.ask_core(command, &core, (&whom, &origin), &more);
         let mut decision = match decided {

@@ -9,12 +9,39 @@ use tessera_store::{StoreError, tables};
 use super::batch::One;
 use super::load::ClosedName;
 use super::whom::Whom;
-use crate::identifier::Subject;
-use crate::profile::{Profile, SealedProfile};
+use crate::identifier::{Identifier, Subject};
+use crate::profile::{IDENTIFIERS_MAX, Profile, SealedProfile};
 use crate::record::member_key;
-use crate::submission::Submission;
+use crate::submission::{Refusal, Submission};
 
 impl One<'_> {
+    /// Why the names that a command brings would be more than may lead to one member.
+    pub(super) fn too_many_names(&mut self, command: &Submission, whom: &Whom) -> Result<Option<Refusal>, StoreError> {
+        let program = command.program.number;
+        let is_new = |identifier: &&Identifier| {
+            let key = self.context.secrets.identifier_key(program, &identifier.to_text());
+            !self.loaded.identifiers.contains_key(&(program, key))
+        };
+        let (new, Whom::Known(member)) = (command.identifiers.iter().filter(is_new).count(), whom) else {
+            return Ok(None);
+        };
+        if new == 0 {
+            return Ok(None);
+        }
+        let removed = match &command.what {
+            What::Rename(renaming) => renaming.removed.len(),
+            _ => 0,
+        };
+        let known = self.profile_of(program, *member)?.identifiers.len().saturating_sub(removed);
+        if known + new <= IDENTIFIERS_MAX {
+            return Ok(None);
+        }
+        let detail = format!(
+            "at most {IDENTIFIERS_MAX} identifiers lead to a member: there are {known}, and {new} more would come"
+        );
+        Ok(Some(Refusal::new("too-many-identifiers", detail).with("most", IDENTIFIERS_MAX).with("known", known)))
+    }
+
     /// A second fact that is a name is one if the name leads to the same member.
     pub(super) fn know_second_fact(&self, program: i64, what: &mut What, whom: &Whom) {
         if let (What::Rename(renaming), Whom::Known(member)) = (what, whom)

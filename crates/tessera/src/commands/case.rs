@@ -7,7 +7,7 @@ use tessera_engine::query::PageRequest;
 
 use super::task::Task;
 use super::{Context, known};
-use crate::output::{Failure, json, moment, say, table};
+use crate::output::{Failure, counted, json, moment, say, table};
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
@@ -100,7 +100,12 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
             }
             let CaseView { state, rule, what, per, subject, most, used, hits, from, until, .. } = &found;
             say!("{id}: {}", state.word());
-            say!("{rule}: {used} {what} by {per} {subject}, {most} pass ({} to {})", moment(*from), moment(*until));
+            let what = what.words();
+            say!(
+                "{rule}: {what} by {per} {subject} came to {used}, {most} pass ({} to {})",
+                moment(*from),
+                moment(*until)
+            );
             if let Some(verdict) = &found.verdict {
                 say!(
                     "closed as {verdict} by {}: {}",
@@ -108,7 +113,7 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
                     found.note.as_deref().unwrap_or("no note")
                 );
             }
-            say!("{hits} commands were more:");
+            say!("{} more:", counted(hits.unsigned_abs(), "command was", "commands were"));
             let rows = commands.into_iter().map(|hit| {
                 let came = hit.event_id.or(hit.refusal).unwrap_or_default();
                 vec![moment(hit.at), came, hit.member.unwrap_or_default(), hit.staff.unwrap_or_default(), hit.key]

@@ -30,7 +30,7 @@ pub struct Arguments {
 
 #[derive(Subcommand, Debug)]
 enum Exported {
-    /// A program's members, lots, vouchers and gift cards as files that `import members` and `gift-card import` take elsewhere
+    /// A program's members with all they have, and its gift cards, to move in elsewhere
     #[command(
         after_help = "Example:\n  tessera export members --program copper-cup --to members\n\nThe folder gets members.csv, lots.csv, vouchers.csv, cards.csv and moving.toml, for their owner only: names and phone numbers stand in them as they are, and the codes of gift cards, with which anybody can pay. What is reserved, and points that wait for an order, are counted, not written."
     )]
