@@ -64,10 +64,10 @@ impl Working<'_> {
         }
         self.program = self.inputs.versions.at(self.at_effective()).clone();
         match step {
-            HouseholdStep::Found => {
+            HouseholdStep::Found { known } => {
                 self.may_join()?;
                 let event = self.open_main(step.kind(), EventStatus::Applied);
-                let household = founded_by(self.state.id, event, self.at());
+                let household = known.unwrap_or_else(|| founded_by(self.state.id, event, self.at()));
                 self.ask_in(household, EffectKind::HouseholdFounded);
                 self.send_news(household, &HouseholdNews::Made { head: self.state.id });
                 Ok(())

@@ -6,7 +6,7 @@ use compact_str::ToCompactString;
 use super::outcome::{Effect, EffectKind};
 use super::tier::standing;
 use super::working::{Posting, Working};
-use super::{EventStatus, Recorded, Rejected, WaitlistChange};
+use super::{EventStatus, Recorded, Rejected, WaitlistChange, stock_pool, waiting_pool};
 use crate::event::{BackPurse, Brought, GivenBack, Merge, SurvivorLeft, Unmerge};
 use crate::id::{EventId, MemberId};
 use crate::ledger::{Account, EntryKind, Lot, LotRef, Purse, Wait};
@@ -262,6 +262,11 @@ impl Working<'_> {
                 (None, Some(_)) => WaitState::Offered,
                 (None, None) => WaitState::Waiting,
             };
+            if state == WaitState::Left {
+                let of = &wait.reward;
+                let pool = if wait.offered_until.is_some() { stock_pool(of) } else { waiting_pool(of) };
+                self.take_from_pool(pool, -1, i64::MAX);
+            }
             self.waitlist.push(WaitlistChange { reward: wait.reward.clone(), place: wait.place, state });
         }
     }
@@ -417,6 +422,7 @@ impl Working<'_> {
         self.give_limits_back(from);
         let home = self.give_seat_back(from, merged.event, history);
         self.change(Change::LetGo { brought: brought.clone() });
+        self.have_own_again(from, history, merged.event);
         self.judge_tiers(&standings);
         let back = GivenBack { by: EventId { member: self.state.id, seq }, purses, waiting, home };
         let on_the_way = (carries(&back.purses), owes(&back.purses));

@@ -54,6 +54,7 @@ mod trace;
 mod transfer;
 mod undo;
 mod unlinked;
+mod unmerge;
 mod velocity;
 mod voucher;
 mod waitlist;

@@ -14,7 +14,7 @@ use crate::event::{Command, GiftCardStep, Order, Origin, What};
 use crate::expression::{EventScope, Facts};
 use crate::id::MemberId;
 use crate::ledger::{Account, EntryKind};
-use crate::member::{Change, Status};
+use crate::member::{Change, MemberState, Status};
 use crate::program::{Id, Per, Program, Summed, VelocityAction, VelocityRule, Versions, Watched, Who};
 use crate::time::Instant;
 
@@ -292,8 +292,10 @@ impl Working<'_> {
 
     fn is_watched(&self, program: &Program, rule: &VelocityRule, command: &Command, at: Instant) -> bool {
         let Some(when) = &rule.when else { return true };
-        // The member as they were before it.
-        let before = self.inputs.state.unwrap_or(&self.state);
+        // The member as they were before it; who joins with it had done nothing.
+        let day = program.calendar.day(at);
+        let newcomer = MemberState::new(self.state.id, self.state.status, at, day);
+        let before = self.inputs.state.unwrap_or(&newcomer);
         let fact = |fact: &crate::expression::Fact| (fact.clone(), super::basis::fact_value(program, before, fact, at));
         let facts: Facts = when.facts.iter().map(fact).collect();
         let claimed = self.inputs.orders.first().map(|record| &record.content);

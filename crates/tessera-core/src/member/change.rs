@@ -461,6 +461,10 @@ impl Change {
             }
             Self::WaitOver { reward } => state.waiting.retain(|wait| wait.reward != *reward),
             Self::Left { .. } => {
+                // What somebody did who was merged is among what the survivor did.
+                if state.status == Status::Merged {
+                    state.statistics = super::Statistics::default();
+                }
                 state.status = Status::Left;
                 state.parked.clear();
                 state.grants.clear();
@@ -555,12 +559,7 @@ impl Change {
                 let lot = LotRef { last_day: *last_day, funder: funder.clone(), order: *wait };
                 state.purse_for(currency).label(&lot, *expires_at, *at);
             }
-            Self::StepVoucher { voucher } => {
-                if state.step_vouchers.len() >= MemberState::STEP_VOUCHERS_MAX {
-                    state.step_vouchers.remove(0);
-                }
-                state.step_vouchers.push(voucher.clone());
-            }
+            Self::StepVoucher { voucher } => state.remember_voucher(voucher.clone()),
             Self::StepVoucherGone { code } => state.step_vouchers.retain(|known| known.code != *code),
             Self::Frozen { frozen } => state.frozen = *frozen,
             Self::Velocity { rule, from, until, by } => counted(state, rule, *from, *until, *by),

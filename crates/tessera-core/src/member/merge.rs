@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{MemberState, Progress, Reward, Streak};
+use super::{MemberState, Progress, Reward, StepVoucher, Streak};
 use crate::event::Brought;
 use crate::id::{EventId, MemberId};
 use crate::program::Id;
@@ -98,6 +98,11 @@ impl MemberState {
                 None => self.badges.push(badge.clone()),
             }
         }
+        for voucher in &from.step_vouchers {
+            if let Some(event) = self.number_from(from, voucher.event) {
+                self.remember_voucher(StepVoucher { event, ..voucher.clone() });
+            }
+        }
         for used in &from.uses {
             if let Some(event) = self.number_from(from, used.event) {
                 self.use_benefit(&super::BenefitUse { event, ..used.clone() });
@@ -179,6 +184,7 @@ impl MemberState {
         self.parked.retain(|parked| !gone.contains(&parked.event));
         let gone: Vec<u64> = from.uses.iter().filter_map(|used| self.number_from(from, used.event)).collect();
         self.uses.retain(|used| !gone.contains(&used.event));
+        self.step_vouchers.retain(|known| !from.step_vouchers.iter().any(|theirs| theirs.code == known.code));
         self.waiting.retain(|wait| {
             !from.waiting.iter().any(|known| (&known.reward, known.place) == (&wait.reward, wait.place))
         });

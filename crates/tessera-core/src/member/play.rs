@@ -3,6 +3,7 @@
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
+use super::MemberState;
 use crate::program::{Every, Id};
 use crate::quantity::Amount;
 use crate::time::Day;
@@ -231,5 +232,15 @@ impl Streak {
     /// Whether a milestone was given in a run.
     pub fn was_given(&self, length: u32, run: Run) -> bool {
         self.rewards.iter().any(|reward| reward.place == length && reward.period >= run.first)
+    }
+}
+
+impl MemberState {
+    /// Of more than are kept the oldest stays good.
+    pub(super) fn remember_voucher(&mut self, voucher: StepVoucher) {
+        if self.step_vouchers.len() >= Self::STEP_VOUCHERS_MAX {
+            self.step_vouchers.remove(0);
+        }
+        self.step_vouchers.push(voucher);
     }
 }

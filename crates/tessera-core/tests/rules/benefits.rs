@@ -62,6 +62,7 @@ fn benefits_say_where_they_come_from_and_until_when() {
     assert_eq!((delivery.uses[0].most, delivery.uses[0].left), (2, 2));
     assert_eq!((parking.from[0].by, parking.last_day.unwrap().to_string()), (SourceKind::Grant, "2026-03-10".into()));
     assert!(delivery.refused.is_none());
+    assert_eq!(list(&shop, "2026-03-10T23:59").len(), 4, "all of its last day");
     assert_eq!(list(&shop, "2026-03-11T00:00").len(), 3, "the grant ended with its last day");
 }
 
@@ -90,6 +91,16 @@ fn of_several_windows_each_counts() {
     let refused = used(&mut shop, "2026-03-24T09:00", "lounge").unwrap_err();
     assert_eq!(refused.to_string(), "3 of 3 lounge are used this year of membership, next from 2027-03-02");
     assert_eq!(left(&shop, "2027-03-02T00:00", "lounge"), [1, 3]);
+}
+
+#[test]
+fn what_may_be_used_once_for_ever_is_used_up_for_good() {
+    let mut shop = Shop::new(&SHOP.replace("parking: { name: Parking,", "parking: { name: Parking, per: { ever: 1 },"));
+    shop.send("2026-03-03T09:00", "visit", "{}");
+    used(&mut shop, "2026-03-04T09:00", "parking").unwrap();
+    let refused = used(&mut shop, "2026-03-05T09:00", "parking").unwrap_err();
+    assert!(!refused.to_string().contains("next from"), "{refused}");
+    assert_eq!(refused.facts()["next"], serde_json::Value::Null);
 }
 
 #[rstest]
@@ -158,6 +169,26 @@ fn t6_benefits_already_used_are_not_charged() {
     assert_eq!(shop.available("point"), 0);
     assert!(list(&shop, "2026-03-06T10:00").is_empty(), "and nothing more can be used");
     assert_eq!(used(&mut shop, "2026-03-06T10:00", "lounge").unwrap_err().code(), "benefit-not-held");
+}
+
+#[test]
+fn p1_what_was_granted_lasts_longest_for_the_two_and_as_it_was_for_each_again() {
+    let mut shop = Shop::new(SHOP);
+    let last_days =
+        |shop: &Shop| -> Vec<String> { shop.state().grants.iter().map(|grant| grant.last_day.to_string()).collect() };
+    shop.send("2026-03-03T09:00", "visit", "{}");
+    shop.of_member(2).send("2026-03-03T09:00", "enrol", "{}");
+    shop.of_member(1).send("2026-03-05T09:00", "visit", "{}");
+    for (into, own) in [(0, vec!["2026-03-10".to_owned()]), (2, Vec::new())] {
+        let mut shop = shop.clone();
+        shop.merge("2026-03-06T09:00", into).unwrap();
+        shop.relay().remove(0).unwrap();
+        assert_eq!(last_days(shop.of_member(into)), ["2026-03-12"]);
+        shop.unmerge("2026-03-07T09:00", 1).unwrap();
+        shop.relay().remove(0).unwrap();
+        assert_eq!(last_days(&shop), own);
+        assert_eq!(last_days(shop.of_member(1)), ["2026-03-12"]);
+    }
 }
 
 #[rstest]

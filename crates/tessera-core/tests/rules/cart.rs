@@ -301,6 +301,119 @@ fn what_is_refused_is_told_and_what_nobody_named_is_left_unsaid() {
     assert_eq!(found.purchase.get("vouchers"), None::<&Value>);
 }
 
+/// Prices and vouchers at their edges: hours, places, halves of a dong, gift cards, many prices of one line.
+const EDGES: &str = "
+currencies: { bean: { name: Bean, expires: never } }
+campaigns: { base: { trigger: purchase, rules: [ { award: { currency: bean, amount: event.net / 1000 } } ] } }
+prices:
+  happy: { items: { category: beer }, percent_off: 20, schedule: { until: 2026-03-02, hours: [\"16:00\", \"18:00\"] }, locations: [bar] }
+  tea-one: { items: { category: tea }, price: 30000 }
+  tea-two: { items: { category: tea }, price: 30000 }
+  all: { percent_off: 10 }
+  dear: { items: { category: cake }, price: 90000 }
+vouchers:
+  cup: { gives: { amount_off: 10000 } }
+  prize: { gives: { points: { bean: 5 } } }
+  five: { gives: { amount_off: 5000 }, stacks: always }
+  nine: { gives: { amount_off: 9000 }, stacks: always, uses: { per_code: 1, per_member: { day: 1 } } }
+";
+
+fn edges() -> Shop {
+    let mut shop = Shop::new(EDGES);
+    shop.send("2026-03-01T09:00", "purchase", &sale("first", 1_000));
+    shop
+}
+
+#[rstest]
+#[case::in_its_hour("2026-03-02T17:00", "bar", "beer")]
+#[case::before_it("2026-03-02T15:59", "bar", "")]
+#[case::elsewhere("2026-03-02T17:00", "shop", "")]
+#[case::the_day_after("2026-03-03T17:00", "bar", "")]
+fn c3_a_price_has_its_hours_and_places(#[case] time: &str, #[case] place: &str, #[case] has: &str) {
+    let data = sale_with("c", &[("B", "beer", 1, 100_000)], &format!(", \"location\": \"{place}\""));
+    let (_, cart) = edges().cart(time, &data, &CartAsk::default()).unwrap();
+    let expected = if has.is_empty() { ("all", "90000") } else { ("happy", "80000") };
+    assert_eq!((cart.prices[0].price.as_str(), cart.prices[0].amount.to_string().as_str()), expected);
+}
+
+#[test]
+fn c4_of_equal_prices_the_first_by_name_and_none_that_is_dearer() {
+    let shop = edges();
+    let of = |items: &[(&str, &str, i64, i64)]| {
+        let (_, cart) = shop.cart(TEN, &lines("c", items), &CartAsk::default()).unwrap();
+        cart.prices.iter().map(|price| (price.price.to_string(), price.amount.to_string())).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&[("T", "tea", 2, 80_000)]), [("tea-one".to_owned(), "60000".to_owned())]);
+    assert_eq!(of(&[("C", "cake", 1, 80_000)]), [("all".to_owned(), "72000".to_owned())], "90,000 would be dearer");
+    assert_eq!(of(&[("G", "gift_card", 1, 100_000)]), [], "money costs what it is");
+    let priced = r#"{"order_id": "c", "total": 70000, "items": [{"category": "tea", "amount": 70000, "member_price": "tea-one"}]}"#;
+    let (_, cart) = shop.cart(TEN, priced, &CartAsk::default()).unwrap();
+    assert_eq!(cart.prices, [], "a line has one price");
+}
+
+#[test]
+fn m4_a_tip_is_not_discounted_and_a_unit_price_follows_its_line() {
+    let mut shop = edges();
+    shop.issue("CUP-1", "cup");
+    // 6,000 are for goods: no more than that is taken off, whatever the voucher says.
+    let tipped = r#"{"order_id": "c", "total": 26000, "tip": 20000}"#;
+    let (quoted, found) = best(&shop, tipped);
+    assert_eq!((found.saving.to_string(), &found.purchase["total"]), ("6000".into(), &json!(20_000)));
+    keeps_its_word(shop.clone(), (quoted, found));
+    let units =
+        r#"{"order_id": "d", "total": 80000, "items": [{"category": "tea", "quantity": 2, "unit_price": 40000}]}"#;
+    let (quoted, found) = best(&shop, units);
+    assert_eq!(
+        (&found.purchase["items"][0]["unit_price"], &found.purchase["items"][0]["amount"]),
+        (&json!(30_000), &json!(60_000))
+    );
+    keeps_its_word(shop, (quoted, found));
+}
+
+#[test]
+fn c4_more_prices_than_are_tried_together_are_no_proof_and_no_worse() {
+    let mut shop = edges();
+    shop.issue("FIVE-1", "five");
+    let items = [("B", "beer", 1, 100_000), ("T", "tea", 1, 50_000), ("C", "cake", 1, 100_000)];
+    let data = sale_with("c", &items, ", \"location\": \"bar\"");
+    let (quoted, cart) = shop.cart("2026-03-02T17:00", &data, &ask()).unwrap();
+    let found = cart.best.unwrap();
+    // 20,000 and 20,000 and 10,000: with the voucher nothing would be left that has no price.
+    assert_eq!((found.saving.to_string(), found.proven), ("50000".into(), false), "{}", found.words);
+    assert_eq!(sum_of(&quoted, EffectKind::Accrual, "bean"), 200);
+    let (_, few) = best(&shop, &lines("d", &[("C", "cake", 1, 60_000)]));
+    assert_eq!((few.saving.to_string(), few.proven), ("6000".into(), true), "two prices are for it: {}", few.words);
+}
+
+#[test]
+fn what_is_claimed_is_told_to_whom_names_it_alone_and_codes_that_were_not_read_prove_nothing() {
+    let mut shop = edges();
+    shop.issue("PRIZE", "prize");
+    let (_, found) = best(&shop, &sale("c", 50_000));
+    assert_eq!(why(&found, "PRIZE"), "");
+    let (_, found) = best(&shop, &sale_with("c", &[("A", "goods", 1, 50_000)], ", \"vouchers\": [\"PRIZE\"]"));
+    assert_eq!(why(&found, "PRIZE"), "voucher-is-claimed");
+    assert!(found.proven);
+    let not_all = CartAsk { not_all_codes: true, ..ask() };
+    let (_, cart) = shop.cart(TEN, &sale("c", 50_000), &not_all).unwrap();
+    assert!(!cart.best.unwrap().proven);
+}
+
+#[test]
+fn c4_of_codes_of_one_voucher_the_first_are_taken() {
+    let mut shop = edges();
+    for code in ["FIVE-3", "FIVE-1", "FIVE-2"] {
+        shop.issue(code, "five");
+    }
+    for code in ["NINE-1", "NINE-2"] {
+        shop.issue(code, "nine");
+    }
+    // Of a cart of 12,000 two of the five and one of the nine are too much: one of each is enough for what they take.
+    let (quoted, found) = best(&shop, &lines("c", &[("G", "goods", 1, 12_000)]));
+    assert_eq!((codes(&found), found.saving.to_string()), (vec!["FIVE1", "NINE1"], "12000".into()));
+    keeps_its_word(shop, (quoted, found));
+}
+
 #[rstest]
 #[case::nothing_said(
     "{ items: { category: tea } }",

@@ -108,6 +108,29 @@ fn s1_a_fee_that_becomes_known_after_the_grace_counts_from_when_it_was_paid() {
 }
 
 #[test]
+fn s1_a_late_fee_goes_on_only_with_what_lapsed_while_it_was_paid() {
+    let lapsed = || {
+        let mut shop = joined(GRACE);
+        shop.wake("2027-03-17T00:00");
+        shop
+    };
+    let since = |shop: &Shop| shop.state().clubs[0].from.to_string();
+    // Paid after the grace it is a membership of its own.
+    let mut after = lapsed();
+    after.send("2027-03-16T00:00", "membership-fee", PLUS);
+    assert_eq!(since(&after), "2027-03-16");
+    // What was ended on purpose does not go on.
+    let mut ended = joined(GRACE);
+    ended.send("2027-03-01T09:00", "membership-cancel", PLUS);
+    ended.wake("2027-03-17T00:00");
+    ended.send("2027-03-01T10:00", "membership-fee", PLUS);
+    assert_eq!(since(&ended), "2027-03-01");
+    let mut refunded = joined(GRACE);
+    refunded.send("2026-05-01T09:00", "membership-refund", PLUS);
+    assert_eq!(refunded.refused("2027-03-05T09:00", "membership-refund", PLUS).code(), "nothing-to-refund");
+}
+
+#[test]
 fn s1_a_fee_paid_early_begins_when_the_period_ends() {
     let mut shop = joined(GRACE);
     shop.send("2027-02-20T09:00", "membership-fee", PLUS);
@@ -163,6 +186,9 @@ fn s1_a_trial_is_free_had_once_and_followed_by_what_was_paid() {
     assert_eq!((view[0].from.to_string(), view[0].last_day.to_string()), ("2026-04-01".into(), "2027-03-31".into()));
     shop.send("2026-05-01T09:00", "membership-cancel", r#"{"plan": "plus", "at_once": true}"#);
     assert_eq!(shop.refused("2026-05-02T09:00", "membership-trial", PLUS).code(), "trial-taken");
+    let mut untried = self::shop("");
+    untried.send("2026-03-01T09:00", "enrol", "{}");
+    assert_eq!(untried.refused("2026-03-02T09:00", "membership-trial", PLUS).code(), "no-trial");
 }
 
 #[rstest]

@@ -254,6 +254,22 @@ fn l9_money_that_was_dead_there_is_dead_here() {
 }
 
 #[test]
+fn v3_the_least_may_be_loaded_and_a_card_holds_no_more_than_there_can_be() {
+    let mut shop = shop_with("min: 50000");
+    issue(&mut shop, "2026-01-10T09:00", 50_000).unwrap();
+    let most = 1_000_000_000_000;
+    assert_eq!(top_up(&mut shop, "2026-01-10T10:00", most).unwrap_err().code(), "gift-card-over-maximum");
+    let mut shop = shop_with("");
+    let too_much = GiftCardStep::MoveIn { code: CODE, amount: most + 1, expires: None };
+    assert_eq!(step(&mut shop, "2026-01-10T09:00", too_much).unwrap_err().code(), "gift-card-over-maximum");
+    let today = GiftCardStep::MoveIn { code: CODE, amount: 50_000, expires: Some("2026-01-10".parse().unwrap()) };
+    step(&mut shop, "2026-01-10T09:00", today).unwrap();
+    assert_eq!(shop.balance(CARD), has(50_000, 0), "its last day is a day of its own");
+    shop.wake("2026-01-11T00:00");
+    assert_eq!(shop.balance(CARD), has(0, 0));
+}
+
+#[test]
 fn v3_a_replaced_card_has_its_balance_under_another_code() {
     let mut shop = loaded("");
     step(&mut shop, "2026-01-11T09:00", GiftCardStep::Block).unwrap();

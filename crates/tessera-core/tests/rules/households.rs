@@ -48,7 +48,7 @@ fn step(shop: &mut Shop, member: usize, time: &str, step: HouseholdStep) -> Resu
 
 /// Member 0 founds a household.
 fn found(shop: &mut Shop) -> MemberId {
-    step(shop, 0, "2026-01-06T09:00", HouseholdStep::Found).unwrap();
+    step(shop, 0, "2026-01-06T09:00", HouseholdStep::Found { known: None }).unwrap();
     shop.relay();
     id_of(shop, HOME)
 }
@@ -120,7 +120,7 @@ fn p5_a_household_is_a_holder_of_its_own_with_its_founder_as_head() {
     let people = state.household.unwrap().people;
     assert_eq!((people.len(), people[0].head), (1, true));
     assert_eq!(shop.of_member(0).state().home(), Some(household));
-    let again = step(&mut shop, 0, "2026-01-07T09:00", HouseholdStep::Found).unwrap_err();
+    let again = step(&mut shop, 0, "2026-01-07T09:00", HouseholdStep::Found { known: None }).unwrap_err();
     assert_eq!(again.code(), "in-household");
 }
 
@@ -342,9 +342,9 @@ fn p5_whoever_leaves_takes_what_is_left_of_their_own_and_cools_off() {
     pay(&mut shop, 0, "2026-01-08T09:00", spend("point", 75)).unwrap();
     leave(&mut shop, 1, "2026-01-10T09:00").unwrap();
     assert_eq!((has(&mut shop, 1), pool(&mut shop)), (25, (0, [0, 0, 0])));
-    let early = step(&mut shop, 1, "2026-02-08T23:00", HouseholdStep::Found).unwrap_err();
+    let early = step(&mut shop, 1, "2026-02-08T23:00", HouseholdStep::Found { known: None }).unwrap_err();
     assert_eq!(early, Rejected::HouseholdCoolingOff { from: "2026-02-09".parse().unwrap() });
-    step(&mut shop, 1, "2026-02-09T00:00", HouseholdStep::Found).unwrap();
+    step(&mut shop, 1, "2026-02-09T00:00", HouseholdStep::Found { known: None }).unwrap();
     assert_eq!(leave(&mut shop, 2, "2026-01-10T09:00").unwrap_err(), Rejected::NotInHousehold);
 }
 
@@ -568,6 +568,208 @@ campaigns:
 }
 
 #[test]
+fn p5_so_many_invitations_are_open_at_once_and_none_for_who_is_there() {
+    let mut shop = couple(ALL);
+    let refused = invite(&mut shop, "2026-01-07T09:00", Some(1)).unwrap_err();
+    assert_eq!(refused.code(), "of-household-already");
+    for _ in 0..20 {
+        invite(&mut shop, "2026-01-07T09:00", None).unwrap();
+    }
+    let refused = invite(&mut shop, "2026-01-07T10:00", None).unwrap_err();
+    assert_eq!((refused.code(), refused.facts()["most"].as_u64()), ("too-many-invitations", Some(20)));
+    // Seven days later none is open any more.
+    assert_eq!(invite(&mut shop, "2026-01-14T23:59", None).unwrap_err().code(), "too-many-invitations");
+    invite(&mut shop, "2026-01-15T00:00", None).unwrap();
+}
+
+#[test]
+fn p5_only_the_code_that_was_given_opens_and_only_while_there_is_room() {
+    let mut shop = shop_of("size: 2, pools: { point: { contribute: all } }", "");
+    found(&mut shop);
+    invite(&mut shop, "2026-01-06T10:00", None).unwrap();
+    accept(&mut shop, 1, "2026-01-06T11:00", Some([1; 16])).unwrap();
+    assert_eq!(shop.of_member(1).state().home(), None, "another code");
+    // Two are invited while there is room for one.
+    let (head, third) = (id_of(&mut shop, 0), id_of(&mut shop, 2));
+    let invites = HouseholdStep::Invite { by: head, to: Some(third), code: [8; 16] };
+    step(&mut shop, HOME, "2026-01-06T11:10", invites).unwrap();
+    accept(&mut shop, 1, "2026-01-06T12:00", Some(CODE)).unwrap();
+    accept(&mut shop, 2, "2026-01-06T13:00", None).unwrap();
+    assert_eq!((shop.of_member(1).state().home().is_some(), shop.of_member(2).state().home()), (true, None));
+    let refused = shop.member().events.last().unwrap().record.effects[0].clone();
+    assert_eq!(refused.reason.as_deref(), Some("household-full"));
+    // Who was never in one has left none, and need not wait.
+    assert_eq!(shop.state().belongs.unwrap().left_on, None);
+    // Where everybody has gone nobody is let in.
+    for member in [1, 0] {
+        leave(&mut shop, member, "2026-01-07T09:00").unwrap();
+    }
+    accept(&mut shop, 2, "2026-01-07T10:00", None).unwrap();
+    let refused = shop.of_member(2).member().events.last().unwrap().record.effects[0].clone();
+    assert_eq!(refused.reason.as_deref(), Some("household-closed"));
+}
+
+#[test]
+fn p5_who_changes_their_mind_before_they_are_taken_in_is_in_no_household() {
+    let mut shop = shop_of("cooling_off: P30D, pools: { point: { contribute: none, by_hand: true } }", "");
+    let household = found(&mut shop);
+    buy(&mut shop, 1, "2026-01-06T09:30", "o1", 50);
+    invite(&mut shop, "2026-01-06T10:00", Some(1)).unwrap();
+    step(&mut shop, 1, "2026-01-06T11:00", HouseholdStep::Accept { household, code: None }).unwrap();
+    let put = HouseholdStep::PutIn { currency: tessera_testkit::shop::id("point"), amount: 5 };
+    assert_eq!(step(&mut shop, 1, "2026-01-06T11:00", put).unwrap_err(), Rejected::NotInHousehold, "not yet");
+    step(&mut shop, 1, "2026-01-06T11:00", HouseholdStep::Leave).unwrap();
+    shop.relay();
+    let belongs = shop.of_member(1).state().belongs.unwrap();
+    assert_eq!((belongs.household, belongs.left_on), (None, None));
+    let people = shop.of_member(HOME).state().household.unwrap().people;
+    assert_eq!(people.len(), 1, "both sides say so");
+    step(&mut shop, 1, "2026-01-07T09:00", HouseholdStep::Found).expect("who was in none need not wait");
+}
+
+#[test]
+fn p5_a_refusal_makes_nobody_wait_less_than_their_last_household_does() {
+    let mut shop = couple("cooling_off: P30D, pools: { point: { contribute: all } }");
+    leave(&mut shop, 1, "2026-01-10T09:00").unwrap();
+    // After the time they ask somewhere in vain: when they left is still known.
+    accept(&mut shop, 1, "2026-02-10T09:00", None).unwrap();
+    let belongs = shop.of_member(1).state().belongs.unwrap();
+    assert_eq!((belongs.household, belongs.left_on.unwrap().to_string()), (None, "2026-01-10".into()));
+}
+
+#[test]
+fn p5_the_head_alone_passes_it_on_and_stays_it_when_others_go() {
+    let mut shop = couple(ALL);
+    let (head, other) = (id_of(&mut shop, 0), id_of(&mut shop, 1));
+    let taken = HouseholdStep::NewHead { by: other, to: other };
+    assert_eq!(step(&mut shop, HOME, "2026-01-07T09:00", taken).unwrap_err().code(), "only-the-head");
+    leave(&mut shop, 1, "2026-01-08T09:00").unwrap();
+    let last = shop.of_member(HOME).member().events.last().unwrap();
+    assert!(last.record.effects.iter().all(|effect| effect.kind != EffectKind::HouseholdHead), "nothing changed");
+    assert!(shop.state().household.unwrap().person(head).unwrap().head);
+}
+
+#[test]
+fn p5_a_gift_card_founds_no_household() {
+    let mut shop = Shop::new(&format!("gift_cards: {{}}\n{}", program(ALL, "")));
+    let card = tessera_core::event::GiftCardStep::Issue { code: [1; 16], amount: 0 };
+    shop.ask(tessera_testkit::shop::at("2026-01-05T09:00"), tessera_core::event::What::GiftCard(card)).unwrap();
+    assert_eq!(step(&mut shop, 0, "2026-01-06T09:00", HouseholdStep::Found).unwrap_err(), Rejected::NeedsMember);
+}
+
+#[test]
+fn i3_what_the_last_one_out_had_reserved_is_void() {
+    let mut shop = shop_of(ALL, "");
+    found(&mut shop);
+    buy(&mut shop, 0, "2026-01-07T09:00", "o1", 60);
+    pay(&mut shop, 0, "2026-01-08T09:00", reserve("point", 45)).unwrap();
+    leave(&mut shop, 0, "2026-01-08T09:01").unwrap();
+    assert_eq!((has(&mut shop, 0), shop.of_member(HOME).balance("point").held), (60, 0));
+}
+
+#[test]
+fn p5_what_is_nobodys_pays_first_but_not_where_everybody_spends_their_own() {
+    for (who, mine, left) in [("anyone", 10, [20, 0]), ("own_part", 20, [0, 0])] {
+        let mut shop = couple(&format!("pools: {{ point: {{ contribute: all, spend: {who} }} }}"));
+        buy(&mut shop, 0, "2026-01-07T09:00", "o1", 20);
+        buy(&mut shop, 1, "2026-01-07T10:00", "o2", 10);
+        // What somebody leaves behind with the program is the household's own, in one lot with the rest.
+        let gone = tessera_core::event::What::Leave { erase: false };
+        shop.of_member(1).ask(tessera_testkit::shop::at("2026-01-08T09:00"), gone).unwrap();
+        shop.relay();
+        assert_eq!(pool(&mut shop), (30, [20, 0, 0]));
+        pay(&mut shop, 0, "2026-01-09T09:00", spend("point", mine)).unwrap();
+        assert_eq!(pool(&mut shop), (30 - mine, [left[0], left[1], 0]), "{who}");
+    }
+}
+
+#[test]
+fn p4_what_a_frozen_member_earns_stays_with_them() {
+    let mut shop = couple(ALL);
+    let freeze = tessera_core::event::Freeze { frozen: true, reason: "abuse".into() };
+    let freeze = tessera_core::event::What::Freeze(freeze);
+    shop.of_member(0).ask(tessera_testkit::shop::at("2026-01-07T08:00"), freeze).unwrap();
+    buy(&mut shop, 0, "2026-01-07T09:00", "o1", 60);
+    assert_eq!((has(&mut shop, 0), pool(&mut shop).0), (60, 0));
+}
+
+#[test]
+fn p5_each_currency_goes_into_its_own_pool() {
+    let mut shop = Shop::new(
+        "households: { pools: { point: { contribute: all }, star: { contribute: 0.5 } } }
+currencies: { point: { name: P, expires: never }, star: { name: S, expires: never } }
+campaigns:
+  base: { trigger: purchase, rules: [ { award: { currency: point, amount: event.net / 1000 } } ] }
+  stars: { trigger: purchase, rules: [ { award: { currency: star, amount: 8 } } ] }",
+    );
+    shop.send("2026-01-05T09:00", "enrol", "{}");
+    step(&mut shop, 0, "2026-01-06T09:00", HouseholdStep::Found).unwrap();
+    shop.relay();
+    buy(&mut shop, 0, "2026-01-07T09:00", "o1", 60);
+    assert_eq!((shop.of_member(0).available("point"), shop.available("star")), (0, 4));
+    assert_eq!((shop.of_member(1).available("point"), shop.available("star")), (60, 4));
+}
+
+#[test]
+fn p5_all_of_it_may_be_put_in_and_nothing_may_not() {
+    let mut shop = couple("pools: { point: { by_hand: true } }");
+    buy(&mut shop, 0, "2026-01-07T09:00", "o1", 60);
+    let put = |amount| HouseholdStep::PutIn { currency: tessera_testkit::shop::id("point"), amount };
+    for nothing in [0, -5] {
+        let refused = step(&mut shop, 0, "2026-01-08T09:00", put(nothing)).unwrap_err();
+        assert_eq!(refused, Rejected::NothingToTransfer);
+    }
+    step(&mut shop, 0, "2026-01-08T09:00", put(60)).unwrap();
+    shop.relay();
+    assert_eq!(pool(&mut shop).0, 60);
+    // What cannot arrive is theirs again, and no part of what may be asked back from the pool.
+    buy(&mut shop, 1, "2026-01-08T09:30", "o2", 40);
+    step(&mut shop, 1, "2026-01-08T10:00", put(40)).unwrap();
+    let (by, member) = (id_of(&mut shop, 0), id_of(&mut shop, 1));
+    step(&mut shop, HOME, "2026-01-08T10:00", HouseholdStep::Remove { by, member }).unwrap();
+    shop.relay();
+    assert_eq!((has(&mut shop, 1), shop.of_member(1).state().belongs.unwrap().given), (40, vec![]));
+}
+
+#[test]
+fn r5_a_return_takes_the_orders_own_points_out_of_the_pool_first() {
+    let mut shop = couple(ALL);
+    buy(&mut shop, 0, "2026-01-07T09:00", "o1", 30);
+    buy(&mut shop, 0, "2026-02-07T09:00", "o2", 20);
+    shop.of_member(0).send("2026-02-08T09:00", "return", &back_all("o2"));
+    shop.relay();
+    assert_eq!(shop.of_member(HOME).lots("point"), [("2027-01-31".to_owned(), 30)], "old points become no younger");
+}
+
+#[test]
+fn p5_what_reached_the_pool_when_it_was_dead_is_dead() {
+    let mut shop = couple("pools: { point: { by_hand: true } }");
+    buy(&mut shop, 0, "2026-01-07T09:00", "o1", 60);
+    let put = HouseholdStep::PutIn { currency: tessera_testkit::shop::id("point"), amount: 60 };
+    step(&mut shop, 0, "2027-01-31T23:00", put).unwrap();
+    // The household has been seen in February already when they come.
+    shop.of_member(HOME).wake("2027-02-01T09:00");
+    let by = id_of(&mut shop, 0);
+    step(&mut shop, HOME, "2027-02-01T10:00", HouseholdStep::Invite { by, to: None, code: CODE }).unwrap();
+    shop.relay();
+    assert_eq!(pool(&mut shop).0, 0);
+    assert_eq!(shop.of_member(HOME).state().purse("point").unwrap().totals.expired.get(), 60);
+}
+
+#[test]
+fn p5_a_limit_that_comes_later_is_not_gone_below_none_by_what_was_spent_before() {
+    let mut shop = couple(ALL);
+    buy(&mut shop, 0, "2026-01-07T09:00", "o1", 100);
+    let spent = pay(&mut shop, 1, "2026-01-08T09:00", spend("point", 40)).unwrap();
+    let limited = program("pools: { point: { contribute: all, per_member: { month: 50 } } }", "");
+    shop.publish("2026-01-09T00:00", &limited);
+    shop.of_member(HOME).cancel("2026-01-09T09:00", spent.events[spent.main].seq, None).unwrap();
+    assert!(shop.state().counters.iter().all(|counter| counter.used > 0), "{:?}", shop.state().counters);
+    let refused = pay(&mut shop, 1, "2026-01-09T10:00", spend("point", 51)).unwrap_err();
+    assert_eq!(refused.code(), "pool-limit");
+}
+
+#[test]
 fn p5_a_household_is_no_member() {
     let mut shop = couple(ALL);
     buy(&mut shop, 0, "2026-01-07T09:00", "o1", 60);
@@ -584,7 +786,10 @@ fn p5_a_household_is_no_member() {
 fn p5_without_the_section_there_are_no_households() {
     let mut shop = Shop::new("currencies: { point: { name: P, expires: never } }");
     shop.send("2026-01-05T09:00", "enrol", "{}");
-    assert_eq!(step(&mut shop, 0, "2026-01-06T09:00", HouseholdStep::Found).unwrap_err(), Rejected::NoHouseholds);
+    assert_eq!(
+        step(&mut shop, 0, "2026-01-06T09:00", HouseholdStep::Found { known: None }).unwrap_err(),
+        Rejected::NoHouseholds
+    );
 }
 
 #[rstest]
@@ -659,7 +864,7 @@ fn p1_two_places_in_one_household_are_one_and_in_two_are_refused() {
     shop.relay();
     assert_eq!((shop.of_member(0).state().home(), pool(&mut shop)), (None, (100, [0, 100, 0])));
     // In two households: both stay as they were.
-    step(&mut shop, 2, "2026-01-08T10:00", HouseholdStep::Found).unwrap();
+    step(&mut shop, 2, "2026-01-08T10:00", HouseholdStep::Found { known: None }).unwrap();
     shop.relay();
     let refused = merge(&mut shop, 2, 1, "2026-01-08T11:00").unwrap_err();
     assert_eq!(refused.code(), "both-in-household");

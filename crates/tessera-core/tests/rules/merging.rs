@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 use tessera_core::decide::{EffectKind, Rejected};
-use tessera_core::member::Status;
+use tessera_core::member::{ClubStatus, MemberState, Status};
 use tessera_testkit::shop::{Shop, count_of, json::*, pay, reserve, spend, sum_of};
 
 const DOCUMENT: &str = "
@@ -312,4 +312,81 @@ fn p3_whoever_is_one_with_somebody_who_leaves_leaves_too() {
     shop.ask(tessera_testkit::shop::at("2026-02-13T09:00"), tessera_core::event::What::Leave { erase: true }).unwrap();
     shop.relay().remove(0).unwrap();
     assert_eq!(shop.of_member(1).state().status, Status::Left);
+}
+
+/// Clubs with a trial, and whoever is in one has a lounge.
+const CLUB: &str = "
+currencies: { point: { name: Point, expires: never } }
+benefits: { lounge: { name: Lounge } }
+membership: { plans: { plus: { name: Plus, fee: 100000, period: P1Y, trial: P30D, benefits: [lounge] } } }
+";
+const PLUS: &str = r#"{"plan": "plus"}"#;
+const OUT_OF_PLUS: &str = r#"{"plan": "plus", "at_once": true}"#;
+
+/// Two members, the first of whom had a trial that they ended.
+fn one_tried() -> Shop {
+    let mut shop = Shop::new(CLUB);
+    shop.of_member(1).send("2026-01-05T09:00", "enrol", "{}");
+    shop.of_member(0).send("2026-01-05T09:00", "enrol", "{}");
+    shop.send("2026-01-06T09:00", "membership-trial", PLUS);
+    shop.send("2026-01-07T09:00", "membership-cancel", OUT_OF_PLUS);
+    shop
+}
+
+#[test]
+fn p1_two_in_one_club_end_one_of_the_memberships_first() {
+    let mut shop = Shop::new(CLUB);
+    for member in 0..2 {
+        shop.of_member(member).send("2026-01-05T09:00", "membership-fee", PLUS);
+    }
+    shop.merge("2026-02-12T09:00", 0).unwrap();
+    let refused = shop.relay().remove(0).unwrap_err();
+    assert_eq!((refused.code(), refused.facts()["plan"].as_str()), ("both-in-club", Some("plus")));
+    assert_eq!(shop.state().status, Status::Active);
+    shop.send("2026-02-13T09:00", "membership-refund", PLUS);
+    shop.merge("2026-02-13T10:00", 0).unwrap();
+    shop.relay().remove(0).unwrap();
+    let clubs = shop.of_member(0).state().clubs;
+    assert_eq!((clubs.len(), clubs[0].status), (1, ClubStatus::Paid), "the open one goes on");
+}
+
+#[rstest]
+#[case::by_the_survivor(1, 0)]
+#[case::by_the_other(0, 1)]
+fn s1_of_two_memberships_the_open_one_goes_on_and_a_trial_was_had(#[case] from: usize, #[case] into: usize) {
+    let mut shop = one_tried();
+    shop.of_member(1).send("2026-01-08T09:00", "membership-fee", PLUS);
+    shop.of_member(from).merge("2026-02-12T09:00", into).unwrap();
+    shop.relay().remove(0).unwrap();
+    let clubs = shop.of_member(into).state().clubs;
+    assert_eq!((clubs.len(), clubs[0].status, clubs[0].tried), (1, ClubStatus::Paid, true));
+}
+
+#[test]
+fn p1_undone_a_club_goes_back_to_whose_it_was_and_a_trial_was_still_had() {
+    let mut shop = one_tried();
+    shop.of_member(1).send("2026-01-08T09:00", "membership-fee", PLUS);
+    shop.merge("2026-02-12T09:00", 0).unwrap();
+    shop.relay().remove(0).unwrap();
+    shop.of_member(0).unmerge("2026-02-13T09:00", 1).unwrap();
+    shop.relay().remove(0).unwrap();
+    let clubs = shop.state().clubs;
+    assert_eq!((clubs.len(), clubs[0].status), (1, ClubStatus::Ended));
+    assert_eq!(shop.refused("2026-02-13T10:00", "membership-trial", PLUS).code(), "trial-taken");
+    assert_eq!(shop.of_member(1).state().clubs[0].status, ClubStatus::Paid);
+}
+
+#[test]
+fn p1_so_many_are_one_and_no_more() {
+    let mut shop = Shop::new("currencies: { point: { name: Point, expires: never } }").unchecked();
+    shop.send("2026-01-05T09:00", "enrol", "{}");
+    for member in 1..=MemberState::MERGED_MAX + 1 {
+        shop.of_member(member).send("2026-01-05T09:00", "enrol", "{}");
+        shop.merge("2026-01-06T09:00", 0).unwrap();
+        let arrived = shop.relay().remove(0);
+        let refused = arrived.err().map(|refused| (refused.code(), refused.facts()["most"].as_u64()));
+        assert_eq!(refused, (member > MemberState::MERGED_MAX).then_some(("too-many-merged", Some(50))), "{member}");
+    }
+    assert_eq!(shop.state().status, Status::Active, "the last one is one of their own");
+    shop.check();
 }

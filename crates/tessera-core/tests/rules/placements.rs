@@ -212,3 +212,20 @@ fn a_level_is_reached_or_by_invitation(#[case] top: &str, #[case] message: &str)
     let problems = read_document(&text).unwrap_err();
     assert!(problems.iter().any(|problem| problem.to_string().contains(message)), "{problems:?}");
 }
+
+#[test]
+fn p1_a_level_that_came_with_somebody_goes_with_them() {
+    let mut shop = shop();
+    place(&mut shop, "2026-03-03T09:00", PlacementKind::Match, "silver", day("2026-12-31"));
+    shop.of_member(1).send("2026-03-02T09:00", "purchase", &sale("p1", 10_000));
+    place(&mut shop, "2026-03-03T09:00", PlacementKind::Match, "gold", day("2026-09-30"));
+    place(&mut shop, "2026-03-03T09:10", PlacementKind::Invite, "black", PlacementEnd::Open);
+    shop.merge("2026-03-04T09:00", 0).unwrap();
+    shop.relay().remove(0).unwrap();
+    assert_eq!((shop.of_member(0).level("club"), shop.state().placements.len()), ("black".into(), 2));
+    shop.unmerge("2026-03-05T09:00", 1).unwrap();
+    shop.relay().remove(0).unwrap();
+    assert_eq!((shop.level("club"), shop.state().placements.len()), ("silver".into(), 1), "their own match again");
+    assert_eq!(seen(&shop, "2027-01-01T00:00"), "blue");
+    assert_eq!(shop.of_member(1).level("club"), "black");
+}

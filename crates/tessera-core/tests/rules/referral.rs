@@ -173,6 +173,56 @@ fn f1_nobody_is_brought_by_whom_they_brought() {
 }
 
 #[test]
+fn f1_nobody_brings_themselves_or_where_nobody_is_paid_for_it() {
+    let mut shop = Shop::new(&program(""));
+    shop.send("2026-03-01T09:00", "enrol", "{}");
+    let own = shop.member().id;
+    assert_eq!(told(&mut shop, "2026-03-01T10:00", own).unwrap_err(), Rejected::ReferralOfOneself);
+    let mut shop = Shop::new("currencies: { point: { name: P, expires: never } }");
+    assert_eq!(shop.join_brought_by("2026-03-01T09:00", 1, None).unwrap_err(), Rejected::NoReferral);
+}
+
+#[rstest]
+#[case::on_the_last_day("2026-03-09T23:59", None)]
+#[case::a_day_later("2026-03-10T00:00", Some("referral-too-late"))]
+fn f1_who_brought_somebody_is_said_in_time_and_once(#[case] time: &str, #[case] code: Option<&str>) {
+    let mut shop = Shop::new(&program(""));
+    shop.send("2026-03-01T09:00", "enrol", "{}");
+    let referrer = shop.member().id;
+    shop.of_member(1).send("2026-03-02T09:00", "enrol", "{}");
+    assert_eq!(told(&mut shop, time, referrer).err().map(|refused| refused.code()), code);
+    assert_eq!(told(&mut shop, time, referrer).unwrap_err().code(), "referral-too-late");
+}
+
+#[test]
+fn f1_what_was_never_paid_gives_no_room_back() {
+    let mut shop = shop("");
+    for friend in 1..=4 {
+        shop.of_member(friend);
+        if friend > 1 {
+            shop.join_brought_by("2026-03-02T10:00", 0, None).unwrap();
+        }
+        shop.send("2026-03-04T09:00", "purchase", &sale(&format!("o{friend}"), 60_000));
+        shop.relay();
+        if friend == 3 {
+            // The third was beyond the limit, and comes back.
+            shop.send("2026-03-04T10:00", "return", &back_all("o3"));
+            shop.relay();
+        }
+    }
+    assert_eq!(shop.of_member(0).available("point"), 200);
+}
+
+#[test]
+fn f1_what_comes_back_before_the_referrer_has_decided_stays_where_the_document_says_so() {
+    let mut shop = shop("  returned: keep");
+    shop.send("2026-03-04T09:00", "purchase", &sale("o1", 60_000));
+    shop.send("2026-03-04T10:00", "return", &back_all("o1"));
+    shop.relay();
+    assert_eq!((both(&mut shop), status(&shop)), ((100, 50), ReferralStatus::Paid));
+}
+
+#[test]
 fn f1_who_has_bought_was_brought_by_nobody() {
     let mut shop = Shop::new(&program(""));
     shop.send("2026-03-01T09:00", "enrol", "{}");

@@ -2,9 +2,11 @@
 
 use rstest::rstest;
 use tessera_core::decide::{Rejected, quote_redemption};
-use tessera_core::event::Redeem;
+use tessera_core::event::{FulfilmentStep, Redeem, What};
+use tessera_core::ledger::FulfilmentState;
+use tessera_core::member::MemberState;
 use tessera_core::program::read_document;
-use tessera_testkit::shop::{Shop, document, json::*, reward};
+use tessera_testkit::shop::{Shop, at, document, json::*, reward};
 
 const CATALOGUE: &str = "
 currencies: { bean: { name: Bean, expires: never, spend: { step: 10, min: 50 } } }
@@ -118,6 +120,40 @@ fn a_reward_is_taken_and_returned_whole() {
     assert!(matches!(refused, Rejected::RewardInPart { wanted: 20, price: 45, .. }), "{refused}");
     shop.capture("2026-03-03T09:01", redemption, Some(45)).unwrap();
     assert_eq!(shop.cancel("2026-03-03T09:02", redemption, Some(5)).unwrap_err().code(), "reward-in-part");
+}
+
+#[test]
+fn c5_nobody_waits_for_what_has_no_list_or_for_too_much() {
+    let mut shop = shop(300_000);
+    let wait = |shop: &mut Shop, reward: &str| {
+        shop.ask(at("2026-03-03T09:00"), What::WaitFor { reward: reward.parse().unwrap() })
+    };
+    assert_eq!(wait(&mut shop, "mug").unwrap_err().code(), "no-waitlist");
+    assert_eq!(wait(&mut shop, "tree").unwrap_err().code(), "no-waitlist");
+    let most = MemberState::WAITING_MAX;
+    let seats: String = (0..=most)
+        .map(|seat| format!("  seat-{seat}: {{ costs: {{ bean: 1 }}, gives: {{ item: S }}, stock: 1, waitlist: {{ offer: P1D }} }}\n"))
+        .collect();
+    let mut shop = Shop::new(&CATALOGUE.replace("rewards:\n", &format!("rewards:\n{seats}")));
+    shop.send("2026-03-02T09:00", "purchase", &sale("o1", 300_000));
+    for seat in 0..=most {
+        shop.pools.insert(format!("pool:reward:seat-{seat}").into(), 1);
+    }
+    for seat in 0..most {
+        wait(&mut shop, &format!("seat-{seat}")).unwrap();
+    }
+    let refused = wait(&mut shop, &format!("seat-{most}")).unwrap_err();
+    assert_eq!((refused.code(), refused.facts()["most"].as_u64()), ("waits-for-too-much", Some(20)));
+}
+
+#[test]
+fn nobody_has_anything_to_do_for_what_is_handed_over() {
+    let mut shop = shop(300_000);
+    let taken = shop.redeem("2026-03-03T09:00", now(reward("mug"))).unwrap();
+    let redemption = taken.events[taken.main].seq;
+    let step = FulfilmentStep { redemption, to: FulfilmentState::Sent, by: "desk".into() };
+    let refused = shop.ask(at("2026-03-03T10:00"), What::Fulfil(step)).unwrap_err();
+    assert_eq!(refused.code(), "nothing-to-fulfil");
 }
 
 #[rstest]

@@ -149,6 +149,26 @@ campaigns:
 }
 
 #[test]
+fn c8_each_step_that_one_event_does_draws_for_itself() {
+    let mut shop = Shop::new(
+        "currencies: { point: { name: P, expires: never } }
+events: { spin: { data: { turns: integer } } }
+challenges: { often: { counts: spin, amount: event.turns, repeat: true, steps: [ { at: 1 } ] } }
+campaigns: { gift: { trigger: challenge, limit: { program: { ever: 1000 } }, rules: [ { chance: 0.5, award: { currency: point, amount: 1 } } ] } }",
+    );
+    let (mut all, mut nothing) = (0, 0);
+    for _ in 0..20 {
+        let spun = shop.send("2026-03-02T09:00", "spin", r#"{"turns": 6}"#);
+        let drawn = &spun.events[spun.main].record.draws;
+        let numbers: std::collections::BTreeSet<u32> = drawn.iter().map(|draw| draw.drawn).collect();
+        assert_eq!((drawn.len(), numbers.len()), (6, 6), "six turns, six draws: {drawn:?}");
+        all += u32::from(drawn.iter().all(|draw| draw.won));
+        nothing += u32::from(drawn.iter().all(|draw| !draw.won));
+    }
+    assert!(all + nothing < 10, "they win and lose each for themselves");
+}
+
+#[test]
 fn i7_a_birthday_s_surprise_is_not_seen_before_it_was_drawn() {
     let mut shop = Shop::new(
         "currencies: { point: { name: P, expires: never } }

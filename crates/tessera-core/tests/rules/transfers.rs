@@ -158,6 +158,21 @@ fn p7_what_cannot_arrive_comes_back_to_its_lots_with_the_fee() {
 }
 
 #[test]
+fn p7_what_the_other_may_not_hold_comes_back() {
+    // Member 1 has 20, so there is room for 130.
+    let mut shop = shop_of(&format!("{YEAR}, max_balance: 150"), "point: {}");
+    let before = shop.lots("point");
+    shop.of_member(1).send("2026-03-03T08:00", "purchase", &sale("b2", 1_000));
+    shop.of_member(0).transfer("2026-03-03T09:00", 1, "point", 130).unwrap();
+    let refused = shop.relay().remove(0).unwrap_err();
+    assert_eq!((refused.code(), refused.facts()["room"].as_i64()), ("no-room", Some(129)));
+    assert_eq!(shop.lots("point"), before);
+    shop.transfer("2026-03-03T10:00", 1, "point", 129).unwrap();
+    shop.relay().remove(0).unwrap();
+    assert_eq!(shop.of_member(1).available("point"), 150);
+}
+
+#[test]
 fn p7_what_died_on_its_way_back_is_dead() {
     let mut shop = shop("point: {}");
     shop.transfer("2027-01-31T23:00", 2, "point", 100).unwrap();

@@ -72,11 +72,80 @@ fn r2_a_step_that_a_return_takes_back_takes_its_voucher_along() {
     assert_eq!(again.vouchers.len(), 1, "the step is there to be done again");
 }
 
+#[test]
+fn r2_what_a_merged_members_step_gave_goes_with_it_too() {
+    let mut shop = Shop::new(COUPONS);
+    shop.send("2026-03-01T09:00", "enrol", "{}");
+    shop.of_member(1).send("2026-03-02T09:00", "purchase", &sale("o1", 10_000));
+    let second = shop.send("2026-03-03T09:00", "purchase", &sale("o2", 10_000));
+    let codes: Vec<String> = second.vouchers.iter().map(|issued| issued.code.to_string()).collect();
+    assert_eq!(codes.len(), 2, "of the challenge and of the streak");
+    let mut undone = shop.clone();
+    shop.merge("2026-03-03T10:00", 0).unwrap();
+    shop.relay().remove(0).unwrap();
+    let back = shop.send("2026-03-04T09:00", "return", &back_all("o2"));
+    assert_eq!(count_of(&back, EffectKind::VoucherVoided), 2);
+    assert!(codes.iter().all(|code| status(&shop, code) == CodeStatus::Cancelled));
+    assert!(shop.of_member(0).state().step_vouchers.is_empty());
+    // Two again, they are the other's.
+    undone.merge("2026-03-03T10:00", 0).unwrap();
+    undone.relay().remove(0).unwrap();
+    undone.of_member(0).unmerge("2026-03-03T11:00", 1).unwrap();
+    undone.relay().remove(0).unwrap();
+    assert!(undone.state().step_vouchers.is_empty());
+    undone.of_member(1).send("2026-03-04T09:00", "return", &back_all("o2"));
+    assert!(codes.iter().all(|code| status(&undone, code) == CodeStatus::Cancelled));
+}
+
+#[test]
+fn c6_what_was_made_void_before_is_not_made_void_again() {
+    let mut shop = Shop::new(COUPONS);
+    shop.send("2026-03-02T09:00", "purchase", &sale("o1", 100_000));
+    let (redemption, code) = taken(&mut shop, "void");
+    shop.issue(&code, "gone").status = CodeStatus::Cancelled;
+    let back = shop.cancel("2026-03-04T09:00", redemption, None).unwrap();
+    assert_eq!(count_of(&back, EffectKind::VoucherVoided), 0);
+}
+
+#[test]
+fn r2_of_what_steps_gave_only_that_of_the_step_goes_and_only_unused() {
+    let steps = "steps: [ { at: 1, issue: { voucher: gone } }, { at: 2, issue: { voucher: gone } }, { at: 3, issue: { voucher: gone } } ]";
+    let tour = |more: &str| {
+        let text = COUPONS.replace("steps: [ { at: 2, issue: { voucher: gone } } ]", &format!("{steps}{more}"));
+        Shop::new(&text.replace("milestones: [ { at: 2,", "milestones: [ { at: 20,"))
+    };
+    let mut shop = tour("");
+    let mut codes = Vec::new();
+    for (day, order) in [(2, "o1"), (3, "o2"), (4, "o3")] {
+        let bought = shop.send(&format!("2026-03-0{day}T09:00"), "purchase", &sale(order, 10_000));
+        codes.push(bought.vouchers[0].code.to_string());
+    }
+    let mut amended = shop.clone();
+    let back = shop.send("2026-03-05T09:00", "return", &back_all("o3"));
+    assert_eq!(count_of(&back, EffectKind::VoucherVoided), 1);
+    let left: Vec<CodeStatus> = codes.iter().map(|code| status(&shop, code)).collect();
+    assert_eq!(left, [CodeStatus::Open, CodeStatus::Open, CodeStatus::Cancelled], "the other steps stand");
+    // What was used stays as it is.
+    let used = format!(r#", "vouchers": ["{}"]"#, codes[1]);
+    shop.send("2026-03-06T09:00", "purchase", &sale_with("o4", &[("L", "coffee", 1, 40_000)], &used));
+    shop.send("2026-03-07T09:00", "return", &back_all("o2"));
+    let back = shop.send("2026-03-07T10:00", "return", &back_all("o1"));
+    assert_eq!((status(&shop, &codes[1]), count_of(&back, EffectKind::VoucherVoided)), (CodeStatus::Open, 0));
+    // An exchange takes the step back as a return does.
+    let exchanged = amended.send("2026-03-05T09:00", "exchange", &exchange("o3", &[("A", 1)], &sale("o5", 0)));
+    assert_eq!(count_of(&exchanged, EffectKind::VoucherVoided), 0, "what is bought instead counts");
+    // Where the challenge keeps what it gave, its vouchers stay good.
+    let mut kept = tour(", on_return: keep");
+    kept.send("2026-03-02T09:00", "purchase", &sale("o1", 10_000));
+    assert!(kept.state().step_vouchers.is_empty());
+}
+
 const LADDER: &str = "
-currencies: { star: { name: Star, expires: never }, consolation: { name: C, expires: never } }
+currencies: { star: { name: Star, expires: never }, consolation: { name: C, expires: never }, goodbye: { name: G, expires: never } }
 tiers: { club: { measure: { earned: star }, window: calendar_year, holds_to: current, down: { to: to_earned }, levels: [ { id: blue, at: 0 }, { id: silver, at: 50 }, { id: gold, at: 100 } ] } }
 campaigns:
   base: { trigger: purchase, rules: [ { award: { currency: star, amount: event.net / 1000 } } ] }
+  left: { trigger: tier-left, rules: [ { award: { currency: goodbye, amount: 1 } } ] }
   down: { trigger: tier-left, rules: [ { when: event.level == \"gold\" and event.to == \"blue\", award: { currency: consolation, amount: 7 } } ] }
 ";
 
@@ -84,7 +153,8 @@ campaigns:
 fn c8_leaving_a_level_is_an_event_of_its_own() {
     let mut shop = Shop::new(LADDER);
     let up = shop.send("2026-03-02T09:00", "purchase", &sale("o1", 120_000));
-    assert_eq!(sum_of(&up, EffectKind::Accrual, "consolation"), 0, "rising leaves nothing");
+    assert_eq!(sum_of(&up, EffectKind::Accrual, "consolation"), 0);
+    assert_eq!(sum_of(&up, EffectKind::Accrual, "goodbye"), 0, "rising leaves nothing");
     let down = shop.wake("2027-01-02T09:00");
     assert_eq!((shop.level("club").as_str(), sum_of(&down, EffectKind::Accrual, "consolation")), ("blue", 7));
     shop.send("2027-02-02T09:00", "purchase", &sale("o2", 120_000));

@@ -126,6 +126,127 @@ fn a_condition_and_money_choose_what_is_counted() {
     assert_eq!(found, [("cash", "district-1", 1_100_000), ("large", "key_1", 2)]);
 }
 
+fn rules_of(decision: &tessera_core::decide::Decision) -> Vec<(String, i64)> {
+    decision.cases.iter().map(|found| (found.rule.to_string(), found.used)).collect()
+}
+
+#[test]
+fn p6_all_that_can_be_watched_is_counted() {
+    let more = "gift_cards: {}
+transfers: { point: {} }
+vouchers: { cap: { gives: { points: { point: 5 } }, uses: { per_code: 9 } } }
+";
+    let rules = "  buys: { what: purchase, per: device, window: P1D, count: 1 }
+  backs: { what: return, per: member, window: P1D, count: 1 }
+  sends: { what: transfer, per: member, window: P1D, points: { point: 10 } }
+  codes: { what: voucher, per: member, window: P1D, count: 1 }
+  cards: { what: gift_card, per: key, window: P1D, money: 500000 }";
+    let mut shop = Shop::new(&format!("{more}{POINTS}velocity:\n{rules}\n"));
+    shop.origin = Origin { device: Some("d1".into()), ..from_key("key_1") };
+    let (time, now) = ("2026-03-02T09:00", at("2026-03-02T09:00"));
+    shop.of_member(1).send(time, "enrol", "{}");
+    shop.of_member(0);
+    assert_eq!(rules_of(&shop.send(time, "purchase", &lines("o1", &[("A", "x", 2, 100_000)]))), []);
+    let exchanged = shop.send(time, "exchange", &exchange("o1", &[("A", 1)], &sale("o2", 90_000)));
+    assert_eq!(rules_of(&exchanged), [("buys".to_owned(), 2)], "what is bought in an exchange is bought");
+    shop.origin.device = None;
+    assert_eq!(rules_of(&shop.send(time, "return", &back("o1", &[("A", 1)]))), []);
+    assert_eq!(rules_of(&shop.send(time, "return", &back_all("o2"))), [("backs".to_owned(), 2)]);
+    shop.send(time, "purchase", &sale("o3", 90_000));
+    assert_eq!(rules_of(&shop.transfer(time, 1, "point", 6).unwrap()), []);
+    assert_eq!(rules_of(&shop.transfer(time, 1, "point", 6).unwrap()), [("sends".to_owned(), 12)]);
+    shop.issue("CAP-1", "cap");
+    let code = tessera_core::voucher::normalise("CAP-1").unwrap();
+    for expected in [vec![], vec![("codes".to_owned(), 2)]] {
+        let used = tessera_core::event::RedeemVoucher { code: code.clone(), order_id: None, order: None };
+        assert_eq!(rules_of(&shop.ask(now, What::RedeemVoucher(used)).unwrap()), expected);
+    }
+    for (card, amount, expected) in [(2, 300_000, vec![]), (3, 250_000, vec![("cards".to_owned(), 550_000)])] {
+        let made = tessera_core::event::GiftCardStep::Issue { code: [card; 16], amount };
+        let made = shop.of_member(card.into()).ask(now, What::GiftCard(made)).unwrap();
+        assert_eq!(rules_of(&made), expected);
+    }
+}
+
+#[test]
+fn p6_the_place_of_an_order_goes_before_that_of_its_key() {
+    let mut shop = shop("  there: { what: purchase, per: location, window: P1D, count: 1 }");
+    shop.origin.location = Some("office".into());
+    let at_place = |order: &str, place: &str| {
+        sale_with(order, &[("A", "goods", 1, 1_000)], &format!(", \"location\": \"{place}\""))
+    };
+    for (order, place, more) in [("o1", "north", false), ("o2", "south", false), ("o3", "north", true)] {
+        let bought = shop.send("2026-03-02T09:00", "purchase", &at_place(order, place));
+        assert_eq!(
+            bought.cases.iter().map(|found| found.subject.as_str()).collect::<Vec<_>>(),
+            vec!["north"; more.into()]
+        );
+    }
+}
+
+#[test]
+fn p6_a_condition_reads_the_member_as_they_were_before() {
+    let rules = "  first: { what: purchase, per: key, window: P1D, count: 1, when: member.purchases < 1 }
+  net: { what: purchase, per: key, window: P1D, count: 1, when: event.net >= 500000 }";
+    let mut shop = shop(rules);
+    let mut found = Vec::new();
+    for (member, order, total) in [(0, "o1", 10_000), (0, "o2", 500_000), (1, "o3", 500_000)] {
+        let bought = shop.of_member(member).send("2026-03-02T09:00", "purchase", &sale(order, total));
+        found.extend(rules_of(&bought));
+    }
+    assert_eq!(found, [("first".to_owned(), 2), ("net".to_owned(), 2)]);
+}
+
+#[test]
+fn p6_guests_and_what_moves_nothing_leave_no_trace() {
+    let rule = "  buys: { what: purchase, per: member, window: P1D, count: 1, points: { point: 5 }, action: refuse }";
+    let mut guests = shop(rule).guest();
+    for order in ["o1", "o2"] {
+        guests.send("2026-03-02T09:00", "purchase", &sale(order, 1_000));
+    }
+    let mut shop = shop("  points: { what: purchase, per: member, window: P1D, points: { point: 5 } }");
+    shop.send("2026-03-02T09:00", "purchase", &sale("o1", 100));
+    assert!(shop.state().velocity.is_empty(), "a hundred dong earn nothing");
+}
+
+#[test]
+fn p6_what_a_command_and_a_look_up_need_of_the_pools_is_named() {
+    let rules = "  staff: { what: redemption, per: staff, window: P1D, count: 3 }
+  alone: { what: redemption, per: member, window: P1D, count: 3 }
+  held: { what: redemption, per: member, window: P1D, count: 3, action: hold }
+  finds: { what: lookup, per: key, window: PT1H, count: 3, action: refuse }
+  seen: { what: lookup, per: key, window: PT1H, count: 5 }";
+    let mut shop = shop(rules);
+    shop.send("2026-03-02T09:00", "purchase", &sale("o1", 10_000));
+    let origin = Origin { staff: Some("S-1".into()), ..from_key("key_1") };
+    let now = at("2026-03-02T10:00");
+    let what = What::Redeem(spend("point", 1));
+    let command = tessera_core::event::Command { effective_at: now, recorded_at: now, what };
+    let pools = |origin: &Origin| {
+        let member = Some(shop.member().id);
+        let named = tessera_core::decide::velocity_pools(&shop.versions, &command, origin, member);
+        named.iter().map(|pool| pool.split('/').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    // That of the staff, and what a second person let pass; members are counted in their own state.
+    let mut found = pools(&origin);
+    found.sort_unstable();
+    assert_eq!(found, ["pool:velocity", "pool:velocity-more"]);
+    assert_eq!(pools(&from_key("key_1")), ["pool:velocity-more"], "nobody said who it was");
+    assert!(pools(&Origin::default()).is_empty());
+    let counted = || tessera_core::decide::look_up(&shop.versions, &origin, now).unwrap();
+    assert_eq!(counted().pools.iter().map(|pool| pool.most).collect::<Vec<_>>(), [3, i64::MAX]);
+    let hits = |used: i64| counted().hits(|_| used).iter().map(|hit| hit.used).collect::<Vec<_>>();
+    assert_eq!([2, 3, 5].map(hits), [vec![], vec![4], vec![6, 6]]);
+}
+
+#[test]
+fn p6_where_the_document_does_not_say_so_nobody_looks_at_own_purchases() {
+    let mut shop = Shop::new(&format!("{POINTS}staff: {{ own_purchases: none }}\n"));
+    shop.origin = Origin { own_staff: Some("S-1".into()), ..from_key("key_1") };
+    let bought = shop.send("2026-03-02T09:00", "purchase", &rung_by("S-1", "o1", 10_000));
+    assert_eq!((bought.cases.len(), shop.available("point")), (0, 0));
+}
+
 #[test]
 fn what_comes_without_a_key_is_not_counted() {
     let mut shop = shop("  purchases: { what: purchase, per: member, window: P1D, count: 1, action: refuse }");

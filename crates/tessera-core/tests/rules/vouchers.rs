@@ -110,6 +110,22 @@ fn v1_a_voucher_is_its_members_unless_it_may_go_round() {
 }
 
 #[test]
+fn p1_a_voucher_of_somebody_who_was_merged_is_the_survivors_as_long_as_they_are_one() {
+    let mut shop = cafe();
+    shop.send(TEN, "visit", "{}");
+    let codes = [given(shop.of_member(1), TEN), given(&mut shop, TEN)];
+    shop.merge("2026-03-02T09:00", 0).unwrap();
+    shop.relay().remove(0).unwrap();
+    let bought = shop.of_member(0).send("2026-03-02T10:00", "purchase", &with("o1", &BASKET, &[&codes[0]], ""));
+    assert_eq!(money(&bought), ["45000"]);
+    shop.unmerge("2026-03-02T11:00", 1).unwrap();
+    shop.relay().remove(0).unwrap();
+    let refused = shop.of_member(0).refused("2026-03-02T12:00", "purchase", &with("o2", &BASKET, &[&codes[1]], ""));
+    assert_eq!(refused.code(), "voucher-of-another-member");
+    shop.of_member(1).send("2026-03-02T12:00", "purchase", &with("o2", &BASKET, &[&codes[1]], ""));
+}
+
+#[test]
 fn v1_a_voucher_of_a_guests_order_needs_no_member() {
     let mut shop = cafe().guest();
     shop.issue("WALK-IN", "bearer");
@@ -353,6 +369,8 @@ fn v2_a_rollback_needs_a_cancelled_order() {
     };
     assert_eq!(rollback(&mut shop, Some("o9")).unwrap_err().code(), "voucher-not-used");
     assert_eq!(rollback(&mut shop, Some("o1")).unwrap_err().code(), "voucher-order-stands");
+    shop.send("2026-03-02T08:00", "return", &back("o1", &[("CAKE", 1)]));
+    assert_eq!(rollback(&mut shop, Some("o1")).unwrap_err().code(), "voucher-order-stands", "a part of it");
     shop.send("2026-03-02T09:00", "return", &back_all("o1"));
     let back = rollback(&mut shop, None).unwrap();
     assert_eq!(count_of(&back, EffectKind::VoucherRearmed), 1);
