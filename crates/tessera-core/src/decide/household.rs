@@ -233,7 +233,7 @@ impl Working<'_> {
                 self.must_be_there()?;
                 self.open_main(kind, EventStatus::Derived);
                 match self.state.belongs.clone() {
-                    Some(belongs) if belongs.asked => {
+                    Some(belongs) if belongs.asked && belongs.household == Some(*household) => {
                         let belonging =
                             Belonging { household: Some(*household), asked: false, since: self.day(), ..belongs };
                         self.change(Change::Belongs { belonging });
