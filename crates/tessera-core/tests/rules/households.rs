@@ -624,7 +624,8 @@ fn p5_who_changes_their_mind_before_they_are_taken_in_is_in_no_household() {
     assert_eq!((belongs.household, belongs.left_on), (None, None));
     let people = shop.of_member(HOME).state().household.unwrap().people;
     assert_eq!(people.len(), 1, "both sides say so");
-    step(&mut shop, 1, "2026-01-07T09:00", HouseholdStep::Found).expect("who was in none need not wait");
+    step(&mut shop, 1, "2026-01-07T09:00", HouseholdStep::Found { known: None })
+        .expect("who was in none need not wait");
 }
 
 #[test]
@@ -654,7 +655,10 @@ fn p5_a_gift_card_founds_no_household() {
     let mut shop = Shop::new(&format!("gift_cards: {{}}\n{}", program(ALL, "")));
     let card = tessera_core::event::GiftCardStep::Issue { code: [1; 16], amount: 0 };
     shop.ask(tessera_testkit::shop::at("2026-01-05T09:00"), tessera_core::event::What::GiftCard(card)).unwrap();
-    assert_eq!(step(&mut shop, 0, "2026-01-06T09:00", HouseholdStep::Found).unwrap_err(), Rejected::NeedsMember);
+    assert_eq!(
+        step(&mut shop, 0, "2026-01-06T09:00", HouseholdStep::Found { known: None }).unwrap_err(),
+        Rejected::NeedsMember
+    );
 }
 
 #[test]
@@ -703,7 +707,7 @@ campaigns:
   stars: { trigger: purchase, rules: [ { award: { currency: star, amount: 8 } } ] }",
     );
     shop.send("2026-01-05T09:00", "enrol", "{}");
-    step(&mut shop, 0, "2026-01-06T09:00", HouseholdStep::Found).unwrap();
+    step(&mut shop, 0, "2026-01-06T09:00", HouseholdStep::Found { known: None }).unwrap();
     shop.relay();
     buy(&mut shop, 0, "2026-01-07T09:00", "o1", 60);
     assert_eq!((shop.of_member(0).available("point"), shop.available("star")), (0, 4));
