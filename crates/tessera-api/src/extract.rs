@@ -23,7 +23,7 @@ use tessera_engine::submission::Submission;
 use utoipa::IntoParams;
 
 use crate::guessing::Guesser;
-use crate::{AppState, Problem};
+use crate::{AppState, BODY_MAX, Problem, STREAM_MAX};
 
 /// A right, as a type: a handler cannot be written without saying who may call it.
 pub trait Right {
@@ -187,11 +187,20 @@ pub fn too_slow(within: Duration) -> Problem {
 }
 
 pub fn too_large() -> Problem {
-    Problem::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "body-too-large",
-        "a body has at most 1 MiB, NDJSON at most 64 MiB; send more events as NDJSON, in several requests",
-    )
+    let detail = "a body has at most 1 MiB; send more events as NDJSON, or in several requests";
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail).with("most", BODY_MAX)
+}
+
+/// A stream of lines is longer than is read in one request. What came before is done.
+pub fn stream_too_large() -> Problem {
+    let detail = "a stream has at most 64 MiB; send the rest in another request";
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail).with("most", STREAM_MAX)
+}
+
+/// A line of a stream is longer than `most` bytes. What came before is done.
+pub fn line_too_large(most: usize) -> Problem {
+    let detail = format!("a line has at most {most} bytes, its end not counted");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail).with("most", most)
 }
 
 /// A JSON body of a known shape, or where it is not.

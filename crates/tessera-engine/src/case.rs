@@ -4,13 +4,15 @@
 //! transaction of the command that was more, also where that was refused. A closed case counts on without being opened
 //! again: somebody has judged that subject and window, and the next window has a case of its own.
 
+mod look_up;
+mod windows;
+
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use compact_str::CompactString;
 use serde::Serialize;
-use tessera_core::decide::{CaseHit, LookUp, ended_velocity_pools};
-use tessera_core::event::Origin;
+use tessera_core::decide::CaseHit;
 use tessera_core::id::{EventId, MemberId, base32};
 use tessera_core::program::{VelocityAction, Watched};
 use tessera_core::time::Instant;
@@ -23,6 +25,10 @@ use crate::query::{Page, PageRequest};
 use crate::record::{number, unsigned};
 use crate::secret::Secrets;
 use crate::submission::{Refusal, Submission};
+
+pub use look_up::look_up;
+pub use windows::forget_windows;
+pub(crate) use windows::sweep;
 
 /// Commands of a case that are shown with it, newest first.
 pub const HITS_SHOWN: usize = 100;
@@ -505,132 +511,9 @@ fn named(by: &By) -> String {
     }
 }
 
-/// Counts a look-up of a member by a name, where rules do.
-///
-/// # Errors
-/// What a rule refuses, and a database that fails.
-pub fn look_up(
-    context: &Context,
-    executor: &Executor,
-    program: &ProgramHandle,
-    origin: &Origin,
-) -> Result<(), CaseError> {
-    let now = context.clock.now();
-    let versions = program.versions();
-    let Some(counted) = tessera_core::decide::look_up(&versions, origin, now) else { return Ok(()) };
-    let (secrets, number) = (context.secrets.clone(), program.number);
-    let command: [u8; 16] = crate::clock::Entropy::default().bytes();
-    let attempt = |counted: LookUp| {
-        let (secrets, origin) = (secrets.clone(), origin.clone());
-        executor.write(move |tx: &mut Tx<'_>| count_look_up(tx, &secrets, (number, command), counted, (&origin, now)))
-    };
-    let mut refused = attempt(counted);
-    // Another server may have counted meanwhile.
-    for _ in 0..LOOK_UP_TRIES {
-        match (&refused, tessera_core::decide::look_up(&versions, origin, now)) {
-            (Err(StoreError::PoolExhausted { .. } | StoreError::Conflict { .. }), Some(counted)) => {
-                refused = attempt(counted)
-            }
-            _ => break,
-        }
-    }
-    refused?.map_or(Ok(()), |refusal| Err(refusal.into()))
-}
-
-/// How often a look-up is counted again where another server counts too.
-const LOOK_UP_TRIES: usize = 20;
-
-fn count_look_up(
-    tx: &mut Tx<'_>,
-    secrets: &Secrets,
-    (number, command): (i64, [u8; 16]),
-    counted: LookUp,
-    (origin, now): (&Origin, Instant),
-) -> Result<Option<Refusal>, StoreError> {
-    let changes = counted.pools.clone();
-    let keys: Vec<Row> = changes.iter().map(|change| pool_key(number, &change.pool)).collect();
-    let mut used: BTreeMap<String, i64> = BTreeMap::new();
-    for row in tx.fetch_by_keys(&tables::POOL, &keys)? {
-        used.insert(row[2].text()?.to_owned(), row[3].int()?);
-    }
-    let hits = counted.hits(|pool| used.get(pool).copied().unwrap_or(0));
-    let refusal = hits.iter().find_map(CaseHit::refusal).map(Refusal::from);
-    let mut cases = Cases::default();
-    for hit in hits.into_iter().filter(|hit| refusal.is_none() || hit.action != VelocityAction::Flag) {
-        let id = case_id(secrets, number, &hit);
-        let code = refusal.as_ref().map(|refusal| refusal.code.clone());
-        let text = |text: &Option<CompactString>| text.as_deref().map(str::to_owned);
-        let row = vec![
-            number.into(),
-            id.as_str().into(),
-            command.as_slice().into(),
-            now.micros().into(),
-            Value::Null,
-            Value::Null,
-            hit.by.into(),
-            code.into(),
-            text(&origin.key).unwrap_or_default().into(),
-            text(&origin.staff).into(),
-            text(&origin.device).into(),
-            text(&origin.location).into(),
-        ];
-        cases.hit((number, id), hit, (command.to_vec(), row), now);
-    }
-    if refusal.is_none() {
-        let deltas: Vec<(Row, i64, i64)> =
-            keys.into_iter().zip(&changes).map(|(key, change)| (key, change.by, change.most)).collect();
-        tx.take_from_pools(&deltas)?;
-    }
-    cases.write(tx)?;
-    Ok(refusal)
-}
-
 /// How many cases are open or taken, by rule, for whoever measures.
 pub fn waiting(context: &Context, program: i64) -> Result<Vec<(String, i64)>, StoreError> {
     let sql = "SELECT rule, COUNT(*) FROM case_file WHERE program = $1 AND state < 3 GROUP BY rule ORDER BY rule";
     let rows = context.database.read(|reader| reader.query(sql, &[program.into()]))?;
     rows.iter().map(|row| Ok((row[0].text()?.to_owned(), row[1].int()?))).collect()
-}
-
-/// Days that the pools of a window are kept longer than late events may come.
-const KEPT_DAYS: i64 = 1;
-
-/// Forgets what was counted in windows that ended so long ago that no event may be in them any more. Says how many rows
-/// there were.
-pub fn forget_windows(context: &Context, executor: &Executor, program: &ProgramHandle) -> Result<u64, StoreError> {
-    let now = context.clock.now();
-    let versions = program.versions();
-    let rules = versions.head();
-    if rules.velocity.is_empty() {
-        return Ok(0);
-    }
-    let late = rules.definition.backdate_max;
-    let before = rules.calendar.start(late.before(rules.calendar.day(now))).plus_seconds(-KEPT_DAYS * 86_400);
-    let number = program.number;
-    executor.write(move |tx: &mut Tx<'_>| {
-        let mut gone = 0;
-        for (from, until) in ended_velocity_pools(before) {
-            let sql = "DELETE FROM pool WHERE program = $1 AND pool >= $2 AND pool < $3";
-            gone += tx.execute(sql, &[number.into(), from.as_str().into(), until.as_str().into()])?;
-        }
-        Ok(gone)
-    })
-}
-
-/// How long between two looks for windows that are over, in seconds.
-const SWEEP_SECONDS: i64 = 3_600;
-
-/// Forgets, once an hour, what nobody asks for any more. `last`: when it did.
-pub(crate) fn sweep(context: &Context, executor: &Executor, last: &mut Option<Instant>) -> Result<usize, StoreError> {
-    let now = context.clock.now();
-    if last.is_some_and(|last| now < last.plus_seconds(SWEEP_SECONDS)) {
-        return Ok(0);
-    }
-    *last = Some(now);
-    for row in context.database.read(|reader| reader.query("SELECT program FROM program", &[]))? {
-        if let Some(program) = crate::scheduler::program_of(context, row[0].int()?)? {
-            forget_windows(context, executor, &program)?;
-        }
-    }
-    Ok(0)
 }

@@ -75,7 +75,7 @@ impl Submission {
     ) -> Self {
         let text = |member: &MemberId| Value::from(member.to_string());
         let (data, hashed) = match &step {
-            HouseholdStep::Found | HouseholdStep::Leave => (json!({}), Vec::new()),
+            HouseholdStep::Found { .. } | HouseholdStep::Leave => (json!({}), Vec::new()),
             HouseholdStep::Accept { household, code } => {
                 (json!({ "household": text(household) }), code.iter().map(|code| hex(code)).collect())
             }

@@ -45,6 +45,9 @@ impl Profile {
     }
 }
 
+/// Names that lead to one member. Each is looked up with every event that brings it, and all are sealed together.
+pub const IDENTIFIERS_MAX: usize = 50;
+
 /// Personal fields with their texts, and the names under which the member is known.
 pub type Personal = (BTreeMap<String, String>, Vec<Identifier>);
 
@@ -99,6 +102,11 @@ pub fn take_personal(data: &mut Value) -> Result<Personal, (String, String)> {
             })?;
             identifiers.push(identifier);
         }
+    }
+    if identifiers.len() > IDENTIFIERS_MAX {
+        let message =
+            format!("at most {IDENTIFIERS_MAX} identifiers lead to a member, and these are {}", identifiers.len());
+        return Err(("data.identifiers".to_owned(), message));
     }
     Ok((fields, identifiers))
 }

@@ -36,6 +36,10 @@ pub struct Comparison {
     pub winners: Vec<MemberComparison>,
     /// Who loses most, most first.
     pub losers: Vec<MemberComparison>,
+    /// Members and households whose entries are not the same one by one, however events are numbered, with the first
+    /// that differ. At most [`NAMED_MAX`].
+    #[serde(skip)]
+    pub unlike: Vec<String>,
 }
 
 /// The same figure as it was, and as the draft makes it.
@@ -204,23 +208,27 @@ impl Comparison {
     /// Adds one member. `events`: how many of theirs were decided again.
     pub fn add_member(&mut self, window: &Window<'_>, id: MemberId, events: u64, before: Side<'_>, after: Side<'_>) {
         self.members += 1;
+        self.rank(window, id, given_by_both(window, &before, &after));
+        self.add_tiers(window, before.state, after.state);
+        self.add_household(window, id, events, before, after);
+    }
+
+    /// Adds a household: what became of the points in its pool. It is no member, stands on no level and earns nothing.
+    pub fn add_household(&mut self, window: &Window<'_>, id: MemberId, events: u64, before: Side<'_>, after: Side<'_>) {
         self.events += events;
-        let mut given: BTreeMap<(Option<Id>, Id), Sides<i64>> = BTreeMap::new();
+        if let Some(difference) =
+            first_unlike(window, before.entries, after.entries).filter(|_| self.unlike.len() < NAMED_MAX)
+        {
+            self.unlike.push(format!("{id}: {difference}"));
+        }
         for (is_after, side) in [(false, &before), (true, &after)] {
             for entry in side.entries.iter().filter(|entry| window.holds(entry.at)) {
                 self.add_entry(window, is_after, entry);
-                let net = net_of(entry);
-                if net != 0 {
-                    let sides = given.entry((entry.campaign.clone(), entry.currency.clone())).or_default();
-                    *sides.of(is_after) += net;
-                }
             }
             if let Some(state) = side.state {
                 self.add_balances(is_after, state);
             }
         }
-        self.add_tiers(window, before.state, after.state);
-        self.rank(window, id, given);
     }
 
     fn add_entry(&mut self, window: &Window<'_>, is_after: bool, entry: &Entry) {
@@ -280,7 +288,7 @@ impl Comparison {
         }
     }
 
-    fn rank(&mut self, window: &Window<'_>, id: MemberId, given: BTreeMap<(Option<Id>, Id), Sides<i64>>) {
+    fn rank(&mut self, window: &Window<'_>, id: MemberId, given: Given) {
         let parts: Vec<(Amount, Reason)> = given
             .into_iter()
             .filter(|(_, sides)| sides.before != sides.after)
@@ -312,6 +320,9 @@ impl Comparison {
     pub fn merge(&mut self, other: Self) {
         self.events += other.events;
         self.members += other.members;
+        self.unlike.extend(other.unlike);
+        self.unlike.sort();
+        self.unlike.truncate(NAMED_MAX);
         for (code, count) in other.refused {
             *self.refused.entry(code).or_default() += count;
         }
@@ -389,6 +400,43 @@ fn net_of(entry: &Entry) -> i64 {
         (Account::Issued, _) => entry.amount.get(),
         (_, Account::Issued) => -entry.amount.get(),
         _ => 0,
+    }
+}
+
+/// What each campaign gave on both sides, by currency.
+type Given = BTreeMap<(Option<Id>, Id), Sides<i64>>;
+
+fn given_by_both(window: &Window<'_>, before: &Side<'_>, after: &Side<'_>) -> Given {
+    let mut given = Given::new();
+    for (is_after, side) in [(false, before), (true, after)] {
+        for entry in side.entries.iter().filter(|entry| window.holds(entry.at)) {
+            let net = net_of(entry);
+            if net != 0 {
+                let sides = given.entry((entry.campaign.clone(), entry.currency.clone())).or_default();
+                *sides.of(is_after) += net;
+            }
+        }
+    }
+    given
+}
+
+/// The first entries of a window that are not the same on both sides.
+fn first_unlike(window: &Window<'_>, before: &[Entry], after: &[Entry]) -> Option<String> {
+    let of_window = |entry: &&Entry| window.holds(entry.at);
+    let is_same = |one: &Entry, other: &Entry| {
+        let lot = |entry: &Entry| entry.lot.as_ref().map(|lot| (lot.last_day, lot.funder.clone()));
+        let what = |entry: &Entry| (entry.at, entry.kind, entry.from, entry.to, entry.amount, entry.expires_at);
+        what(one) == what(other)
+            && (&one.currency, &one.campaign) == (&other.currency, &other.campaign)
+            && lot(one) == lot(other)
+    };
+    let (mut before, mut after) = (before.iter().filter(of_window), after.iter().filter(of_window));
+    loop {
+        match (before.next(), after.next()) {
+            (None, None) => return None,
+            (Some(one), Some(other)) if is_same(one, other) => {}
+            (one, other) => return Some(format!("it was {one:?} and is {other:?}")),
+        }
     }
 }
 

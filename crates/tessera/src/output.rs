@@ -227,6 +227,20 @@ pub fn put(text: std::fmt::Arguments<'_>) {
     }
 }
 
+/// How much of a list of what is wrong people are told.
+const TOLD_MAX: usize = 20;
+
+/// Prints the first of a list of what is wrong, a line each, and how many more there are.
+pub fn say_first<T>(found: &[T], line: impl Fn(&T) -> String) {
+    let (first, more) = found.split_at(found.len().min(TOLD_MAX));
+    for found in first {
+        say!("{}", line(found));
+    }
+    if !more.is_empty() {
+        note!("… and {} more: --json has them all", grouped(more.len() as i128));
+    }
+}
+
 /// Prints JSON as machines want it: one document, readable.
 pub fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
     say!("{}", serde_json::to_string_pretty(value).map_err(Failure::refused)?);

@@ -160,6 +160,7 @@ fn cards_move_with_a_backup_and_with_an_export_of_all() {
 #[cfg(unix)]
 #[test]
 fn i6_a_print_run_that_is_killed_goes_on() {
+    use std::os::unix::fs::PermissionsExt;
     let tessera = Tessera::with_document(SHOP);
     let run = |to: &'static str| {
         of_shop(&["gift-card", "issue", "--count", "4000", "--amount", "50000", "--key", "run", "--to", to])
@@ -173,6 +174,8 @@ fn i6_a_print_run_that_is_killed_goes_on() {
     child.kill().unwrap();
     child.wait().unwrap();
     tessera.run(&run("second.csv")).expect(0);
+    let mode = std::fs::metadata(tessera.folder().join("second.csv")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "codes are for whoever made them");
     let cards = codes(&tessera, "second.csv");
     assert_eq!((cards.len(), cards.iter().collect::<BTreeSet<_>>().len()), (4000, 4000));
     let figures = summary(&tessera);

@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 use support::Tessera;
+use support::load::pause;
 use support::server::{Client, Server};
 
 /// What is bought three days ago dies after one: every purchase leaves something for the schedulers of both.
@@ -67,7 +68,10 @@ fn insist(servers: &Servers, key: &str, number: u64, time: &str) -> Value {
         });
         match sent {
             Some((200, body)) => return serde_json::from_str(&body).unwrap(),
-            Some((503, _)) | None => which = 1 - which,
+            Some((503, _)) | None => {
+                which = 1 - which;
+                pause();
+            }
             Some((status, body)) => panic!("event {number}: {status} {body}"),
         }
     }

@@ -20,7 +20,9 @@ use tessera_engine::submission::{Answer, CloudEvent, Refusal, Submission};
 use tokio::sync::{mpsc, oneshot};
 
 use super::members::language;
-use crate::extract::{Body, Caller, Parameters, ReadMembers, WriteEvents, parse, too_large, too_slow};
+use crate::extract::{
+    Body, Caller, Parameters, ReadMembers, WriteEvents, line_too_large, parse, stream_too_large, too_slow,
+};
 use crate::guessing::Guesser;
 use crate::{AppState, Problem, STREAM_MAX};
 
@@ -28,7 +30,7 @@ use crate::{AppState, Problem, STREAM_MAX};
 const BATCH_MAX: usize = 1_000;
 /// Events of one stream that are under way at once.
 const STREAM_AHEAD: usize = 512;
-/// The longest line of a stream, in bytes.
+/// The longest line of a stream, in bytes without its end.
 const LINE_MAX: usize = crate::BODY_MAX;
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -276,7 +278,7 @@ async fn read_lines(
         let chunk = chunk.map_err(|_| Problem::invalid("the stream broke off"))?;
         read += chunk.len();
         if read > STREAM_MAX {
-            return Err(too_large());
+            return Err(stream_too_large());
         }
         // What was looked through before is not again: a line may come byte by byte.
         let mut from = held.len();
@@ -284,13 +286,14 @@ async fn read_lines(
         while let Some(end) = held[from..].iter().position(|byte| *byte == b'\n') {
             let line = held.split_to(from + end + 1);
             from = 0;
-            if line.len() > LINE_MAX {
-                return Err(too_large());
+            // With its end.
+            if line.len() > LINE_MAX + 1 {
+                return Err(line_too_large(LINE_MAX));
             }
             line_in(app, program, &line, ahead, options).await?;
         }
         if held.len() > LINE_MAX {
-            return Err(too_large());
+            return Err(line_too_large(LINE_MAX));
         }
     }
     line_in(app, program, &held, ahead, options).await

@@ -123,7 +123,7 @@ pub async fn create_household(
     IdempotencyKey(key): IdempotencyKey,
     JsonBody(body): JsonBody<NewHousehold>,
 ) -> Result<(StatusCode, HeaderMap, Json<Value>), Problem> {
-    let answer = submit(&app, &caller, subject(&body.member)?, HouseholdStep::Found, &key).await?;
+    let answer = submit(&app, &caller, subject(&body.member)?, HouseholdStep::Found { known: None }, &key).await?;
     let household = match &answer {
         Answer::Done { outcome, .. } => of_outcome(outcome),
         _ => None,

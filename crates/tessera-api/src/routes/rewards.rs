@@ -13,7 +13,7 @@ use tessera_engine::codes::{self, CODE_MAX, Imported};
 use tessera_engine::query::{self, PageRequest, RewardQuery, RewardSort};
 
 use super::members::{language, named};
-use crate::extract::{Caller, Parameters, ReadMembers, WriteDocument, too_large};
+use crate::extract::{Caller, Parameters, ReadMembers, WriteDocument, stream_too_large};
 use crate::{AppState, Problem, STREAM_MAX};
 
 /// Who looks at the catalogue, and for what.
@@ -143,7 +143,7 @@ pub async fn create_codes(
         read += chunk.len();
         held.extend_from_slice(&chunk);
         if read > STREAM_MAX {
-            return Err(too_large());
+            return Err(stream_too_large());
         }
         while let Some(end) =
             held.iter().position(|byte| *byte == b'\n').or((is_last && !held.is_empty()).then(|| held.len() - 1))

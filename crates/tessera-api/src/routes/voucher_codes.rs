@@ -23,7 +23,8 @@ use utoipa::ToSchema;
 use super::members::{OfState, language};
 use super::vouchers::code_of;
 use crate::extract::{
-    Caller, IdempotencyKey, JsonBody, PageQuery, Parameters, ReadMembers, WantedPage, WriteRedemptions, too_large,
+    Caller, IdempotencyKey, JsonBody, PageQuery, Parameters, ReadMembers, WantedPage, WriteRedemptions, line_too_large,
+    stream_too_large,
 };
 use crate::{AppState, Problem, STREAM_MAX};
 
@@ -213,15 +214,19 @@ pub async fn create_voucher_import(
         let chunk = chunk.map_err(|_| Problem::invalid("the stream broke off"))?;
         read += chunk.len();
         if read > STREAM_MAX {
-            return Err(too_large());
+            return Err(stream_too_large());
         }
         held.extend_from_slice(&chunk);
         while let Some(end) = held.iter().position(|byte| *byte == b'\n') {
             let line = held.split_to(end + 1);
+            // With its end.
+            if line.len() > LINE_MAX + 1 {
+                return Err(line_too_large(LINE_MAX));
+            }
             import.line(&line).await?;
         }
         if held.len() > LINE_MAX {
-            return Err(too_large());
+            return Err(line_too_large(LINE_MAX));
         }
     }
     import.line(&held).await?;

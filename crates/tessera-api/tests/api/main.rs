@@ -17,6 +17,7 @@ mod explain;
 mod gift_cards;
 mod households;
 mod leaderboards;
+mod limits;
 mod lists;
 mod many;
 mod members;

@@ -64,10 +64,10 @@ impl Working<'_> {
         }
         self.program = self.inputs.versions.at(self.at_effective()).clone();
         match step {
-            HouseholdStep::Found => {
+            HouseholdStep::Found { known } => {
                 self.may_join()?;
                 let event = self.open_main(step.kind(), EventStatus::Applied);
-                let household = founded_by(self.state.id, event, self.at());
+                let household = known.unwrap_or_else(|| founded_by(self.state.id, event, self.at()));
                 self.ask_in(household, EffectKind::HouseholdFounded);
                 self.send_news(household, &HouseholdNews::Made { head: self.state.id });
                 Ok(())
@@ -233,7 +233,7 @@ impl Working<'_> {
                 self.must_be_there()?;
                 self.open_main(kind, EventStatus::Derived);
                 match self.state.belongs.clone() {
-                    Some(belongs) if belongs.asked => {
+                    Some(belongs) if belongs.asked && belongs.household == Some(*household) => {
                         let belonging =
                             Belonging { household: Some(*household), asked: false, since: self.day(), ..belongs };
                         self.change(Change::Belongs { belonging });

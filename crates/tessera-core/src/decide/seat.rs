@@ -129,5 +129,8 @@ impl Working<'_> {
         self.effect(of(EffectKind::HouseholdLeft, from));
         self.effect(of(EffectKind::HouseholdJoined, to));
         self.change(Change::SeatPassed { from, to });
+        // Somebody who has left meanwhile, on the way of another word, says so.
+        let household = self.state.id;
+        self.send_news(to, &HouseholdNews::TakenIn { household });
     }
 }

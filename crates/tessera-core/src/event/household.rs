@@ -10,8 +10,9 @@ use crate::time::{Day, Instant};
 /// What somebody does about a household. `code` is what is stored of an invitation's code: its keyed hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HouseholdStep {
-    /// The member founds a household and is its head.
-    Found,
+    /// The member founds a household and is its head. `known`: the id it got where this is decided again; `None`: it
+    /// follows from the event.
+    Found { known: Option<MemberId> },
     /// The member accepts an invitation: by its code, or as the one it is for.
     Accept { household: MemberId, code: Option<[u8; 16]> },
     /// The member leaves, and takes along what they have put in.
@@ -124,7 +125,7 @@ impl HouseholdStep {
     /// The event type's name.
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::Found => "household",
+            Self::Found { .. } => "household",
             Self::Accept { .. } => "household-accept",
             Self::Leave => "household-leave",
             Self::PutIn { .. } => "household-put-in",

@@ -59,10 +59,10 @@ pub fn read_recorded(definition: &Definition, kind: &str, data: &str) -> Result<
         // Who waited for what moves no points; of a use that was rolled back only the voucher comes back, and a replay
         // takes every voucher for good.
         "waitlist" | "waitlist-leave" | "seat-offer" | "voucher-rollback" => What::WakeUp,
-        "household" => What::Household(HouseholdStep::Found),
+        "household" => What::Household(HouseholdStep::Found { known: None }),
         "household-leave" => What::Household(HouseholdStep::Leave),
+        // The codes of invitations stand in no data: whoever decides again takes them from the records.
         "household-accept" => {
-            // Whether the code was right is not asked again: the household has answered.
             let Accepted { household } = parsed(data)?;
             What::Household(HouseholdStep::Accept { household, code: None })
         }
@@ -70,8 +70,18 @@ pub fn read_recorded(definition: &Definition, kind: &str, data: &str) -> Result<
             let PutIn { currency, amount } = parsed(data)?;
             What::Household(HouseholdStep::PutIn { currency, amount })
         }
-        // What is done about a household moves no points of the member who does it.
-        "household-invite" | "household-removal" | "household-head" => What::WakeUp,
+        "household-invite" => {
+            let Invited { by, to } = parsed(data)?;
+            What::Household(HouseholdStep::Invite { by, to, code: [0; 16] })
+        }
+        "household-removal" => {
+            let Removed { by, member } = parsed(data)?;
+            What::Household(HouseholdStep::Remove { by, member })
+        }
+        "household-head" => {
+            let Headed { by, to } = parsed(data)?;
+            What::Household(HouseholdStep::NewHead { by, to })
+        }
         "leave" => What::Leave { erase: false },
         "erase" => What::Leave { erase: true },
         // Names are not kept with the event, and move no points.
@@ -129,6 +139,30 @@ struct Redeemed {
 struct Accepted {
     #[serde(with = "member_text")]
     household: MemberId,
+}
+
+#[derive(Deserialize)]
+struct Invited {
+    #[serde(with = "member_text")]
+    by: MemberId,
+    #[serde(default, with = "member_text::optional")]
+    to: Option<MemberId>,
+}
+
+#[derive(Deserialize)]
+struct Removed {
+    #[serde(with = "member_text")]
+    by: MemberId,
+    #[serde(with = "member_text")]
+    member: MemberId,
+}
+
+#[derive(Deserialize)]
+struct Headed {
+    #[serde(with = "member_text")]
+    by: MemberId,
+    #[serde(with = "member_text")]
+    to: MemberId,
 }
 
 #[derive(Deserialize)]

@@ -10,6 +10,9 @@ use super::scalar::{Exact, Formula, Id, Share, Texts, word_or_map};
 use crate::quantity::Rounding;
 use crate::time::{Day, Period, TimeOfDay, Weekday, Window};
 
+/// Campaigns of a document: each may look at every event.
+pub const CAMPAIGNS_MAX: usize = 1_000;
+
 /// What is given for what, when and to whom.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -157,6 +157,13 @@ impl<'a> Checker<'a> {
         for (id, ladder) in &definition.tiers {
             self.ladder(definition, id.as_str(), ladder);
         }
+        let campaigns = definition.campaigns.len();
+        if self.is_new() && campaigns > CAMPAIGNS_MAX {
+            let message = format!(
+                "a document has at most {CAMPAIGNS_MAX} campaigns, with those that challenges and the like are; this one has {campaigns}"
+            );
+            self.error(&["campaigns"], message);
+        }
         for (id, campaign) in &definition.campaigns {
             self.campaign(definition, id.as_str(), campaign);
         }

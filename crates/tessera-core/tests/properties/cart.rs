@@ -109,7 +109,7 @@ fn most_by_trying_everything(program: &Program, order: &Order, names: &[&str]) -
 }
 
 proptest! {
-    #![proptest_config(tessera_testkit::cases(100, 1))]
+    #![proptest_config(tessera_testkit::cases(60, 1))]
 
     #[test]
     fn c3_the_best_is_what_trying_everything_finds((data, names) in cart()) {

@@ -148,7 +148,7 @@ impl Done {
 }
 
 proptest! {
-    #![proptest_config(tessera_testkit::cases(100, 1))]
+    #![proptest_config(tessera_testkit::cases(60, 1))]
 
     /// Every check of the books, after every event, under two versions of a program.
     #[test]
@@ -207,7 +207,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(tessera_testkit::cases(3, 1000))]
+    #![proptest_config(tessera_testkit::cases(2, 1000))]
 
     /// Five hundred purchases, two days apart, leave a state no larger than fifty do, but for what a year holds.
     #[test]

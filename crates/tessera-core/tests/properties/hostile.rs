@@ -74,7 +74,7 @@ fn steps() -> impl Strategy<Value = i64> {
 }
 
 proptest! {
-    #![proptest_config(tessera_testkit::cases(120, 1))]
+    #![proptest_config(tessera_testkit::cases(70, 1))]
 
     #[test]
     fn hostile_events_never_panic_and_the_books_hold(happenings in prop::collection::vec((happening(), steps()), 1..9)) {

@@ -9,7 +9,7 @@ use crate::programs::{basket, program};
 use crate::returns::units_back;
 
 proptest! {
-    #![proptest_config(tessera_testkit::cases(150, 1))]
+    #![proptest_config(tessera_testkit::cases(80, 1))]
 
     #[test]
     fn r8_any_split_of_a_return_gives_the_same_points_and_money_back(

@@ -94,7 +94,7 @@ fn gap() -> impl Strategy<Value = i64> {
 }
 
 proptest! {
-    #![proptest_config(tessera_testkit::cases(160, 1))]
+    #![proptest_config(tessera_testkit::cases(100, 1))]
 
     /// Balance, lots by last day, level, issued, taken back and expired, after every deed and years later.
     #[test]

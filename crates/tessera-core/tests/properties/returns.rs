@@ -53,7 +53,7 @@ pub fn books(shop: &Shop) -> [String; 6] {
 }
 
 proptest! {
-    #![proptest_config(tessera_testkit::cases(200, 1))]
+    #![proptest_config(tessera_testkit::cases(100, 1))]
 
     #[test]
     fn r1_any_split_and_order_of_returns_equals_one_return(

@@ -48,7 +48,7 @@ fn step(shop: &mut Shop, member: usize, time: &str, step: HouseholdStep) -> Resu
 
 /// Member 0 founds a household.
 fn found(shop: &mut Shop) -> MemberId {
-    step(shop, 0, "2026-01-06T09:00", HouseholdStep::Found).unwrap();
+    step(shop, 0, "2026-01-06T09:00", HouseholdStep::Found { known: None }).unwrap();
     shop.relay();
     id_of(shop, HOME)
 }
@@ -120,7 +120,7 @@ fn p5_a_household_is_a_holder_of_its_own_with_its_founder_as_head() {
     let people = state.household.unwrap().people;
     assert_eq!((people.len(), people[0].head), (1, true));
     assert_eq!(shop.of_member(0).state().home(), Some(household));
-    let again = step(&mut shop, 0, "2026-01-07T09:00", HouseholdStep::Found).unwrap_err();
+    let again = step(&mut shop, 0, "2026-01-07T09:00", HouseholdStep::Found { known: None }).unwrap_err();
     assert_eq!(again.code(), "in-household");
 }
 
@@ -342,9 +342,9 @@ fn p5_whoever_leaves_takes_what_is_left_of_their_own_and_cools_off() {
     pay(&mut shop, 0, "2026-01-08T09:00", spend("point", 75)).unwrap();
     leave(&mut shop, 1, "2026-01-10T09:00").unwrap();
     assert_eq!((has(&mut shop, 1), pool(&mut shop)), (25, (0, [0, 0, 0])));
-    let early = step(&mut shop, 1, "2026-02-08T23:00", HouseholdStep::Found).unwrap_err();
+    let early = step(&mut shop, 1, "2026-02-08T23:00", HouseholdStep::Found { known: None }).unwrap_err();
     assert_eq!(early, Rejected::HouseholdCoolingOff { from: "2026-02-09".parse().unwrap() });
-    step(&mut shop, 1, "2026-02-09T00:00", HouseholdStep::Found).unwrap();
+    step(&mut shop, 1, "2026-02-09T00:00", HouseholdStep::Found { known: None }).unwrap();
     assert_eq!(leave(&mut shop, 2, "2026-01-10T09:00").unwrap_err(), Rejected::NotInHousehold);
 }
 
@@ -786,7 +786,10 @@ fn p5_a_household_is_no_member() {
 fn p5_without_the_section_there_are_no_households() {
     let mut shop = Shop::new("currencies: { point: { name: P, expires: never } }");
     shop.send("2026-01-05T09:00", "enrol", "{}");
-    assert_eq!(step(&mut shop, 0, "2026-01-06T09:00", HouseholdStep::Found).unwrap_err(), Rejected::NoHouseholds);
+    assert_eq!(
+        step(&mut shop, 0, "2026-01-06T09:00", HouseholdStep::Found { known: None }).unwrap_err(),
+        Rejected::NoHouseholds
+    );
 }
 
 #[rstest]
@@ -861,7 +864,7 @@ fn p1_two_places_in_one_household_are_one_and_in_two_are_refused() {
     shop.relay();
     assert_eq!((shop.of_member(0).state().home(), pool(&mut shop)), (None, (100, [0, 100, 0])));
     // In two households: both stay as they were.
-    step(&mut shop, 2, "2026-01-08T10:00", HouseholdStep::Found).unwrap();
+    step(&mut shop, 2, "2026-01-08T10:00", HouseholdStep::Found { known: None }).unwrap();
     shop.relay();
     let refused = merge(&mut shop, 2, 1, "2026-01-08T11:00").unwrap_err();
     assert_eq!(refused.code(), "both-in-household");

@@ -18,6 +18,7 @@ mod gift_cards;
 mod guide;
 mod households;
 mod inert;
+mod limits;
 mod lots;
 mod members;
 mod merged_lists;

@@ -104,7 +104,7 @@ velocity: { often: { what: purchase, per: member, window: P1M, count: 9 } }",
     shop.of_member(1).send("2026-03-12T10:05", "purchase", &sale("b1", 30_000));
     shop.merge("2026-03-12T10:10", 0).unwrap();
     shop.relay();
-    shop.of_member(0).household("2026-03-12T10:12", HouseholdStep::Found).unwrap();
+    shop.of_member(0).household("2026-03-12T10:12", HouseholdStep::Found { known: None }).unwrap();
     shop.relay();
     let freeze = Freeze { frozen: true, reason: "stolen-phone".into() };
     shop.ask(at("2026-03-12T10:12"), What::Freeze(freeze)).unwrap();

@@ -18,7 +18,7 @@ use crate::clock::Entropy;
 use crate::gift_card::{replaced_gift_card, unknown_gift_card};
 use crate::household::unknown_household;
 use crate::identifier::{Identifier, Subject};
-use crate::profile::{Profile, SealedProfile};
+use crate::profile::{IDENTIFIERS_MAX, Profile, SealedProfile};
 use crate::programs::member_id;
 use crate::record::{Rows, member_key, own_key};
 use crate::submission::{Answer, Refusal, Submission};
@@ -227,6 +227,9 @@ impl One<'_> {
         }
         let payments = |one: &Self| one.card_payments(command).and_then(|()| one.pool_payments(command, &whom));
         if let Err(refusal) = self.claims(command, &whom).and_then(|()| payments(self)) {
+            return Ok(Step::Answer(self.refuse(command, refusal)));
+        }
+        if let Some(refusal) = self.too_many_names(command, &whom)? {
             return Ok(Step::Answer(self.refuse(command, refusal)));
         }
         let origin = self.origin(command, &core, &whom)?;
@@ -723,6 +726,33 @@ impl One<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Why the names that a command brings would be more than may lead to one member.
+    fn too_many_names(&mut self, command: &Submission, whom: &Whom) -> Result<Option<Refusal>, StoreError> {
+        let program = command.program.number;
+        let is_new = |identifier: &&Identifier| {
+            let key = self.context.secrets.identifier_key(program, &identifier.to_text());
+            !self.loaded.identifiers.contains_key(&(program, key))
+        };
+        let (new, Whom::Known(member)) = (command.identifiers.iter().filter(is_new).count(), whom) else {
+            return Ok(None);
+        };
+        if new == 0 {
+            return Ok(None);
+        }
+        let removed = match &command.what {
+            What::Rename(renaming) => renaming.removed.len(),
+            _ => 0,
+        };
+        let known = self.profile_of(program, *member)?.identifiers.len().saturating_sub(removed);
+        if known + new <= IDENTIFIERS_MAX {
+            return Ok(None);
+        }
+        let detail = format!(
+            "at most {IDENTIFIERS_MAX} identifiers lead to a member: there are {known}, and {new} more would come"
+        );
+        Ok(Some(Refusal::new("too-many-identifiers", detail).with("most", IDENTIFIERS_MAX).with("known", known)))
     }
 
     /// Finds the guest's order of a claim's code. The command then happens when the purchase did.

@@ -4,35 +4,29 @@
 use std::collections::BTreeMap;
 
 use compact_str::CompactString;
+use serde::Deserialize;
 use tessera_core::decide::{EventStatus, Memory, Record};
-use tessera_core::event::FOLLOW_UP_TYPES;
-use tessera_core::id::MemberId;
+use tessera_core::event::{FOLLOW_UP_TYPES, HouseholdNews, What, read_follow_up};
+use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::Entry;
-use tessera_core::member::MemberState;
+use tessera_core::member::{Change, MemberState};
 use tessera_core::program::Id;
 use tessera_core::time::Instant;
 use tessera_store::{Reader, StoreError, Value};
 
-use crate::programs::member_id;
 use crate::record::{ENTRY_COLUMNS, Envelope, entry_from_row, member_key, number, state_from_bytes, unsigned};
 
 /// Members read in one query.
 const PAGE: i64 = 500;
 
-/// Records are read only where they tell something: what was drawn, and of a claimed code what it was for.
-const COLUMNS: &str = "seq, type, effective_at, recorded_at, payload, \
-     CASE WHEN type = 'voucher-redemption' OR record LIKE '%\"draws\":%' \
-     OR record LIKE '%\"own_purchase\":%' THEN record END";
+/// Records are read only where they tell something: what was drawn, of a claimed code what it was for, and what stands
+/// in no data: the household that was founded, the code that let somebody in.
+const COLUMNS: &str = "seq, type, status, effective_at, recorded_at, payload, \
+     CASE WHEN type IN ('voucher-redemption', 'household', 'household-invite', 'household-accept') \
+     OR record LIKE '%\"draws\":%' OR record LIKE '%\"own_purchase\":%' THEN record END";
 
-/// What time and the member's own events brought about is decided again; what other members caused comes as it came.
-fn from_outside() -> String {
-    // Where a member stands among all comes from looking at all.
-    let kinds: Vec<String> = FOLLOW_UP_TYPES.iter().chain(&["ranking"]).map(|kind| format!("'{kind}'")).collect();
-    format!("(status <> {} OR type IN ({}))", EventStatus::Derived.code(), kinds.join(", "))
-}
-
-/// One event that somebody sent.
-#[derive(Debug)]
+/// An event that somebody sent.
+#[derive(Debug, Default)]
 pub(super) struct Logged {
     /// Its number as it was recorded; under a draft it may have another.
     pub seq: u64,
@@ -47,14 +41,118 @@ pub(super) struct Logged {
     pub voucher: Option<Id>,
     /// Whether the buyer rang it up.
     pub is_own_purchase: bool,
+    /// The household that it founded.
+    pub household: Option<MemberId>,
+    /// The hash of the invitation's code that it made or used.
+    pub invitation: Option<[u8; 16]>,
 }
 
-/// Where an event stands among all that were recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What a member lived through next.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Somebody sent it, or another member's event caused it.
+    Sent(Logged),
+    /// Everything that had fallen due by then was settled, with no command.
+    Settled(Settled),
+}
+
+/// Where something that a member lived through stands among all that was recorded.
+#[derive(Clone, Debug)]
 pub(super) struct Place {
-    pub recorded_at: i64,
-    pub member: MemberId,
-    pub seq: u64,
+    /// Never before what the member had lived through by then, wherever the clock stood.
+    pub recorded_at: Instant,
+    /// The number of its first event, as it was recorded.
+    pub from: u64,
+    pub lived: Lived,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Lived {
+    Sent { seq: u64, news: Option<News> },
+    Settled(Settled),
+}
+
+/// What a household and its people told each other by an event.
+#[derive(Clone, Debug)]
+pub(super) struct News {
+    pub cause: Cause,
+    pub kind: CompactString,
+    /// It could not be told: why, as whoever wanted to tell it learned.
+    pub refused: Option<CompactString>,
+}
+
+/// Which follow-up of which event it is. What was refused comes back under the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Cause {
+    pub event: EventId,
+    pub number: u32,
+}
+
+/// What fell due was settled up to `to`, by itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settled {
+    pub to: Instant,
+    pub recorded_at: Instant,
+    /// The number of its first event.
+    pub from: u64,
+}
+
+/// What time and the member's own events brought about is decided again; what other members caused comes as it came.
+fn is_from_outside(kind: &str, status: i64) -> bool {
+    // Where a member stands among all comes from looking at all.
+    status != EventStatus::Derived.code() || kind == "ranking" || FOLLOW_UP_TYPES.contains(&kind)
+}
+
+/// An event, before it is known what it belongs to.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    seq: u64,
+    effective_at: Instant,
+    recorded_at: Instant,
+    /// The last event of its command.
+    ends: bool,
+}
+
+/// Finds out when something was settled by itself. A wake-up is not recorded, but what it settled is; and whatever comes
+/// late is decided after it (I5). What a command settled or caused stands beside its own event.
+#[derive(Debug, Default)]
+struct ByItself {
+    waiting: Vec<Seen>,
+    last: Option<Seen>,
+}
+
+impl ByItself {
+    /// The own event of a command comes: what was settled before it, and the number of its first event. `own`: how many
+    /// events stand before it in the same command, where that is known; else those that may.
+    fn before(&mut self, command: Seen, own: Option<usize>) -> (Vec<Settled>, u64) {
+        let of_command = |seen: &&Seen| {
+            !seen.ends && seen.recorded_at == command.recorded_at && seen.effective_at <= command.effective_at
+        };
+        let own = own.unwrap_or_else(|| self.waiting.iter().rev().take_while(of_command).count());
+        let own = own.min(self.waiting.len());
+        let first = self.waiting.split_off(self.waiting.len() - own).first().map_or(command.seq, |seen| seen.seq);
+        let settled = self.rest();
+        self.last = Some(command);
+        (settled, first)
+    }
+
+    /// What was settled since the last command.
+    fn rest(&mut self) -> Vec<Settled> {
+        let caused = |settled: &Settled| {
+            self.last.is_some_and(|last| settled.recorded_at == last.recorded_at && settled.to <= last.effective_at)
+        };
+        let mut list: Vec<Settled> = Vec::new();
+        let mut goes_on = false;
+        for seen in std::mem::take(&mut self.waiting) {
+            match list.last_mut().filter(|last| goes_on && last.recorded_at == seen.recorded_at) {
+                Some(last) => last.to = last.to.max(seen.effective_at),
+                None => list.push(Settled { to: seen.effective_at, recorded_at: seen.recorded_at, from: seen.seq }),
+            }
+            goes_on = !seen.ends;
+        }
+        list.retain(|settled| !caused(settled));
+        list
+    }
 }
 
 /// Visits the members of a bucket in key order, a page at a time.
@@ -78,26 +176,52 @@ pub(super) fn each_member(
     }
 }
 
-/// What a member's events of business before `to` were, in the order they were decided.
-pub(super) fn events(
+/// One member.
+pub(super) fn member(
+    reader: &mut Reader<'_>,
+    program: i64,
+    member: MemberId,
+) -> Result<Option<MemberState>, StoreError> {
+    let sql = "SELECT state FROM member WHERE bucket = $1 AND program = $2 AND member = $3";
+    let rows = reader.query(sql, &member_key(program, member))?;
+    rows.first().map(|row| state_from_bytes(row[0].bytes()?)).transpose()
+}
+
+/// What a member lived through in business before `to`, in the order in which it was decided.
+pub(super) fn steps(
     reader: &mut Reader<'_>,
     program: i64,
     member: MemberId,
     to: Instant,
-) -> Result<Vec<Logged>, StoreError> {
+) -> Result<Vec<Step>, StoreError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND {} \
-         AND effective_at < $4 ORDER BY seq",
-        from_outside()
+        "SELECT {COLUMNS} FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND effective_at < $4 ORDER BY seq"
     );
     let mut params = member_key(program, member);
     params.push(to.micros().into());
-    let mut events = Vec::new();
+    let (mut steps, mut by_itself) = (Vec::new(), ByItself::default());
     reader.query_each(&sql, &params, &mut |row| {
-        events.push(logged(&row)?);
+        let seen = seen(&row[..5])?;
+        if is_from_outside(row[1].text()?, row[2].int()?) {
+            steps.extend(by_itself.before(seen, None).0.into_iter().map(Step::Settled));
+            steps.push(Step::Sent(logged(&row)?));
+        } else {
+            by_itself.waiting.push(seen);
+        }
         Ok(())
     })?;
-    Ok(events)
+    steps.extend(by_itself.rest().into_iter().map(Step::Settled));
+    Ok(steps)
+}
+
+fn seen(row: &[Value]) -> Result<Seen, StoreError> {
+    Ok(Seen {
+        seq: unsigned(row[0].int()?),
+        effective_at: Instant::from_micros(row[3].int()?),
+        recorded_at: Instant::from_micros(row[4].int()?),
+        // What a command brought a member goes into the pool when all of it is there.
+        ends: row[1].text()? == "household-share",
+    })
 }
 
 pub(super) fn event(
@@ -110,6 +234,87 @@ pub(super) fn event(
     let mut params = member_key(program, member);
     params.push(number(seq).into());
     reader.query(&sql, &params)?.first().map(|row| logged(row)).transpose()
+}
+
+/// What a household or one of its people was told by an event; or could not tell.
+fn news(kind: &str, payload: &str) -> Result<Option<News>, StoreError> {
+    let is_news = |kind: &str| kind.starts_with("household-") && FOLLOW_UP_TYPES.contains(&kind);
+    let envelope = envelope(payload)?;
+    // The key under which it came.
+    let key = envelope.id.as_deref().and_then(|id| id.rsplit_once(':'));
+    let cause =
+        key.and_then(|(event, number)| Some(Cause { event: event.parse().ok()?, number: number.parse().ok()? }));
+    Ok(match (cause, read_follow_up(kind, envelope.data.get())) {
+        (Some(cause), Ok(What::FollowUpRefused(refused))) if is_news(&refused.kind) => {
+            Some(News { cause, kind: refused.kind, refused: Some(refused.code) })
+        }
+        (Some(cause), Ok(_)) if is_news(kind) => Some(News { cause, kind: kind.into(), refused: None }),
+        _ => None,
+    })
+}
+
+/// The places of what a member lived through in business before `to`, in the order in which it was decided.
+pub(super) fn places(
+    reader: &mut Reader<'_>,
+    program: i64,
+    member: MemberId,
+    to: Instant,
+) -> Result<Vec<Place>, StoreError> {
+    let sql = "SELECT seq, type, status, effective_at, recorded_at, \
+         CASE WHEN type LIKE 'household-%' OR type = 'follow-up-refused' THEN payload END, \
+         CASE WHEN status <> 3 OR type LIKE 'household-%' OR type = 'follow-up-refused' THEN record END FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND effective_at < $4 ORDER BY seq";
+    let mut params = member_key(program, member);
+    params.push(to.micros().into());
+    let (mut places, mut by_itself) = (Vec::<Place>::new(), ByItself::default());
+    let settled = |list: Vec<Settled>| {
+        list.into_iter().map(|it| Place { recorded_at: it.recorded_at, from: it.from, lived: Lived::Settled(it) })
+    };
+    // What follows up to there belongs to the command before.
+    let mut caused_until = 0;
+    reader.query_each(sql, &params, &mut |row| {
+        let seen = seen(&row[..5])?;
+        let kind = row[1].text()?;
+        if !is_from_outside(kind, row[2].int()?) {
+            if seen.seq > caused_until {
+                by_itself.waiting.push(seen);
+            }
+            return Ok(());
+        }
+        let around = row[6].opt_text()?.map(around).transpose()?.flatten();
+        caused_until = seen.seq + around.as_ref().map_or(0, |around| u64::from(around.after));
+        let own = around.and_then(|around| usize::try_from(around.before).ok());
+        let (before, from) = by_itself.before(seen, own);
+        places.extend(settled(before));
+        let news = row[5].opt_text()?.map(|payload| news(kind, payload)).transpose()?.flatten();
+        places.push(Place { recorded_at: seen.recorded_at, from, lived: Lived::Sent { seq: seen.seq, news } });
+        Ok(())
+    })?;
+    places.extend(settled(by_itself.rest()));
+    // A clock that is put right steps back, and a member's own events stay in their order.
+    let mut latest = Instant::MIN;
+    for place in &mut places {
+        latest = latest.max(place.recorded_at);
+        place.recorded_at = latest;
+    }
+    Ok(places)
+}
+
+/// How many events stand before and behind the own event of a command.
+fn around(record: &str) -> Result<Option<Around>, StoreError> {
+    let read: Answered =
+        serde_json::from_str(record).map_err(|error| StoreError::corrupt("event", "record", error.to_string()))?;
+    Ok(read.answer)
+}
+
+#[derive(Deserialize)]
+struct Answered {
+    answer: Option<Around>,
+}
+
+#[derive(Deserialize)]
+struct Around {
+    before: u32,
+    after: u32,
 }
 
 /// What the program knew of a member who came back when they did (P3), from the event they joined by.
@@ -125,23 +330,6 @@ pub(super) fn memory(reader: &mut Reader<'_>, program: i64, member: MemberId) ->
     Ok(Memory::recorded(&record))
 }
 
-/// The places of all events of business before `to`, oldest first: 40 bytes of memory each.
-pub(super) fn in_order(reader: &mut Reader<'_>, program: i64, to: Instant) -> Result<Vec<Place>, StoreError> {
-    let sql = format!(
-        "SELECT recorded_at, member, seq FROM event WHERE program = $1 AND {} AND effective_at < $2",
-        from_outside()
-    );
-    let mut places = Vec::new();
-    reader.query_each(&sql, &[program.into(), to.micros().into()], &mut |row| {
-        let place =
-            Place { recorded_at: row[0].int()?, member: member_id(row[1].bytes()?)?, seq: unsigned(row[2].int()?) };
-        places.push(place);
-        Ok(())
-    })?;
-    places.sort_unstable();
-    Ok(places)
-}
-
 /// Every entry of a member, oldest first.
 pub(super) fn entries(reader: &mut Reader<'_>, program: i64, member: MemberId) -> Result<Vec<Entry>, StoreError> {
     let sql =
@@ -154,24 +342,43 @@ pub(super) fn entries(reader: &mut Reader<'_>, program: i64, member: MemberId) -
     Ok(entries)
 }
 
+fn envelope(payload: &str) -> Result<Envelope<'_>, StoreError> {
+    serde_json::from_str(payload).map_err(|error| StoreError::corrupt("event", "payload", error.to_string()))
+}
+
 fn logged(row: &[Value]) -> Result<Logged, StoreError> {
-    let payload = row[4].text()?;
-    let envelope: Envelope<'_> =
-        serde_json::from_str(payload).map_err(|error| StoreError::corrupt("event", "payload", error.to_string()))?;
-    let record = row[5].opt_text()?.map(serde_json::from_str::<Record>).transpose();
-    let record = record.map_err(|error| StoreError::corrupt("event", "record", error.to_string()))?;
+    let envelope = envelope(row[5].text()?)?;
+    let record = row[6].opt_text()?.map(serde_json::from_str::<Record>).transpose();
+    let record = record.map_err(|error| StoreError::corrupt("event", "record", error.to_string()))?.unwrap_or_default();
+    let follow_ups = &record.follow_ups;
+    let household = follow_ups.iter().find(|caused| caused.kind == "household-made").map(|caused| caused.to);
     Ok(Logged {
         seq: unsigned(row[0].int()?),
         kind: row[1].text()?.to_owned(),
-        effective_at: Instant::from_micros(row[2].int()?),
-        recorded_at: Instant::from_micros(row[3].int()?),
+        effective_at: Instant::from_micros(row[3].int()?),
+        recorded_at: Instant::from_micros(row[4].int()?),
         data: envelope.data.get().to_owned(),
-        voucher: record.as_ref().and_then(|record| record.vouchers.first().map(|used| used.voucher.clone())),
-        is_own_purchase: record
-            .as_ref()
-            .is_some_and(|record| record.basis.as_ref().is_some_and(|basis| basis.own_purchase.is_some())),
-        draws: record.map(drawn).unwrap_or_default(),
+        voucher: record.vouchers.first().map(|used| used.voucher.clone()),
+        is_own_purchase: record.basis.as_ref().is_some_and(|basis| basis.own_purchase.is_some()),
+        household,
+        invitation: invitation(&record),
+        draws: drawn(record),
     })
+}
+
+/// The code's hash of the invitation that an event made, or asked to be let in by.
+fn invitation(record: &Record) -> Option<[u8; 16]> {
+    let made = record.changes.iter().find_map(|change| match change {
+        Change::Invited { invitation } => Some(invitation.code),
+        _ => None,
+    });
+    let used = || {
+        record.follow_ups.iter().find_map(|caused| match read_follow_up(&caused.kind, &caused.data) {
+            Ok(What::HouseholdNews(HouseholdNews::Join { code, .. })) => code,
+            _ => None,
+        })
+    };
+    made.or_else(used)
 }
 
 /// The numbers that an event's rules drew, by its record; of a rule that drew more than once the first.

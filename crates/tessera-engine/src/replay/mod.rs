@@ -1,22 +1,25 @@
 //! What-if: the recorded events decided again under a draft, in memory, and compared with what happened.
 //!
-//! Every event goes through the same `decide` as when it came. Members do not touch each other but for budgets and
-//! limits over all members, so they are replayed in parallel; where such a pool could have run out, everything is
-//! replayed once more on one thread in the order in which it was recorded. So the result is always the same.
+//! Every event goes through the same `decide` as when it came. Most members do not touch each other but for budgets and
+//! limits over all members, so they are replayed in parallel; a household and its people are replayed side by side.
+//! Where a budget or limit over all could have run out, everything is replayed once more on one thread in the order in
+//! which it was recorded. So the result is always the same.
 
+mod families;
 mod log;
 mod run;
+mod together;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use compact_str::CompactString;
-use tessera_core::decide::{self, OrderProgress, Recorded};
-use tessera_core::id::{BUCKETS, MemberId};
+use tessera_core::decide::{self, FollowUp, OrderProgress, Recorded};
+use tessera_core::id::BUCKETS;
 use tessera_core::ledger::Entry;
 use tessera_core::member::{Change, MemberState, Status};
-use tessera_core::program::{Program, Versions};
+use tessera_core::program::{Program, Versions, load_program};
 use tessera_core::time::Instant;
 pub use tessera_insight::{Comparison, MemberComparison};
 use tessera_insight::{Side, Window};
@@ -26,8 +29,10 @@ use crate::executor::Context;
 use crate::programs::ProgramHandle;
 use crate::record::{member_key, order_record, state_from_bytes};
 use crate::report::{as_at, history, history_seen};
-use log::{Logged, Place};
-use run::{Former, Pools, Run};
+use families::Families;
+use log::{Logged, Step};
+use run::{Former, Pooled, Pools, Run};
+use together::Together;
 
 /// Which events are decided again, and until when members are looked at.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +76,45 @@ pub fn replay(
     Ok(comparison.finished(&window))
 }
 
+/// Where a program's events, decided again under the document in force, come to something else than what happened: in
+/// words, empty where they come to the same.
+///
+/// `from`: since when that document is in force, where another was before; nothing may have been decided by the other
+/// that happened later. Who of many at once came first to a budget's end, or to the last of a stock, is nowhere recorded:
+/// of that nothing is said.
+///
+/// # Errors
+/// What reading the database may end in.
+pub fn differences(
+    context: &Context,
+    program: &Arc<ProgramHandle>,
+    from: Option<Instant>,
+) -> Result<Vec<String>, StoreError> {
+    let broken = |problem: String| StoreError::Database(problem);
+    let document = crate::programs::document_text(&context.database, program, None);
+    let (version, text) = document.map_err(|error| broken(error.to_string()))?;
+    let draft = load_program(&text, version + 1).map_err(|problems| broken(format!("{problems:?}")))?;
+    let span = Span { from, to: context.clock.now().plus_seconds(1) };
+    let found = replay(context, program, Arc::new(draft), span, &|_| {})?;
+    if found.in_order {
+        return Ok(Vec::new());
+    }
+    let mut differences = Vec::new();
+    for (code, count) in &found.refused {
+        differences.push(format!("{count} events that were accepted are refused now: {code}"));
+    }
+    for (currency, sides) in &found.currencies {
+        if sides.before != sides.after {
+            differences.push(format!("{currency}: it came to {:?} and comes to {:?}", sides.before, sides.after));
+        }
+    }
+    if found.gain.more + found.gain.less > 0 {
+        differences.push(format!("somebody gets more or less: {:?}, {:?}", found.winners, found.losers));
+    }
+    differences.extend(found.unlike);
+    Ok(differences)
+}
+
 /// The versions of a what-if: as they were until `from`, then the draft.
 fn versions_with(actual: &Versions, draft: Arc<Program>, from: Option<Instant>) -> Versions {
     let Some(from) = from else { return Versions::new(draft) };
@@ -94,12 +138,15 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    /// Members on as many threads as there are processors, a bucket at a time; each with pools of their own.
+    /// Members on as many threads as there are processors, a bucket or a household at a time; each with pools of their
+    /// own.
     fn in_parallel(&self) -> Result<(Comparison, Pools), StoreError> {
-        let next = AtomicI64::new(0);
+        let families = self.context.database.read(|reader| Families::read(reader, self.program, self.actual))?;
+        let (next_bucket, next_family) = (AtomicI64::new(0), AtomicUsize::new(0));
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let parts: Vec<Result<(Comparison, Pools), StoreError>> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..workers).map(|_| scope.spawn(|| self.work(&next))).collect();
+            let work = || self.work(&families, &next_bucket, &next_family);
+            let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
             let panicked = || Err(StoreError::Database("a thread of the replay ended in a panic".to_owned()));
             threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| panicked())).collect()
         });
@@ -112,23 +159,47 @@ impl Replay<'_> {
         Ok((comparison, pools))
     }
 
-    fn work(&self, next: &AtomicI64) -> Result<(Comparison, Pools), StoreError> {
+    fn work(
+        &self,
+        families: &Families,
+        next_bucket: &AtomicI64,
+        next_family: &AtomicUsize,
+    ) -> Result<(Comparison, Pools), StoreError> {
         let (mut comparison, mut asked) = (Comparison::new(&self.window), Pools::default());
         self.context.database.read(|reader| {
+            while let Some(family) = families.list().get(next_family.fetch_add(1, Ordering::Relaxed)) {
+                let (mut pools, mut together) = (Pools::default(), Together::default());
+                for member in family {
+                    if let Some(state) = log::member(reader, self.program, *member)? {
+                        self.join(reader, &state, &mut together)?;
+                    }
+                }
+                together.live(self, reader, &mut pools, &mut comparison)?;
+                asked.merge(pools);
+                for (member, run) in together.runs {
+                    if let Some(state) = log::member(reader, self.program, member)? {
+                        self.compare(reader, state, run, &mut comparison)?;
+                    }
+                }
+            }
             loop {
-                let bucket = next.fetch_add(1, Ordering::Relaxed);
+                let bucket = next_bucket.fetch_add(1, Ordering::Relaxed);
                 if bucket >= i64::from(BUCKETS) {
                     return Ok(());
                 }
                 log::each_member(reader, self.program, bucket, &mut |reader, state| {
-                    // Guests earn nothing under any document; gift cards and households are no members.
-                    if matches!(state.status, Status::Guest | Status::GiftCard | Status::Household) {
+                    if !is_replayed(&state) || families.has(state.id) {
                         return Ok(());
                     }
-                    let mut pools = Pools::default();
-                    let mut run = self.run(reader, &state)?;
-                    for event in log::events(reader, self.program, state.id, self.window.to)? {
-                        self.send(&mut run, &event, &mut pools, &mut comparison);
+                    let (mut pools, mut run) = (Pools::default(), self.run(reader, &state)?);
+                    for step in log::steps(reader, self.program, state.id, self.window.to)? {
+                        match step {
+                            Step::Settled(settled) => drop(run.settle(self.versions, settled.to, &mut pools)),
+                            Step::Sent(event) => {
+                                let alone = &mut Pooled::default();
+                                drop(self.send(&mut run, &event, (&mut pools, alone), &mut comparison));
+                            }
+                        }
                     }
                     asked.merge(pools);
                     self.compare(reader, state, run, &mut comparison)
@@ -142,24 +213,19 @@ impl Replay<'_> {
     fn in_order(&self) -> Result<Comparison, StoreError> {
         self.done.store(0, Ordering::Relaxed);
         let (mut comparison, mut pools) = (Comparison::new(&self.window), Pools::default());
-        let mut runs: HashMap<MemberId, Run> = HashMap::new();
+        let mut together = Together::default();
         self.context.database.read(|reader| {
             for bucket in 0..i64::from(BUCKETS) {
                 log::each_member(reader, self.program, bucket, &mut |reader, state| {
-                    if !matches!(state.status, Status::Guest | Status::GiftCard | Status::Household) {
-                        runs.insert(state.id, self.run(reader, &state)?);
-                    }
-                    Ok(())
+                    if is_replayed(&state) { self.join(reader, &state, &mut together) } else { Ok(()) }
                 })?;
             }
-            for place in log::in_order(reader, self.program, self.window.to)? {
-                let Place { member, seq, .. } = place;
-                let Some(run) = runs.get_mut(&member) else { continue };
-                let Some(event) = log::event(reader, self.program, member, seq)? else { continue };
-                self.send(run, &event, &mut pools, &mut comparison);
-            }
+            together.live(self, reader, &mut pools, &mut comparison)?;
             for bucket in 0..i64::from(BUCKETS) {
-                log::each_member(reader, self.program, bucket, &mut |reader, state| match runs.remove(&state.id) {
+                log::each_member(reader, self.program, bucket, &mut |reader, state| match together
+                    .runs
+                    .remove(&state.id)
+                {
                     Some(run) => self.compare(reader, state, run, &mut comparison),
                     None => Ok(()),
                 })?;
@@ -168,6 +234,12 @@ impl Replay<'_> {
         })?;
         comparison.in_order = true;
         Ok(comparison)
+    }
+
+    fn join(&self, reader: &mut Reader<'_>, state: &MemberState, together: &mut Together) -> Result<(), StoreError> {
+        let places = log::places(reader, self.program, state.id, self.window.to)?;
+        together.add(state, self.run(reader, state)?, places);
+        Ok(())
     }
 
     /// A member about to live through their events again.
@@ -212,15 +284,31 @@ impl Replay<'_> {
         Ok(former)
     }
 
-    fn send(&self, run: &mut Run, event: &Logged, pools: &mut Pools, comparison: &mut Comparison) {
-        if let Err(code) = run.send(self.versions, event, pools)
-            && event.effective_at >= self.window.from
-        {
-            comparison.refuse(&code);
-        }
+    /// Decides an event again; answers what it causes for others.
+    fn send(
+        &self,
+        run: &mut Run,
+        event: &Logged,
+        (pools, pooled): (&mut Pools, &mut Pooled),
+        comparison: &mut Comparison,
+    ) -> Vec<FollowUp> {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
         if done.is_multiple_of(1_000) {
             (self.progress)(done);
+        }
+        match run.send(self.versions, event, pools, pooled) {
+            Ok(caused) => caused,
+            Err(code) => {
+                self.refuse(&code, event.effective_at, comparison);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Counts what the draft refuses of what it is asked about.
+    fn refuse(&self, code: &str, effective_at: Instant, comparison: &mut Comparison) {
+        if effective_at >= self.window.from {
+            comparison.refuse(code);
         }
     }
 
@@ -236,17 +324,17 @@ impl Replay<'_> {
         if run.sent == 0 {
             return Ok(());
         }
-        run.settle(self.versions, to);
-        let events = run.sent;
+        run.settle(self.versions, to, &mut Pools::default());
+        let (events, is_household) = (run.sent, state.status == Status::Household);
         let (after, after_state) = run.finished();
         let (before, before_state) = self.happened(reader, state)?;
-        comparison.add_member(
-            &self.window,
-            id,
-            events,
-            Side { entries: &before, state: before_state.as_ref() },
-            Side { entries: &after, state: after_state.as_ref() },
-        );
+        let before = Side { entries: &before, state: before_state.as_ref() };
+        let after = Side { entries: &after, state: after_state.as_ref() };
+        if is_household {
+            comparison.add_household(&self.window, id, events, before, after);
+        } else {
+            comparison.add_member(&self.window, id, events, before, after);
+        }
         Ok(())
     }
 
@@ -270,6 +358,11 @@ impl Replay<'_> {
         let entries = events.into_iter().flat_map(|event| event.entries).collect();
         Ok((entries, settled))
     }
+}
+
+/// Guests earn nothing under any document; gift cards are money, which no document earns.
+fn is_replayed(state: &MemberState) -> bool {
+    !matches!(state.status, Status::Guest | Status::GiftCard)
 }
 
 fn makes_order(event: &Recorded) -> bool {

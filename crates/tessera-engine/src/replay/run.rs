@@ -1,14 +1,16 @@
 //! One member living through their events again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use compact_str::CompactString;
 use serde::Deserialize;
-use tessera_core::decide::{self, Decision, Draws, Inputs, Memory, OrderProgress, OrderRecord, Recorded, Rejected};
+use tessera_core::decide::{
+    self, Decision, Draws, FollowUp, Inputs, Memory, OrderProgress, OrderRecord, Recorded, Rejected,
+};
 use tessera_core::event::{
-    Command, FulfilmentStep, Order, Origin, PartnerStep, Profile, RedemptionPart, RewardCard, What, read_event,
-    read_recorded,
+    Adjustment, Command, FulfilmentStep, HouseholdStep, Order, Origin, PartnerStep, Profile, RedemptionPart,
+    RewardCard, Undone, What, read_event, read_follow_up, read_recorded,
 };
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Entry, Redemption};
@@ -36,8 +38,24 @@ pub(super) struct Run {
     former: Former,
     /// How far their orders have come since.
     former_progress: BTreeMap<CompactString, OrderProgress>,
+    /// Redemptions of a household's pool that paid for the member's orders, as they are numbered now; `None` for one that
+    /// the draft refused.
+    paid_by_pool: BTreeMap<EventId, Option<u64>>,
     /// Events sent, accepted or not.
     pub sent: u64,
+}
+
+/// Redemptions of households' pools as they are numbered now, by the household and the number that was recorded.
+#[derive(Debug, Default)]
+pub(super) struct Pooled {
+    pub households: BTreeSet<MemberId>,
+    pub redemptions: BTreeMap<EventId, u64>,
+}
+
+/// What was decided of an event: its number now, and what it causes for others.
+struct Decided {
+    now: Option<u64>,
+    follow_ups: Vec<FollowUp>,
 }
 
 #[derive(Debug)]
@@ -94,6 +112,7 @@ impl Run {
             renumbered: BTreeMap::new(),
             former: Former::default(),
             former_progress: BTreeMap::new(),
+            paid_by_pool: BTreeMap::new(),
             sent: 0,
         }
     }
@@ -104,19 +123,69 @@ impl Run {
         Self { former, ..self }
     }
 
-    /// Decides an event by the versions; answers the refusal's code where it is refused.
-    pub fn send(&mut self, versions: &Versions, event: &Logged, pools: &mut Pools) -> Result<(), String> {
+    /// Decides an event by the versions; answers what it causes for others, or the refusal's code where it is refused.
+    pub fn send(
+        &mut self,
+        versions: &Versions,
+        event: &Logged,
+        pools: &mut Pools,
+        pooled: &mut Pooled,
+    ) -> Result<Vec<FollowUp>, String> {
         self.sent += 1;
-        let what = self.read(versions, event)?;
-        let is_named_later = matches!(what, What::Redeem(_) | What::UseBenefit(_));
-        let command = Command { effective_at: event.effective_at, recorded_at: event.recorded_at, what };
-        let decision = self.decide(versions, &command, event, &pools.used).map_err(|rejected| refusal_of(&rejected))?;
-        pools.take(&decision);
-        if let (true, Some(main)) = (is_named_later, decision.events.get(decision.main)) {
-            self.renumbered.insert(event.seq, main.seq);
+        let what = self.read(versions, event, pooled)?;
+        let is_named_later = matches!(what, What::Redeem(_) | What::UseBenefit(_) | What::Adjust(_));
+        let decision = self.decide_and_store(versions, what, event, pools)?;
+        if let (true, Some(now)) = (is_named_later, decision.now) {
+            self.renumbered.insert(event.seq, now);
+            if pooled.households.contains(&self.id) {
+                pooled.redemptions.insert(EventId { member: self.id, seq: event.seq }, now);
+            }
         }
+        Ok(decision.follow_ups)
+    }
+
+    /// Hears what another member's event causes under the draft.
+    pub fn hear(
+        &mut self,
+        versions: &Versions,
+        news: &FollowUp,
+        recorded_at: Instant,
+        pools: &mut Pools,
+    ) -> Result<Vec<FollowUp>, String> {
+        self.sent += 1;
+        let what = read_follow_up(&news.kind, &news.data).map_err(|_| "invalid-event".to_owned())?;
+        // Its number may be another than the one that was recorded; it only draws by it.
+        let (seq, kind, data) = (news.cause.seq, news.kind.to_string(), news.data.clone());
+        let event = Logged { seq, kind, effective_at: news.effective_at, recorded_at, data, ..Logged::default() };
+        Ok(self.decide_and_store(versions, what, &event, pools)?.follow_ups)
+    }
+
+    /// Lets everything fall due that does by then; answers what it causes for others.
+    pub fn settle(&mut self, versions: &Versions, to: Instant, pools: &mut Pools) -> Vec<FollowUp> {
+        if self.state.as_ref().is_none_or(|state| to < state.clock) {
+            return Vec::new();
+        }
+        let event = Logged { effective_at: to, recorded_at: to, data: "{}".to_owned(), ..Logged::default() };
+        // A wake-up has nothing that could be refused.
+        let settled = self.decide_and_store(versions, What::WakeUp, &event, pools);
+        settled.map(|settled| settled.follow_ups).unwrap_or_default()
+    }
+
+    fn decide_and_store(
+        &mut self,
+        versions: &Versions,
+        what: What,
+        event: &Logged,
+        pools: &mut Pools,
+    ) -> Result<Decided, String> {
+        let command = Command { effective_at: event.effective_at, recorded_at: event.recorded_at, what };
+        let mut decision =
+            self.decide(versions, &command, event, &pools.used).map_err(|rejected| refusal_of(&rejected))?;
+        pools.take(&decision);
+        let now = decision.events.get(decision.main).map(|main| main.seq);
+        let follow_ups = std::mem::take(&mut decision.follow_ups);
         self.store(decision, &event.data);
-        Ok(())
+        Ok(Decided { now, follow_ups })
     }
 
     fn decide(
@@ -189,12 +258,9 @@ impl Run {
         self.state = Some(decision.state);
     }
 
-    /// Lets everything fall due that does by then.
-    pub fn settle(&mut self, versions: &Versions, to: Instant) {
-        let Some(state) = self.state.as_ref().filter(|state| state.clock <= to) else { return };
-        let (events, state) = settled(versions, state, to);
-        self.history.extend(events);
-        self.state = Some(state);
+    /// Who the member was merged into by now.
+    pub fn merged_into(&self) -> Option<MemberId> {
+        self.state.as_ref()?.into
     }
 
     /// Every entry of the run, and the member at its end.
@@ -273,13 +339,14 @@ fn content_of(versions: &Versions, event: &Recorded) -> Option<Order> {
 
 impl Run {
     /// Reads an event as the version of its business time does; redemptions are named as they are numbered now.
-    fn read(&self, versions: &Versions, event: &Logged) -> Result<What, String> {
+    fn read(&mut self, versions: &Versions, event: &Logged, pooled: &Pooled) -> Result<What, String> {
         let definition = &versions.at(event.effective_at).definition;
         let what = match read_recorded(definition, &event.kind, &event.data) {
             Ok(what) => what,
             Err(problem) if problem.path == "type" => return Err("unknown-event-type".to_owned()),
             Err(_) => return Err("invalid-event".to_owned()),
         };
+        self.know_pool_payments(&what, pooled);
         let former = self.former_event(&event.data);
         let now = |redemption: u64| {
             let known = former.or_else(|| self.renumbered.get(&redemption).copied());
@@ -305,6 +372,16 @@ impl Run {
                 What::GiftCardTakenBack(RewardCard { redemption, ..card })
             }
             What::ReturnBenefit { used } => What::ReturnBenefit { used: now(used)? },
+            What::Adjust(adjustment) => What::Adjust(Adjustment { undoes: self.undone(&event.data), ..adjustment }),
+            What::Household(HouseholdStep::Found { .. }) => {
+                What::Household(HouseholdStep::Found { known: event.household })
+            }
+            What::Household(HouseholdStep::Accept { household, .. }) => {
+                What::Household(HouseholdStep::Accept { household, code: event.invitation })
+            }
+            What::Household(HouseholdStep::Invite { by, to, code }) => {
+                What::Household(HouseholdStep::Invite { by, to, code: event.invitation.unwrap_or(code) })
+            }
             What::ReturnRedemption(part) => What::ReturnRedemption(part_now(part)?),
             what => what,
         })
@@ -317,12 +394,29 @@ impl Run {
         self.state.as_ref()?.number_of(event)
     }
 
+    /// Redemptions of a pool are numbered by the household, which the member does not look into.
+    fn know_pool_payments(&mut self, what: &What, pooled: &Pooled) {
+        let paid = what.paid_by().filter(|redemption| pooled.households.contains(&redemption.member));
+        self.paid_by_pool.extend(paid.map(|redemption| (redemption, pooled.redemptions.get(&redemption).copied())));
+    }
+
+    /// What an adjustment moved that another one undoes.
+    fn undone(&self, data: &str) -> Option<Undone> {
+        let named: Named = serde_json::from_str(data).ok()?;
+        let event = named.undoes.filter(|event| event.member == self.id)?;
+        let first = self.event(*self.renumbered.get(&event.seq)?)?;
+        Some(Undone { event: first.seq, entries: first.entries.clone() })
+    }
+
     /// An order with the redemptions that paid it as they are numbered now; one that the draft refused paid nothing.
     fn paid_now(&self, mut order: Order) -> Order {
         // The receipt says what was paid, whatever took something off it.
         order.vouchers.clear();
         for payment in &mut order.payments {
-            if let Some(redemption) = payment.redemption.filter(|redemption| redemption.member == self.id) {
+            if let Some((redemption, now)) = payment.redemption.and_then(|paid| self.paid_by_pool.get_key_value(&paid))
+            {
+                payment.redemption = now.map(|seq| EventId { seq, ..*redemption });
+            } else if let Some(redemption) = payment.redemption.filter(|redemption| redemption.member == self.id) {
                 let seq = self.renumbered.get(&redemption.seq);
                 payment.redemption = seq.map(|seq| EventId { seq: *seq, ..redemption });
             }
@@ -338,6 +432,8 @@ struct Named {
     redemption: Option<EventId>,
     #[serde(default, rename = "use")]
     used: Option<EventId>,
+    #[serde(default)]
+    undoes: Option<EventId>,
 }
 
 /// What is left to a survivor of those who were merged into them.

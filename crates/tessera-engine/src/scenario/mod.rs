@@ -9,6 +9,7 @@
 mod adjusting;
 mod cards;
 mod compare;
+mod documents;
 mod expect;
 mod installation;
 mod moment;
@@ -21,14 +22,17 @@ mod together;
 mod vouchers;
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
+use tessera_store::StoreError;
 
 pub use compare::Mismatch;
 pub use read::{FileProblem, Scenario};
+
+use crate::executor::Context;
+use crate::programs::ProgramHandle;
 
 /// Files in one run.
 pub const FILES_MAX: usize = 10_000;
@@ -96,8 +100,16 @@ impl Report {
     }
 }
 
+/// What else is looked at when a scenario's steps are done: says what is wrong, in words.
+pub type Afterwards<'a> = &'a dyn Fn(&Context, &Arc<ProgramHandle>) -> Result<Vec<String>, StoreError>;
+
 /// Runs one file: on the embedded database, or in a schema of its own on PostgreSQL.
 pub fn run_file(file: &Path, database_url: Option<&str>) -> Report {
+    run_file_and(file, database_url, &|_, _| Ok(Vec::new()))
+}
+
+/// The same, and looks at what it left.
+pub fn run_file_and(file: &Path, database_url: Option<&str>, afterwards: Afterwards<'_>) -> Report {
     let empty = Report {
         file: file.to_owned(),
         scenario: String::new(),
@@ -108,7 +120,7 @@ pub fn run_file(file: &Path, database_url: Option<&str>) -> Report {
     match Scenario::read(file) {
         Err(problems) => Report { verdict: Verdict::Unusable { problems }, ..empty },
         Ok(scenario) => {
-            let verdict = match run::run(&scenario, database_url) {
+            let verdict = match run::run(&scenario, database_url, afterwards) {
                 Ok(failures) if failures.is_empty() => Verdict::Passed,
                 Ok(failures) => Verdict::Failed { failures },
                 Err(error) => Verdict::Unusable { problems: vec![FileProblem::whole(file, error.to_string())] },

@@ -10,12 +10,12 @@ use tessera_core::event::{Merge, Origin, Redeem, Transfer};
 use tessera_core::ledger::PartnerState;
 use tessera_core::time::{Calendar, Instant};
 
-use super::Failure;
 use super::compare::Mismatch;
 use super::expect::{Said, told};
 use super::installation::Installation;
 use super::read::Scenario;
 use super::step::{Action, Doing, Step};
+use super::{Afterwards, Failure};
 use crate::EngineError;
 use crate::engine::Engine;
 use crate::executor::quote_cart;
@@ -27,7 +27,11 @@ use crate::submission::{Answer, CloudEvent, Refusal, Submission};
 use crate::verify::verify;
 
 /// Runs the steps until one is not as expected. An error is none of the scenario's: the installation could not be used.
-pub(super) fn run(scenario: &Scenario, database_url: Option<&str>) -> Result<Vec<Failure>, EngineError> {
+pub(super) fn run(
+    scenario: &Scenario,
+    database_url: Option<&str>,
+    afterwards: Afterwards<'_>,
+) -> Result<Vec<Failure>, EngineError> {
     let Some(first) = scenario.steps.first() else { return Ok(Vec::new()) };
     let installation = Installation::new(first.now, scenario.chance, database_url)?;
     let program = publish(&installation, &scenario.document.text, None)?;
@@ -39,7 +43,7 @@ pub(super) fn run(scenario: &Scenario, database_url: Option<&str>) -> Result<Vec
             return Ok(vec![Failure { step: Some(place + 1), title: step.title.clone(), mismatches, why }]);
         }
     }
-    Ok(verified(scenario, &installation, &program)?.into_iter().collect())
+    Ok(verified(scenario, &installation, &program, afterwards)?.into_iter().collect())
 }
 
 fn run_step(
@@ -365,6 +369,7 @@ fn verified(
     scenario: &Scenario,
     installation: &Installation,
     program: &Arc<ProgramHandle>,
+    afterwards: Afterwards<'_>,
 ) -> Result<Option<Failure>, EngineError> {
     let found = verify(&installation.engine.context, program, &mut |_| {})?;
     let line = scenario.steps.last().map_or(1, |step| step.line);
@@ -374,7 +379,13 @@ fn verified(
         expected: "the stored state as the ledger gives it".to_owned(),
         found: difference.what,
     };
-    let mismatches: Vec<Mismatch> = found.differences.into_iter().map(mismatch).collect();
+    let mut mismatches: Vec<Mismatch> = found.differences.into_iter().map(mismatch).collect();
+    mismatches.extend(afterwards(&installation.engine.context, program)?.into_iter().map(|found| Mismatch {
+        line,
+        what: "what is left".to_owned(),
+        expected: "nothing that is wrong".to_owned(),
+        found,
+    }));
     let title = "verification".to_owned();
     Ok((!mismatches.is_empty()).then_some(Failure { step: None, title, mismatches, why: Vec::new() }))
 }

@@ -3,21 +3,23 @@
 
 #![expect(dead_code, reason = "these are read to be checked; what was written is compared as it stands in the file")]
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::marker::PhantomData;
+mod answer;
+mod word;
 
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{self, IgnoredAny};
-use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tessera_core::decide::{EffectKind, EventStatus};
 use tessera_core::event::PlacementKind;
-use tessera_core::ledger::{Account, EntryKind, RedemptionStatus};
+use tessera_core::ledger::{Account, EntryKind};
 use tessera_core::member::ClubStatus;
 use tessera_core::program::{Exact, Id, UseWindow};
 use tessera_core::time::Day;
 
 use super::moment::Moment;
+use answer::{Answer, Redemption};
+use word::{Nothing, Whole, WordOr};
 
 /// Stands for the one key of a step that is an event's type; no key that can be typed by accident.
 pub(super) const EVENT: &str = "<event>";
@@ -170,206 +172,6 @@ struct Card {
     status: Option<String>,
     balance: Option<Exact>,
     held: Option<Exact>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Answer {
-    first_status: Option<Status>,
-    balances: Option<BTreeMap<Id, WordOr<Whole, Balance>>>,
-    tiers: Option<BTreeMap<Id, Id>>,
-    redemption: Option<Redemption>,
-    // Of a quote.
-    currency: Option<Id>,
-    points: Option<i64>,
-    lots: Option<Vec<LotTrace>>,
-    bill: Option<Bill>,
-    choices: Option<Choices>,
-    balance: Option<Balance>,
-    // Of the quote of a cart.
-    effects: Option<Vec<Effect>>,
-    prices: Option<Vec<LinePrice>>,
-    best: Option<Best>,
-    missing: Option<Vec<Missing>>,
-    rewards: Option<Vec<RewardNow>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LinePrice {
-    line: Option<String>,
-    price: Option<Id>,
-    name: Option<String>,
-    was: Option<Exact>,
-    amount: Option<Exact>,
-    saving: Option<Exact>,
-    words: Option<String>,
-}
-
-/// What saves most on a cart.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Best {
-    saving: Option<Exact>,
-    prices: Option<Vec<LinePrice>>,
-    vouchers: Option<Vec<VoucherSaving>>,
-    considered: Option<Vec<Considered>>,
-    runner_up: Option<RunnerUp>,
-    proven: Option<bool>,
-    purchase: Option<IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct VoucherSaving {
-    voucher: Option<Id>,
-    name: Option<String>,
-    saving: Option<Exact>,
-    lines: Option<Vec<LineDiscount>>,
-    shipping: Option<Exact>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Considered {
-    voucher: Option<Id>,
-    used: Option<bool>,
-    alone: Option<Exact>,
-    reason: Option<String>,
-    words: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RunnerUp {
-    saving: Option<Exact>,
-    difference: Option<Exact>,
-    prices: Option<Vec<Id>>,
-}
-
-/// What a cart or its member is short of.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Missing {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    campaign: Option<Id>,
-    voucher: Option<Id>,
-    ladder: Option<Id>,
-    level: Option<Id>,
-    reward: Option<Id>,
-    currency: Option<Id>,
-    spend: Option<Exact>,
-    lines: Option<u32>,
-    points: Option<i64>,
-    needed: Option<usize>,
-    saving: Option<Exact>,
-    measures: Option<BTreeMap<Id, Exact>>,
-    brings: Option<BTreeMap<Id, i64>>,
-    vouchers: Option<Vec<Id>>,
-    benefits: Option<Vec<Id>>,
-    words: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RewardNow {
-    reward: Option<Id>,
-    name: Option<String>,
-    currency: Option<Id>,
-    points: Option<i64>,
-    ordinary: Option<i64>,
-    money: Option<Exact>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Redemption {
-    status: Option<RedemptionStatus>,
-    currency: Option<Id>,
-    points: Option<i64>,
-    captured: Option<i64>,
-    returned: Option<i64>,
-    at: Option<Moment>,
-    ends_at: Option<Moment>,
-    order_id: Option<String>,
-    bill: Option<Bill>,
-    reward: Option<Id>,
-    given: Option<Given>,
-    lots: Option<Vec<LotTrace>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Given {
-    money: Option<Exact>,
-    code_pool: Option<Id>,
-    donation: Option<Donation>,
-    fulfilment: Option<Fulfilment>,
-    partner: Option<AtPartner>,
-    gift_card: Option<GivenCard>,
-    back: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Donation {
-    cause: Option<String>,
-    money: Option<Exact>,
-    day: Option<Day>,
-    back: Option<Day>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GivenCard {
-    money: Option<Exact>,
-    state: Option<tessera_core::ledger::GivenCardState>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AtPartner {
-    partner: Option<Id>,
-    state: Option<tessera_core::ledger::PartnerState>,
-    since: Option<Moment>,
-    until: Option<Moment>,
-    reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Fulfilment {
-    state: Option<tessera_core::ledger::FulfilmentState>,
-    since: Option<Moment>,
-    by: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LotTrace {
-    amount: Option<i64>,
-    last_day: Option<Day>,
-    funder: Option<Id>,
-    words: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Bill {
-    payable: Option<Exact>,
-    covered: Option<Exact>,
-    remainder: Option<Exact>,
-    tender: Option<String>,
-    asked: Option<Exact>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Choices {
-    min: Option<i64>,
-    max: Option<i64>,
-    step: Option<i64>,
 }
 
 /// Keys of an expectation that are about a member, as they see themselves at the end of the step.
@@ -621,62 +423,4 @@ struct Because {
     condition: Option<String>,
     challenge: Option<Id>,
     streak: Option<Id>,
-}
-
-/// A value that is one word, or a map or list of settings.
-pub(super) struct WordOr<W, S>(PhantomData<(W, S)>);
-
-/// What a word may be.
-pub(super) trait Word {
-    const EXPECTED: &'static str;
-    fn is_one(text: &str) -> bool;
-}
-
-/// A whole number.
-struct Whole;
-
-impl Word for Whole {
-    const EXPECTED: &'static str = "a whole number, or settings such as { available: 5, pending: 2 }";
-    fn is_one(text: &str) -> bool {
-        text.parse::<i64>().is_ok()
-    }
-}
-
-struct Nothing;
-
-impl Word for Nothing {
-    const EXPECTED: &'static str = "`none`, or a list of effects";
-    fn is_one(text: &str) -> bool {
-        text == "none"
-    }
-}
-
-impl Word for String {
-    const EXPECTED: &'static str = "a word, or settings";
-    fn is_one(text: &str) -> bool {
-        !text.is_empty()
-    }
-}
-
-impl<'de, W: Word, S: Deserialize<'de>> Deserialize<'de> for WordOr<W, S> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor<W, S>(PhantomData<(W, S)>);
-        impl<'de, W: Word, S: Deserialize<'de>> de::Visitor<'de> for Visitor<W, S> {
-            type Value = WordOr<W, S>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(W::EXPECTED)
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                let wrong = || E::custom(format!("{} is expected here, not `{text}`", W::EXPECTED));
-                W::is_one(text).then_some(WordOr(PhantomData)).ok_or_else(wrong)
-            }
-            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                S::deserialize(MapAccessDeserializer::new(map)).map(|_| WordOr(PhantomData))
-            }
-            fn visit_seq<A: de::SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-                S::deserialize(SeqAccessDeserializer::new(seq)).map(|_| WordOr(PhantomData))
-            }
-        }
-        deserializer.deserialize_any(Visitor(PhantomData))
-    }
 }

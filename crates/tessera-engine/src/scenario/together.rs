@@ -64,7 +64,7 @@ pub(super) fn submission(
     let other = somebody(engine, program, who)?;
     let about_home = |step: HouseholdStep| home.map(|home| (home, step)).ok_or_else(unknown_household);
     let step = match (settings.deed, other) {
-        (Deed::Found, _) => Ok((member, HouseholdStep::Found)),
+        (Deed::Found, _) => Ok((member, HouseholdStep::Found { known: None })),
         (Deed::Leave, _) => Ok((member, HouseholdStep::Leave)),
         (Deed::PutIn, _) => {
             let (currency, amount) = (settings.currency.clone().unwrap_or_default(), settings.amount.unwrap_or(0));

@@ -441,6 +441,20 @@ mod tests {
         assert_eq!(read(&text), [good(1, "1", "2"), long, good(3, "3", "4")]);
     }
 
+    /// A line, and a row whose quoted value goes over several, of exactly so many bytes without the end.
+    #[test]
+    fn a_line_at_the_limit_is_read_and_one_byte_more_is_not() {
+        let long = Err((1, "the line is longer than 1 MiB".to_owned()));
+        for end in ["", "\n"] {
+            let value = "x".repeat(LINE_MAX - 2);
+            assert_eq!(read(format!("1,{value}{end}").as_bytes()), [good(1, "1", &value)]);
+            assert_eq!(read(format!("1,{value}x{end}").as_bytes()), std::slice::from_ref(&long));
+        }
+        let lines = "x\n".repeat((LINE_MAX - 4) / 2);
+        assert_eq!(read(format!("1,\"{lines}\"").as_bytes()), [good(1, "1", &lines)]);
+        assert_eq!(read(format!("1,\"{lines}x\"").as_bytes())[0], Err((1, UNPAIRED.to_owned())));
+    }
+
     #[test]
     fn bytes_that_are_no_text_are_told_with_their_column() {
         let found = read(b"1,caf\xe9\n\0,2\n1,2,3\n");

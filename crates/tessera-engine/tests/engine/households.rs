@@ -63,7 +63,7 @@ fn invite(app: &TestApp, household: MemberId, to: Option<MemberId>, key: &str) -
 fn couple(app: &TestApp) -> MemberId {
     app.send(&sale("o-1", "card:1", 0));
     app.send(&sale("o-2", "card:2", 0));
-    let founded = done(app, "card:1", HouseholdStep::Found, "h-1");
+    let founded = done(app, "card:1", HouseholdStep::Found { known: None }, "h-1");
     let household: MemberId = founded.effects[0].member.as_ref().unwrap().parse().unwrap();
     app.relay();
     invite(app, household, Some(id(app, "card:2")), "i-1");
@@ -182,7 +182,7 @@ fn p5_a_lost_contribution_is_found_by_verification(app: &mut TestApp) {
     set(0);
     relay_all(app);
     assert_eq!(in_pool(app, household), 60);
-    let again = app.engine().submit(submission(app, "card:1", HouseholdStep::Found, "h-2")).unwrap();
+    let again = app.engine().submit(submission(app, "card:1", HouseholdStep::Found { known: None }, "h-2")).unwrap();
     assert_eq!(refused(again).code, "in-household");
 }
 

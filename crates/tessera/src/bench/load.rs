@@ -151,3 +151,21 @@ async fn gather(mut tasks: JoinSet<Result<Tally, Failure>>) -> Result<Tally, Fai
     }
     Ok(all)
 }
+
+/// Runs for a moment, then twice as long, until it has seen enough: on a busy machine a moment may be too short.
+///
+/// # Panics
+/// If twenty seconds are.
+#[cfg(test)]
+pub fn longer_and_longer<F>(run: impl Fn(Load) -> F, is_enough: impl Fn(&F) -> bool) -> F {
+    let mut measured = Duration::from_millis(200);
+    loop {
+        let load = Load { clients: 3, warm_up: Duration::from_millis(50), measured, members: 20, seed: 1 };
+        let figures = run(load);
+        if is_enough(&figures) {
+            return figures;
+        }
+        measured *= 2;
+        assert!(measured < Duration::from_secs(20), "nothing was answered");
+    }
+}

@@ -108,18 +108,15 @@ async fn ask(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::bench::installation::for_tests;
+    use crate::bench::load::longer_and_longer;
 
     #[test]
     fn every_request_of_a_sale_is_answered() {
-        let (warm_up, measured) = (Duration::from_millis(50), Duration::from_millis(300));
-        let load = Load { clients: 3, warm_up, measured, members: 20, seed: 1 };
-        let figures = run(&for_tests(), load).unwrap();
+        let figures = longer_and_longer(|load| run(&for_tests(), load).unwrap(), |found| found.sales >= 10);
         assert_eq!(figures.example, None);
-        assert!(figures.sales > 0 && figures.balance.p50_ms > 0.0 && figures.quote.p50_ms > 0.0);
+        assert!(figures.balance.p50_ms > 0.0 && figures.quote.p50_ms > 0.0);
         assert!(figures.latency.p50_ms >= figures.purchase.p50_ms);
     }
 }

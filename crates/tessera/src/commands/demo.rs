@@ -1,14 +1,15 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::Instant as Stopwatch;
 
 use clap::Args;
+use tessera_core::time::Instant;
 use tessera_engine::access::{self, Scope};
 use tessera_engine::programs::Publication;
 
-use super::Context;
 use super::task::Task;
+use super::{Context, instant};
 use crate::config::Resolved;
 use crate::demo;
 use crate::output::{Failure, Progress, grouped, say};
@@ -24,9 +25,12 @@ pub struct Arguments {
     /// How many members
     #[arg(long, default_value_t = 2_000, value_name = "NUMBER")]
     members: u32,
-    /// The same seed makes the same year
+    /// The same seed makes the same year, if it ends at the same time
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     seed: u64,
+    /// When the year ends, with its offset [default: now]
+    #[arg(long, value_parser = instant, value_name = "TIME")]
+    until: Option<Instant>,
     /// Make the data and stop
     #[arg(long)]
     no_serve: bool,
@@ -45,9 +49,14 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure
     let publication = Publication { text: DOCUMENT.to_owned(), by: "demo".to_owned(), ..Publication::default() };
     let (program, _, _) = engine.publish(publication)?;
     if is_new {
-        let started = Instant::now();
+        let now = engine.context.clock.now();
+        let until = arguments.until.unwrap_or(now);
+        if until > now {
+            return Err(Failure::usage("--until: the year cannot end in the future").right("name a time that has been"));
+        }
+        let started = Stopwatch::now();
         let mut progress = Progress::new("events", u64::from(arguments.members) * demo::EVENTS_PER_MEMBER);
-        let made = demo::make(&engine, &program, arguments.members, arguments.seed, &mut |events| {
+        let made = demo::make(&engine, &program, (arguments.members, until), arguments.seed, &mut |events| {
             progress.at(events, events, started)
         })?;
         progress.done();

@@ -1,4 +1,4 @@
-use std::io::{BufReader, BufWriter, Write};
+use std::io::BufReader;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc;
@@ -12,15 +12,16 @@ use tessera_core::quantity::Amount;
 use tessera_engine::Engine;
 use tessera_engine::gift_card::{CardCode, CardStep, card_subject, unknown_code};
 use tessera_engine::programs::ProgramHandle;
-use tessera_engine::query::{self, CardStatus, GiftCardView, PageRequest};
+use tessera_engine::query::{self, CardStatus};
 use tessera_engine::submission::{Answer, Refusal, Submission};
 use tessera_engine::transfer::{CardsError, import_cards};
 
+use super::code_file::CodeFile;
 use super::task::Task;
-use super::{Context, known};
+use super::{Context, all_of, known};
 use crate::output::{
-    Failure, Progress, REFUSED, counted, grouped, grouped_amount, json as print_json, moment, note, say, table,
-    unreadable,
+    Failure, Progress, REFUSED, counted, grouped, grouped_amount, json as print_json, moment, note, say, say_first,
+    table, unreadable,
 };
 
 #[derive(Subcommand, Debug)]
@@ -199,10 +200,7 @@ fn issue(context: &Context, arguments: &Issue) -> Result<ExitCode, Failure> {
     // What is wrong with one is wrong with all: said before there is a file.
     let (_, first) = submission(1);
     done(engine.submit(first)?)?;
-    let file = std::fs::File::create(&arguments.to)
-        .map_err(|error| Failure::usage(format!("{}: {error}", arguments.to.display())))?;
-    let mut file = BufWriter::new(file);
-    writeln!(file, "number,code,id,balance")?;
+    let mut file = CodeFile::create(&arguments.to, "number,code,id,balance")?;
     let started = Instant::now();
     let mut progress = Progress::new("cards", u64::from(arguments.count));
     let mut from = 1;
@@ -226,12 +224,12 @@ fn issue(context: &Context, arguments: &Issue) -> Result<ExitCode, Failure> {
         for ((number, answer), code) in made.into_iter().zip(codes) {
             let outcome = done(answer)?;
             let id = outcome.member.as_deref().unwrap_or_default();
-            writeln!(file, "{number},{code},{id},{}", balance(&program, &outcome))?;
+            file.line(format_args!("{number},{code},{id},{}", balance(&program, &outcome)))?;
         }
         progress.at(u64::from(until), u64::from(until), started);
         from = until + 1;
     }
-    file.into_inner().map_err(|error| error.into_error())?.sync_all()?;
+    file.finish()?;
     progress.done();
     engine.close();
     if context.json {
@@ -243,9 +241,6 @@ fn issue(context: &Context, arguments: &Issue) -> Result<ExitCode, Failure> {
     }
     Ok(ExitCode::SUCCESS)
 }
-
-/// Differences that are told on a terminal.
-const TOLD_MAX: usize = 20;
 
 fn import(context: &Context, arguments: &Import) -> Result<ExitCode, Failure> {
     let file = std::fs::File::open(&arguments.file).map_err(|error| unreadable(&arguments.file, &error))?;
@@ -271,12 +266,8 @@ fn import(context: &Context, arguments: &Import) -> Result<ExitCode, Failure> {
         let row = |name: &str, figures: [String; 4]| [vec![name.to_owned()], figures.to_vec()].concat();
         let header = ["gift cards", "in the file", "taken", "not taken", "here now"];
         say!("{}", table(&header, &[1, 2, 3, 4], [row("lines", cards), row(&found.currency, money)]));
-        for difference in found.differences.iter().take(TOLD_MAX) {
-            say!("{}:{}: {}", arguments.file.display(), difference.line, difference.detail);
-        }
-        if found.differences.len() > TOLD_MAX {
-            note!("… and {} more: --json has them all", grouped((found.differences.len() - TOLD_MAX) as u64));
-        }
+        let file = arguments.file.display();
+        say_first(&found.differences, |found| format!("{file}:{}: {}", found.line, found.detail));
     }
     Ok(if found.is_whole() { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
 }
@@ -358,16 +349,7 @@ fn show(context: &Context, arguments: &Show) -> Result<ExitCode, Failure> {
 fn list(context: &Context, arguments: &List) -> Result<ExitCode, Failure> {
     let reader = context.reader()?;
     let program = known(&reader, &arguments.program)?;
-    let mut page = PageRequest { limit: 1_000, after: None };
-    let mut cards: Vec<GiftCardView> = Vec::new();
-    loop {
-        let found = query::gift_cards(&reader, &program, (&page, arguments.status))?;
-        cards.extend(found.items);
-        if found.next.is_none() {
-            break;
-        }
-        page.after = found.next;
-    }
+    let cards = all_of(|page| query::gift_cards(&reader, &program, (page, arguments.status)))?;
     if context.json {
         print_json(&cards)?;
         return Ok(ExitCode::SUCCESS);

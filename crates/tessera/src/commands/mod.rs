@@ -3,6 +3,7 @@
 mod backup;
 mod bench;
 mod case;
+mod code_file;
 mod demo;
 mod doctor;
 mod export;
@@ -27,10 +28,11 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use tessera_core::time::Instant;
-use tessera_engine::Engine;
 use tessera_engine::clock::{Clock, SystemClock};
 use tessera_engine::executor::Context as EngineContext;
 use tessera_engine::programs::{ProgramError, ProgramHandle};
+use tessera_engine::query::{Page, PageRequest};
+use tessera_engine::{Engine, StoreError};
 
 use crate::config::{Resolved, Settings};
 use crate::output::Failure;
@@ -191,6 +193,20 @@ pub fn known(installation: &EngineContext, key: &str) -> Result<Arc<ProgramHandl
             _ => failure,
         }
     })
+}
+
+/// All of a list, page by page.
+fn all_of<T>(page: impl Fn(&PageRequest) -> Result<Page<T>, StoreError>) -> Result<Vec<T>, StoreError> {
+    let mut request = PageRequest { limit: 1_000, after: None };
+    let mut all = Vec::new();
+    loop {
+        let found = page(&request)?;
+        all.extend(found.items);
+        request.after = found.next;
+        if request.after.is_none() {
+            return Ok(all);
+        }
+    }
 }
 
 /// `--at`, for reports.

@@ -1,4 +1,4 @@
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -9,16 +9,17 @@ use tessera_core::code::{LENGTH, normalise};
 use tessera_core::program::Id;
 use tessera_core::time::Day;
 use tessera_engine::Engine;
-use tessera_engine::query::{self, BatchView, PageRequest};
+use tessera_engine::query::{self, BatchView};
 use tessera_engine::voucher::{
     Batch, BatchError, BatchKind, CHUNK, LineProblem, NewBatch, cancel_batch, cancel_code, chunks, finish_import,
     import_chunk, make_chunk, open_batch,
 };
 
+use super::code_file::CodeFile;
 use super::task::Task;
-use super::{Context, known};
+use super::{Context, all_of, known};
 use crate::output::{
-    Failure, Progress, REFUSED, counted, grouped, json as print_json, moment, note, say, table, unreadable,
+    Failure, Progress, REFUSED, counted, grouped, json as print_json, moment, note, say, say_first, table, unreadable,
 };
 
 #[derive(Subcommand, Debug)]
@@ -172,21 +173,18 @@ fn issue(context: &Context, arguments: &Issue) -> Result<ExitCode, Failure> {
     let program = known(&engine.context, &arguments.of.program)?;
     let new = NewBatch { count: arguments.count, length: arguments.length, ..arguments.of.batch(BatchKind::Made) };
     let batch = opened(&engine, &arguments.of, &new, &arguments.key)?;
-    let file = std::fs::File::create(&arguments.to)
-        .map_err(|error| Failure::usage(format!("{}: {error}", arguments.to.display())))?;
-    let mut file = BufWriter::new(file);
-    writeln!(file, "number,code")?;
+    let mut file = CodeFile::create(&arguments.to, "number,code")?;
     let started = Instant::now();
     let mut progress = Progress::new("codes", batch.codes);
     for numbers in chunks(batch.codes) {
         let (from, done) = (numbers.start, numbers.end - 1);
         let codes = make_chunk(&engine.context, engine.executor(), &program, (&batch, numbers))?;
         for (number, code) in (from..).zip(codes) {
-            writeln!(file, "{number},{code}")?;
+            file.line(format_args!("{number},{code}"))?;
         }
         progress.at(done, done, started);
     }
-    file.into_inner().map_err(|error| error.into_error())?.sync_all()?;
+    file.finish()?;
     progress.done();
     engine.close();
     if context.json {
@@ -253,18 +251,10 @@ fn import(context: &Context, arguments: &Import) -> Result<ExitCode, Failure> {
         print_json(&json!({ "batch": batch.key(), "lines": line, "imported": imported, "problems": problems }))?;
     } else {
         say!("{} of {} (batch {})", counted(imported, "code", "codes"), grouped(i128::from(taken)), batch.key());
-        for problem in problems.iter().take(TOLD_MAX) {
-            say!("line {}: {}: {}", problem.line, problem.code, problem.detail);
-        }
-        if problems.len() > TOLD_MAX {
-            note!("and {} more; --json lists all", grouped(problems.len() as i128 - TOLD_MAX as i128));
-        }
+        say_first(&problems, |found| format!("line {}: {}: {}", found.line, found.code, found.detail));
     }
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
 }
-
-/// Lines that are told on a terminal.
-const TOLD_MAX: usize = 20;
 
 fn void(context: &Context, arguments: &Void) -> Result<ExitCode, Failure> {
     let (path, code) = match (&arguments.code, &arguments.batch) {
@@ -304,8 +294,7 @@ fn void(context: &Context, arguments: &Void) -> Result<ExitCode, Failure> {
 fn list(context: &Context, arguments: &List) -> Result<ExitCode, Failure> {
     let reader = context.reader()?;
     let program = known(&reader, &arguments.program)?;
-    let page = PageRequest { limit: 1_000, after: None };
-    let batches = query::batches(&reader, &program, (&arguments.voucher, &page))?.items;
+    let batches = all_of(|page| query::batches(&reader, &program, (&arguments.voucher, page)))?;
     if context.json {
         print_json(&batches)?;
         return Ok(ExitCode::SUCCESS);

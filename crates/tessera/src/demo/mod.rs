@@ -1,6 +1,6 @@
 //! A coffee chain in Ho Chi Minh City and a year of its business, made by a seeded generator.
 //!
-//! Nothing here is random: the same seed and the same day make the same members, visits and returns.
+//! Nothing here is random: the same seed and the same end make the same members, visits and returns.
 
 mod menu;
 mod people;
@@ -44,20 +44,19 @@ struct Happening {
 
 const DAY: i64 = 86_400;
 
-/// Makes the members and a year until now, in the order of time.
+/// Makes so many members and the year until then, in the order of time.
 pub fn make(
     engine: &Engine,
     program: &Arc<ProgramHandle>,
-    members: u32,
+    (members, until): (u32, Instant),
     seed: u64,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Made, EngineError> {
-    let now = engine.context.clock.now();
     let mut made = Made::default();
     let mut happenings = Vec::new();
     for member in 1..=members {
         let mut random = Random::new(seed, u64::from(member));
-        year_of(member, now, &mut random, &mut happenings, &mut made);
+        year_of(member, until, &mut random, &mut happenings, &mut made);
     }
     happenings.sort_by_key(|happening| (happening.at, happening.member));
     let refused = Arc::new(AtomicU64::new(0));
@@ -118,8 +117,8 @@ fn send(
 }
 
 /// One member's year: joins, comes as often as their kind does, sometimes brings something back or says what they think.
-fn year_of(member: u32, now: Instant, random: &mut Random, happenings: &mut Vec<Happening>, made: &mut Made) {
-    let start = now.plus_seconds(-365 * DAY);
+fn year_of(member: u32, until: Instant, random: &mut Random, happenings: &mut Vec<Happening>, made: &mut Made) {
+    let start = until.plus_seconds(-365 * DAY);
     // A third were there from the beginning, the others joined in the course of the year; the first always was.
     let joined_day = if member == 1 || random.below(3) == 0 { random.below(7) } else { random.below(330) };
     let joined = business_time(start, joined_day.cast_signed(), random);
@@ -131,14 +130,14 @@ fn year_of(member: u32, now: Instant, random: &mut Random, happenings: &mut Vec<
     loop {
         day += habit.days_between(random);
         let at = business_time(start, day, random);
-        if at >= now.plus_seconds(-600) {
+        if at >= until.plus_seconds(-600) {
             break;
         }
         visits += 1;
         if habit.has_left(visits, random) {
             break;
         }
-        one_visit(member, visits, at, now, random, happenings, made);
+        one_visit(member, visits, at, until, random, happenings, made);
     }
 }
 
@@ -146,7 +145,7 @@ fn one_visit(
     member: u32,
     visit: u32,
     at: Instant,
-    now: Instant,
+    until: Instant,
     random: &mut Random,
     happenings: &mut Vec<Happening>,
     made: &mut Made,
@@ -164,12 +163,12 @@ fn one_visit(
     happenings.push(Happening { at, member, kind: "purchase", data: order.to_string() });
     made.purchases += 1;
     let later = at.plus_seconds(600 + i64::try_from(random.below(3 * 86_400)).unwrap_or(0));
-    if back && later < now {
+    if back && later < until {
         let line = (random.below(items.max(1) as u64) + 1).to_string();
         let data = json!({ "order_id": order_id, "items": [{ "line": line, "quantity": 1 }] });
         happenings.push(Happening { at: later, member, kind: "return", data: data.to_string() });
         made.returns += 1;
-    } else if random.below(25) == 0 && later < now {
+    } else if random.below(25) == 0 && later < until {
         let stars = [5, 5, 4, 4, 4, 3, 2, 1][random.below(8) as usize];
         let data = json!({ "order_id": order_id, "stars": stars });
         happenings.push(Happening { at: later, member, kind: "review", data: data.to_string() });
