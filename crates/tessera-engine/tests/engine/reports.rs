@@ -146,7 +146,7 @@ fn p1_two_who_become_one_change_no_sum_of_a_report() {
     merge(one, three, "m-2");
     check(1);
     // A household holds points of its people, and is no member.
-    let found = HouseholdStep::Found;
+    let found = HouseholdStep::Found { known: None };
     let found = Submission::household(secrets, &app.program, "card:1".parse().unwrap(), found, "h-1", app.now());
     accepted(app.engine().submit(found).unwrap());
     app.relay();
