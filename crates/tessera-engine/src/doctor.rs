@@ -123,7 +123,9 @@ pub fn examine(location: &Location, clock: Arc<dyn Clock>, full: bool, progress:
         // Orders are found by keyed hashes.
         None => checks.push(Check::skipped(LEDGER, "without the master key orders cannot be found")),
         Some(secrets) => {
-            let context = Context { database, secrets, clock, programs: Programs::default() };
+            // A note that cannot be read is found by whoever opens the installation.
+            let shards = crate::installation::shards(&database).unwrap_or_default();
+            let context = Context { database, secrets, clock, programs: Programs::default(), shards };
             let of = |program: &Arc<ProgramHandle>| match full {
                 true => verify(&context, program, progress),
                 false => {

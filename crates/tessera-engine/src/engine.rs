@@ -208,7 +208,8 @@ fn context(location: &Location, clock: Arc<dyn Clock>, access: Access) -> Result
         Access::Write => installation::claim(&database, &secrets)?,
         Access::Read => installation::check(&database, &secrets)?,
     }
-    Ok(Context { database, secrets, clock, programs: Programs::default() })
+    let shards = installation::shards(&database)?;
+    Ok(Context { database, secrets, clock, programs: Programs::default(), shards })
 }
 
 pub(crate) fn lock(folder: &std::path::Path, clock: &dyn Clock) -> Result<FolderLock, EngineError> {

@@ -10,6 +10,8 @@ use tessera_core::program::Id;
 /// who left. The numbers never change.
 pub(crate) const NAME_REPLACED: i64 = 2;
 pub(crate) const NAME_LEFT: i64 = 3;
+/// A command is about to give it to a member; its effect decides. Only where the database is spread over shards.
+pub(crate) const NAME_CLAIMED: i64 = 4;
 /// The kind of the codes of gift cards: no member has a name of this kind.
 pub const GIFT_CARD: &str = "gift-card";
 

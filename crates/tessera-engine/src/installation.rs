@@ -2,13 +2,66 @@
 //!
 //! Under another key nobody would be found by phone number or card, and every event would count again.
 
-use tessera_store::{Database, StoreError, Value};
+use tessera_store::{Database, Shards, StoreError, Tx, Value};
 
 use crate::engine::EngineError;
 use crate::secret::{SecretError, Secrets};
 
 /// Where in the table `installation` the fingerprint stands.
 pub(crate) const MASTER_KEY: &str = "master_key";
+
+/// Where it stands over how many shards the database is spread: a number, or [`CITUS`].
+const SHARDS: &str = "shards";
+/// The shards are those of Citus.
+const CITUS: &str = "citus";
+
+/// Over what a database is spread; over nothing unless somebody said so.
+pub fn shards(database: &Database) -> Result<Shards, StoreError> {
+    let known = database.read(|reader| {
+        let rows = reader.query("SELECT value FROM installation WHERE name = $1", &[SHARDS.into()])?;
+        rows.into_iter().flatten().next().map(Value::into_text).transpose()
+    })?;
+    let unreadable = || StoreError::corrupt("installation", "value", "neither a number of shards nor citus");
+    match known.as_deref() {
+        None => Ok(Shards::default()),
+        Some(CITUS) => database.shards_of_citus(),
+        Some(count) => Ok(Shards::even(count.parse().map_err(|_| unreadable())?)),
+    }
+}
+
+/// Spreads a database over `count` shards from the next start on: a queue for each, and nothing in one transaction that
+/// lies on two. It stays spread for ever, be it over one.
+pub fn spread(database: &Database, count: u16) -> Result<(), StoreError> {
+    let mut writer = database.writer()?;
+    let mut tx = writer.begin()?;
+    note_shards(&mut tx, count)?;
+    tx.commit()
+}
+
+/// Notes that a database is spread over `count` shards.
+pub fn note_shards(tx: &mut Tx<'_>, count: u16) -> Result<(), StoreError> {
+    write_shards(tx, &count.to_string())
+}
+
+/// Notes that it is spread over those of Citus, which has the tables by then.
+pub fn note_citus(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    write_shards(tx, CITUS)
+}
+
+/// Has Citus spread the tables at `url` that it does not have yet, and says which.
+///
+/// # Errors
+/// [`StoreError::NoCitus`] where the extension is not there.
+pub fn spread_with_citus(url: &str, shards: u16) -> Result<Vec<&'static str>, StoreError> {
+    tessera_store::spread_with_citus(url, shards)
+}
+
+fn write_shards(tx: &mut Tx<'_>, value: &str) -> Result<(), StoreError> {
+    let sql = "INSERT INTO installation (name, value) VALUES ($1, $2) \
+               ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    tx.execute(sql, &[SHARDS.into(), value.into()])?;
+    Ok(())
+}
 
 /// The fingerprint of the key a database belongs to; nothing where nobody has opened it to write yet.
 pub fn fingerprint(database: &Database) -> Result<Option<String>, StoreError> {

@@ -123,6 +123,12 @@ impl StoredEvent {
         serde_json::from_str(&self.payload).map_err(|error| StoreError::corrupt("event", "payload", error.to_string()))
     }
 
+    /// Whether this is what a command with this key did. One from before the database was spread says no key.
+    pub(crate) fn is_of(&self, key: &[u8; 16]) -> bool {
+        let record = &self.recorded.record;
+        record.key.as_ref().map_or(record.answer.is_some(), |found| *found == crate::secret::hex(key))
+    }
+
     /// The order this event made or corrected, read as its version reads it.
     pub fn order(&self, versions: &Versions) -> Result<Order, StoreError> {
         let program = versions.number(self.recorded.version).unwrap_or_else(|| versions.head());
@@ -167,6 +173,29 @@ pub fn progress_from_text(text: Option<&str>) -> Result<Option<OrderProgress>, S
         serde_json::from_str(text).map_err(|error| StoreError::corrupt("order_key", "progress", error.to_string()))
     };
     text.map(read).transpose()
+}
+
+/// How far an order has come by its row: where the database is spread over shards, by a second one in the bucket of the
+/// member who made it, written from the first return on. With the version of that row, 0 where there is none yet.
+pub(crate) fn order_progress(
+    rows: &mut dyn Rows,
+    spread: bool,
+    row: &Row,
+) -> Result<(Option<i64>, Option<OrderProgress>), StoreError> {
+    if !spread {
+        return Ok((None, progress_from_text(row[6].opt_text()?)?));
+    }
+    let member = crate::programs::member_id(row[3].bytes()?)?;
+    let own = vec![i64::from(member.bucket().get()).into(), row[1].clone(), row[2].clone()];
+    if own[0] == row[0] {
+        return Ok((Some(row[5].int()?), progress_from_text(row[6].opt_text()?)?));
+    }
+    let local = rows.fetch_by_keys(&tessera_store::tables::ORDER_KEY, &[own])?;
+    let of_member = local.first().filter(|local| local[3] == row[3] && local[4] == row[4]);
+    match of_member {
+        Some(local) => Ok((Some(local[5].int()?), progress_from_text(local[6].opt_text()?)?)),
+        None => Ok((Some(0), progress_from_text(row[6].opt_text()?)?)),
+    }
 }
 
 /// The key columns of a redemption: those of the event that made it.

@@ -28,7 +28,7 @@ impl Scheduler {
     pub fn start(context: Arc<Context>, executor: Executor) -> std::io::Result<Self> {
         let (stop, stopped) = crossbeam_channel::bounded::<()>(0);
         let mut ranked = None;
-        let mut swept = None;
+        let (mut swept, mut swept_shards) = (None, None);
         let run = move || loop {
             let woken = wake_due(&context, &executor)
                 .and_then(|woken| Ok(woken + crate::relay::relay_due(&context, &executor)?))
@@ -36,6 +36,8 @@ impl Scheduler {
                 .and_then(|done| Ok(done + crate::waitlist::offer_free(&context, &executor)?));
             let woken = woken.and_then(|done| Ok(done + crate::ranking::rank_daily(&context, &executor, &mut ranked)?));
             let woken = woken.and_then(|done| Ok(done + crate::case::sweep(&context, &executor, &mut swept)?));
+            let woken =
+                woken.and_then(|done| Ok(done + crate::executor::sweep(&context, &executor, &mut swept_shards)?));
             let pause = match woken {
                 Ok(0) => PAUSE,
                 Ok(_) => Duration::ZERO,

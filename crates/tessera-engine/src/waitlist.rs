@@ -11,13 +11,12 @@ use tessera_core::id::Bucket;
 use tessera_core::member::WaitState;
 use tessera_core::program::Id;
 use tessera_core::time::Instant;
-use tessera_store::{StoreError, Value, tables};
+use tessera_store::{StoreError, Value};
 
 use crate::executor::{Context, Executor, pool_key};
 use crate::identifier::Subject;
 use crate::programs::{ProgramHandle, member_id};
 use crate::query::{Page, PageRequest};
-use crate::record::Rows;
 use crate::redemption::Waiting;
 use crate::submission::{Answer, Submission};
 
@@ -61,8 +60,7 @@ fn offer_of(
     let stock = rules.reward(reward.as_str()).and_then(|reward| reward.definition.stock);
     let Some(stock) = stock else { return Ok(0) };
     let next = context.database.read(|reader| {
-        let counted = pool_key(program.number, &decide::stock_pool(reward));
-        let used = Rows::fetch_by_keys(reader, &tables::POOL, &[counted])?.first().map_or(Ok(0), |row| row[3].int())?;
+        let used = crate::executor::in_use(reader, &context.shards, program.number, &decide::stock_pool(reward))?;
         let free = (stock - used).clamp(0, ROUND_MAX);
         let sql = format!(
             "SELECT place, member FROM waitlist WHERE bucket = $1 AND program = $2 AND reward = $3 AND state = 1 \

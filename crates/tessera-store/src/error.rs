@@ -77,6 +77,13 @@ pub enum StoreError {
         problem: String,
     },
 
+    /// Tables are to be spread over machines, and what does that is not there.
+    #[error(
+        "the extension citus is not in this database: install Citus on every machine, put citus into \
+         shared_preload_libraries, restart, and run CREATE EXTENSION citus in this database; nothing was changed"
+    )]
+    NoCitus,
+
     /// There is a database, and nothing of Tessera's in it.
     #[error("the database holds no program yet: publish one with `tessera program apply FILE`")]
     SchemaMissing,

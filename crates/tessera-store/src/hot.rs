@@ -9,6 +9,7 @@ use crate::db::checkpoint::WriteTurn;
 use crate::db::postgres::PgConnection;
 use crate::db::sqlite::SqliteConnection;
 use crate::error::StoreError;
+use crate::shards::{Shards, Watch};
 use crate::sql::TableSql;
 use crate::table::Table;
 use crate::tables::POOL;
@@ -23,6 +24,8 @@ pub struct Tx<'a> {
     open: bool,
     /// PostgreSQL answers the COMMIT of a failed transaction with success and a rollback, so we remember.
     failed: bool,
+    /// Looks that it keeps to one shard, where somebody asked for that.
+    watch: Option<Box<Watch>>,
 }
 
 enum Link<'a> {
@@ -32,11 +35,25 @@ enum Link<'a> {
 
 impl<'a> Tx<'a> {
     pub(crate) fn sqlite(connection: &'a mut SqliteConnection, turn: WriteTurn<'a>) -> Self {
-        Self { link: Link::Sqlite { connection, turn }, open: true, failed: false }
+        Self { link: Link::Sqlite { connection, turn }, open: true, failed: false, watch: None }
     }
 
     pub(crate) fn postgres(connection: &'a mut PgConnection) -> Self {
-        Self { link: Link::Postgres(connection), open: true, failed: false }
+        Self { link: Link::Postgres(connection), open: true, failed: false, watch: None }
+    }
+
+    /// From here on a statement that names buckets of another shard than those before is refused, and so is one that
+    /// names none of a table that is spread: a check for tests and debug builds.
+    pub fn keep_to_one_shard(&mut self, shards: &Shards) {
+        self.watch = Some(Box::new(Watch::over(shards)));
+    }
+
+    fn watched(&mut self, table: &Table, rows: &[Row]) -> Result<(), StoreError> {
+        self.watch.as_mut().map_or(Ok(()), |watch| watch.rows(table, rows))
+    }
+
+    fn watched_statement(&mut self, sql: &str, params: &[Value]) -> Result<(), StoreError> {
+        self.watch.as_mut().map_or(Ok(()), |watch| watch.statement(sql, params))
     }
 
     /// All columns of the rows whose primary key is one of `keys`, each row once, in no order.
@@ -48,6 +65,7 @@ impl<'a> Tx<'a> {
     /// [`StoreError::Database`] if a key does not fit the table; [`StoreError::Unavailable`] if a lock did not come
     /// free within ten seconds, or no answer came within twenty.
     pub fn fetch_by_keys(&mut self, table: &'static Table, keys: &[Row]) -> Result<Vec<Row>, StoreError> {
+        self.watched(table, keys)?;
         let keys = distinct_keys(table, keys)?;
         if keys.is_empty() {
             return Ok(Vec::new());
@@ -72,6 +90,7 @@ impl<'a> Tx<'a> {
     /// [`StoreError::Conflict`] if a key is there already, or twice in `rows`; [`StoreError::Database`] if a row does
     /// not fit the table.
     pub fn insert_rows(&mut self, table: &'static Table, rows: &[Row]) -> Result<(), StoreError> {
+        self.watched(table, rows)?;
         let rows = fitting(table, rows)?;
         let written = self.write(table, |sql| &sql.insert, &rows)?;
         all_written(table, written, rows.len())
@@ -85,6 +104,7 @@ impl<'a> Tx<'a> {
     /// [`StoreError::Conflict`] if a row was not written because another version is there (or none where one had to
     /// be), or if a key is twice in `rows`; [`StoreError::Database`] if a row does not fit the table.
     pub fn upsert_rows(&mut self, table: &'static Table, rows: &[Row]) -> Result<(), StoreError> {
+        self.watched(table, rows)?;
         let rows = fitting(table, rows)?;
         if rows.windows(2).any(|pair| table.key_of(pair[0]) == table.key_of(pair[1])) {
             return Err(StoreError::Conflict { table: table.name });
@@ -143,6 +163,7 @@ impl<'a> Tx<'a> {
     /// [`StoreError::Database`] if the statement, or the number or kind of `params`, is wrong, or if a constraint is
     /// violated.
     pub fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, StoreError> {
+        self.watched_statement(sql, params)?;
         let answer = match &mut self.link {
             Link::Sqlite { connection, .. } => connection.query(sql, params),
             Link::Postgres(connection) => connection.query(sql, params),
@@ -155,6 +176,7 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// As [`query`](Self::query).
     pub fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, StoreError> {
+        self.watched_statement(sql, params)?;
         let answer = match &mut self.link {
             Link::Sqlite { connection, .. } => connection.execute(sql, params),
             Link::Postgres(connection) => connection.execute(sql, params),
@@ -168,6 +190,7 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// As [`query`](Self::query).
     pub fn execute_patiently(&mut self, sql: &str, params: &[Value]) -> Result<u64, StoreError> {
+        self.watched_statement(sql, params)?;
         let answer = match &mut self.link {
             Link::Sqlite { connection, .. } => connection.execute(sql, params),
             Link::Postgres(connection) => connection.execute_patiently(sql, params),

@@ -17,20 +17,24 @@
 //!
 //! Bounds: [`READERS_MAX`] readers at a time, one writer at a time on SQLite and any number on PostgreSQL.
 
+mod citus;
 mod db;
 mod error;
 mod hot;
 mod migrate;
+mod shards;
 mod sql;
 mod table;
 pub mod tables;
 mod value;
 
+pub use citus::{citus_statements, spread_with_citus};
 pub use db::reader::{READERS_MAX, Reader};
 pub use db::scratch::ScratchSchema;
 pub use db::{Database, Dialect, Writer};
 pub use error::StoreError;
 pub use hot::Tx;
 pub use migrate::{Schema, migration_names};
+pub use shards::{BUCKETS, SPREAD, Shards};
 pub use table::{Column, Kind, Table};
 pub use value::{Row, Value};

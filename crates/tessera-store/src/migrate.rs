@@ -37,6 +37,7 @@ static SOURCES: &[Source] = &[
     source!("V8__play"),
     source!("V11__possession"),
     source!("V14__cases"),
+    source!("V17__shards"),
 ];
 
 /// Any number, as long as it is always the same: whoever migrates a database holds this lock.

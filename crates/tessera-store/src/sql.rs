@@ -177,6 +177,23 @@ mod tests {
     }
 
     #[test]
+    fn the_verbs_join_a_table_with_the_keys_asked_for_and_with_nothing_else() {
+        for table in tables::every() {
+            for sql in [TableSql::sqlite(table), TableSql::postgres(table)] {
+                for text in [&sql.select, &sql.select_locked, &sql.insert, &sql.upsert, &sql.update, &sql.update_steady]
+                {
+                    let joined: Vec<&str> = text.split("JOIN ").skip(1).collect();
+                    assert!(joined.iter().all(|rest| rest.starts_with("UNNEST(")), "{text}");
+                    let others = tables::every().filter(|other| other.name != table.name);
+                    for other in others {
+                        assert!(!text.contains(&format!("FROM {} ", other.name)), "{text}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn texts_read_as_meant() {
         let sqlite = TableSql::sqlite(&tables::ORDER_KEY);
         assert_eq!(

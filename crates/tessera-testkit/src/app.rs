@@ -38,6 +38,24 @@ use crate::shop;
 /// Where the clock of every app stands at first: a Monday morning in Hồ Chí Minh City.
 pub const START: &str = "2026-03-02T10:00";
 
+/// Over how many shards the databases of tests are spread, each transaction watched: `TESSERA_TEST_SHARDS=8`.
+pub fn shards_asked_for() -> Option<u16> {
+    std::env::var("TESSERA_TEST_SHARDS").ok()?.parse().ok()
+}
+
+/// Spreads the database of an installation that is not open yet.
+fn spread(location: &Location, shards: u16) {
+    std::fs::create_dir_all(&location.folder).expect("a folder for the installation");
+    let database = match &location.database_url {
+        Some(url) => Database::open_postgres(url),
+        None => Database::open_sqlite(&location.database_file()),
+    };
+    let database = database.expect("the database of the test opens");
+    // A database that is there has its key.
+    location.secrets(true).expect("a key for the installation");
+    tessera_engine::installation::spread(&database, shards).expect("a database can be spread");
+}
+
 /// An installation with a published program and a key that may do everything.
 pub struct TestApp {
     pub clock: Arc<FixedClock>,
@@ -71,6 +89,20 @@ impl TestApp {
         Self::open(document, None)
     }
 
+    /// Spread over eight shards, on the embedded database: what a batch writes on two of them in one transaction is refused.
+    ///
+    /// # Panics
+    /// As [`TestApp::new`].
+    pub fn on_shards(document: &str) -> Self {
+        Self::open_over(document, None, Some(8))
+    }
+
+    /// The same on PostgreSQL; nothing (with a note) where it is not installed.
+    pub fn on_shards_of_postgres(document: &str) -> Option<Self> {
+        let migrate = |url: &str| drop(Database::open_postgres(url).expect("a new database can be migrated"));
+        postgres::prepared_database(migrate).map(|database| Self::open_over(document, Some(database), Some(8)))
+    }
+
     /// On PostgreSQL; nothing (with a note) where it is not installed.
     pub fn on_postgres(document: &str) -> Option<Self> {
         let migrate = |url: &str| drop(Database::open_postgres(url).expect("a new database can be migrated"));
@@ -78,6 +110,10 @@ impl TestApp {
     }
 
     fn open(document: &str, database: Option<TestDatabase>) -> Self {
+        Self::open_over(document, database, shards_asked_for())
+    }
+
+    fn open_over(document: &str, database: Option<TestDatabase>, shards: Option<u16>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let location = Location {
             folder: folder.path().join("data"),
@@ -85,6 +121,9 @@ impl TestApp {
             master_key: None,
         };
         let clock = Arc::new(FixedClock::at(shop::at(START)));
+        if let Some(shards) = shards {
+            spread(&location, shards);
+        }
         let engine = Engine::open_with(&location, clock.clone()).expect("a new installation opens");
         let program = publish(&engine, document).expect("the test's document is valid").0;
         let key = access::create(&engine.context, engine.executor(), program.number, "test", &Scope::ALL);
@@ -273,7 +312,8 @@ impl TestApp {
             let sent = relay::relay_due(context, executor).expect("follow-ups can be sent");
             let offered = waitlist::offer_free(context, executor).expect("what is free can be offered");
             let told = self.relay_to_partners();
-            if woken + sent + offered + told == 0 {
+            let swept = tessera_engine::executor::sweep_now(context, executor).expect("shards can be tidied up");
+            if woken + sent + offered + told + swept == 0 {
                 return done;
             }
             done += woken + sent + offered + told;

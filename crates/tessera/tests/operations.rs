@@ -267,3 +267,14 @@ fn migrate_says_what_is_pending() {
     tessera.run(&["migrate", "--check"]).expect(0);
     Tessera::new().run(&["migrate"]).failed(1, "there is no installation");
 }
+
+#[test]
+fn migrate_spreads_a_database() {
+    let tessera = Tessera::with_program("coffee");
+    tessera.run(&["migrate", "--citus"]).failed(2, "name the coordinator's database with --database-url");
+    tessera.run(&["migrate", "--shards", "0"]).expect(2);
+    let said = tessera.run(&["migrate", "--shards", "8"]);
+    said.expect(0);
+    assert!(said.out.contains("spread over 8 shards"), "{}", said.out);
+    tessera.run(&["verify", "--program", PROGRAM]).expect(0);
+}

@@ -271,6 +271,10 @@ pub struct Record {
     /// What the caller was told besides the effects, so that a retry gets the first outcome (I1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Answer>,
+    /// The key of the command whose event this is, in hexadecimal digits; empty for one without. Kept only where the
+    /// database is spread over shards: there a key is claimed before its event is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<CompactString>,
 }
 
 /// The part of an outcome that is not in the effects of its events.

@@ -1,6 +1,7 @@
 //! Everything a batch names, read at once, and what its commands have changed since.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use compact_str::CompactString;
 use tessera_core::decide::{Memory, OrderProgress, OrderRecord, Recorded, velocity_pools};
@@ -10,14 +11,15 @@ use tessera_core::ledger::Redemption;
 use tessera_core::member::MemberState;
 use tessera_core::program::Versions;
 use tessera_core::time::Instant;
-use tessera_store::{Dialect, Row, StoreError, tables};
+use tessera_store::{Dialect, Row, Shards, StoreError, Table, tables};
 
-use super::Context;
-use crate::identifier::{Identifier, NAME_LEFT, Subject};
-use crate::programs::{member_id, refresh};
+use super::known::is_made;
+use super::{Context, slices};
+use crate::identifier::{Identifier, NAME_CLAIMED, NAME_LEFT, Subject};
+use crate::programs::{ProgramHandle, member_id, refresh};
 use crate::record::{
-    ENTRY_COLUMNS, EVENT_COLUMNS, Rows, StoredEvent, entry_from_row, event_from_row, member_key, number, order_record,
-    own_key, progress_from_text, redemption_from_text, redemption_key, state_from_bytes, unsigned,
+    ENTRY_COLUMNS, EVENT_COLUMNS, Rows, StoredEvent, entry_from_row, event_from_row, member_key, number,
+    order_progress, order_record, own_key, redemption_from_text, redemption_key, state_from_bytes, unsigned,
 };
 use crate::submission::Submission;
 use crate::voucher::{KnownCode, shared_pool};
@@ -37,6 +39,8 @@ pub(super) struct KnownOrder {
     pub seq: u64,
     pub version: i64,
     pub progress: Option<OrderProgress>,
+    /// Where the database is spread, progress is kept with the member: the version of that row, 0 where there is none.
+    pub local: Option<i64>,
 }
 
 impl KnownOrder {
@@ -81,6 +85,25 @@ pub(super) struct Loaded {
     pub touched: HashSet<(i64, MemberId)>,
     /// Keys used by this batch, whose outcome is not written yet.
     pub fresh_keys: HashSet<Key>,
+    /// Over what the database is spread, if it is. What follows is empty where it is not.
+    pub shards: Shards,
+    pub spread: bool,
+    /// The shard whose members the batch is about.
+    pub home: Option<u16>,
+    /// Rows that hold nothing, such as claims without an effect, by table: what is written in their place.
+    pub hollow: HashMap<(&'static str, Key), Row>,
+    /// What was remembered under names when the batch was read.
+    pub marks: HashMap<Key, ClosedName>,
+    /// The members that commands were about to make, by their keys.
+    pub reserved: HashMap<Key, MemberId>,
+    /// Names that somebody else is about to give to a member.
+    pub contested: HashSet<Key>,
+    /// Whether one of them will soon be known.
+    pub awaits: bool,
+    /// The programs of the batch.
+    pub programs: HashMap<i64, Arc<ProgramHandle>>,
+    /// Claims of others whose effect is not there: let go when they are old.
+    pub stale: Vec<(&'static Table, Row)>,
 }
 
 impl Loaded {
@@ -97,7 +120,12 @@ impl Loaded {
 
     /// The same under the versions this process knows.
     pub fn read_rows(tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<Self, StoreError> {
-        let mut loaded = Self::default();
+        let shards = context.shards.clone();
+        let mut loaded = Self { spread: shards.are_spread(), shards, ..Self::default() };
+        if loaded.spread {
+            let programs = batch.iter().map(|command| (command.program.number, command.program.clone()));
+            loaded.programs = programs.collect();
+        }
         loaded.read_keys(tx, batch)?;
         loaded.read_identifiers(tx, context, batch)?;
         loaded.read_staff(tx, context, batch)?;
@@ -106,8 +134,12 @@ impl Loaded {
         loaded.read_members(tx, batch)?;
         // After the members: whoever has a member's row has their redemptions to themselves.
         loaded.read_redemptions(tx, batch)?;
+        if loaded.spread {
+            // Pools are read for the shard that the batch turns out to be of.
+            return Ok(loaded);
+        }
         if context.database.dialect() == Dialect::Postgres {
-            loaded.read_known_orders_again(tx)?;
+            loaded.read_known_orders_again(tx, context)?;
         }
         loaded.read_pools(tx, context, batch)?;
         Ok(loaded)
@@ -123,6 +155,9 @@ impl Loaded {
                 seq: unsigned(row[5].opt_int()?.unwrap_or(0)),
                 refusal: row[6].opt_text()?.map(str::to_owned),
             };
+            if self.spread && known.refusal.is_some() {
+                self.hollow.insert((tables::EVENT_KEY.name, key_of(&row)?), row.clone());
+            }
             self.keys.insert(key_of(&row)?, known);
         }
         Ok(())
@@ -157,17 +192,26 @@ impl Loaded {
                 keys.extend(renaming.removed.iter().chain(second).map(|name| own_key(program, &name.key)));
             }
         }
+        let mut claimed = Vec::new();
         for row in tx.fetch_by_keys(&tables::MEMBER_IDENTIFIER, &keys)? {
             let key = key_of(&row)?;
             match row[4].opt_int()? {
+                Some(NAME_CLAIMED) => claimed.push((key, row)),
                 None => drop(self.identifiers.insert(key, member_id(row[3].bytes()?)?)),
                 Some(NAME_LEFT) => {
                     let until = Instant::from_micros(row[5].opt_int()?.unwrap_or(0));
                     let memory = row[6].opt_text()?.and_then(|text| serde_json::from_str(text).ok());
                     self.closed.insert(key, ClosedName::Left { until, memory: memory.unwrap_or_default() });
+                    if self.spread {
+                        self.hollow.insert((tables::MEMBER_IDENTIFIER.name, key), row);
+                    }
                 }
                 Some(_) => drop(self.closed.insert(key, ClosedName::Replaced)),
             }
+        }
+        if self.spread {
+            self.know_claimed_names(tx, batch, claimed)?;
+            self.marks = self.closed.clone();
         }
         Ok(())
     }
@@ -195,25 +239,27 @@ impl Loaded {
                 keys.push(own_key(program, &context.secrets.order_key(program, &order)));
             }
         }
-        self.read_orders_of(tx, &keys)
+        self.read_orders_of(tx, context, &keys)
     }
 
     /// Orders tell whose rows to lock, so they are read first; another process may have changed them until the lock
     /// was there. From then on nobody does.
-    fn read_known_orders_again(&mut self, tx: &mut dyn Rows) -> Result<(), StoreError> {
+    fn read_known_orders_again(&mut self, tx: &mut dyn Rows, context: &Context) -> Result<(), StoreError> {
         let keys: Vec<Row> = self.orders.keys().map(|(program, key)| own_key(*program, key)).collect();
-        self.read_orders_of(tx, &keys)
+        self.read_orders_of(tx, context, &keys)
     }
 
-    fn read_orders_of(&mut self, tx: &mut dyn Rows, keys: &[Row]) -> Result<(), StoreError> {
+    fn read_orders_of(&mut self, tx: &mut dyn Rows, context: &Context, keys: &[Row]) -> Result<(), StoreError> {
         for row in tx.fetch_by_keys(&tables::ORDER_KEY, keys)? {
-            let known = KnownOrder {
-                member: member_id(row[3].bytes()?)?,
-                seq: unsigned(row[4].int()?),
-                version: row[5].int()?,
-                progress: progress_from_text(row[6].opt_text()?)?,
-            };
-            self.orders.insert(key_of(&row)?, known);
+            let (key, member, seq) = (key_of(&row)?, member_id(row[3].bytes()?)?, unsigned(row[4].int()?));
+            if let Some(handle) = self.programs.get(&key.0)
+                && !is_made(tx, context, handle, &key.1, EventId { member, seq })?
+            {
+                self.hollow.insert((tables::ORDER_KEY.name, key), row);
+                continue;
+            }
+            let (local, progress) = order_progress(tx, self.spread, &row)?;
+            self.orders.insert(key, KnownOrder { member, seq, version: row[5].int()?, progress, local });
         }
         Ok(())
     }
@@ -331,7 +377,7 @@ impl Loaded {
         Ok(())
     }
 
-    fn read_pools(&mut self, tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<(), StoreError> {
+    pub fn read_pools(&mut self, tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<(), StoreError> {
         let mut names: HashSet<(i64, CompactString)> = HashSet::new();
         let mut looked = HashSet::new();
         for command in batch {
@@ -366,6 +412,28 @@ impl Loaded {
         for row in tx.fetch_by_keys(&tables::POOL, &keys)? {
             self.pools.entry(row[1].int()?).or_default().insert(row[2].text()?.into(), row[3].int()?);
         }
+        self.read_slices(tx, names.iter().map(|(program, pool)| (*program, pool)))
+    }
+
+    /// What the batch's own shard has of pools and not given out yet is as good as free.
+    fn read_slices<'n>(
+        &mut self,
+        tx: &mut dyn Rows,
+        names: impl Iterator<Item = (i64, &'n CompactString)>,
+    ) -> Result<(), StoreError> {
+        let Some(home) = self.home else { return Ok(()) };
+        let bucket = self.shards.first_bucket(home);
+        let names: Vec<(i64, &CompactString)> = names.collect();
+        let keys: Vec<Row> = names.iter().map(|(program, pool)| slices::free_key(bucket, *program, pool)).collect();
+        let mut free: HashMap<(i64, String), i64> = HashMap::new();
+        for row in tx.fetch_by_keys(&tables::POOL, &keys)? {
+            free.insert((row[1].int()?, row[2].text()?.to_owned()), row[3].int()?);
+        }
+        for (program, pool) in names {
+            if let Some(free) = free.get(&(program, slices::free_name(pool))) {
+                *self.pools.entry(program).or_default().entry(pool.clone()).or_default() -= free;
+            }
+        }
         Ok(())
     }
 
@@ -382,11 +450,12 @@ impl Loaded {
             return Ok(());
         }
         let keys: Vec<Row> = unknown.iter().map(|name| pool_key(program, name)).collect();
-        known.extend(unknown.into_iter().map(|name| (name.clone(), 0)));
+        let unknown: Vec<CompactString> = unknown.into_iter().cloned().collect();
+        known.extend(unknown.iter().map(|name| (name.clone(), 0)));
         for row in tx.fetch_by_keys(&tables::POOL, &keys)? {
             known.insert(row[2].text()?.into(), row[3].int()?);
         }
-        Ok(())
+        self.read_slices(tx, unknown.iter().map(|name| (program, name)))
     }
 
     /// How many codes of partners there are: none where nobody brought any in.
@@ -461,7 +530,7 @@ pub(super) fn known_orders(
     if unread.is_empty() {
         return Ok(());
     }
-    loaded.read_orders_of(tx, &unread)?;
+    loaded.read_orders_of(tx, context, &unread)?;
     let mut members = HashSet::new();
     for order in loaded.orders.values() {
         members.extend([Some(order.member), order.named_by()].into_iter().flatten().map(|member| (program, member)));
@@ -473,7 +542,7 @@ pub(crate) fn pool_key(program: i64, pool: &str) -> Row {
     vec![i64::from(tessera_core::id::Bucket::of(pool.as_bytes()).get()).into(), program.into(), pool.into()]
 }
 
-fn key_of(row: &Row) -> Result<Key, StoreError> {
+pub(super) fn key_of(row: &Row) -> Result<Key, StoreError> {
     let key = row[2].bytes()?.try_into().map_err(|_| StoreError::corrupt("event_key", "key", "not 16 bytes"))?;
     Ok((row[1].int()?, key))
 }
@@ -563,8 +632,9 @@ pub(super) fn purchases_since(
         let key = own_key(program, &context.secrets.order_key(program, &order_id));
         let rows = tx.fetch_by_keys(&tables::ORDER_KEY, &[key])?;
         let Some(row) = rows.first() else { continue };
-        let progress = progress_from_text(row[6].opt_text()?)?;
-        let known = KnownOrder { member, seq: event.recorded.seq, version: row[5].int()?, progress: progress.clone() };
+        let (local, progress) = order_progress(tx, loaded.spread, row)?;
+        let (seq, version) = (event.recorded.seq, row[5].int()?);
+        let known = KnownOrder { member, seq, version, progress: progress.clone(), local };
         let content = loaded.content_of(program, &known);
         let content = if content == (EventId { member, seq: event.recorded.seq }) {
             event.clone()

@@ -4,13 +4,23 @@
 //! caller. What bounds it: [`QUEUE_MAX`] waiting commands (more are told to come back), [`BATCH_MAX`] in a batch.
 
 mod batch;
+mod claims;
 mod health;
+mod known;
 mod load;
+mod more;
+mod on_shard;
+mod payments;
+mod personal;
+mod slices;
+mod whom;
 mod write;
 
 pub use batch::{Quoted, quote, quote_cart, quote_carts};
 pub use health::{Health, tell};
 pub(crate) use load::{events_between, pool_key};
+pub use on_shard::Fault;
+pub(crate) use slices::in_use;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -18,7 +28,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use tessera_store::{Database, StoreError, Tx, Writer};
+use on_shard::Faults;
+use tessera_store::{Database, Shards, StoreError, Tx, Writer};
 use tracing::{Span, field};
 
 use crate::clock::{Clock, Entropy};
@@ -50,6 +61,8 @@ pub struct Context {
     pub secrets: Secrets,
     pub clock: Arc<dyn Clock>,
     pub programs: Programs,
+    /// Over what the database is spread, if it is.
+    pub shards: Shards,
 }
 
 impl std::fmt::Debug for Context {
@@ -65,6 +78,7 @@ pub struct Executor {
     /// Gets a signal when an event has caused something for another member.
     follow_ups: Receiver<()>,
     health: Arc<Health>,
+    faults: Arc<Faults>,
 }
 
 /// What waits for the one writer.
@@ -87,10 +101,12 @@ impl Executor {
         let (queue, waiting) = crossbeam_channel::bounded(QUEUE_MAX);
         let (wake_relay, follow_ups) = crossbeam_channel::bounded(1);
         let health = Arc::new(Health::default());
-        let mut worker = Worker { context, writer, entropy, follow_ups: wake_relay, health: health.clone() };
+        let faults = Arc::new(Faults::default());
+        let (known, asked) = (health.clone(), faults.clone());
+        let mut worker = Worker { context, writer, entropy, follow_ups: wake_relay, health: known, faults: asked };
         let thread = std::thread::Builder::new().name("executor".to_owned()).spawn(move || worker.run(&waiting));
         let thread = thread.map_err(|error| StoreError::Unavailable(format!("no thread for the executor: {error}")))?;
-        Ok((Self { queue, follow_ups, health }, thread))
+        Ok((Self { queue, follow_ups, health, faults }, thread))
     }
 
     /// Hands a command over, or says that the queue is full.
@@ -142,6 +158,12 @@ impl Executor {
         &self.health
     }
 
+    /// For tests: the next `times` attempts to write a batch end at a point, as if the process had died there. Only where
+    /// the database is spread.
+    pub fn fail_at(&self, fault: Fault, times: u32) {
+        self.faults.ask(fault, times);
+    }
+
     /// Tries whether the database can be written to again. Says nothing; [`Executor::health`] knows more soon after.
     ///
     /// `within`: how long to wait for that.
@@ -159,6 +181,23 @@ impl Executor {
     }
 }
 
+/// How often what crashed attempts left is looked for, and slices of pools give back what they do not need.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// Tidies up where the database is spread, now and then. `last`: when it was done before.
+pub(crate) fn sweep(context: &Context, executor: &Executor, last: &mut Option<Instant>) -> Result<usize, StoreError> {
+    if last.is_some_and(|last| last.elapsed() < SWEEP_EVERY) {
+        return Ok(0);
+    }
+    *last = Some(Instant::now());
+    sweep_now(context, executor)
+}
+
+/// The same at once: claims that led to nothing, names not confirmed, slices of pools. Says how much there was.
+pub fn sweep_now(context: &Context, executor: &Executor) -> Result<usize, StoreError> {
+    Ok(claims::sweep_claims(context, executor)? + slices::sweep_slices(context, executor)?)
+}
+
 /// Writes something that changes nothing.
 fn touch(writer: &mut Writer) -> Result<(), StoreError> {
     let mut tx = writer.begin()?;
@@ -172,6 +211,7 @@ struct Worker {
     entropy: Entropy,
     follow_ups: Sender<()>,
     health: Arc<Health>,
+    faults: Arc<Faults>,
 }
 
 impl Worker {
@@ -196,7 +236,11 @@ impl Worker {
             let health = self.health.clone();
             let _busy = health.busy();
             span.record("commands", batch.len() as i64);
-            if span.in_scope(|| self.work(batch)) {
+            let away = span.in_scope(|| match self.context.shards.are_spread() {
+                false => self.work(batch),
+                true => self.queues(batch).into_iter().map(|queue| self.work(queue)).filter(|away| *away).count() > 0,
+            });
+            if away {
                 turn_away(queue);
             }
             if let Some(job) = job {

@@ -9,12 +9,15 @@ use tessera_core::id::{Bucket, EventId, MemberId};
 use tessera_core::member::Change;
 use tessera_core::program::Id;
 use tessera_core::time::Instant;
-use tessera_store::{Row, StoreError, Tx, Value, tables};
+use tessera_store::{Row, Shards, StoreError, Table, Tx, Value, tables};
 
 use super::Context;
-use super::load::{ClosedName, Key, KnownOrder, Loaded, pool_key};
+use super::claims::Claims;
+use super::known::NameClaim;
+use super::load::{ClosedName, Key, KnownOrder, Loaded, key_of, pool_key};
+use super::slices::Wanted;
 use crate::case::{self, Cases};
-use crate::identifier::{NAME_LEFT, NAME_REPLACED};
+use crate::identifier::{NAME_CLAIMED, NAME_LEFT, NAME_REPLACED};
 use crate::profile::SealedProfile;
 use crate::record::{Envelope, entry_row, event_row, member_key, member_row, own_key, redemption_key};
 use crate::relay::{Payload, follow_up_key};
@@ -29,6 +32,8 @@ pub(super) struct Writes {
     new_orders: Vec<Row>,
     orders: BTreeMap<(i64, [u8; 16]), Row>,
     identifiers: Vec<Row>,
+    /// The keys of the commands that give them.
+    given_by: Vec<Option<[u8; 16]>>,
     /// Names that lead nowhere from now on, with whom they led to; `None` of what is kept: free for anybody.
     closed: Vec<(Key, MemberId, Option<ClosedName>)>,
     /// When marks are forgotten.
@@ -58,6 +63,8 @@ pub(super) struct Writes {
     profiles: Vec<Row>,
     /// Commands for later: what an event causes for another member, events that wait for theirs.
     outbox: Vec<Row>,
+    /// Events that wait for a member, in the buckets of their keys.
+    parked: Vec<Row>,
     /// Whether some of them may go at once.
     pub wakes_relay: bool,
     /// Identifiers whose waiting events may go now.
@@ -68,9 +75,14 @@ pub(super) struct Writes {
 
 impl Writes {
     /// Notes everything one decision wants written.
-    pub fn stage(&mut self, context: &Context, loaded: &mut Loaded, command: &Submission, decision: Decision) {
+    pub fn stage(&mut self, context: &Context, loaded: &mut Loaded, command: &Submission, mut decision: Decision) {
         let program = command.program.number;
         let member = decision.state.id;
+        let caused_before = self.outbox.len();
+        if let (true, Some(main)) = (loaded.spread, decision.events.get_mut(decision.main)) {
+            let key = command.key.map(|(key, _)| crate::secret::hex(&key));
+            main.record.key = Some(key.unwrap_or_default().into());
+        }
         for (place, event) in decision.events.iter().enumerate() {
             let payload = match &event.data {
                 // A claim carries the order it is about.
@@ -107,7 +119,7 @@ impl Writes {
             match loaded.orders.get(&(program, key)).map(|known| known.version) {
                 // A guest's order that is this member's now (P6).
                 Some(version) => {
-                    let known = KnownOrder { member, seq, version, progress: None };
+                    let known = KnownOrder { member, seq, version, progress: None, local: None };
                     self.order_progress(program, key, &known);
                     loaded.orders.insert((program, key), known);
                 }
@@ -199,6 +211,11 @@ impl Writes {
         for follow_up in decision.follow_ups {
             self.follow_up(context, program, command.recorded_at, follow_up);
         }
+        if loaded.spread {
+            // What an event causes waits on the shard of its member.
+            let bucket = i64::from(member.bucket().get());
+            self.outbox.iter_mut().skip(caused_before).for_each(|row| row[0] = bucket.into());
+        }
         loaded.touched.insert((program, member));
         if let Some(known) = loaded.members.get_mut(&(program, member)) {
             known.state = decision.state;
@@ -210,7 +227,7 @@ impl Writes {
     fn new_order(&mut self, loaded: &mut Loaded, (program, key): Key, EventId { member, seq }: EventId) {
         let mut row = own_key(program, &key);
         row.extend([member.as_bytes().as_slice().into(), crate::record::number(seq).into(), 1.into(), Value::Null]);
-        loaded.orders.insert((program, key), KnownOrder { member, seq, version: 1, progress: None });
+        loaded.orders.insert((program, key), KnownOrder { member, seq, version: 1, progress: None, local: None });
         self.new_orders.push(row);
     }
 
@@ -223,10 +240,14 @@ impl Writes {
             return;
         }
         let mut row = own;
+        // Where the database is spread, how far an order has come stands with its member.
+        if known.local.is_some() {
+            row[0] = i64::from(known.member.bucket().get()).into();
+        }
         row.extend([
             known.member.as_bytes().as_slice().into(),
             crate::record::number(known.seq).into(),
-            (known.version + 1).into(),
+            (known.local.unwrap_or(known.version) + 1).into(),
             progress.into(),
         ]);
         self.orders.insert((program, key), row);
@@ -249,15 +270,21 @@ impl Writes {
     /// A refusal is kept under its key, and holds nothing (I1).
     pub fn refusal(&mut self, loaded: &mut Loaded, command: &Submission, refusal: &Refusal) {
         let (Some((key, hash)), Ok(text)) = (command.key, serde_json::to_string(refusal)) else { return };
+        // An earlier attempt of it may still be on its way elsewhere.
+        if loaded.reserved.contains_key(&(command.program.number, key)) {
+            return;
+        }
         let mut row = own_key(command.program.number, &key);
         row.extend([hash.as_slice().into(), Value::Null, Value::Null, text.into()]);
         self.key(loaded, (command.program.number, key), row);
     }
 
-    pub fn identifier(&mut self, loaded: &mut Loaded, program: i64, key: [u8; 16], member: MemberId, now: Instant) {
+    pub fn identifier(&mut self, loaded: &mut Loaded, (program, key): Key, member: MemberId, command: &Submission) {
+        let now = command.recorded_at;
         let mut row = own_key(program, &key);
         row.extend([member.as_bytes().as_slice().into(), Value::Null, Value::Null, Value::Null]);
         self.identifiers.push(row);
+        self.given_by.push(command.key.map(|(key, _)| key));
         if loaded.closed.remove(&(program, key)).is_some() {
             self.reopened.push((program, key));
         }
@@ -380,7 +407,7 @@ impl Writes {
             payload.to_string().into(),
             now.into(),
         ]);
-        self.outbox.push(row);
+        self.parked.push(row);
         let mut row = own_key(program, &key);
         row.extend([hash.as_slice().into(), Value::Null, Value::Null, Value::Null]);
         self.key(loaded, (program, key), row);
@@ -407,8 +434,85 @@ impl Writes {
         self.wakes_relay = true;
     }
 
+    /// What of it lies on shards of its own keys, to be claimed before the rest is written; and claims of others in whose
+    /// place it would come.
+    pub fn claims(&mut self, loaded: &Loaded, now: Instant) -> (Claims, Vec<(&'static Table, Row)>) {
+        let mut claims = Claims::default();
+        let mut contested = Vec::new();
+        let mut add = |table: &'static Table, row: Row| {
+            let over = key_of(&row).ok().and_then(|key| loaded.hollow.get(&(table.name, key)).cloned());
+            // A claim for another member may still get its effect there.
+            let leads_to = match table.name {
+                "event_key" => Some(4),
+                "order_key" => Some(3),
+                _ => None,
+            };
+            let elsewhere = over
+                .as_ref()
+                .zip(leads_to)
+                .filter(|(over, place)| over[*place] != Value::Null && over[*place] != row[*place]);
+            match elsewhere {
+                Some((over, _)) => contested.push((table, over.clone())),
+                None => claims.add(&loaded.shards, table, row, over),
+            }
+        };
+        let keys = std::mem::take(&mut self.keys).into_iter().chain(std::mem::take(&mut self.kept_keys));
+        keys.for_each(|row| add(&tables::EVENT_KEY, row));
+        std::mem::take(&mut self.new_orders).into_iter().for_each(|row| add(&tables::ORDER_KEY, row));
+        std::mem::take(&mut self.new_voucher_codes).into_iter().for_each(|row| add(&tables::VOUCHER_CODE, row));
+        std::mem::take(&mut self.parked).into_iter().for_each(|row| add(&tables::OUTBOX, row));
+        let given_by = std::mem::take(&mut self.given_by);
+        for (mut row, by) in std::mem::take(&mut self.identifiers).into_iter().zip(given_by) {
+            if let (Some(by), Ok(key)) = (by, key_of(&row)) {
+                let mark = match loaded.marks.get(&key) {
+                    Some(ClosedName::Left { until, memory }) => Some((*until, memory.clone())),
+                    _ => None,
+                };
+                let claim = NameClaim { by: crate::secret::hex(&by), at: now, mark };
+                row[4] = NAME_CLAIMED.into();
+                row[6] = serde_json::to_string(&claim).ok().into();
+            }
+            add(&tables::MEMBER_IDENTIFIER, row);
+        }
+        // Both come with the claim of the name.
+        self.reopened.clear();
+        self.released.clear();
+        (claims, contested)
+    }
+
+    /// What it takes of pools, to be taken from the slices of its shard.
+    pub fn pools_wanted(&mut self) -> Vec<Wanted> {
+        let wanted = std::mem::take(&mut self.pools).into_iter();
+        let mut wanted: Vec<Wanted> =
+            wanted.map(|((program, pool), (by, most))| Wanted { program, pool: pool.into(), by, most }).collect();
+        wanted.sort_by(|one, other| (one.program, &one.pool).cmp(&(other.program, &other.pool)));
+        wanted
+    }
+
+    /// Why it writes to other shards too, if it does: the rare things that are one transaction over several.
+    pub fn crosses(&self, shards: &Shards, home: u16) -> Option<&'static str> {
+        let away = |row: &Row| shards.of(row[0].int().unwrap_or(0)) != home;
+        let named = |key: &Key| shards.of(i64::from(Bucket::of(&key.1).get())) != home;
+        let ended = self.closed.iter().any(|(key, ..)| named(key)) || self.undated.iter().any(named);
+        if ended || self.marks.iter().any(away) {
+            Some("a name that ends")
+        } else if self.voucher_codes.values().any(away) {
+            Some("the use of a code")
+        } else if self.orders.values().any(away) {
+            Some("an order of another member")
+        } else if self.profiles.iter().any(away)
+            || self.redemptions.values().any(away)
+            || self.fulfilments.values().any(away)
+        {
+            Some("a merged member")
+        } else {
+            None
+        }
+    }
+
     /// Writes everything, in the order in which locks are taken everywhere: keys, members, pools.
-    pub fn write(self, tx: &mut Tx<'_>, loaded: &Loaded) -> Result<(), StoreError> {
+    pub fn write(mut self, tx: &mut Tx<'_>, loaded: &Loaded) -> Result<(), StoreError> {
+        self.outbox.append(&mut self.parked);
         tx.insert_rows(&tables::EVENT_KEY, &self.keys)?;
         tx.upsert_rows(&tables::EVENT_KEY, &self.kept_keys)?;
         tx.insert_rows(&tables::ORDER_KEY, &self.new_orders)?;

@@ -97,7 +97,8 @@ fn months(reader: &mut Reader<'_>, program: i64, rules: &Program) -> Result<Mont
         let sql = "SELECT pool, used FROM pool WHERE program = $1 AND pool >= $2 AND pool < $3";
         for row in reader.query(sql, &[program.into(), prefix.into(), end.as_str().into()])? {
             let name = row[0].text()?.strip_prefix(prefix).unwrap_or_default();
-            let Some((month, cause)) = name.split_once('/') else { continue };
+            // What shards were given of it has a name with a `#`.
+            let Some((month, cause)) = name.split_once('/').filter(|(_, cause)| !cause.contains('#')) else { continue };
             let Ok(month) = month.parse::<Day>() else { continue };
             let decimals = u32::try_from(rules.money.decimals()).unwrap_or_default();
             let money = Amount::from_millionths(i128::from(row[1].int()?) * 10_i128.pow(6 - decimals.min(6)));

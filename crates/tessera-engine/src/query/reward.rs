@@ -7,13 +7,12 @@ use tessera_core::id::MemberId;
 use tessera_core::program::{Id, Program, RewardGives};
 use tessera_core::quantity::Amount;
 use tessera_core::time::Day;
-use tessera_store::{Reader, Row, StoreError, tables};
+use tessera_store::{Reader, Shards, StoreError};
 
 use super::member::{PageRequest, settled};
 use crate::codes;
-use crate::executor::{Context, pool_key};
+use crate::executor::Context;
 use crate::programs::ProgramHandle;
-use crate::record::Rows;
 use crate::submission::Refusal;
 
 /// A reward of the catalogue, as a member may see it.
@@ -103,7 +102,7 @@ pub fn rewards(
             },
             None => None,
         };
-        let left = left(reader, program.number, &rules)?;
+        let left = left(reader, &context.shards, program.number, &rules)?;
         let view = |id: &Id| view(&rules, id, state.as_ref(), &left, &asked.language);
         Ok(Some(rules.definition.rewards.keys().filter_map(view).collect::<Vec<_>>()))
     })?;
@@ -189,7 +188,12 @@ fn sold_out(reward: &Id, stock: Option<i64>) -> Refusal {
 }
 
 /// How many there are left of each reward that is scarce: in stock, and of the codes it gives.
-fn left(reader: &mut Reader<'_>, program: i64, rules: &Program) -> Result<BTreeMap<Id, i64>, StoreError> {
+fn left(
+    reader: &mut Reader<'_>,
+    shards: &Shards,
+    program: i64,
+    rules: &Program,
+) -> Result<BTreeMap<Id, i64>, StoreError> {
     let definition = &rules.definition;
     let codes: BTreeMap<Id, i64> =
         codes::pools_of(reader, program, definition, "")?.into_iter().map(|pool| (pool.pool, pool.left)).collect();
@@ -197,9 +201,7 @@ fn left(reader: &mut Reader<'_>, program: i64, rules: &Program) -> Result<BTreeM
     for (id, reward) in &definition.rewards {
         let mut least = reward.gives.code_pool.as_ref().and_then(|pool| codes.get(pool).copied());
         if let Some(stock) = reward.stock {
-            let key: Row = pool_key(program, &decide::stock_pool(id));
-            let taken =
-                Rows::fetch_by_keys(reader, &tables::POOL, &[key])?.first().map_or(Ok(0), |row| row[3].int())?;
+            let taken = crate::executor::in_use(reader, shards, program, &decide::stock_pool(id))?;
             least = Some(least.unwrap_or(i64::MAX).min((stock - taken).max(0)));
         }
         left.extend(least.map(|least| (id.clone(), least)));

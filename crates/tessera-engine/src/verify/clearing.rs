@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tessera_core::decide::{FollowUp, Recorded};
+use tessera_core::id::MemberId;
 use tessera_core::ledger::Account;
 use tessera_core::program::Id;
 use tessera_store::{Reader, Row, StoreError, tables};
@@ -26,7 +27,7 @@ impl Clearing {
         context: &Context,
         reader: &mut Reader<'_>,
         program: i64,
-        events: &[Recorded],
+        (member, events): (MemberId, &[Recorded]),
         differs: &mut dyn FnMut(Difference),
     ) -> Result<(), StoreError> {
         for entry in events.iter().flat_map(|event| &event.entries) {
@@ -56,7 +57,12 @@ impl Clearing {
                 ended.insert(row[2].bytes()?.to_vec());
             }
         }
-        let rows: Vec<Row> = caused.iter().map(|follow_up| own_key(program, &key(follow_up))).collect();
+        // Where the database is spread, what waits is on the shard of whose event caused it.
+        let place = |key: [u8; 16]| match context.shards.are_spread() {
+            true => vec![i64::from(member.bucket().get()).into(), program.into(), key.as_slice().into()],
+            false => own_key(program, &key),
+        };
+        let rows: Vec<Row> = caused.iter().map(|follow_up| place(key(follow_up))).collect();
         let mut states: HashMap<Vec<u8>, i64> = HashMap::new();
         for row in reader.fetch_by_keys(&tables::OUTBOX, &rows)? {
             states.insert(row[2].bytes()?.to_vec(), row[7].int()?);

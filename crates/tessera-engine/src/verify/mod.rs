@@ -20,7 +20,7 @@ use self::clearing::Clearing;
 use crate::executor::Context;
 use crate::programs::{ProgramHandle, member_id};
 use crate::record::{
-    StoredEvent, member_key, own_key, progress_from_text, redemption_from_text, state_from_bytes, unsigned,
+    StoredEvent, member_key, order_progress, own_key, redemption_from_text, state_from_bytes, unsigned,
 };
 use crate::report::{each_member, history_seen};
 
@@ -96,7 +96,7 @@ pub fn verify(
             progress(found.members);
             Ok(())
         })?;
-        check_codes(reader, program.number, &mut found)?;
+        check_codes(context, reader, program.number, &mut found)?;
         check_changed_since(&mut found);
         // Of a ledger that is not folded to its end nobody knows the sum.
         if found.differences.len() < DIFFERENCES_MAX {
@@ -166,7 +166,7 @@ fn check_whole(
     check_member(id, state, &events, &mut differs);
     check_orders(context, reader, program, (state, &events, &made), &mut differs)?;
     check_redemptions(reader, program, (state, &events), (&mut of_survivors, &mut changed_since), &mut differs)?;
-    clearing.check(context, reader, program, &events, &mut differs)?;
+    clearing.check(context, reader, program, (state.id, &events), &mut differs)?;
     for (id, redemptions) in of_survivors {
         found.of_survivors.entry(id).or_default().extend(redemptions);
     }
@@ -345,7 +345,8 @@ fn check_orders(
     for (order_id, progress) in last.iter().filter(|(order_id, _)| !made.contains_key(**order_id)) {
         let key = context.secrets.order_key(program, order_id);
         let rows = reader.fetch_by_keys(&tables::ORDER_KEY, &[own_key(program, &key)])?;
-        let kept = rows.first().map(|row| progress_from_text(row[6].opt_text()?)).transpose()?.flatten();
+        let kept = rows.first().map(|row| order_progress(reader, context.shards.are_spread(), row)).transpose()?;
+        let kept = kept.and_then(|(_, progress)| progress);
         // Whoever survived this one may have changed it since.
         let by = kept.as_ref().and_then(|kept| kept.by);
         if by.is_none_or(|by| by == state.id) && kept.as_ref() != Some(*progress) {
@@ -369,7 +370,7 @@ fn check_orders(
             let kept = EventId { member: kept_member, seq: kept_seq };
             differs(Difference::between(what, EventId { member, seq: *seq }, kept));
         }
-        let kept = progress_from_text(row[6].opt_text()?)?;
+        let (_, kept) = order_progress(reader, context.shards.are_spread(), row)?;
         let expected = last.get(order_id.as_str()).copied();
         // What a survivor of this member changed is checked with the survivor.
         let by = kept.as_ref().and_then(|kept| kept.by);
@@ -429,10 +430,14 @@ fn check_redemptions(
 }
 
 /// Every code was used as often as events say.
-fn check_codes(reader: &mut Reader<'_>, program: i64, found: &mut Verification) -> Result<(), StoreError> {
+fn check_codes(
+    context: &Context,
+    reader: &mut Reader<'_>,
+    program: i64,
+    found: &mut Verification,
+) -> Result<(), StoreError> {
     let mut uses = std::mem::take(&mut found.uses);
     uses.retain(|_, uses| *uses != 0);
-    let shared = "SELECT used FROM pool WHERE bucket = $1 AND program = $2 AND pool = $3";
     let mut differ = |key: &[u8; 16], what: &str, expected: i64, kept: i64| {
         if expected != kept && found.differences.len() < DIFFERENCES_MAX {
             let what = format!(
@@ -450,9 +455,7 @@ fn check_codes(reader: &mut Reader<'_>, program: i64, found: &mut Verification) 
         let mut kept = row[2].int()?;
         if row[3].int()? == 1 {
             let pool = crate::voucher::shared_pool(&key);
-            let bucket = i64::from(tessera_core::id::Bucket::of(pool.as_bytes()).get());
-            let rows = reader.query(shared, &[bucket.into(), program.into(), pool.as_str().into()])?;
-            kept = rows.first().map_or(Ok(0), |row| row[0].int())?;
+            kept = crate::executor::in_use(reader, &context.shards, program, &pool)?;
         }
         differ(&key, row[1].text()?, expected, kept);
     }

@@ -1,16 +1,20 @@
 //! P5, I2, I6: a household and its people tell each other what happens, with whatever may happen between the halves.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use tessera_core::decide::Outcome;
 use tessera_core::event::{HouseholdStep, Redeem};
 use tessera_core::id::MemberId;
+use tessera_core::program::load_program;
 use tessera_engine::household::InvitationCode;
 use tessera_engine::query;
+use tessera_engine::replay::{Span, replay};
 use tessera_engine::submission::{Answer, Submission};
 use tessera_testkit::app::{TestApp, accepted, refused};
 use tessera_testkit::on_both_databases;
 use tessera_testkit::partner::{FakePartner, Plan};
-use tessera_testkit::shop::{json, spend};
+use tessera_testkit::shop::{document, json, spend};
 
 use crate::common::sale;
 use crate::contention::at_once;
@@ -35,6 +39,7 @@ on_both_databases!(TOGETHER =>
     i6_news_that_is_sent_again_changes_nothing,
     r1_a_return_asks_the_pool_for_what_the_member_has_not,
     p5_a_lost_contribution_is_found_by_verification,
+    p5_a_draft_changes_what_is_in_the_pool_and_who_may_spend_it,
     p5_the_pool_buys_rewards_and_gets_back_what_does_not_come,
     p1_a_place_goes_along_with_a_merge_and_comes_back_when_it_is_undone,
 );
@@ -167,6 +172,37 @@ fn r1_a_return_asks_the_pool_for_what_the_member_has_not(app: &mut TestApp) {
     relay_all(app);
     assert_eq!((in_pool(app, household), app.member("card:1")["balances"]["point"]["debt"].as_i64()), (0, Some(0)));
     assert_eq!(app.verify().differences, []);
+}
+
+/// What a member earns under a draft goes into the pool, is spent from it, and comes home; nothing is left on the way.
+fn p5_a_draft_changes_what_is_in_the_pool_and_who_may_spend_it(app: &mut TestApp) {
+    let household = couple(app);
+    app.send(&sale("o-3", "card:1", 60_000));
+    app.send(&sale("o-4", "card:2", 40_000));
+    relay_all(app);
+    let redeem = Redeem { by: Some(id(app, "card:2")), ..spend("point", 30) };
+    accepted(app.engine().submit(app.redeeming(&household.to_string(), redeem, "r-1")).unwrap());
+    done(app, "card:2", HouseholdStep::Leave, "l-1");
+    relay_all(app);
+    let what_if = |draft: &str| {
+        let draft = Arc::new(load_program(&document(draft), 2).unwrap());
+        let span = Span { from: None, to: app.now().plus_seconds(1) };
+        replay(&app.engine().context, &app.program, draft, span, &|_| {}).unwrap()
+    };
+    let found = what_if(&TOGETHER.replace("/ 1000", "/ 500"));
+    let point = &found.currencies["point"];
+    assert_eq!((point.before.issued, point.before.spent, point.before.outstanding), (100, 30, 70));
+    assert_eq!((point.after.issued, point.after.spent, point.after.outstanding), (200, 30, 170));
+    assert_eq!((found.members, found.refused.len()), (2, 0));
+    // With half as much in the pool there is not enough to spend.
+    let found = what_if(&TOGETHER.replace("/ 1000", "/ 5000"));
+    let point = &found.currencies["point"];
+    assert_eq!((point.after.issued, point.after.spent, point.after.outstanding), (20, 0, 20));
+    assert_eq!(found.refused, [("not-enough-points".to_owned(), 1)].into());
+    // And where there are no households, everybody keeps their own.
+    let alone = TOGETHER.lines().filter(|line| !line.starts_with("households:")).collect::<Vec<_>>().join("\n");
+    let found = what_if(&alone);
+    assert_eq!(found.currencies["point"].after.outstanding, 100);
 }
 
 fn p5_a_lost_contribution_is_found_by_verification(app: &mut TestApp) {

@@ -22,6 +22,7 @@ mod programs;
 mod redemptions;
 mod replay;
 mod reports;
+mod shards;
 mod simulation;
 mod time;
 mod transfers;

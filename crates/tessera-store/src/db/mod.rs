@@ -17,10 +17,12 @@ use pool::Pool;
 use postgres::PgConnection;
 use sqlite::SqliteConnection;
 
+use crate::citus::SHARD_OF_EACH_BUCKET;
 use crate::db::reader::{READERS_MAX, Reader};
 use crate::error::StoreError;
 use crate::hot::Tx;
 use crate::migrate::{self, Schema};
+use crate::shards::Shards;
 
 /// Which database it is, for the few statements that must differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -196,6 +198,16 @@ impl Database {
             Backend::Sqlite(database) => database.read(f),
             Backend::Postgres(database) => database.read(f),
         }
+    }
+
+    /// The shard of every bucket, as Citus has them.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] where its tables are not spread by Citus.
+    pub fn shards_of_citus(&self) -> Result<Shards, StoreError> {
+        let rows = self.read(|reader| reader.query(SHARD_OF_EACH_BUCKET, &[]))?;
+        let places: Result<Vec<i64>, StoreError> = rows.iter().map(|row| row[0].int()).collect();
+        Shards::of_places(&places?)
     }
 
     /// Which database it is.

@@ -114,7 +114,9 @@ on_both! {
         let cold = ["case_file_", "fulfilment_", "partner_order_", "pool_code_", "waitlist_"];
         let mut found = texts(ask(db, sql, &[]));
         found.retain(|name| !cold.iter().any(|table| name.starts_with(table)));
-        assert_eq!(found, ["adjustment_state", "api_key_hash", "member_wake_at", "outbox_due", "outbox_topic"]);
+        let known =
+            ["adjustment_state", "api_key_hash", "member_identifier_claimed", "member_wake_at", "outbox_due", "outbox_topic"];
+        assert_eq!(found, known);
     }
 
     fn the_search_for_wake_ups_uses_its_index(db) {
@@ -431,4 +433,13 @@ fn a_wrong_url_is_refused_without_its_password() {
         let refused = Database::open_postgres(url).map(|_| ()).unwrap_err();
         assert!(!refused.to_string().contains("s3cret"), "{refused}");
     }
+}
+
+#[test]
+fn without_citus_nothing_is_spread() {
+    let prepare = |url: &str| drop(Database::open_postgres(url).unwrap());
+    let Some(database) = crate::postgres::prepared_database(prepare) else { return };
+    let refused = tessera_store::spread_with_citus(&database.url(), 32).unwrap_err();
+    assert_eq!(refused, StoreError::NoCitus);
+    assert!(refused.to_string().contains("CREATE EXTENSION citus in this database"), "{refused}");
 }

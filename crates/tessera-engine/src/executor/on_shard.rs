@@ -1,0 +1,256 @@
+//! A batch where the database is spread: all it needs is read and decided first, what it needs on other shards is claimed
+//! each in a transaction of its own, and what it writes about its members is one transaction on their shard.
+//!
+//! Nothing is locked while deciding: members are written only over the version they were read at, so whoever met another
+//! writer decides again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use tessera_store::{Row, SPREAD, StoreError, Table, Value};
+
+use super::batch::{One, Step, part};
+use super::claims::{self, EFFECT_WITHIN};
+use super::load::Loaded;
+use super::write::Writes;
+use super::{Context, Reply, Worker, slices};
+use crate::clock::Entropy;
+use crate::identifier::Subject;
+use crate::record::Rows;
+use crate::submission::{Answer, Submission};
+
+/// How often, and how long, a batch waits for another process that is about to give a name it needs.
+const WAITS: u32 = 20;
+const WAIT: Duration = Duration::from_millis(5);
+
+/// Reads each shard by itself, as the last transaction left it.
+struct Spread<'c>(&'c Context);
+
+impl Rows for Spread<'_> {
+    fn fetch_by_keys(&mut self, table: &'static Table, keys: &[Row]) -> Result<Vec<Row>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        if !SPREAD.iter().any(|spread| spread.name == table.name) {
+            return self.0.database.read(|reader| reader.fetch_by_keys(table, keys));
+        }
+        let mut by_shard: BTreeMap<u16, Vec<Row>> = BTreeMap::new();
+        for key in keys {
+            by_shard.entry(self.0.shards.of(key[0].int()?)).or_default().push(key.clone());
+        }
+        let mut rows = Vec::new();
+        for keys in by_shard.into_values() {
+            rows.extend(self.0.database.read(|reader| reader.fetch_by_keys(table, &keys))?);
+        }
+        Ok(rows)
+    }
+
+    fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, StoreError> {
+        self.0.database.read(|reader| reader.query(sql, params))
+    }
+}
+
+impl Worker {
+    /// Decides and writes as many commands from the front as are about members of one shard, and answers those.
+    pub(super) fn attempt_on_shard(&mut self, batch: &[Submission]) -> Result<Vec<Answer>, StoreError> {
+        let context = self.context.clone();
+        let mut spread = Spread(&context);
+        let mut loaded = part("read").in_scope(|| Loaded::read(&mut spread, &context, batch))?;
+        for _ in 0..WAITS {
+            if !loaded.awaits {
+                break;
+            }
+            std::thread::sleep(WAIT);
+            loaded = Loaded::read(&mut spread, &context, batch)?;
+        }
+        let mut writes = Writes::default();
+        let mut one = One {
+            context: &context,
+            entropy: &mut self.entropy,
+            tx: &mut spread,
+            loaded: &mut loaded,
+            writes: &mut writes,
+            quote: None,
+            home: None,
+        };
+        one.hold_hollow_keys(batch)?;
+        let home = batch.first().map_or(0, |command| one.home_of(command));
+        one.home = Some(home);
+        one.loaded.home = Some(home);
+        one.loaded.read_pools(one.tx, &context, batch)?;
+        let deciding = part("decide").entered();
+        let mut answers = Vec::with_capacity(batch.len());
+        for command in batch {
+            if one.home_of(command) != home {
+                break;
+            }
+            match one.decide(command)? {
+                Step::Answer(answer) => answers.push(answer),
+                Step::Cut if answers.is_empty() => {
+                    return Err(StoreError::Database("a batch of one cannot be cut".to_owned()));
+                }
+                Step::Cut => break,
+            }
+        }
+        drop(deciding);
+        self.write_on_shard(&context, home, &loaded, writes)?;
+        metrics::histogram!("tessera_batch_size").record(answers.len() as f64);
+        Ok(answers)
+    }
+
+    fn write_on_shard(
+        &mut self,
+        context: &Context,
+        home: u16,
+        loaded: &Loaded,
+        mut writes: Writes,
+    ) -> Result<(), StoreError> {
+        let now = context.clock.now();
+        claims::note_stale(context, &mut self.writer, &loaded.stale, now)?;
+        let mut wakes_relay = writes.wakes_relay;
+        let (mut claims, contested) = writes.claims(loaded, now);
+        if !contested.is_empty() {
+            claims::note_stale(context, &mut self.writer, &contested, now)?;
+            return Err(StoreError::Conflict { table: contested[0].0.name });
+        }
+        let wanted = writes.pools_wanted();
+        slices::fill(context, &mut self.writer, home, &wanted)?;
+        let began = Instant::now();
+        claims.take(&mut self.writer, &context.shards)?;
+        self.faults.meet(Fault::AfterClaims)?;
+        let written = part("write").in_scope(|| {
+            let why = writes.crosses(&context.shards, home);
+            let mut tx = self.writer.begin()?;
+            match why {
+                // Rare, and dearer on several machines: `docs/decisions/0014-shards.md` says which and why.
+                Some(why) => metrics::counter!("tessera_crossings_total", "why" => why).increment(1),
+                None if cfg!(debug_assertions) => tx.keep_to_one_shard(&context.shards),
+                None => {}
+            }
+            slices::take(&mut tx, context.shards.first_bucket(home), &wanted)?;
+            writes.write(&mut tx, loaded)?;
+            if began.elapsed() > EFFECT_WITHIN {
+                return Err(StoreError::Conflict { table: "member" });
+            }
+            let commit = Instant::now();
+            part("commit").in_scope(|| tx.commit())?;
+            metrics::histogram!("tessera_commit_seconds").record(commit.elapsed().as_secs_f64());
+            Ok(())
+        });
+        if let Err(error) = written {
+            // After any other error the commit may have happened.
+            if !error.is_transient() {
+                claims.release(&mut self.writer, &context.shards);
+            }
+            return Err(error);
+        }
+        self.faults.meet(Fault::AfterCommit)?;
+        // It counts already; who fails here leaves it to the sweep.
+        match claims.confirm(context, &mut self.writer, now) {
+            Ok(released) => wakes_relay |= released,
+            Err(error) => tracing::warn!(%error, "names could not be confirmed"),
+        }
+        if wakes_relay {
+            let _ = self.follow_ups.try_send(());
+        }
+        Ok(())
+    }
+
+    /// Sorts commands by the shard of their members, each shard's a queue of its own. Those that name the same thing stay
+    /// together and in their order; where that cannot be, what came before is worked first.
+    pub(super) fn queues(&mut self, batch: Vec<(Submission, Reply)>) -> Vec<Vec<(Submission, Reply)>> {
+        let (commands, replies): (Vec<Submission>, Vec<Reply>) = batch.into_iter().unzip();
+        // Only a guess: whoever works the batch looks again.
+        let homes = self.homes(&commands).unwrap_or_else(|_| vec![0; commands.len()]);
+        let mut queues = Vec::new();
+        let mut open: BTreeMap<u16, Vec<(Submission, Reply)>> = BTreeMap::new();
+        let mut seen: HashMap<(i64, [u8; 16]), u16> = HashMap::new();
+        for ((command, reply), home) in commands.into_iter().zip(replies).zip(homes) {
+            let names = self.names_of(&command);
+            let met: Vec<u16> = names.iter().filter_map(|name| seen.get(name).copied()).collect();
+            let queue = met.first().copied().unwrap_or(home);
+            if met.iter().any(|met| *met != queue) {
+                queues.extend(std::mem::take(&mut open).into_values());
+                seen.clear();
+            }
+            seen.extend(names.into_iter().map(|name| (name, queue)));
+            open.entry(queue).or_default().push((command, reply));
+        }
+        queues.extend(open.into_values());
+        queues
+    }
+
+    fn homes(&mut self, batch: &[Submission]) -> Result<Vec<u16>, StoreError> {
+        let context = self.context.clone();
+        // Where a name leads has to be looked up; an id says it.
+        let said = |command: &Submission| match &command.subject {
+            Subject::Member(id) => Some(context.shards.of(i64::from(id.bucket().get()))),
+            _ => None,
+        };
+        if let Some(homes) = batch.iter().map(said).collect::<Option<Vec<u16>>>() {
+            return Ok(homes);
+        }
+        let (mut spread, mut entropy, mut writes) = (Spread(&context), Entropy::default(), Writes::default());
+        let mut loaded = Loaded::read_rows(&mut spread, &context, batch)?;
+        let one = One {
+            context: &context,
+            entropy: &mut entropy,
+            tx: &mut spread,
+            loaded: &mut loaded,
+            writes: &mut writes,
+            quote: None,
+            home: None,
+        };
+        Ok(batch.iter().map(|command| one.home_of(command)).collect())
+    }
+
+    /// Everything by which two commands may meet.
+    fn names_of(&self, command: &Submission) -> Vec<(i64, [u8; 16])> {
+        let (program, secrets) = (command.program.number, &self.context.secrets);
+        let mut names: Vec<[u8; 16]> = command.key.iter().map(|(key, _)| *key).collect();
+        let subject = match &command.subject {
+            Subject::Identifier(identifier) => Some(identifier),
+            Subject::Member(id) => {
+                names.push(*id.as_bytes());
+                None
+            }
+            Subject::Nobody => None,
+        };
+        let known = subject.into_iter().chain(&command.identifiers);
+        names.extend(known.map(|name| secrets.identifier_key(program, &name.to_text())));
+        names.extend(super::load::order_names(command).iter().map(|order| secrets.order_key(program, order)));
+        names.extend(command.what.voucher_codes().map(|code| secrets.code_key(program, code)));
+        names.into_iter().map(|name| (program, name)).collect()
+    }
+}
+
+/// Where a test lets an attempt end, as if the process had died there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// What other shards hold is written, the member is not.
+    AfterClaims,
+    /// The member is written, and names are not confirmed.
+    AfterCommit,
+}
+
+/// The faults that tests ask for; none otherwise.
+#[derive(Debug, Default)]
+pub(super) struct Faults(std::sync::Mutex<Option<(Fault, u32)>>);
+
+impl Faults {
+    /// The next `times` attempts that come there end.
+    pub fn ask(&self, fault: Fault, times: u32) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((fault, times));
+    }
+
+    fn meet(&self, fault: Fault) -> Result<(), StoreError> {
+        let mut asked = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match asked.as_mut() {
+            Some((wanted, times)) if *wanted == fault && *times > 0 => {
+                *times -= 1;
+                Err(StoreError::Unavailable("a test asked for it".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! A database spread over eight shards: no transaction of a batch names two of them (the store refuses it here), and a crash
+//! between what is claimed on one and what is written on another loses and doubles nothing.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use tessera_core::decide::OutcomeStatus;
+use tessera_engine::executor::{Fault, sweep_now};
+use tessera_engine::submission::Answer;
+use tessera_testkit::app::{TestApp, accepted, as_duplicate, event};
+
+use crate::common::{back_all, sale};
+use crate::contention::{THREADS, at_once};
+
+const RULES: &str = "
+unknown_member: enrol
+currencies: { point: { name: Point, expires: never } }
+campaigns:
+  base: { trigger: purchase, rules: [ { award: { currency: point, amount: event.net / 1000 } } ] }
+  gift: { trigger: purchase, earning: bonus, budget: { point: 100 }, rules: [ { award: { currency: point, amount: 7 } } ] }
+";
+
+/// How often the executor tries before it tells callers to come back.
+const ATTEMPTS: u32 = 3;
+
+/// Writes each test for both databases, spread over eight shards.
+macro_rules! on_shards {
+    ($($test:ident),+ $(,)?) => {$(
+        mod $test {
+            use super::*;
+
+            #[test]
+            fn sqlite() {
+                super::$test(&mut TestApp::on_shards(RULES));
+            }
+
+            #[test]
+            fn postgres() {
+                if let Some(mut app) = TestApp::on_shards_of_postgres(RULES) {
+                    super::$test(&mut app);
+                }
+            }
+        }
+    )+};
+}
+
+on_shards!(
+    i1_a_crash_after_the_claims_is_finished_by_the_retry,
+    i1_a_crash_after_the_commit_doubles_nothing,
+    i1_one_receipt_of_two_members_counts_once,
+    what_nobody_comes_back_for_is_let_go,
+    a_return_finds_its_order_on_another_shard,
+    c5_a_budget_in_slices_is_never_overspent_and_comes_to_its_end,
+    a_slice_that_was_given_and_never_came_is_not_lost,
+    members_of_many_shards_join_in_one_batch,
+);
+
+fn crash(app: &TestApp, fault: Fault, event: &Value) {
+    app.engine().executor().fail_at(fault, ATTEMPTS);
+    assert!(matches!(app.submit(event), Answer::Unavailable), "the attempt ends as if the process had died");
+    // Whoever waits while the database is away is turned away: this one in place of the next event.
+    let _turned_away = app.engine().executor().write(|_| Ok::<_, tessera_engine::StoreError>(()));
+}
+
+fn buckets(app: &TestApp, table: &str) -> BTreeSet<i64> {
+    let rows = app.query(&format!("SELECT bucket FROM {table}"));
+    rows.iter().map(|row| row[0].int().unwrap()).collect()
+}
+
+fn i1_a_crash_after_the_claims_is_finished_by_the_retry(app: &mut TestApp) {
+    for number in 0..8 {
+        let sale = sale(&format!("r-{number}"), &format!("card:{number}"), 20_000);
+        crash(app, Fault::AfterClaims, &sale);
+        assert_eq!(app.count("SELECT COUNT(*) FROM member"), number, "nobody is written");
+        assert_eq!(app.get(&format!("members/card:{number}")).status, 404, "nor found");
+        let first = app.send(&sale);
+        assert_eq!(first.status, OutcomeStatus::Applied);
+        assert_eq!(app.send(&sale), as_duplicate(&first), "and once");
+        assert_eq!(app.available(&format!("card:{number}"), "point"), 27);
+    }
+    let keys = "SELECT COUNT(*) FROM member_identifier WHERE state IS NOT NULL";
+    assert_eq!(app.count(keys), 0, "every name is confirmed");
+    // What is claimed and what it leads to are on shards of their own.
+    assert_ne!(buckets(app, "event_key"), buckets(app, "event"));
+}
+
+fn i1_a_crash_after_the_commit_doubles_nothing(app: &mut TestApp) {
+    let sale = sale("r-1", "card:1", 20_000);
+    crash(app, Fault::AfterCommit, &sale);
+    assert_eq!(app.count("SELECT COUNT(*) FROM member"), 1, "it is written");
+    assert_eq!(app.send(&sale).status, OutcomeStatus::Duplicate);
+    let other = app.send(&crate::common::sale("r-2", "card:1", 1_000));
+    assert_eq!(other.status, OutcomeStatus::Applied, "a name that is not confirmed yet leads to its member");
+    assert_eq!(app.count("SELECT COUNT(*) FROM member"), 1);
+    app.run_scheduler();
+    assert_eq!(app.available("card:1", "point"), 20 + 7 + 1 + 7, "and the sweep confirms it");
+}
+
+fn i1_one_receipt_of_two_members_counts_once(app: &mut TestApp) {
+    for card in ["card:1", "card:2"] {
+        app.send(&event("enrol", card, card, "{}"));
+    }
+    let receipt = |card: &str| sale("r-1", card, 10_000);
+    crash(app, Fault::AfterClaims, &receipt("card:1"));
+    // Whoever claimed it may still be on the way.
+    assert!(matches!(app.submit(&receipt("card:2")), Answer::Unavailable));
+    let mut order = receipt("card:2");
+    order["id"] = "another".into();
+    assert!(matches!(app.submit(&order), Answer::Unavailable), "the order is claimed too");
+    assert_eq!(app.send(&receipt("card:1")).status, OutcomeStatus::Applied);
+    assert_eq!(app.refused(&receipt("card:2")).code, "idempotency-key-reused");
+    assert_eq!(app.refused(&order).code, "order-of-another-member");
+    assert_eq!((app.available("card:1", "point"), app.available("card:2", "point")), (17, 0));
+    let answers = at_once(|number| app.submit(&sale("r-9", &format!("card:{}", number % 2 + 1), 10_000)));
+    let applied = answers
+        .iter()
+        .filter(|answer| matches!(answer, Answer::Done { outcome, .. } if outcome.status == OutcomeStatus::Applied));
+    assert_eq!(applied.count(), 1);
+    app.run_scheduler();
+}
+
+fn what_nobody_comes_back_for_is_let_go(app: &mut TestApp) {
+    crash(app, Fault::AfterClaims, &sale("r-1", "card:1", 10_000));
+    let mut other = sale("r-2", "card:1", 30_000);
+    other["data"]["order_id"] = "r-1".into();
+    assert!(matches!(app.submit(&other), Answer::Unavailable), "the name is claimed by another command");
+    let (context, executor) = (&app.engine().context, app.engine().executor());
+    sweep_now(context, executor).unwrap();
+    assert_eq!(app.count("SELECT COUNT(*) FROM member_identifier"), 1, "it is young");
+    app.set_clock("2026-03-02T10:04");
+    sweep_now(context, executor).unwrap();
+    assert_eq!(app.count("SELECT COUNT(*) FROM member_identifier"), 0);
+    // The order is noted when somebody comes by, and let go three minutes later.
+    assert!(matches!(app.submit(&other), Answer::Unavailable));
+    app.set_clock("2026-03-02T10:08");
+    sweep_now(context, executor).unwrap();
+    assert_eq!(app.send(&other).status, OutcomeStatus::Applied);
+    assert_eq!(app.available("card:1", "point"), 37);
+    assert_eq!(app.refused(&sale("r-1", "card:1", 10_000)).code, "order-exists", "the first came too late");
+}
+
+fn a_return_finds_its_order_on_another_shard(app: &mut TestApp) {
+    for number in 0..8 {
+        let (order, card) = (format!("r-{number}"), format!("card:{number}"));
+        app.send(&sale(&order, &card, 10_000));
+        let back = back_all(&format!("back-{number}"), &card, &order);
+        crash(app, Fault::AfterClaims, &back);
+        let first = app.send(&back);
+        assert_eq!(first.status, OutcomeStatus::Applied);
+        assert_eq!(app.available(&card, "point"), 0);
+        let again = back_all(&format!("again-{number}"), &card, &order);
+        assert!(matches!(app.submit(&again), Answer::Refused(_)), "nothing is left to return");
+    }
+    let local = "SELECT COUNT(*) FROM order_key o JOIN member m ON m.member = o.member AND m.bucket = o.bucket";
+    assert!(app.count(local) >= 8, "how far an order has come stands with its member");
+}
+
+fn c5_a_budget_in_slices_is_never_overspent_and_comes_to_its_end(app: &mut TestApp) {
+    let answers = at_once(|number| app.submit(&sale(&format!("r-{number}"), &format!("card:{number}"), 1_000)));
+    assert_eq!(answers.len(), usize::try_from(THREADS).unwrap());
+    let given = |app: &TestApp| -> i64 {
+        (0..THREADS).map(|number| app.available(&format!("card:{number}"), "point") - 1).sum()
+    };
+    let so_far = given(app);
+    assert!(so_far <= 100, "{so_far} of 100");
+    // What slices of other shards hold comes back, and whoever comes next has it.
+    app.run_scheduler();
+    for number in 0..THREADS {
+        app.send(&sale(&format!("s-{number}"), &format!("card:{number}"), 1_000));
+        app.run_scheduler();
+    }
+    assert_eq!(given(app) - THREADS, 100, "to the last point");
+    assert_eq!(app.count("SELECT used FROM pool WHERE pool LIKE '%gift%' AND pool NOT LIKE '%#%'"), 100);
+}
+
+fn a_slice_that_was_given_and_never_came_is_not_lost(app: &mut TestApp) {
+    app.send(&sale("r-1", "card:1", 1_000));
+    app.run_scheduler();
+    let pool = "SELECT bucket, pool FROM pool WHERE pool LIKE '%gift%' AND pool NOT LIKE '%#%'";
+    let name = app.query(pool)[0][1].text().unwrap().to_owned();
+    // As a crash leaves it between the two halves: everything was given to one slice, which has not had it.
+    let statements = [
+        format!(
+            "UPDATE pool SET used = used + 93 WHERE pool LIKE '{name}#%' AND pool NOT LIKE '{name}#%#%' \
+                 AND pool NOT IN ('{name}#had', '{name}#back', '{name}#free')"
+        ),
+        format!("UPDATE pool SET used = 100 WHERE pool = '{name}'"),
+    ];
+    for statement in statements {
+        app.engine().executor().write(move |tx| tx.execute(&statement, &[])).unwrap();
+    }
+    app.run_scheduler();
+    for number in 2..20 {
+        app.send(&sale(&format!("r-{number}"), "card:1", 1_000));
+    }
+    assert_eq!(app.available("card:1", "point"), 19 + 100);
+}
+
+fn members_of_many_shards_join_in_one_batch(app: &mut TestApp) {
+    let sales: Vec<Value> = (0..100).map(|n| sale(&format!("r-{n}"), &format!("card:{}", n % 50), 1_000)).collect();
+    let outcomes: Vec<_> = app.send_together(&sales).into_iter().map(accepted).collect();
+    assert!(outcomes.iter().all(|outcome| outcome.status == OutcomeStatus::Applied));
+    assert_eq!(app.count("SELECT COUNT(*) FROM member"), 50);
+    assert!(buckets(app, "member").len() > 30, "they are spread");
+    for card in 0..50 {
+        assert_eq!(app.get(&format!("members/card:{card}")).ok()["balances"]["point"]["debt"], 0);
+    }
+}
+
+/// What `docs/scale.md` says to run, a statement at a time.
+fn partitioning() -> Vec<String> {
+    let page = include_str!("../../../../docs/scale.md");
+    let (_, rest) = page.split_once("BEGIN;\n").unwrap();
+    let (block, _) = rest.split_once("COMMIT;").unwrap();
+    block.split(';').map(|statement| statement.trim().to_owned()).filter(|statement| !statement.is_empty()).collect()
+}
+
+#[test]
+fn events_by_year_are_as_events_in_one_table() {
+    let Some(mut app) = TestApp::on_postgres(RULES) else { return };
+    app.send(&sale("r-1", "card:1", 10_000));
+    app.send(&sale("r-2", "card:1", 20_000));
+    let statements = partitioning();
+    assert_eq!(statements.len(), 12);
+    let run =
+        move |tx: &mut tessera_store::Tx<'_>| statements.iter().try_for_each(|sql| tx.execute(sql, &[]).map(drop));
+    app.engine().executor().write(run).unwrap();
+    app.restart();
+    app.send(&back_all("b-1", "card:1", "r-1"));
+    for (year, order) in [("2027", "r-3"), ("2028", "r-4")] {
+        app.set_clock(&format!("{year}-03-02T10:00"));
+        let first = app.send(&sale(order, "card:1", 10_000));
+        assert_eq!(app.send(&sale(order, "card:1", 10_000)), as_duplicate(&first));
+        app.send(&back_all(&format!("b-{order}"), "card:1", order));
+    }
+    app.send(&back_all("b-2", "card:1", "r-2"));
+    assert_eq!(app.available("card:1", "point"), 0);
+    for table in ["event_before_2027", "event_2027", "event_later", "entry_before_2027", "entry_2027", "entry_later"] {
+        assert!(app.count(&format!("SELECT COUNT(*) FROM {table}")) > 0, "{table}");
+    }
+}
