@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tessera_core::decide::{self, Recorded};
 use tessera_core::id::MemberId;
-use tessera_core::ledger::Account;
+use tessera_core::ledger::{Account, Purse};
 use tessera_core::member::{Change, MemberState, Status};
 use tessera_core::program::{Id, Versions};
 use tessera_core::time::Instant;
@@ -149,6 +149,29 @@ fn months(
 struct Line {
     identifier: String,
     member: MemberState,
+    /// By currency, what was issued to those who were merged into the member, and taken back from them.
+    brought: BTreeMap<Id, (i64, i64)>,
+}
+
+/// By who was merged, into whom, and the purses they left.
+type Merged = BTreeMap<MemberId, (Option<MemberId>, Vec<Purse>)>;
+
+/// Adds what was issued to those who were merged to the line of whoever survived them.
+fn bring(lines: &mut [Line], merged: &Merged) {
+    let places: BTreeMap<MemberId, usize> =
+        lines.iter().enumerate().map(|(place, line)| (line.member.id, place)).collect();
+    for (into, purses) in merged.values() {
+        let mut survivor = *into;
+        while let Some((next, _)) = survivor.and_then(|survivor| merged.get(&survivor)) {
+            survivor = *next;
+        }
+        let Some(place) = survivor.and_then(|survivor| places.get(&survivor)) else { continue };
+        for purse in purses {
+            let (issued, taken_back) = lines[*place].brought.entry(purse.currency.clone()).or_default();
+            *issued += purse.totals.issued.get();
+            *taken_back += purse.totals.taken_back.get();
+        }
+    }
 }
 
 /// A row a member, sorted by identifier: `identifier,joined,purchases,spend,<currency>_issued,<currency>_taken_back,
@@ -203,20 +226,27 @@ pub fn members(context: &Context, program: &Arc<ProgramHandle>, at: Instant) -> 
     let versions = program.versions();
     let rules = versions.at(at).clone();
     let mut lines: Vec<Line> = Vec::new();
+    let mut merged = Merged::new();
     context.database.read(|reader| {
         each_member(reader, program.number, &mut |reader, id, state| {
             if matches!(state.status, Status::Guest | Status::GiftCard | Status::Household) {
                 return Ok(());
             }
-            let now = as_at(reader, &versions, program.number, state, at)?;
-            // What somebody had who was merged stands with the survivor.
-            if let Some(member) = now.filter(|member| member.status != Status::Merged) {
-                let identifier = identifier_of(context, reader, program.number, id)?;
-                lines.push(Line { identifier, member });
+            match as_at(reader, &versions, program.number, state, at)? {
+                // What somebody had who was merged stands with the survivor.
+                Some(member) if member.status == Status::Merged => {
+                    merged.insert(id, (member.into, member.purses));
+                }
+                Some(member) => {
+                    let identifier = identifier_of(context, reader, program.number, id)?;
+                    lines.push(Line { identifier, member, brought: BTreeMap::new() });
+                }
+                None => {}
             }
             Ok(())
         })
     })?;
+    bring(&mut lines, &merged);
     lines.sort_by_cached_key(|line| natural(&line.identifier));
     let definition = &rules.definition;
     let mut header: Vec<String> = ["identifier", "joined", "purchases", "spend"].map(str::to_owned).to_vec();
@@ -237,14 +267,11 @@ fn fields(rules: &tessera_core::program::Program, line: &Line) -> Vec<String> {
         member.statistics.spend.to_text(rules.money.decimals()),
     ];
     for currency in rules.definition.currencies.keys() {
-        match member.purse(currency.as_str()) {
-            Some(purse) => fields.extend([
-                purse.totals.issued.to_string(),
-                purse.totals.taken_back.to_string(),
-                purse.balance().to_string(),
-            ]),
-            None => fields.extend(["0", "0", "0"].map(str::to_owned)),
-        }
+        let (issued, taken_back) = line.brought.get(currency).copied().unwrap_or_default();
+        let own = member.purse(currency.as_str()).map(|purse| (purse.totals, purse.balance()));
+        let (totals, balance) = own.unwrap_or_default();
+        let sums = [totals.issued.get() + issued, totals.taken_back.get() + taken_back, balance];
+        fields.extend(sums.map(|sum| sum.to_string()));
     }
     let levels: BTreeMap<Id, Id> = rules
         .ladders

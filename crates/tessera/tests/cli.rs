@@ -11,6 +11,7 @@ use std::process::Stdio;
 use rstest::rstest;
 use serde_json::{Value, json};
 use support::help::every_command;
+use support::server::Client;
 use support::{Said, Tessera, repository, said};
 
 /// A small program; the figure of its rule is what the tests change.
@@ -192,6 +193,48 @@ fn machines_get_the_same_facts() {
     let members = tessera.json(&["report", "members", "--program", "shop"]);
     let [member] = members.as_array().unwrap().as_slice() else { panic!("{members}") };
     assert_eq!((&member["identifier"], &member["point_balance"]), (&json!("card:1"), &json!(0)));
+}
+
+#[test]
+fn p6_cases_are_listed_shown_and_closed_once() {
+    let rule = "velocity: { rush: { what: purchase, per: key, window: P1D, count: 1 } }\n";
+    let tessera = Tessera::with_document(&format!("{SHOP}{rule}"));
+    let case = |arguments: &[&str]| tessera.run(&[&["case"], arguments, &["--program", "shop"]].concat());
+    case(&["list"]).expect(0);
+    assert_eq!(case(&["list"]).out.trim(), "no cases");
+    let key = tessera.key("shop");
+    let server = tessera.serve();
+    let mut till = Client::new(server.address, &key).unwrap();
+    for number in 0..3 {
+        let data = json!({ "order_id": format!("o-{number}"), "currency": "VND", "total": 10_000 });
+        let sale = json!({ "id": format!("p-{number}"), "source": "till", "type": "purchase", "subject": "card:1", "data": data });
+        till.ok("POST", "/v1/programs/shop/events", &sale.to_string());
+    }
+    // Reading is free beside a server; closing goes through it.
+    let found = tessera.json(&["case", "list", "--program", "shop", "--state", "open", "--rule", "rush"]);
+    let [found] = found.as_array().unwrap().as_slice() else { panic!("one case, not {found}") };
+    assert_eq!((&found["used"], &found["most"], &found["hits"]), (&json!(3), &json!(1), &json!(2)));
+    let (id, subject) = (found["id"].as_str().unwrap(), found["subject"].as_str().unwrap());
+    let list = case(&["list"]);
+    assert!(["rush", "3 of 1", id].iter().all(|part| list.expect(0).out.contains(part)), "{}", list.out);
+    assert_eq!(case(&["list", "--subject", "nobody"]).out.trim(), "no cases");
+    case(&["close", id, "--verdict", "fine"]).failed(1, &format!("/v1/programs/shop/cases/{id}/close"));
+    drop(till);
+    server.stop("TERM");
+
+    let shown = case(&["show", id]);
+    let line = format!("rush: 3 purchase by key {subject}, 1 pass");
+    assert!(shown.expect(0).out.contains(&line) && shown.out.contains("2 commands were more"), "{}", shown.out);
+    assert_eq!(tessera.json(&["case", "show", "--program", "shop", id])["commands"].as_array().unwrap().len(), 2);
+    case(&["close", id, "--verdict", "guilty"]).failed(2, "the verdicts are abuse, fine, unsure");
+    case(&["list", "--state", "old"]).failed(2, "the states are open, taken, closed");
+    case(&["close", id, "--verdict", "fine", "--note", "a party of twelve"]).expect(0);
+    let shown = case(&["show", id]).out;
+    assert!(shown.contains("closed as fine by tessera case close: a party of twelve"), "{shown}");
+    case(&["close", id, "--verdict", "abuse"]).failed(1, "closed this case as fine");
+    assert_eq!(case(&["list", "--state", "open"]).out.trim(), "no cases");
+    case(&["show", "case_none"]).failed(1, "`shop` has no case case_none");
+    case(&["close", "case_none", "--verdict", "fine"]).failed(1, "there is no such case");
 }
 
 #[test]

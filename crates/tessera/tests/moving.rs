@@ -35,6 +35,7 @@ vouchers:
   lid: { name: Lid, gives: { points: { point: 5 } } }
   tenth: { name: A tenth, gives: { percent_off: 10 } }
 gift_cards: { min: 50000 }
+households: { pools: { point: { by_hand: true } } }
 ";
 
 /// A command about a data folder, on the database at `url` or the embedded one.
@@ -125,12 +126,53 @@ fn business(tessera: &Tessera) -> String {
         json!({"order_id": "o-0", "items": [{"line": "1", "quantity": 2}]}),
     );
     assert!(twice.0 >= 400, "{twice:?}");
+    two_in_one(&mut client);
     drop(client);
     assert_eq!(server.stop("TERM").0, Some(0));
     let file = tessera.write("shop.yaml", SHOP.replace("/ 1000", "/ 500"));
     tessera.run(&["program", "apply", &file, "--note", "twice\nas much"]).expect(0);
     tessera.run(&["program", "rollback", "shop", "--to", "1"]).expect(0);
     key
+}
+
+/// Two members who are one, and one and another who save together.
+fn two_in_one(client: &mut Client) {
+    let mut number = 0;
+    let mut post = |client: &mut Client, path: &str, body: Value| {
+        number += 1;
+        let path = format!("/v1/programs/shop/{path}");
+        let (status, answer) = client.send_once("POST", &path, &body.to_string(), &format!("two-{number}")).unwrap();
+        assert!((200..300).contains(&status), "{path}: {answer}");
+        serde_json::from_str::<Value>(&answer).unwrap()
+    };
+    let is = |client: &mut Client, card: &str, has: &str| loop {
+        // What one causes for the other is on its way.
+        let member = client.ok("GET", &format!("/v1/programs/shop/members/{card}"), "");
+        if member.pointer(has).is_some_and(|found| *found != json!(true)) {
+            return member;
+        }
+    };
+    post(client, "members/card:5/merge", json!({ "from": "card:6" }));
+    is(client, "card:5", "/merged/0/member");
+    let founded = post(client, "households", json!({ "member": "card:5" }));
+    let household = founded["household"].as_str().unwrap().to_owned();
+    is(client, "card:5", "/household/id");
+    let mut tries = 0;
+    let invited = loop {
+        tries += 1;
+        let path = format!("/v1/programs/shop/households/{household}/invitations");
+        let (status, answer) =
+            client.send_once("POST", &path, r#"{"by":"card:5"}"#, &format!("invite-{tries}")).unwrap();
+        if status < 300 {
+            break serde_json::from_str::<Value>(&answer).unwrap();
+        }
+        assert_eq!(status, 404, "{answer}");
+    };
+    post(client, &format!("households/{household}/members"), json!({ "member": "card:7", "code": invited["code"] }));
+    is(client, "card:7", "/household/asked");
+    post(client, "household-contributions", json!({ "member": "card:7", "currency": "point", "amount": 9 }));
+    let path = format!("/v1/programs/shop/households/{household}");
+    while client.ok("GET", &path, "")["pool"]["point"]["available"] != json!(9) {}
 }
 
 /// The reports of a program, and what `verify` folded: equal on both sides of a move.
@@ -163,7 +205,7 @@ fn an_installation_moves_to_postgres_and_back_with_nothing_lost() {
     let key = business(&tessera);
     let before = figures(&tessera, "data", None);
     let verified: Value = serde_json::from_str(&before[0]).unwrap();
-    assert!(verified["differences"] == json!([]) && verified["members"] == 67, "{verified}");
+    assert!(verified["differences"] == json!([]) && verified["members"] == 68, "{verified}");
     let told = tessera.json(&["export", "--all", "--to", "first.gz"]);
     assert!(told["rows"].as_u64().unwrap() > 1_000, "{told}");
 
@@ -204,6 +246,15 @@ fn an_installation_moves_to_postgres_and_back_with_nothing_lost() {
     let first = available(&client.ok("POST", "/v1/programs/shop/events", &event("p-next", "o-next", 10_000)));
     let late = client.ok("POST", "/v1/programs/shop/events", &event("p-late", "o-late", 10_000));
     assert_eq!(available(&late), first, "what it earned was returned before it came");
+    let member = |client: &mut Client, card: &str| client.ok("GET", &format!("/v1/programs/shop/members/{card}"), "");
+    let survivor = member(&mut client, "card:6");
+    assert_eq!(survivor["id"], member(&mut client, "card:5")["id"], "one by either card");
+    let household = survivor["household"]["id"].as_str().unwrap();
+    let household = client.ok("GET", &format!("/v1/programs/shop/households/{household}"), "");
+    assert_eq!(
+        (&household["pool"]["point"]["available"], household["people"].as_array().unwrap().len()),
+        (&json!(9), 2)
+    );
     drop(client);
     server.stop("TERM");
     on(&tessera, "back", None, &["verify", "--program", "shop"]).expect(0);

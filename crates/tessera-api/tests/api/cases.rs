@@ -77,6 +77,7 @@ fn a_case_is_taken_by_one_and_closed_once() {
     assert_eq!(by("take", "S-8").send("").ok()["state"], "taken", "asked twice");
     by("take", "S-9").send("").problem(409, "case-taken");
     by("close", "S-8").json(&json!({ "verdict": "guilty" })).problem(400, "invalid-request");
+    by("allow", "S-8").send("").problem(409, "nothing-waits");
     let closed = by("close", "S-8").json(&json!({ "verdict": "abuse", "note": "till 3, every evening" })).ok();
     assert_eq!(
         (&closed["state"], &closed["verdict"], &closed["note"]),

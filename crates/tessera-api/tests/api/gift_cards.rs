@@ -344,3 +344,49 @@ fn v1_who_guesses_codes_of_cards_is_shut_out_for_a_while() {
     app.set_clock("2026-03-02T10:11");
     at(&app, &code, "redemptions", "k2", &json!({ "amount": "60000" })).ok();
 }
+
+#[test]
+fn v1_who_guesses_cards_from_one_address_is_shut_out_whatever_key_they_show() {
+    let app = app();
+    let code = card(&app);
+    let look = |code: &str, address: &str, key: &str| {
+        call(&app, "GET", &format!("gift-cards/{code}")).key(key).from_address(address).send("")
+    };
+    let keys: Vec<String> = (0..3).map(|_| app.new_key(&tessera_engine::access::Scope::ALL).key).collect();
+    for number in 0..50 {
+        look(&format!("GUESS{number:05}"), "10.0.0.7", &keys[number % 3]).problem(404, "unknown-gift-card");
+    }
+    let refused = look(&code, "10.0.0.7", &keys[0]);
+    assert_eq!(refused.header("retry-after"), Some("600"));
+    refused.problem(429, "too-many-wrong-codes");
+    let pay = |address: &str, key: &str| {
+        let path = format!("gift-cards/{code}/redemptions");
+        let call = call(&app, "POST", &path).key(&keys[1]).header("idempotency-key", key).from_address(address);
+        call.json(&json!({ "amount": "1000", "capture": true }))
+    };
+    pay("10.0.0.7", "p-1").problem(429, "too-many-wrong-codes");
+    assert_eq!(pay("10.0.0.8", "p-2").status, 201, "nobody else is shut out");
+    // The time counts from the first wrong one, and then it begins again.
+    app.set_clock("2026-03-02T10:09");
+    look(&code, "10.0.0.7", &keys[0]).problem(429, "too-many-wrong-codes");
+    app.set_clock("2026-03-02T10:10");
+    assert_eq!(look(&code, "10.0.0.7", &keys[0]).ok()["balance"], "499000");
+    for number in 0..49 {
+        look(&format!("AGAIN{number:05}"), "10.0.0.7", &keys[0]).problem(404, "unknown-gift-card");
+    }
+    look(&code, "10.0.0.7", &keys[0]).ok();
+}
+
+#[test]
+fn v1_a_mistyped_card_counts_less_than_a_guess() {
+    let app = app();
+    let code = card(&app);
+    let first = if code.starts_with('2') { '3' } else { '2' };
+    let typo = format!("{first}{}", &code[1..]);
+    for _ in 0..999 {
+        call(&app, "GET", &format!("gift-cards/{typo}")).send("").problem(404, "unknown-gift-card");
+    }
+    shown(&app, &code);
+    call(&app, "GET", &format!("gift-cards/{typo}")).send("").problem(404, "unknown-gift-card");
+    call(&app, "GET", &format!("gift-cards/{code}")).send("").problem(429, "too-many-wrong-codes");
+}

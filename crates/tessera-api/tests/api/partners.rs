@@ -96,6 +96,23 @@ fn notices_may_come_twice_and_replays_change_nothing() {
 }
 
 #[test]
+fn one_name_of_a_partner_is_one_order() {
+    let (app, first) = ordered();
+    app.post("events", &event("purchase", "r-2", "card:2", &data::sale("r-2", 100_000))).ok();
+    let body = json!({ "member": "card:2", "reward": "gift", "capture": true });
+    let taken = once(&app, "POST", "redemptions", "k-2").json(&body).ok();
+    let second = taken["redemption"]["id"].as_str().unwrap().to_owned();
+    let delivered = |order: &str, code: &str, reference: &str| json!({ "type": "order.delivered", "order": order, "code": code, "reference": reference });
+    says(&app, "giftly", "n-1", &delivered(&first, "ONE", "GF-1")).ok();
+    says(&app, "giftly", "n-2", &delivered(&second, "TWO", "GF-1")).problem(409, "reference-used");
+    let shown = app.get(&format!("redemptions/{second}")).ok();
+    assert_eq!((&shown["given"]["partner"]["state"], shown.get("code")), (&json!("ordered"), None));
+    says(&app, "giftly", "n-3", &delivered(&second, "TWO", "GF-2")).ok();
+    assert_eq!(app.get(&format!("redemptions/{second}")).ok()["code"], "TWO");
+    assert_eq!(app.get(&format!("redemptions/{first}")).ok()["code"], "ONE");
+}
+
+#[test]
 fn only_the_partner_is_believed() {
     let (app, order) = ordered();
     let (now, body) = (app.now(), about("refused", &order).to_string());

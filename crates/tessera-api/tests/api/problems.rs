@@ -1,7 +1,12 @@
 //! What cannot be read is told where it is wrong and what would be right.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use rstest::rstest;
 use serde_json::{Value, json};
+use tessera_api::Problem;
+use tessera_engine::submission::Refusal;
 use tessera_testkit::app::event;
 use tessera_testkit::shop::json as data;
 
@@ -223,4 +228,69 @@ fn what_is_not_served_is_a_problem_too(
     #[case] code: &str,
 ) {
     call(&app(), method, path).send("").problem(status, code);
+}
+
+/// Every refusal of the core: its code, and the variant it is of.
+fn refusals() -> Vec<(&'static str, &'static str)> {
+    let source = include_str!("../../../tessera-core/src/decide/rejected/code.rs");
+    let named = source.lines().filter_map(|line| {
+        let (variant, code) = line.trim().strip_prefix("Self::")?.split_once("=> \"")?;
+        let variant = variant.split([' ', '{']).next()?;
+        Some((code.strip_suffix("\",")?, variant))
+    });
+    named.collect()
+}
+
+/// The status of every code of `docs/problems.md`.
+fn documented() -> BTreeMap<&'static str, u16> {
+    let mut found = BTreeMap::new();
+    for line in include_str!("../../../../docs/problems.md").lines().filter(|line| line.starts_with("| `")) {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        let (codes, statuses) = (cells.next().unwrap(), cells.next().unwrap());
+        let statuses: Vec<u16> = statuses.split(", ").filter_map(|status| status.parse().ok()).collect();
+        for (place, code) in codes.split(", ").enumerate() {
+            let status = statuses.get(place).or(statuses.last()).unwrap_or_else(|| panic!("no status: {line}"));
+            found.insert(code.trim_matches('`'), *status);
+        }
+    }
+    found
+}
+
+/// The text of all files below a folder with an ending.
+fn texts(folder: &Path, ending: &str, text: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            texts(&path, ending, text);
+        } else if path.extension().is_some_and(|found| found == ending) {
+            *text += &std::fs::read_to_string(&path).unwrap();
+        }
+    }
+}
+
+#[test]
+fn every_refusal_is_documented_with_its_status_and_provoked_somewhere() {
+    let (refusals, documented) = (refusals(), documented());
+    assert!(refusals.len() > 150 && documented.len() > 150, "they are read");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut tests = String::new();
+    texts(&root.join("scenarios"), "yaml", &mut tests);
+    for one in std::fs::read_dir(root.join("crates")).unwrap() {
+        let folder = one.unwrap().path().join("tests");
+        if folder.is_dir() {
+            texts(&folder, "rs", &mut tests);
+        }
+    }
+    let is_part = |symbol: char| symbol.is_alphanumeric() || matches!(symbol, '-' | '_');
+    let stands = |word: &str| {
+        tests.match_indices(word).any(|(at, _)| {
+            let (before, after) = (tests[..at].chars().next_back(), tests[at + word.len()..].chars().next());
+            !before.is_some_and(is_part) && !after.is_some_and(is_part)
+        })
+    };
+    for (code, variant) in refusals {
+        let status = Problem::from(Refusal::new(code, "")).status;
+        assert_eq!(documented.get(code), Some(&status), "docs/problems.md: {code}");
+        assert!(stands(code) || stands(&format!("Rejected::{variant}")), "no test and no scenario provokes {code}");
+    }
 }

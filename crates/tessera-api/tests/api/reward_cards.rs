@@ -76,6 +76,44 @@ fn r7_a_card_that_was_used_stays_and_the_points_are_spent() {
     app.relay();
     assert_eq!((app.available("card:1", "bean"), balance(&app, &code)), (120, json!("99000")));
     assert_eq!(given(&app, &id)["gift_card"]["state"], "issued");
+    let last = app.get("members/card:1/events").ok()["items"][0].clone();
+    let kept = json!({ "type": "gift_card_kept", "redemption": id, "reason": "gift-card-used" });
+    assert_eq!(last["effects"], json!([kept]), "the member is told why");
+}
+
+#[test]
+fn r7_a_card_that_was_loaded_or_reserved_from_stays_until_it_is_whole_again() {
+    let (app, id, code) = taken();
+    app.relay();
+    let at =
+        |step: &str, key: &str, body: &Value| once(&app, "POST", &format!("gift-cards/{code}/{step}"), key).json(body);
+    let reserved = at("redemptions", "p-1", &json!({ "amount": "30000" })).json();
+    cancel(&app, &id, "c-1");
+    app.relay();
+    assert_eq!((app.available("card:1", "bean"), balance(&app, &code)), (120, json!("70000")), "some is reserved");
+    let reserved = reserved["redemption"]["id"].as_str().unwrap();
+    once(&app, "POST", &format!("redemptions/{reserved}/void"), "v-1").send("").ok();
+    // Money that somebody paid in is not taken with it, nor what is as much again after some was spent.
+    let paid = at("redemptions", "p-2", &json!({ "amount": "60000", "capture": true })).json();
+    at("top-up", "t-1", &json!({ "amount": "60000" })).ok();
+    assert_eq!(balance(&app, &code), "100000");
+    cancel(&app, &id, "c-2");
+    app.relay();
+    assert_eq!((app.available("card:1", "bean"), balance(&app, &code)), (120, json!("100000")), "40,000 and 60,000");
+    assert_eq!(paid["status"], "applied");
+}
+
+#[test]
+fn r7_a_card_whose_money_came_back_whole_goes() {
+    let (app, id, code) = taken();
+    app.relay();
+    let pay = json!({ "amount": "30000" });
+    let reserved = once(&app, "POST", &format!("gift-cards/{code}/redemptions"), "p-1").json(&pay).json();
+    let reserved = reserved["redemption"]["id"].as_str().unwrap();
+    once(&app, "POST", &format!("redemptions/{reserved}/void"), "v-1").send("").ok();
+    cancel(&app, &id, "c-1");
+    app.relay();
+    assert_eq!((app.available("card:1", "bean"), balance(&app, &code)), (200, json!("0")));
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Reports as at an instant: the same whenever they are taken.
 
 use serde_json::{Value, json};
+use tessera_core::event::{HouseholdStep, Merge};
 use tessera_core::time::Instant;
 use tessera_engine::report;
-use tessera_testkit::app::{TestApp, event, event_at};
+use tessera_engine::submission::Submission;
+use tessera_testkit::app::{TestApp, accepted, event, event_at};
 use tessera_testkit::on_both_databases;
 use tessera_testkit::shop::{self, json as data};
 
@@ -93,6 +95,73 @@ card:1,2026-03-02T03:00:00Z,1,150000,150,50,100,1,0,1,gold,2026-03-02T03:00:00Z
 card:2,2026-03-02T03:00:00Z,1,40000,40,0,40,1,0,1,blue,2026-03-02T03:00:00Z
 ";
     assert_eq!(csv, expected);
+}
+
+/// What a report says in all, without how many members there are.
+fn sums(report: &Value) -> Value {
+    let summary = &report["summary"];
+    json!([summary["purchases"], summary["returns"], summary["spend"], summary["currencies"], summary["by_month"]])
+}
+
+/// The sums of a column of the report of members.
+fn column(report: &Value, name: &str) -> i64 {
+    let mut lines = report["csv"].as_str().unwrap().lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let place = lines.next().unwrap().iter().position(|known| *known == name).unwrap();
+    lines.map(|line| line[place].parse::<i64>().unwrap()).sum()
+}
+
+#[test]
+fn p1_two_who_become_one_change_no_sum_of_a_report() {
+    let app = TestApp::new(&format!("households: {{ pools: {{ star: {{ by_hand: true }} }} }}\n{REPORTED}"));
+    app.send(&event("purchase", "o-1", "card:1", &data::lines("o-1", &[("A", "goods", 3, 150_000)])));
+    app.send(&sale("o-2", "card:2", 40_000));
+    app.send(&sale("o-3", "card:3", 20_000));
+    app.send(&event("return", "b-1", "card:2", &data::back_all("o-2")));
+    app.send(&sale("o-4", "card:2", 60_000));
+    app.set_clock("2026-03-10T00:00");
+    let (then, before) = (app.now(), taken(&app, app.now()));
+    let members = |report: &Value| (report["summary"]["members"].clone(), report["lines"].clone());
+    assert_eq!(members(&before), (json!(3), json!(3)));
+    let secrets = &app.engine().context.secrets;
+    let id = |card: &str| app.member(card)["id"].as_str().unwrap().parse::<tessera_core::id::MemberId>().unwrap();
+    let (one, two, three) = (id("card:1"), id("card:2"), id("card:3"));
+    let merge = |from, into, key: &str| {
+        let merge = Merge { into, reason: None };
+        accepted(app.engine().submit(Submission::merge(secrets, &app.program, from, merge, key, app.now())).unwrap());
+        app.relay();
+    };
+    let check = |wanted: u64| {
+        app.clock.set(app.now().plus_seconds(60));
+        let report = taken(&app, app.now());
+        assert_eq!((sums(&report), members(&report)), (sums(&before), (json!(wanted), json!(wanted))));
+        for (name, figure) in [("point_issued", "issued"), ("point_taken_back", "taken_back")] {
+            let figure = &report["summary"]["currencies"]["point"][figure];
+            assert_eq!(json!(column(&report, name)), *figure, "{name}: {report:#}");
+        }
+        assert_eq!(column(&report, "purchases"), 4);
+        assert_eq!(taken(&app, then), before, "as it was then");
+    };
+    merge(two, one, "m-1");
+    check(2);
+    merge(one, three, "m-2");
+    check(1);
+    // A household holds points of its people, and is no member.
+    let found = HouseholdStep::Found { known: None };
+    let found = Submission::household(secrets, &app.program, "card:1".parse().unwrap(), found, "h-1", app.now());
+    accepted(app.engine().submit(found).unwrap());
+    app.relay();
+    let put = HouseholdStep::PutIn { currency: shop::id("star"), amount: 2 };
+    let put = Submission::household(secrets, &app.program, "card:1".parse().unwrap(), put, "h-2", app.now());
+    accepted(app.engine().submit(put).unwrap());
+    while app.relay() > 0 {}
+    check(1);
+    // Whoever leaves takes with them all who are one with them; what they did was done once.
+    accepted(app.engine().submit(Submission::leave(secrets, &app.program, three, false, "l-1", app.now())).unwrap());
+    while app.relay() > 0 {}
+    app.clock.set(app.now().plus_seconds(60));
+    let left = taken(&app, app.now());
+    assert_eq!((&left["summary"]["purchases"], &left["summary"]["spend"]), (&json!(4), &json!("270000")));
+    assert_eq!(left["summary"]["members"], 0);
 }
 
 #[test]
