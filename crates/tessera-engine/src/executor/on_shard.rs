@@ -122,7 +122,7 @@ impl Worker {
             let why = writes.crosses(&context.shards, home);
             let mut tx = self.writer.begin()?;
             match why {
-                // Rare, and dearer on several machines: `docs/decisions/0014-shards.md` says which and why.
+                // Rare, and dearer on several machines: `docs/decisions/0017-shards.md` says which and why.
                 Some(why) => metrics::counter!("tessera_crossings_total", "why" => why).increment(1),
                 None if cfg!(debug_assertions) => tx.keep_to_one_shard(&context.shards),
                 None => {}
