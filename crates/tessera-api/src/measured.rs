@@ -25,6 +25,12 @@ pub fn describe_metrics() {
     describe_counter!("tessera_requests_total", "Requests answered, by route and status");
     describe_counter!("tessera_refusals_total", "Commands refused by a rule, by the code of the refusal");
     describe_counter!("tessera_partner_failures_total", "Calls of a partner that failed");
+    describe_counter!("tessera_case_hits_total", "Signs of abuse that were noted");
+    describe_counter!("tessera_cases_closed_total", "Cases of abuse that were closed");
+    describe_counter!(
+        "tessera_crossings_total",
+        "Batches of a spread database that were one transaction over several shards"
+    );
     describe_gauge!("tessera_codes_left", "Codes of a pool that nobody has yet");
     describe_histogram!("tessera_batch_size", "Commands in one transaction");
     describe_histogram!("tessera_commit_seconds", "Time of a commit: the disk, or the way to PostgreSQL and its disk");

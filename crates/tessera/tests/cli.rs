@@ -223,7 +223,7 @@ fn p6_cases_are_listed_shown_and_closed_once() {
     server.stop("TERM");
 
     let shown = case(&["show", id]);
-    let line = format!("rush: 3 purchase by key {subject}, 1 pass");
+    let line = format!("rush: purchases by key {subject} came to 3, 1 pass");
     assert!(shown.expect(0).out.contains(&line) && shown.out.contains("2 commands were more"), "{}", shown.out);
     assert_eq!(tessera.json(&["case", "show", "--program", "shop", id])["commands"].as_array().unwrap().len(), 2);
     case(&["close", id, "--verdict", "guilty"]).failed(2, "the verdicts are abuse, fine, unsure");

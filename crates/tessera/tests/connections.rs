@@ -193,8 +193,8 @@ fn every_documented_metric_is_there_and_every_metric_is_documented() {
     for name in &found {
         assert!(text.contains(&format!("# HELP {name} ")), "{name} says what it is\n{text}");
     }
-    // Only where there are pools of codes, partners that fail, and cases.
-    let seldom = ["codes_left", "partner_failures_total", "case_hits_total", "cases_closed_total"];
+    // Only where there are pools of codes, partners that fail, cases, and shards.
+    let seldom = ["codes_left", "partner_failures_total", "case_hits_total", "cases_closed_total", "crossings_total"];
     found.extend(seldom.map(|name| format!("tessera_{name}")));
     assert_eq!(found, documented(), "{text}");
     let value = |begin: &str| {
