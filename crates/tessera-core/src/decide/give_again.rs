@@ -8,7 +8,7 @@ use super::outcome::{Effect, EffectKind, points};
 use super::take_back::{not_yet_taken, own_lots};
 use super::working::{Posting, Working};
 use super::{Credit, OrderProgress, OrderRecord};
-use crate::ledger::{Account, EntryKind, LotRef};
+use crate::ledger::{Account, Entry, EntryKind, LotRef};
 use crate::member::Change;
 use crate::program::{CountsFrom, CurrencyDefinition, Id, Pending};
 use crate::quantity::Points;
@@ -65,7 +65,8 @@ impl Working<'_> {
 
     /// Gives back what came from other lots or became debt, as far as more of the order's own points have expired since:
     /// spent on this very order, and home again in a lot that had died (R7). One return of everything would have taken
-    /// nothing for them (R1, R5).
+    /// nothing for them (R1, R5). What died in any other way counts for the orders that earned it: a debt may long have
+    /// been repaid with points of that very lot.
     pub(super) fn excuse_what_others_paid(
         &mut self,
         record: &OrderRecord,
@@ -79,9 +80,15 @@ impl Working<'_> {
         };
         let others: i64 = progress.taken.iter().filter(of_others).map(|credit| credit.amount).sum();
         let owed = progress.owed.get(currency).copied().unwrap_or(0);
+        let came_home_dead = |entry: &&Entry| {
+            entry.kind == EntryKind::Expiry && entry.from == Account::Redeemed && entry.currency == *currency
+        };
+        let entries = self.events.iter().flat_map(|event| &event.entries);
+        let dead: i64 = entries.filter(came_home_dead).map(|entry| entry.amount.get()).sum();
         let mut excused = Points::ZERO;
         for (lot, put) in &own {
-            let most = points(others + owed - excused.get()).min(not_yet_taken(progress, currency, lot, *put));
+            let most =
+                points(dead.min(others + owed) - excused.get()).min(not_yet_taken(progress, currency, lot, *put));
             if !most.is_zero() {
                 excused += self.count_expired(record, currency, lot, most, progress);
             }

@@ -49,6 +49,8 @@ impl Working<'_> {
                 *paid.entry(number).or_default() += payment.amount;
             }
         }
+        let money = self.program.money;
+        let coins = |amount: Amount| money.amount(money.units_within(amount));
         let mut in_points = self.refund_cards(record, whole, rest, next);
         in_points += self.refund_pools(record, whole, rest, next);
         for (seq, amount) in &paid {
@@ -61,7 +63,7 @@ impl Working<'_> {
             let wanted = share_of(of_order, whole, rest, next);
             let already = next.refunded.get(seq).copied().unwrap_or(0);
             let due = (wanted - already).clamp(0, redemption.captured - redemption.returned);
-            let worth = |points: i64| amount.portion(points.into(), of_order.into());
+            let worth = |points: i64| coins(amount.portion(points.into(), of_order.into()));
             in_points += worth(already + due) - worth(already);
             if due > 0 {
                 let currency = redemption.terms.currency.clone();
@@ -73,7 +75,9 @@ impl Working<'_> {
                 }
             }
         }
-        let money = before.total - rest.total - in_points;
+        // Units of a line may have no round price: of each step the coins go back that it completes.
+        let back = |left: &Order| coins(whole.total - left.total);
+        let money = back(rest) - back(before) - in_points;
         if (!paid.is_empty() || !next.to_cards.is_empty()) && !money.is_zero() {
             let order_id = Some(record.order_id.clone());
             self.effect(Effect { order_id, money: Some(money), ..Effect::of(EffectKind::MoneyBack) });

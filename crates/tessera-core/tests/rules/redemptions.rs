@@ -8,7 +8,7 @@ use tessera_core::event::Redeem;
 use tessera_core::ledger::{Account, Redemption, RedemptionStatus};
 use tessera_core::member::MemberState;
 use tessera_core::program::read_document;
-use tessera_core::quantity::Choices;
+use tessera_core::quantity::{Amount, Choices};
 use tessera_testkit::shop::{Shop, at, count_of, document, json::*, pay, reserve, spend, sum_of};
 
 use crate::common::{points_and, points_with};
@@ -370,6 +370,24 @@ fn r7_points_spent_on_a_returned_order_go_back_to_their_own_lots() {
     let Redemption { captured, returned, .. } = shop.redemption(redemption).unwrap();
     assert_eq!((captured, returned), (110, 110));
     assert_eq!(shop.state().purse("point").unwrap().totals.redeemed.get(), 0);
+}
+
+/// Three units of 13,333.33… ₫ each: the till was told to hand out 9,666.666667 ₫.
+#[test]
+fn r8_money_goes_back_in_coins_and_adds_up_to_what_was_paid() {
+    let mut shop = shop_with(WORTH);
+    let redemption = id_of(&shop.redeem("2026-03-03T09:00", spend("point", 110)).unwrap());
+    let data = paid_sale(&shop, "paid", &[("A", "x", 3, 40_000)], redemption, 11_000);
+    shop.send("2026-03-03T09:01", "purchase", &data);
+    let mut sum = (0, Amount::ZERO);
+    for _ in 0..3 {
+        let back = shop.send("2026-03-05T09:00", "return", &back("paid", &[("A", 1)]));
+        let money = back.outcome.effects.iter().find(|effect| effect.kind == EffectKind::MoneyBack).unwrap();
+        let money = money.money.unwrap();
+        assert!(!money.to_string().contains('.'), "{money}");
+        sum = (sum.0 + sum_of(&back, EffectKind::Refunded, "point"), sum.1 + money);
+    }
+    assert_eq!((sum.0, sum.1.to_string().as_str()), (110, "29000"));
 }
 
 #[test]
