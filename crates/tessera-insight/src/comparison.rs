@@ -37,7 +37,7 @@ pub struct Comparison {
     /// Who loses most, most first.
     pub losers: Vec<MemberComparison>,
     /// Members and households whose entries are not the same one by one, however events are numbered, with the first
-    /// that differ. At most [`NAMED_MAX`].
+    /// that differ. At most 10.
     #[serde(skip)]
     pub unlike: Vec<String>,
 }
