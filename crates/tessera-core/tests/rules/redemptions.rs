@@ -372,7 +372,7 @@ fn r7_points_spent_on_a_returned_order_go_back_to_their_own_lots() {
     assert_eq!(shop.state().purse("point").unwrap().totals.redeemed.get(), 0);
 }
 
-/// Three units of 13,333.33… ₫ each: the till was told to hand out 9,666.666667 ₫.
+/// Three units of 13,333.33… ₫ each: the till was told to hand out 9,633.333334 ₫.
 #[test]
 fn r8_money_goes_back_in_coins_and_adds_up_to_what_was_paid() {
     let mut shop = shop_with(WORTH);
