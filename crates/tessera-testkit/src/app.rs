@@ -5,6 +5,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
 use axum::Router;
@@ -20,7 +21,7 @@ use tessera_core::decide::{Effect, EffectKind, Outcome, OutcomeStatus};
 use tessera_core::event::Redeem;
 use tessera_core::time::Instant;
 use tessera_engine::access::{self, Scope};
-use tessera_engine::clock::FixedClock;
+use tessera_engine::clock::{Entropy, FixedClock};
 use tessera_engine::engine::Location;
 use tessera_engine::programs::{ProgramHandle, Publication};
 use tessera_engine::redemption::Step;
@@ -70,6 +71,8 @@ pub struct TestApp {
     router: Router,
     engine: Option<Engine>,
     location: Location,
+    /// From where its ids come; of each engine that opens it others.
+    chance: Option<AtomicU64>,
     runtime: tokio::runtime::Runtime,
     verifies: bool,
     _database: Option<TestDatabase>,
@@ -109,22 +112,37 @@ impl TestApp {
         postgres::prepared_database(migrate).map(|database| Self::open(document, Some(database)))
     }
 
+    /// One that has the same key and draws the same ids for the same seed, so that what a seed did can be done again: on
+    /// the embedded database or PostgreSQL, spread over so many shards. Nothing (with a note) where PostgreSQL is wanted
+    /// and not installed.
+    pub fn of_seed(seed: u64, document: &str, on_postgres: bool, shards: Option<u16>) -> Option<Self> {
+        let migrate = |url: &str| drop(Database::open_postgres(url).expect("a new database can be migrated"));
+        let database = if on_postgres { Some(postgres::prepared_database(migrate)?) } else { None };
+        Some(Self::open_of(document, database, shards.or_else(shards_asked_for), Some(seed)))
+    }
+
     fn open(document: &str, database: Option<TestDatabase>) -> Self {
         Self::open_over(document, database, shards_asked_for())
     }
 
     fn open_over(document: &str, database: Option<TestDatabase>, shards: Option<u16>) -> Self {
+        Self::open_of(document, database, shards, None)
+    }
+
+    fn open_of(document: &str, database: Option<TestDatabase>, shards: Option<u16>, seed: Option<u64>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let location = Location {
             folder: folder.path().join("data"),
             database_url: database.as_ref().map(TestDatabase::url),
-            master_key: None,
+            master_key: seed.map(|seed| format!("{seed:064x}")),
         };
         let clock = Arc::new(FixedClock::at(shop::at(START)));
+        // Room for as many engines as one test opens.
+        let chance = seed.map(|seed| AtomicU64::new(seed << 16));
         if let Some(shards) = shards {
             spread(&location, shards);
         }
-        let engine = Engine::open_with(&location, clock.clone()).expect("a new installation opens");
+        let engine = open_engine(&location, clock.clone(), chance.as_ref()).expect("a new installation opens");
         let program = publish(&engine, document).expect("the test's document is valid").0;
         let key = access::create(&engine.context, engine.executor(), program.number, "test", &Scope::ALL);
         let partner = Arc::new(FakePartner::default());
@@ -140,6 +158,7 @@ impl TestApp {
             partners,
             engine: Some(engine),
             location,
+            chance,
             runtime,
             verifies: true,
             _database: database,
@@ -187,7 +206,7 @@ impl TestApp {
     pub fn restart(&mut self) {
         self.router = Router::new();
         drop(self.engine.take());
-        let engine = Engine::open_with(&self.location, self.clock.clone()).expect("the installation opens again");
+        let engine = self.open_again().expect("the installation opens again");
         self.program = engine.program(self.program.key.as_str()).expect("the program is still there");
         self.router = router(&engine, &self.partners);
         self.engine = Some(engine);
@@ -199,7 +218,11 @@ impl TestApp {
     /// On the embedded database, which one process has to itself.
     pub fn neighbour(&self) -> Engine {
         assert!(self.location.database_url.is_some(), "only PostgreSQL is shared");
-        Engine::open_with(&self.location, self.clock.clone()).expect("another engine opens")
+        self.open_again().expect("another engine opens")
+    }
+
+    fn open_again(&self) -> Result<Engine, EngineError> {
+        open_engine(&self.location, self.clock.clone(), self.chance.as_ref())
     }
 
     /// Reads an event as the door does.
@@ -429,6 +452,11 @@ impl Drop for TestApp {
         // The router holds the executor, which ends when its last handle goes.
         self.router = Router::new();
     }
+}
+
+fn open_engine(location: &Location, clock: Arc<FixedClock>, chance: Option<&AtomicU64>) -> Result<Engine, EngineError> {
+    let entropy = chance.map(|chance| Entropy::repeatable(chance.fetch_add(1, Ordering::Relaxed)));
+    Engine::open_on(location, clock, entropy.unwrap_or_default())
 }
 
 fn router(engine: &Engine, partners: &Arc<Partners>) -> Router {

@@ -229,23 +229,10 @@ impl Working<'_> {
                 self.open_main(kind, EventStatus::Derived);
                 self.pass_seat(*from, *to);
             }
-            HouseholdNews::TakenIn { household } => {
+            HouseholdNews::TakenIn { household, member } => {
                 self.must_be_there()?;
                 self.open_main(kind, EventStatus::Derived);
-                match self.state.belongs.clone() {
-                    Some(belongs) if belongs.asked && belongs.household == Some(*household) => {
-                        let belonging =
-                            Belonging { household: Some(*household), asked: false, since: self.day(), ..belongs };
-                        self.change(Change::Belongs { belonging });
-                        self.effect(of(EffectKind::HouseholdJoined, *household));
-                    }
-                    // They are in it already, by the place of somebody who became one with them (P1).
-                    _ if self.state.home() == Some(*household) => {}
-                    // They have changed their mind on the way.
-                    _ => {
-                        self.send_news(*household, &HouseholdNews::Gone { member: self.state.id, of_program: false });
-                    }
-                }
+                self.taken_in(*household, *member);
             }
             HouseholdNews::Out { household, member, points } => {
                 self.must_be_there()?;
@@ -270,6 +257,25 @@ impl Working<'_> {
         Ok(())
     }
 
+    fn taken_in(&mut self, household: MemberId, member: MemberId) {
+        let is_own = member == self.state.id;
+        match self.state.belongs.clone() {
+            Some(belongs) if is_own && belongs.asked && belongs.household == Some(household) => {
+                let belonging = Belonging { household: Some(household), asked: false, since: self.day(), ..belongs };
+                self.change(Change::Belongs { belonging });
+                self.effect(of(EffectKind::HouseholdJoined, household));
+            }
+            // They are in it already, by the place of somebody who became one with them (P1).
+            _ if self.state.home() == Some(household) => {
+                if !is_own {
+                    self.send_news(household, &HouseholdNews::Seat { from: member, to: self.state.id });
+                }
+            }
+            // They have changed their mind on the way, or are one with somebody by now who is not of the household.
+            _ => self.send_news(household, &HouseholdNews::Gone { member, of_program: false }),
+        }
+    }
+
     fn must_be_there(&self) -> Result<(), Rejected> {
         let is_there = self.inputs.state.is_some() && self.state.status == Status::Active;
         if is_there { Ok(()) } else { Err(Rejected::NeedsMember) }
@@ -280,7 +286,7 @@ impl Working<'_> {
         self.change(Change::Person { person: Person { member, since, head } });
         self.effect(of(EffectKind::HouseholdJoined, member));
         let household = self.state.id;
-        self.send_news(member, &HouseholdNews::TakenIn { household });
+        self.send_news(member, &HouseholdNews::TakenIn { household, member });
     }
 
     fn be_head(&mut self, next: Person) {

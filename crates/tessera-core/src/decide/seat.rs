@@ -131,6 +131,6 @@ impl Working<'_> {
         self.change(Change::SeatPassed { from, to });
         // Somebody who has left meanwhile, on the way of another word, says so.
         let household = self.state.id;
-        self.send_news(to, &HouseholdNews::TakenIn { household });
+        self.send_news(to, &HouseholdNews::TakenIn { household, member: to });
     }
 }

@@ -85,6 +85,9 @@ pub enum HouseholdNews {
     TakenIn {
         #[serde(with = "member_text")]
         household: MemberId,
+        /// Who was: somebody else may be told in their place, who is one with them.
+        #[serde(with = "member_text")]
+        member: MemberId,
     },
     /// To a member: what they had put in and take along. They belong there no longer.
     Out {

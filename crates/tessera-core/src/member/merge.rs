@@ -75,6 +75,12 @@ impl MemberState {
         for earlier in from.merged_now() {
             self.merged.push(Merged { event, at, by: Some(from.id), ..earlier.clone() });
         }
+        // What is left of somebody who went again is named by their events still: orders that came back meanwhile.
+        for gone in from.merged.iter().filter(|gone| gone.is_over && gone.id != self.id) {
+            if !self.merged.iter().any(|known| known.id == gone.id) {
+                self.merged.push(Merged { event, at, by: Some(from.id), ..gone.clone() });
+            }
+        }
         self.add_statistics(from);
         for (campaign, held_out) in &from.exposures {
             if !self.exposures.iter().any(|(known, _)| known == campaign) {

@@ -75,6 +75,11 @@ fn complaints(text: &str) -> String {
     CHALLENGES_MAX,
     "{ counts: purchase, steps: [ { at: 3, award: { currency: point, amount: 1 } } ] }"
 )]
+#[case::streaks(
+    "streaks",
+    CHALLENGES_MAX,
+    "{ counts: purchase, milestones: [ { at: 3, award: { currency: point, amount: 1 } } ] }"
+)]
 fn parts_of_a_document(#[case] section: &str, #[case] most: usize, #[case] part: &str) {
     let of = |count: usize| {
         let parts: String = (0..count).map(|number| format!("  c{number}: {part}\n")).collect();

@@ -33,28 +33,9 @@ impl Worker {
         let mut tx = self.writer.begin()?;
         let mut loaded = part("read").in_scope(|| Loaded::read(&mut tx, &self.context, batch))?;
         let mut writes = Writes::default();
-        let mut answers = Vec::with_capacity(batch.len());
         let context = self.context.clone();
-        let mut one = One {
-            context: &context,
-            entropy: &mut self.entropy,
-            tx: &mut tx,
-            loaded: &mut loaded,
-            writes: &mut writes,
-            quote: None,
-            home: None,
-        };
-        let deciding = part("decide").entered();
-        for command in batch {
-            match one.decide(command)? {
-                Step::Answer(answer) => answers.push(answer),
-                Step::Cut if answers.is_empty() => {
-                    return Err(StoreError::Database("a batch of one cannot be cut".to_owned()));
-                }
-                Step::Cut => break,
-            }
-        }
-        drop(deciding);
+        let mut one = One::new(&context, &mut self.entropy, (&mut tx, &mut loaded), &mut writes);
+        let answers = one.decide_all(batch, |_, _| true)?;
         let wakes_relay = writes.wakes_relay;
         part("write").in_scope(|| writes.write(&mut tx, &loaded))?;
         let began = std::time::Instant::now();
@@ -104,15 +85,8 @@ pub fn quote_carts(context: &Context, commands: &[Submission], asks: &[CartAsk])
         // Stays empty: what one of them would change, the next does not see.
         let mut writes = Writes::default();
         let quoted = commands.iter().zip(asks).map(|(command, ask)| {
-            let mut one = One {
-                context,
-                entropy: &mut entropy,
-                tx: reader,
-                loaded: &mut loaded,
-                writes: &mut writes,
-                quote: Some(Quoting { ask: ask.clone(), cart: Cart::default() }),
-                home: None,
-            };
+            let mut one = One::new(context, &mut entropy, (&mut *reader, &mut loaded), &mut writes);
+            one.quote = Some(Quoting { ask: ask.clone(), cart: Cart::default() });
             one.hold_hollow_keys(std::slice::from_ref(command))?;
             match one.decide(command)? {
                 Step::Answer(answer) => Ok(Some((answer, one.quote.map(|quote| quote.cart).unwrap_or_default()))),
@@ -139,6 +113,41 @@ pub(super) struct One<'a> {
 pub(super) struct Quoting {
     pub ask: CartAsk,
     pub cart: Cart,
+}
+
+impl<'a> One<'a> {
+    /// Of no shard, and no quote.
+    pub(super) fn new(
+        context: &'a Context,
+        entropy: &'a mut Entropy,
+        (tx, loaded): (&'a mut dyn Rows, &'a mut Loaded),
+        writes: &'a mut Writes,
+    ) -> Self {
+        Self { context, entropy, tx, loaded, writes, quote: None, home: None }
+    }
+
+    /// Decides commands in their order, as many from the front as go together, and answers those.
+    pub(super) fn decide_all(
+        &mut self,
+        batch: &[Submission],
+        goes_along: impl Fn(&Self, &Submission) -> bool,
+    ) -> Result<Vec<Answer>, StoreError> {
+        let _deciding = part("decide").entered();
+        let mut answers = Vec::with_capacity(batch.len());
+        for command in batch {
+            if !goes_along(self, command) {
+                break;
+            }
+            match self.decide(command)? {
+                Step::Answer(answer) => answers.push(answer),
+                Step::Cut if answers.is_empty() => {
+                    return Err(StoreError::Database("a batch of one cannot be cut".to_owned()));
+                }
+                Step::Cut => break,
+            }
+        }
+        Ok(answers)
+    }
 }
 
 impl One<'_> {
@@ -311,9 +320,16 @@ impl One<'_> {
     }
 
     fn refuse(&mut self, command: &Submission, refusal: Refusal) -> Answer {
-        if self.quote.is_none() {
-            self.writes.refusal(self.loaded, command, &refusal);
+        if self.quote.is_some() {
+            return Answer::Refused(refusal);
         }
+        let key = command.key.map(|(key, _)| (command.program.number, key));
+        if let Some(key) = key.filter(|key| self.loaded.reserved.contains_key(key)) {
+            // An earlier attempt of it may still be on its way elsewhere, and what is refused stays refused (I1).
+            self.loaded.contest_own(key);
+            return Answer::Unavailable;
+        }
+        self.writes.refusal(self.loaded, command, &refusal);
         Answer::Refused(refusal)
     }
 

@@ -70,6 +70,13 @@ impl Loaded {
         }
     }
 
+    /// What an earlier attempt of a command claimed that is refused now: it is let go when it is old, and until then the
+    /// command has no answer.
+    pub fn contest_own(&mut self, key: Key) {
+        let table = &tables::EVENT_KEY;
+        self.stale.extend(self.hollow.get(&(table.name, key)).map(|row| (table, row.clone())));
+    }
+
     /// Names that commands are about to give: they lead to a member once that command's event is there.
     pub(super) fn know_claimed_names(
         &mut self,

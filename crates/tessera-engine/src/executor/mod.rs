@@ -5,6 +5,7 @@
 
 mod batch;
 mod claims;
+mod faults;
 mod health;
 mod known;
 mod load;
@@ -17,9 +18,10 @@ mod whom;
 mod write;
 
 pub use batch::{Quoted, quote, quote_cart, quote_carts};
+#[cfg(feature = "testkit")]
+pub use faults::Fault;
 pub use health::{Health, tell};
 pub(crate) use load::{events_between, pool_key};
-pub use on_shard::Fault;
 pub(crate) use slices::in_use;
 
 use std::panic::AssertUnwindSafe;
@@ -28,7 +30,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use on_shard::Faults;
+use faults::Faults;
 use tessera_store::{Database, Shards, StoreError, Tx, Writer};
 use tracing::{Span, field};
 
@@ -78,6 +80,7 @@ pub struct Executor {
     /// Gets a signal when an event has caused something for another member.
     follow_ups: Receiver<()>,
     health: Arc<Health>,
+    #[cfg(feature = "testkit")]
     faults: Arc<Faults>,
 }
 
@@ -106,7 +109,14 @@ impl Executor {
         let mut worker = Worker { context, writer, entropy, follow_ups: wake_relay, health: known, faults: asked };
         let thread = std::thread::Builder::new().name("executor".to_owned()).spawn(move || worker.run(&waiting));
         let thread = thread.map_err(|error| StoreError::Unavailable(format!("no thread for the executor: {error}")))?;
-        Ok((Self { queue, follow_ups, health, faults }, thread))
+        let executor = Self {
+            queue,
+            follow_ups,
+            health,
+            #[cfg(feature = "testkit")]
+            faults,
+        };
+        Ok((executor, thread))
     }
 
     /// Hands a command over, or says that the queue is full.
@@ -156,12 +166,6 @@ impl Executor {
     /// What the writing thread last met.
     pub fn health(&self) -> &Health {
         &self.health
-    }
-
-    /// For tests: the next `times` attempts to write a batch end at a point, as if the process had died there. Only where
-    /// the database is spread.
-    pub fn fail_at(&self, fault: Fault, times: u32) {
-        self.faults.ask(fault, times);
     }
 
     /// Tries whether the database can be written to again. Says nothing; [`Executor::health`] knows more soon after.

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use tessera_store::{Row, SPREAD, StoreError, Table, Value};
 
-use super::batch::{One, Step, part};
+use super::batch::{One, part};
 use super::claims::{self, EFFECT_WITHIN};
+use super::faults::Fault;
 use super::load::Loaded;
 use super::write::Writes;
 use super::{Context, Reply, Worker, slices};
@@ -19,9 +20,9 @@ use crate::identifier::Subject;
 use crate::record::Rows;
 use crate::submission::{Answer, Submission};
 
-/// How often, and how long, a batch waits for another process that is about to give a name it needs.
-const WAITS: u32 = 20;
-const WAIT: Duration = Duration::from_millis(5);
+/// How long, in milliseconds, a batch waits before each time it looks again for a name that another process is about to
+/// give: what is between a claim and its commit takes a few. Whoever finds it then still under way is told to come back.
+const WAITS: [u64; 6] = [1, 2, 4, 8, 16, 32];
 
 /// Reads each shard by itself, as the last transaction left it.
 struct Spread<'c>(&'c Context);
@@ -56,43 +57,21 @@ impl Worker {
         let context = self.context.clone();
         let mut spread = Spread(&context);
         let mut loaded = part("read").in_scope(|| Loaded::read(&mut spread, &context, batch))?;
-        for _ in 0..WAITS {
+        for wait in WAITS {
             if !loaded.awaits {
                 break;
             }
-            std::thread::sleep(WAIT);
+            std::thread::sleep(Duration::from_millis(wait));
             loaded = Loaded::read(&mut spread, &context, batch)?;
         }
         let mut writes = Writes::default();
-        let mut one = One {
-            context: &context,
-            entropy: &mut self.entropy,
-            tx: &mut spread,
-            loaded: &mut loaded,
-            writes: &mut writes,
-            quote: None,
-            home: None,
-        };
+        let mut one = One::new(&context, &mut self.entropy, (&mut spread, &mut loaded), &mut writes);
         one.hold_hollow_keys(batch)?;
         let home = batch.first().map_or(0, |command| one.home_of(command));
         one.home = Some(home);
         one.loaded.home = Some(home);
         one.loaded.read_pools(one.tx, &context, batch)?;
-        let deciding = part("decide").entered();
-        let mut answers = Vec::with_capacity(batch.len());
-        for command in batch {
-            if one.home_of(command) != home {
-                break;
-            }
-            match one.decide(command)? {
-                Step::Answer(answer) => answers.push(answer),
-                Step::Cut if answers.is_empty() => {
-                    return Err(StoreError::Database("a batch of one cannot be cut".to_owned()));
-                }
-                Step::Cut => break,
-            }
-        }
-        drop(deciding);
+        let answers = one.decide_all(batch, |one, command| one.home_of(command) == home)?;
         self.write_on_shard(&context, home, &loaded, writes)?;
         metrics::histogram!("tessera_batch_size").record(answers.len() as f64);
         Ok(answers)
@@ -192,15 +171,7 @@ impl Worker {
         }
         let (mut spread, mut entropy, mut writes) = (Spread(&context), Entropy::default(), Writes::default());
         let mut loaded = Loaded::read_rows(&mut spread, &context, batch)?;
-        let one = One {
-            context: &context,
-            entropy: &mut entropy,
-            tx: &mut spread,
-            loaded: &mut loaded,
-            writes: &mut writes,
-            quote: None,
-            home: None,
-        };
+        let one = One::new(&context, &mut entropy, (&mut spread, &mut loaded), &mut writes);
         Ok(batch.iter().map(|command| one.home_of(command)).collect())
     }
 
@@ -221,36 +192,5 @@ impl Worker {
         names.extend(super::load::order_names(command).iter().map(|order| secrets.order_key(program, order)));
         names.extend(command.what.voucher_codes().map(|code| secrets.code_key(program, code)));
         names.into_iter().map(|name| (program, name)).collect()
-    }
-}
-
-/// Where a test lets an attempt end, as if the process had died there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// What other shards hold is written, the member is not.
-    AfterClaims,
-    /// The member is written, and names are not confirmed.
-    AfterCommit,
-}
-
-/// The faults that tests ask for; none otherwise.
-#[derive(Debug, Default)]
-pub(super) struct Faults(std::sync::Mutex<Option<(Fault, u32)>>);
-
-impl Faults {
-    /// The next `times` attempts that come there end.
-    pub fn ask(&self, fault: Fault, times: u32) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((fault, times));
-    }
-
-    fn meet(&self, fault: Fault) -> Result<(), StoreError> {
-        let mut asked = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match asked.as_mut() {
-            Some((wanted, times)) if *wanted == fault && *times > 0 => {
-                *times -= 1;
-                Err(StoreError::Unavailable("a test asked for it".to_owned()))
-            }
-            _ => Ok(()),
-        }
     }
 }

@@ -49,6 +49,8 @@ impl One<'_> {
                 match self.loaded.members.get(&(program, id)) {
                     Some(known) if is_about(known.state.status, &command.what) => Ok(Whom::Known(id)),
                     Some(known) if known.state.status == Status::Left => Err(member_left()),
+                    // On the way to somebody, or back: whoever decides says that it is to come again.
+                    Some(known) if known.state.status == Status::Merged => Ok(Whom::Known(id)),
                     None if command.what.makes_household() => Ok(Whom::New { guest: false }),
                     _ => Err(unknown()),
                 }

@@ -270,10 +270,6 @@ impl Writes {
     /// A refusal is kept under its key, and holds nothing (I1).
     pub fn refusal(&mut self, loaded: &mut Loaded, command: &Submission, refusal: &Refusal) {
         let (Some((key, hash)), Ok(text)) = (command.key, serde_json::to_string(refusal)) else { return };
-        // An earlier attempt of it may still be on its way elsewhere.
-        if loaded.reserved.contains_key(&(command.program.number, key)) {
-            return;
-        }
         let mut row = own_key(command.program.number, &key);
         row.extend([hash.as_slice().into(), Value::Null, Value::Null, text.into()]);
         self.key(loaded, (command.program.number, key), row);

@@ -1,4 +1,5 @@
-//! Who lives through their events side by side: each household with everybody who was ever told something by it.
+//! Who lives through their events side by side: each household with everybody who ever told it something, and whoever
+//! they were merged into.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +10,20 @@ use tessera_core::time::Instant;
 use tessera_store::{Reader, StoreError};
 
 use super::log::{self, Lived};
+
+/// What a household could not be told comes back to whoever its sender was one with by then.
+fn with_survivors(
+    reader: &mut Reader<'_>,
+    program: i64,
+    mut family: BTreeSet<MemberId>,
+) -> Result<BTreeSet<MemberId>, StoreError> {
+    let mut unseen: Vec<MemberId> = family.iter().copied().collect();
+    while let Some(member) = unseen.pop() {
+        let survivors = log::merged_into(reader, program, member)?;
+        unseen.extend(survivors.into_iter().filter(|survivor| family.insert(*survivor)));
+    }
+    Ok(family)
+}
 
 /// Households with their people; somebody who was in two joins both.
 #[derive(Debug, Default)]
@@ -34,7 +49,7 @@ impl Families {
                         family.insert(news.cause.event.member);
                     }
                 }
-                families.join(family);
+                families.join(with_survivors(reader, program, family)?);
                 Ok(())
             })?;
         }

@@ -187,6 +187,27 @@ pub(super) fn member(
     rows.first().map(|row| state_from_bytes(row[0].bytes()?)).transpose()
 }
 
+/// Everybody whom a member was ever merged into.
+pub(super) fn merged_into(
+    reader: &mut Reader<'_>,
+    program: i64,
+    member: MemberId,
+) -> Result<Vec<MemberId>, StoreError> {
+    let sql = "SELECT record FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND type = 'merge'";
+    let mut survivors = Vec::new();
+    for row in reader.query(sql, &member_key(program, member))? {
+        survivors.extend(record(row[0].text()?)?.changes.into_iter().filter_map(|change| match change {
+            Change::MergedInto { into } => Some(into),
+            _ => None,
+        }));
+    }
+    Ok(survivors)
+}
+
+fn record(text: &str) -> Result<Record, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::corrupt("event", "record", error.to_string()))
+}
+
 /// What a member lived through in business before `to`, in the order in which it was decided.
 pub(super) fn steps(
     reader: &mut Reader<'_>,
@@ -325,9 +346,7 @@ pub(super) fn memory(reader: &mut Reader<'_>, program: i64, member: MemberId) ->
     if !text.contains("\"rejoined\"") {
         return Ok(None);
     }
-    let record: Record =
-        serde_json::from_str(text).map_err(|error| StoreError::corrupt("event", "record", error.to_string()))?;
-    Ok(Memory::recorded(&record))
+    Ok(Memory::recorded(&record(text)?))
 }
 
 /// Every entry of a member, oldest first.
@@ -348,8 +367,7 @@ fn envelope(payload: &str) -> Result<Envelope<'_>, StoreError> {
 
 fn logged(row: &[Value]) -> Result<Logged, StoreError> {
     let envelope = envelope(row[5].text()?)?;
-    let record = row[6].opt_text()?.map(serde_json::from_str::<Record>).transpose();
-    let record = record.map_err(|error| StoreError::corrupt("event", "record", error.to_string()))?.unwrap_or_default();
+    let record = row[6].opt_text()?.map(record).transpose()?.unwrap_or_default();
     let follow_ups = &record.follow_ups;
     let household = follow_ups.iter().find(|caused| caused.kind == "household-made").map(|caused| caused.to);
     Ok(Logged {

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use compact_str::CompactString;
 use tessera_core::decide::{self, FollowUp, OrderProgress, Recorded};
-use tessera_core::id::BUCKETS;
+use tessera_core::id::{BUCKETS, EventId};
 use tessera_core::ledger::Entry;
 use tessera_core::member::{Change, MemberState, Status};
 use tessera_core::program::{Program, Versions, load_program};
@@ -31,7 +31,7 @@ use crate::record::{member_key, order_record, state_from_bytes};
 use crate::report::{as_at, history, history_seen};
 use families::Families;
 use log::{Logged, Step};
-use run::{Former, Pooled, Pools, Run};
+use run::{Former, Pooled, Pools, Run, Since};
 use together::Together;
 
 /// Which events are decided again, and until when members are looked at.
@@ -249,37 +249,54 @@ impl Replay<'_> {
         Ok(run.with_former(self.former(reader, state)?))
     }
 
-    /// What those did who were merged into a member, as it was recorded: under the draft it is theirs.
+    /// What those did who were merged into a member, as it was recorded: under the draft it is theirs. An order may have been
+    /// changed by one of them who had taken in its maker.
     fn former(&self, reader: &mut Reader<'_>, state: &MemberState) -> Result<Former, StoreError> {
         let mut former = Former::default();
+        let (mut orders, mut made) = (BTreeMap::new(), Vec::new());
+        let mut progress: BTreeMap<CompactString, Since<(OrderProgress, Arc<MemberState>)>> = BTreeMap::new();
         for merged in &state.merged {
             let key = member_key(self.program, merged.id);
             let sql = "SELECT state FROM member WHERE bucket = $1 AND program = $2 AND member = $3";
             let rows = reader.query(sql, &key)?;
-            let Some(row) = rows.first() else { continue };
+            let Some(row) = rows.first().filter(|_| !former.history.contains_key(&merged.id)) else { continue };
             let names = Arc::new(state_from_bytes(row[0].bytes()?)?);
-            let mut stored = BTreeMap::new();
+            let mut recorded = Vec::new();
             let events = history_seen(reader, self.program, merged.id, &mut |event| {
+                recorded.push(event.recorded_at);
                 if event.recorded.record.basis.is_some() || event.recorded.kind == "amend" {
-                    stored.insert(event.recorded.seq, event.clone());
+                    orders.insert(EventId { member: merged.id, seq: event.recorded.seq }, event.clone());
                 }
                 Ok(())
             })?;
-            let mut progress = BTreeMap::new();
-            for record in events.iter().map(|event| &event.record) {
-                progress.extend(record.progress.iter().cloned());
-                let id = |seq: u64| names.event_id(seq);
-                former.redemptions.extend(record.redemptions.iter().map(|(seq, known)| (id(*seq), known.clone())));
+            for (event, at) in events.iter().zip(&recorded) {
+                if let Some((order, known)) = &event.record.progress {
+                    progress.entry(order.clone()).or_default().push((*at, (known.clone(), names.clone())));
+                }
+                for (seq, known) in &event.record.redemptions {
+                    former.redemptions.entry(names.event_id(*seq)).or_default().push((*at, known.clone()));
+                }
+                if makes_order(event) {
+                    made.push((EventId { member: merged.id, seq: event.seq }, names.clone()));
+                }
             }
-            for made_by in events.iter().filter(|event| makes_order(event)).filter_map(|event| stored.get(&event.seq)) {
-                let order_id = made_by.order(self.actual)?.order_id;
-                let progress: Option<OrderProgress> = progress.get(&order_id).cloned();
-                let content = progress.as_ref().map_or(made_by.recorded.seq, |progress| progress.content);
-                let content = stored.get(&content).unwrap_or(made_by);
-                let record = order_record(self.actual, merged.id, made_by, content, progress)?;
-                former.orders.insert(order_id, (record, names.clone()));
+            former.history.insert(merged.id, (events, recorded));
+        }
+        for (id, names) in made {
+            let Some(made_by) = orders.get(&id) else { continue };
+            let order_id = made_by.order(self.actual)?.order_id;
+            let first = order_record(self.actual, id.member, made_by, made_by, None)?;
+            let mut known = vec![(made_by.recorded_at, (first, names))];
+            for (at, (progress, names)) in progress.remove(&order_id).unwrap_or_default() {
+                let content = orders.get(&names.event_id(progress.content)).unwrap_or(made_by);
+                let record = order_record(self.actual, id.member, made_by, content, Some(progress))?;
+                known.push((at, (record, names)));
             }
-            former.history.insert(merged.id, events);
+            known.sort_by_key(|(at, _)| *at);
+            former.orders.insert(order_id, known);
+        }
+        for known in former.redemptions.values_mut() {
+            known.sort_by_key(|(at, _)| *at);
         }
         Ok(former)
     }

@@ -43,6 +43,8 @@ pub(super) struct Run {
     paid_by_pool: BTreeMap<EventId, Option<u64>>,
     /// Events sent, accepted or not.
     pub sent: u64,
+    /// When the last of them was recorded.
+    recorded_at: Instant,
 }
 
 /// Redemptions of households' pools as they are numbered now, by the household and the number that was recorded.
@@ -114,6 +116,7 @@ impl Run {
             former_progress: BTreeMap::new(),
             paid_by_pool: BTreeMap::new(),
             sent: 0,
+            recorded_at: Instant::MIN,
         }
     }
 
@@ -179,6 +182,7 @@ impl Run {
         pools: &mut Pools,
     ) -> Result<Decided, String> {
         let command = Command { effective_at: event.effective_at, recorded_at: event.recorded_at, what };
+        self.recorded_at = event.recorded_at;
         let mut decision =
             self.decide(versions, &command, event, &pools.used).map_err(|rejected| refusal_of(&rejected))?;
         pools.take(&decision);
@@ -226,7 +230,7 @@ impl Run {
             redemptions: &redemptions,
             codes: &codes,
             history: (needs.history || late).then_some(self.history.as_slice()),
-            former: self.former.history_of(&orders, self.state.as_ref()),
+            former: self.former.history_of(&orders, self.state.as_ref(), self.recorded_at),
             memory: self.memory.as_ref(),
             entropy: entropy(self.id, event.seq),
             draws: Draws::Stored(&event.draws),
@@ -269,13 +273,16 @@ impl Run {
     }
 
     fn redemption(&self, number: u64) -> Option<&Redemption> {
-        let former = || self.former.redemptions.get(&self.state.as_ref()?.event_id(number));
+        let former = || {
+            let known = self.former.redemptions.get(&self.state.as_ref()?.event_id(number))?;
+            by_then(known, self.recorded_at)
+        };
         self.redemptions.get(&number).or_else(former)
     }
 
     /// An order of somebody who was merged into the member.
     fn former_order(&self, versions: &Versions, name: &str) -> Option<OrderRecord> {
-        let (record, names) = self.former.orders.get(name)?;
+        let (record, names) = by_then(self.former.orders.get(name)?, self.recorded_at)?;
         let state = self.state.as_ref()?;
         let Some(progress) = self.former_progress.get(name) else { return record.clone().of_survivor(names, state) };
         let content = state.event_id(progress.content);
@@ -436,24 +443,34 @@ struct Named {
     undoes: Option<EventId>,
 }
 
-/// What is left to a survivor of those who were merged into them.
+/// What is left to a survivor of those who were merged into them, as it stood from when on: after an undo they live on.
 #[derive(Debug, Default)]
 pub(super) struct Former {
     /// Each with whose events it names.
-    pub orders: BTreeMap<CompactString, (OrderRecord, Arc<MemberState>)>,
-    pub redemptions: BTreeMap<EventId, Redemption>,
-    pub history: BTreeMap<MemberId, Vec<Recorded>>,
+    pub orders: BTreeMap<CompactString, Since<(OrderRecord, Arc<MemberState>)>>,
+    pub redemptions: BTreeMap<EventId, Since<Redemption>>,
+    /// Every event, and when each was recorded.
+    pub history: BTreeMap<MemberId, (Vec<Recorded>, Vec<Instant>)>,
 }
 
 impl Former {
     /// What became of the points of an order before its maker was merged.
-    fn history_of(&self, orders: &[OrderRecord], state: Option<&MemberState>) -> &[Recorded] {
+    fn history_of(&self, orders: &[OrderRecord], state: Option<&MemberState>, by: Instant) -> &[Recorded] {
         let order = orders.iter().find(|order| order.made_by != order.member);
         let Some((order, state)) = order.zip(state) else { return &[] };
         let since = state.event_id(order.event).seq;
-        let history = self.history.get(&order.made_by).map_or(&[][..], Vec::as_slice);
+        let Some((history, recorded)) = self.history.get(&order.made_by) else { return &[] };
+        let until = recorded.iter().take_while(|recorded| **recorded <= by).count();
+        let history = &history[..until];
         &history[history.partition_point(|event| event.seq < since)..]
     }
+}
+
+/// How something stood, each since it was recorded, the oldest first.
+pub(super) type Since<T> = Vec<(Instant, T)>;
+
+fn by_then<T>(known: &Since<T>, by: Instant) -> Option<&T> {
+    known.iter().rev().find(|(since, _)| *since <= by).map(|(_, known)| known)
 }
 
 /// The same bytes for the same event, whenever it is replayed: voucher codes are drawn from them, and what a rule draws

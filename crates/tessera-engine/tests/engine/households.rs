@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tessera_core::decide::Outcome;
-use tessera_core::event::{HouseholdStep, Redeem};
+use tessera_core::event::{HouseholdStep, Merge, Redeem};
 use tessera_core::id::MemberId;
 use tessera_core::program::load_program;
 use tessera_engine::household::InvitationCode;
@@ -42,7 +42,33 @@ on_both_databases!(TOGETHER =>
     p5_a_draft_changes_what_is_in_the_pool_and_who_may_spend_it,
     p5_the_pool_buys_rewards_and_gets_back_what_does_not_come,
     p1_a_place_goes_along_with_a_merge_and_comes_back_when_it_is_undone,
+    p5_who_is_not_let_in_hears_of_it_as_whoever_they_are_by_then,
 );
+
+/// Somebody asks to be taken in, uninvited, and becomes one with another before the answer: the household hears that they
+/// are gone, and the refusal goes to the other. A replay, which comes when the test ends, had those two apart, and told
+/// the refusal twice.
+fn p5_who_is_not_let_in_hears_of_it_as_whoever_they_are_by_then(app: &mut TestApp) {
+    for number in 1..=3 {
+        app.send(&sale(&format!("o-{number}"), &format!("card:{number}"), 10_000));
+    }
+    let founded = done(app, "card:1", HouseholdStep::Found { known: None }, "f");
+    app.relay();
+    let household = founded.effects.iter().find_map(|effect| effect.member.as_ref()).unwrap().parse().unwrap();
+    app.set_clock("2026-03-02T11:00");
+    done(app, "card:2", HouseholdStep::Accept { household, code: None }, "a");
+    app.set_clock("2026-03-02T12:00");
+    let merge = Merge { into: id(app, "card:3"), reason: None };
+    let secrets = &app.engine().context.secrets;
+    accepted(
+        app.engine()
+            .submit(Submission::merge(secrets, &app.program, id(app, "card:2"), merge, "m", app.now()))
+            .unwrap(),
+    );
+    app.relay();
+    assert_eq!(app.member("card:2")["household"], Value::Null);
+    assert_eq!(app.available("card:3", "point"), 20);
+}
 
 fn submission(app: &TestApp, about: &str, step: HouseholdStep, key: &str) -> Submission {
     let (secrets, about) = (&app.engine().context.secrets, about.parse().unwrap());

@@ -19,6 +19,10 @@ on_both_databases!(POINTS =>
     p1_what_cannot_arrive_leaves_both_as_they_were,
     p1_of_many_at_once_nothing_is_lost_or_doubled,
     p2_cycles_are_refused,
+    p1_an_order_of_somebody_who_went_again_is_found_after_the_next_merge,
+    p1_the_rest_of_an_order_is_taken_back_by_the_last_of_a_chain,
+    p1_what_is_named_by_an_id_comes_again_while_it_is_on_its_way,
+    p1_what_befell_a_member_after_an_undo_changes_no_replay_of_what_was_before,
     p1_two_again_within_the_time,
     p3_the_survivor_is_erased_with_whoever_is_one_with_them,
 );
@@ -184,6 +188,84 @@ fn p2_cycles_are_refused(app: &mut TestApp) {
     }
     app.send(&tessera_testkit::app::event("return", "b-1", "card:1", &data::back_all("o-1")));
     assert_eq!(points(app, "card:3"), 55);
+}
+
+fn back_of(app: &TestApp, id: &str, order: &str, units: i64) -> Answer {
+    app.submit(&tessera_testkit::app::event("return", id, "", &data::back(order, &[("A", units)])))
+}
+
+/// A unit of the order came back while its maker was one with another, so the order is the survivor's from then on. The
+/// maker was on their own again, and the survivor became one with a third: who came and went was forgotten, the order
+/// could not be read, and its other unit was told to come again for ever.
+fn p1_an_order_of_somebody_who_went_again_is_found_after_the_next_merge(app: &mut TestApp) {
+    let (one, two) = two(app);
+    app.send(&tessera_testkit::app::event("purchase", "o-4", "card:2", &data::lines("o-4", &[("A", "x", 2, 20_000)])));
+    app.send(&sale("o-3", "card:3", 5_000));
+    let three = id_of(app, "card:3");
+    accepted(submit(app, merge(app, two, one, "m-1")));
+    app.relay();
+    accepted(back_of(app, "b-1", "o-4", 1));
+    accepted(submit(app, undo(app, one, two, "u-1")));
+    app.relay();
+    accepted(submit(app, merge(app, one, three, "m-2")));
+    app.relay();
+    let before = points(app, "card:3");
+    accepted(back_of(app, "b-2", "o-4", 1));
+    assert_eq!(points(app, "card:3"), before - 10);
+    assert_eq!((id_of(app, "card:2"), id_of(app, "card:1")), (two, three));
+}
+
+/// A part of an order came back while its maker was one with somebody, who then became one with a third: the rest is the
+/// third's to give back. A replay, which comes when the test ends, knew only what the maker had done with it, and took back
+/// the first part once more.
+fn p1_the_rest_of_an_order_is_taken_back_by_the_last_of_a_chain(app: &mut TestApp) {
+    let (one, two) = two(app);
+    app.send(&tessera_testkit::app::event("purchase", "o-4", "card:2", &data::lines("o-4", &[("A", "x", 2, 20_000)])));
+    app.send(&sale("o-3", "card:3", 50_000));
+    accepted(submit(app, merge(app, two, one, "m-1")));
+    app.relay();
+    app.set_clock("2026-03-03T10:00");
+    accepted(back_of(app, "b-1", "o-4", 1));
+    app.set_clock("2026-03-04T10:00");
+    accepted(submit(app, merge(app, one, id_of(app, "card:3"), "m-2")));
+    app.relay();
+    app.set_clock("2026-03-05T10:00");
+    let before = points(app, "card:3");
+    accepted(back_of(app, "b-2", "o-4", 1));
+    assert_eq!(points(app, "card:3"), before - 10);
+}
+
+/// A redemption and a purchase that name the member by their id, not by a name: told that there is no such thing, a till
+/// would not try again.
+fn p1_what_is_named_by_an_id_comes_again_while_it_is_on_its_way(app: &mut TestApp) {
+    let (_, two) = two(app);
+    let spent = app.redeeming("card:2", spend("point", 5), "r-1");
+    let spent = accepted(submit(app, spent)).event_id;
+    accepted(submit(app, merge(app, two, MemberId::from_bytes([7; 16]), "m-1")));
+    let back = |app: &TestApp| submit(app, app.redemption_step(&spent, Step::Return { points: None }, "rr-1"));
+    assert!(matches!(back(app), Answer::Unavailable));
+    assert!(matches!(app.submit(&sale("o-3", &two.to_string(), 10_000)), Answer::Unavailable));
+    app.relay();
+    accepted(back(app));
+    accepted(app.submit(&sale("o-3", &two.to_string(), 10_000)));
+    assert_eq!(points(app, "card:2"), 40);
+}
+
+/// A return of a merged member's order asks what became of its points. Those that died after an undo had not then: a
+/// replay, which comes when the test ends, found them dead and took nothing back.
+fn p1_what_befell_a_member_after_an_undo_changes_no_replay_of_what_was_before(app: &mut TestApp) {
+    let (one, two) = two(app);
+    app.send(&sale("o-3", "card:2", 30_000));
+    accepted(submit(app, merge(app, two, one, "m-1")));
+    app.relay();
+    app.set_clock("2026-03-03T10:00");
+    app.send(&tessera_testkit::app::event("return", "b-1", "", &data::back_all("o-2")));
+    app.set_clock("2026-03-04T10:00");
+    accepted(submit(app, undo(app, one, two, "u-1")));
+    app.relay();
+    app.set_clock("2027-03-05T10:00");
+    app.run_scheduler();
+    assert_eq!((points(app, "card:1"), points(app, "card:2")), (0, 0));
 }
 
 fn p1_two_again_within_the_time(app: &mut TestApp) {

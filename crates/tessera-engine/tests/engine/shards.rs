@@ -49,6 +49,7 @@ on_shards!(
     i1_a_crash_after_the_commit_doubles_nothing,
     i1_one_receipt_of_two_members_counts_once,
     what_nobody_comes_back_for_is_let_go,
+    i1_what_is_refused_after_a_crash_stays_refused,
     a_return_finds_its_order_on_another_shard,
     c5_a_budget_in_slices_is_never_overspent_and_comes_to_its_end,
     a_slice_that_was_given_and_never_came_is_not_lost,
@@ -136,7 +137,27 @@ fn what_nobody_comes_back_for_is_let_go(app: &mut TestApp) {
     sweep_now(context, executor).unwrap();
     assert_eq!(app.send(&other).status, OutcomeStatus::Applied);
     assert_eq!(app.available("card:1", "point"), 37);
-    assert_eq!(app.refused(&sale("r-1", "card:1", 10_000)).code, "order-exists", "the first came too late");
+    // The first came too late. It learns that when its own claim is let go too.
+    let first = sale("r-1", "card:1", 10_000);
+    assert!(matches!(app.submit(&first), Answer::Unavailable));
+    app.set_clock("2026-03-02T10:12");
+    sweep_now(context, executor).unwrap();
+    assert_eq!(app.refused(&first).code, "order-exists");
+}
+
+/// What had claimed its key and died may still be on its way, so a refusal cannot be kept under that key yet. It was told
+/// all the same, and the next attempt could be told something else.
+fn i1_what_is_refused_after_a_crash_stays_refused(app: &mut TestApp) {
+    app.send(&sale("r-1", "card:1", 10_000));
+    let back = back_all("back-1", "card:1", "r-1");
+    crash(app, Fault::AfterClaims, &back);
+    app.send(&back_all("back-2", "card:1", "r-1"));
+    assert!(matches!(app.submit(&back), Answer::Unavailable), "nothing is left to return, but that is not final");
+    app.set_clock("2026-03-02T10:04");
+    sweep_now(&app.engine().context, app.engine().executor()).unwrap();
+    let refused = app.refused(&back);
+    assert_eq!((refused.code.as_str(), refused.replayed), ("nothing-left-to-return", false));
+    assert!(app.refused(&back).replayed);
 }
 
 fn a_return_finds_its_order_on_another_shard(app: &mut TestApp) {

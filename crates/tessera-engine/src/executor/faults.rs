@@ -1,0 +1,50 @@
+//! Where a test lets an attempt to write a batch end, as if the process had died there. Without the feature `testkit`,
+//! which only tests turn on, nothing ever ends there and nobody can ask for it.
+
+use tessera_store::StoreError;
+
+#[cfg(feature = "testkit")]
+use super::Executor;
+
+/// A point of an attempt, where the database is spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// What other shards hold is written, the member is not.
+    AfterClaims,
+    /// The member is written, and names are not confirmed.
+    AfterCommit,
+}
+
+/// The faults that tests ask for; none otherwise.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    #[cfg(feature = "testkit")]
+    asked: std::sync::Mutex<Option<(Fault, u32)>>,
+}
+
+impl Faults {
+    #[cfg(not(feature = "testkit"))]
+    pub fn meet(&self, _: Fault) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    #[cfg(feature = "testkit")]
+    pub fn meet(&self, fault: Fault) -> Result<(), StoreError> {
+        let mut asked = self.asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match asked.as_mut() {
+            Some((wanted, times)) if *wanted == fault && *times > 0 => {
+                *times -= 1;
+                Err(StoreError::Unavailable("a test asked for it".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(feature = "testkit")]
+impl Executor {
+    /// The next `times` attempts to write a batch end at a point.
+    pub fn fail_at(&self, fault: Fault, times: u32) {
+        *self.faults.asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((fault, times));
+    }
+}
