@@ -42,6 +42,9 @@ tests() {
     # Not those that want a budget spent to its last point at once: what is left may be in another shard's slice.
     local spread='binary(engine) and test(/^(idempotency|orders|redemptions|vouchers|transfers|households|merging|people|gift_cards|contention|time)::/) and not test(/c5_budgets/)'
     TESSERA_TEST_SHARDS=8 cargo nextest run --workspace -E "package(tessera-engine) and $spread and not test(/::postgres$/)" --no-fail-fast --status-level fail --final-status-level fail || return 1
+    echo "and what of the API names several members, or what is scarce"
+    local several='binary(api) and test(/^(redemptions|rewards|reward_cards|vouchers|voucher_codes|gift_cards|transfers|households|merging|claims|people|partners)::/)'
+    TESSERA_TEST_SHARDS=8 cargo nextest run --workspace -E "package(tessera-api) and $several" --no-fail-fast --status-level fail --final-status-level fail || return 1
     if [ -n "${TESSERA_REQUIRE_POSTGRES:-}" ]; then
       TESSERA_TEST_SHARDS=8 cargo nextest run --workspace -E 'package(tessera-engine) and binary(engine) and test(/^(contention|idempotency|transfers)::.*::postgres$/) and not test(/c5_budgets/)' --no-fail-fast --test-threads 4 --status-level fail --final-status-level fail || return 1
     fi

@@ -11,7 +11,7 @@ use tessera_core::id::Bucket;
 use tessera_core::member::WaitState;
 use tessera_core::program::Id;
 use tessera_core::time::Instant;
-use tessera_store::{StoreError, Value};
+use tessera_store::{Shards, StoreError, Value};
 
 use crate::executor::{Context, Executor, pool_key};
 use crate::identifier::Subject;
@@ -60,7 +60,9 @@ fn offer_of(
     let stock = rules.reward(reward.as_str()).and_then(|reward| reward.definition.stock);
     let Some(stock) = stock else { return Ok(0) };
     let next = context.database.read(|reader| {
-        let used = crate::executor::in_use(reader, &context.shards, program.number, &decide::stock_pool(reward))?;
+        // What a slice of another shard has not given back is nothing that can be offered yet: it would be refused, and what
+        // was refused once stays so.
+        let used = crate::executor::in_use(reader, &Shards::default(), program.number, &decide::stock_pool(reward))?;
         let free = (stock - used).clamp(0, ROUND_MAX);
         let sql = format!(
             "SELECT place, member FROM waitlist WHERE bucket = $1 AND program = $2 AND reward = $3 AND state = 1 \

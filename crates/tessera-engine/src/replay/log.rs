@@ -281,9 +281,14 @@ pub(super) fn places(
     member: MemberId,
     to: Instant,
 ) -> Result<Vec<Place>, StoreError> {
-    let sql = "SELECT seq, type, status, effective_at, recorded_at, \
+    let told: Vec<String> = FOLLOW_UP_TYPES.iter().map(|kind| format!("'{kind}'")).collect();
+    let sql = format!(
+        "SELECT seq, type, status, effective_at, recorded_at, \
          CASE WHEN type LIKE 'household-%' OR type = 'follow-up-refused' THEN payload END, \
-         CASE WHEN status <> 3 OR type LIKE 'household-%' OR type = 'follow-up-refused' THEN record END FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND effective_at < $4 ORDER BY seq";
+         CASE WHEN status <> 3 OR type IN ({}) THEN record END \
+         FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND effective_at < $4 ORDER BY seq",
+        told.join(", ")
+    );
     let mut params = member_key(program, member);
     params.push(to.micros().into());
     let (mut places, mut by_itself) = (Vec::<Place>::new(), ByItself::default());
@@ -292,7 +297,7 @@ pub(super) fn places(
     };
     // What follows up to there belongs to the command before.
     let mut caused_until = 0;
-    reader.query_each(sql, &params, &mut |row| {
+    reader.query_each(&sql, &params, &mut |row| {
         let seen = seen(&row[..5])?;
         let kind = row[1].text()?;
         if !is_from_outside(kind, row[2].int()?) {

@@ -45,6 +45,31 @@ on_both_databases!(TOGETHER =>
     p5_who_is_not_let_in_hears_of_it_as_whoever_they_are_by_then,
 );
 
+/// Points matured, the scheduler noticed, and in the same instant a merge brought a place in a household. They had matured
+/// before there was a pool to go to; a replay, which comes when the test ends, took both for one command.
+#[test]
+fn p5_what_matured_before_a_merge_brought_a_place_does_not_go_to_the_pool() {
+    let app = TestApp::new(
+        "
+unknown_member: enrol
+households: { pools: { star: { contribute: all } } }
+currencies: { star: { name: Star, expires: never, pending: P7D } }
+campaigns: { base: { trigger: purchase, rules: [ { award: { currency: star, amount: event.net / 1000 } } ] } }
+",
+    );
+    app.send(&sale("o-1", "card:1", 10_000));
+    app.send(&sale("o-2", "card:2", 20_000));
+    done(&app, "card:1", HouseholdStep::Found { known: None }, "f");
+    app.relay();
+    app.set_clock("2026-03-12T10:00");
+    let merge = Merge { into: id(&app, "card:2"), reason: None };
+    let secrets = &app.engine().context.secrets;
+    let merge = Submission::merge(secrets, &app.program, id(&app, "card:1"), merge, "m", app.now());
+    accepted(app.engine().submit(merge).unwrap());
+    app.run_scheduler();
+    assert_eq!(app.available("card:2", "star"), 20);
+}
+
 /// Somebody asks to be taken in, uninvited, and becomes one with another before the answer: the household hears that they
 /// are gone, and the refusal goes to the other. A replay, which comes when the test ends, had those two apart, and told
 /// the refusal twice.

@@ -22,6 +22,7 @@ mod programs;
 mod redemptions;
 mod replay;
 mod reports;
+mod scenarios;
 mod shards;
 mod simulation;
 mod time;
