@@ -212,7 +212,7 @@ fn p5_what_is_a_members_own_the_pool_buys_for_whoever_may_have_it() {
     // Sent again it is the same; another one is refused by the member's own limit, which counts this one.
     let again = post(&app, "redemptions", "k-2", wanted("card:1"));
     assert_eq!((&again["status"], &again["redemption"]["id"]), (&json!("duplicate"), &redemption["id"]));
-    once(&app, "POST", "redemptions", "k-3").json(&wanted("card:1")).problem(409, "reward-limit");
+    once(&app, "POST", "redemptions", "k-3").json(&wanted("card:1")).problem(422, "reward-limit");
     let of_member = app.get("members/card:1/events").ok();
     let kinds: Vec<Value> = items(&of_member).iter().map(|event| event["type"].clone()).collect();
     assert!(kinds.contains(&json!("household-reward-give")), "{kinds:?}");
