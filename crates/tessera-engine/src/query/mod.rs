@@ -26,7 +26,7 @@ pub use entitlement::{BenefitView, EntitlementView, LevelOf, benefits, entitleme
 pub use gift_card::{
     CardStatus, GiftCardView, MovementView, gift_card, gift_card_movements, gift_cards, quote_gift_card,
 };
-pub use household::{HouseholdOfMember, HouseholdView, household, may_join};
+pub use household::{HouseholdOfMember, HouseholdView, household, may_ask_for, may_join};
 pub use leaderboard::{LeaderboardQuery, LeaderboardView, PlaceView, leaderboard};
 pub use member::{
     EntryView, EventView, LotView, MemberView, MergedView, Page, PageRequest, entries, event, events, explain, lots,
