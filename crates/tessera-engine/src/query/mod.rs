@@ -14,6 +14,7 @@ mod people;
 mod progress;
 mod redemption;
 mod reward;
+mod seen;
 mod transfer;
 mod voucher;
 
@@ -38,6 +39,7 @@ pub use redemption::{
     FulfilmentView, code_of, explain_redemption, fulfilments, quote_redemption, redemption, redemptions,
 };
 pub use reward::{RewardPage, RewardQuery, RewardSort, RewardView, rewards};
+pub use seen::{Seen, Wanted, see};
 pub use transfer::{Direction, TransferView, transfers};
 pub use voucher::{
     ClaimView, CodeView, DiscountView, VoucherPlace, VoucherState, VoucherView, code, last_user, validate, vouchers,
