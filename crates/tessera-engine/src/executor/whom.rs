@@ -45,7 +45,12 @@ impl One<'_> {
         };
         match &command.subject {
             Subject::Member(id) => {
-                let id = if command.what.is_of_merged() { *id } else { self.loaded.survivor(program, *id) };
+                let named = *id;
+                let id = if command.what.is_of_merged() { named } else { self.loaded.survivor(program, named) };
+                // The next of a chain would have somebody whose names lead past it once the chain is undone.
+                if matches!(command.what, What::MergeIn(_)) && id != named {
+                    return Err(decide::Rejected::NeedsMember.into());
+                }
                 match self.loaded.members.get(&(program, id)) {
                     Some(known) if is_about(known.state.status, &command.what) => Ok(Whom::Known(id)),
                     Some(known) if known.state.status == Status::Left => Err(member_left()),

@@ -20,6 +20,7 @@ on_both_databases!(POINTS =>
     p1_of_many_at_once_nothing_is_lost_or_doubled,
     p2_cycles_are_refused,
     p1_an_order_of_somebody_who_went_again_is_found_after_the_next_merge,
+    p2_a_merge_into_somebody_who_ends_on_the_way_leaves_it_as_it_was,
     p1_the_rest_of_an_order_is_taken_back_by_the_last_of_a_chain,
     p1_what_is_named_by_an_id_comes_again_while_it_is_on_its_way,
     p1_what_befell_a_member_after_an_undo_changes_no_replay_of_what_was_before,
@@ -213,6 +214,23 @@ fn p1_an_order_of_somebody_who_went_again_is_found_after_the_next_merge(app: &mu
     accepted(back_of(app, "b-2", "o-4", 1));
     assert_eq!(points(app, "card:3"), before - 10);
     assert_eq!((id_of(app, "card:2"), id_of(app, "card:1")), (two, three));
+}
+
+/// Two becomes one with one, and before that arrives one becomes one with three. Three had the points of two, whose card led
+/// to one as before: once that was undone, to somebody who did not know of them.
+fn p2_a_merge_into_somebody_who_ends_on_the_way_leaves_it_as_it_was(app: &mut TestApp) {
+    let (one, two) = two(app);
+    app.send(&sale("o-3", "card:3", 5_000));
+    let three = id_of(app, "card:3");
+    accepted(submit(app, merge(app, two, one, "m-1")));
+    app.set_clock("2026-03-02T10:01");
+    accepted(submit(app, merge(app, one, three, "m-2")));
+    app.relay();
+    assert_eq!((id_of(app, "card:1"), id_of(app, "card:2")), (three, two));
+    assert_eq!((points(app, "card:3"), points(app, "card:2")), (115, 30));
+    accepted(submit(app, undo(app, three, one, "u-1")));
+    app.relay();
+    assert_eq!(["card:1", "card:2", "card:3"].map(|card| points(app, card)), [110, 30, 5]);
 }
 
 /// A part of an order came back while its maker was one with somebody, who then became one with a third: the rest is the
