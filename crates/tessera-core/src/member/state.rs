@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Badge, Belonging, BenefitUse, Change, Club, Frozen, Household, Merged, ParkedEvent, Placement, Progress, Ranked,
-    Referral, StepVoucher, Streak, Told, Velocity, Waiting,
+    Referral, Shortfall, StepVoucher, Streak, Told, Velocity, Waiting,
 };
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, Hold, Lot, Purse};
@@ -89,6 +89,8 @@ pub struct MemberState {
     pub belongs: Option<Belonging>,
     /// What makes this holder a household.
     pub household: Option<Household>,
+    /// Orders that came back while their points were away, as they were made; at most [`MemberState::SHORTFALLS_MAX`].
+    pub shortfalls: Vec<Shortfall>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -227,7 +229,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[0; 19];
+const SINCE_FORMAT_2: &[u8] = &[0; 20];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -290,6 +292,7 @@ impl MemberState {
             frozen: None,
             belongs: None,
             household: None,
+            shortfalls: Vec::new(),
         }
     }
 
