@@ -662,10 +662,10 @@ fn r2_what_repaid_a_debt_goes_back_where_it_would_have_been() {
 #[case::once_they_have_died("2026-05-02T09:00")]
 fn r2_what_was_reserved_when_its_order_came_back_is_no_debt_once_it_is_free(#[case] freed: &str) {
     let mut shop =
-        Shop::new(&points_with(", value: 100, expires: { after: P1M, round: month }, spend: { reserve: P90D }"));
+        Shop::new(&points_with(", value: 100, expires: { after: P1M, round: month }, spend: { reserve: P30D }"));
     shop.send("2026-03-03T09:00", "purchase", &sale("a", 40_000));
-    let redemption = id_of(&shop.redeem("2026-03-03T10:00", reserve("point", 40)).unwrap());
-    shop.send("2026-03-04T09:00", "return", &back_all("a"));
+    let redemption = id_of(&shop.redeem("2026-04-10T10:00", reserve("point", 40)).unwrap());
+    shop.send("2026-04-11T09:00", "return", &back_all("a"));
     assert_eq!(has_and_owes(&shop), (0, 40));
     shop.void(freed, redemption).unwrap();
     assert_eq!(has_and_owes(&shop), (0, 0));
