@@ -67,7 +67,7 @@ campaigns: { base: { trigger: purchase, rules: [ { award: { currency: star, amou
     let merge = Submission::merge(secrets, &app.program, id(&app, "card:1"), merge, "m", app.now());
     accepted(app.engine().submit(merge).unwrap());
     app.run_scheduler();
-    assert_eq!(app.available("card:2", "star"), 20);
+    assert_eq!(app.available("card:2", "star"), 30, "what one had comes along, and nothing goes to the pool");
 }
 
 /// Somebody asks to be taken in, uninvited, and becomes one with another before the answer: the household hears that they

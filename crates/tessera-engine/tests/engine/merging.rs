@@ -229,10 +229,10 @@ fn p2_a_merge_into_somebody_who_ends_on_the_way_leaves_it_as_it_was(app: &mut Te
     accepted(submit(app, merge(app, one, three, "m-2")));
     app.relay();
     assert_eq!((id_of(app, "card:1"), id_of(app, "card:2")), (three, two));
-    assert_eq!((points(app, "card:3"), points(app, "card:2")), (115, 30));
+    assert_eq!((points(app, "card:3"), points(app, "card:2")), (125, 30));
     accepted(submit(app, undo(app, three, one, "u-1")));
     app.relay();
-    assert_eq!(["card:1", "card:2", "card:3"].map(|card| points(app, card)), [110, 30, 5]);
+    assert_eq!(["card:1", "card:2", "card:3"].map(|card| points(app, card)), [110, 30, 15]);
 }
 
 /// A part of an order came back while its maker was one with somebody, who then became one with a third: the rest is the

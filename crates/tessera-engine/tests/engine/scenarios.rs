@@ -10,9 +10,11 @@ fn steps_of_a_scenario() {
     let file = folder.path().join("long.yaml");
     let complaints = |steps: usize| {
         let visits = "  - visit: { member: an }\n".repeat(steps);
-        let document =
-            "{ program: long, name: Long, timezone: Asia/Ho_Chi_Minh, currency: VND, events: { visit: { data: {} } } }";
-        let text = format!("scenario: Long\ndocument: {document}\nmembers: [an]\nsteps:\n{visits}");
+        let head =
+            "scenario: Long\ndocument:\n  program: long\n  name: Long\n  timezone: Asia/Ho_Chi_Minh\n  currency: VND\n";
+        let rest =
+            "  events: { visit: { data: {} } }\n  currencies: { point: { name: P, expires: never } }\nmembers: [an]\n";
+        let text = format!("{head}{rest}steps:\n{visits}");
         std::fs::write(&file, text).unwrap();
         let problems = Scenario::read(&file).err().unwrap_or_default();
         problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
