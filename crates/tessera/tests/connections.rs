@@ -4,14 +4,14 @@
 
 mod support;
 
-use std::collections::{BTreeSet, HashSet};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use serde_json::{Value, json};
 use support::load::{Shop, Tills};
+use support::repository;
 use support::server::{Client, Server};
-use support::{Tessera, repository};
 
 const EVENTS: &str = "/v1/programs/faults/events";
 
@@ -207,44 +207,5 @@ fn every_documented_metric_is_there_and_every_metric_is_documented() {
     assert!(value("tessera_batch_size_count") >= 2.0 && value("tessera_commit_seconds_sum") > 0.0, "{text}");
     for lag in ["tessera_wake_up_lag_seconds", "tessera_outbox_lag_seconds"] {
         assert!((0.0..60.0).contains(&value(lag)), "{text}");
-    }
-}
-
-/// The most memory that a process had so far, in KiB, where the system tells.
-fn peak(process: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    line.split_whitespace().nth(1)?.parse().ok()
-}
-
-/// Codes go out as they are made, however many: `TESSERA_CODES=1000000` makes as many as a batch may have.
-#[test]
-fn v1_a_batch_of_codes_takes_no_more_memory_than_a_piece_of_it() {
-    let codes = std::env::var("TESSERA_CODES").map_or(20_000, |codes| codes.parse().unwrap());
-    let tessera = Tessera::with_program("coffee");
-    let key = tessera.key("copper-cup");
-    let server = tessera.serve();
-    let before = peak(server.id());
-    let body = json!({ "count": codes }).to_string();
-    let stream = connect(
-        server.address,
-        &format!(
-            "POST /v1/programs/copper-cup/vouchers/bottle-cap/codes HTTP/1.1\r\nHost: tessera\r\nConnection: close\r\n\
-             Authorization: Bearer {key}\r\nIdempotency-Key: all\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        ),
-    );
-    let mut seen = HashSet::new();
-    for line in BufReader::new(stream).lines().map(Result::unwrap).filter(|line| line.starts_with("{\"code\"")) {
-        let line: Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(line["number"], seen.len() + 1);
-        assert!(seen.insert(line["code"].as_str().unwrap().to_owned()), "one code twice");
-    }
-    assert_eq!(seen.len(), codes);
-    if let (Some(before), Some(after)) = (before, peak(server.id())) {
-        let more = after - before;
-        println!("{codes} codes took {more} KiB beyond the {before} KiB of a server that does nothing");
-        assert!(more < 64 * 1024, "{codes} codes took {more} KiB");
     }
 }
