@@ -3,6 +3,8 @@
 //! A batch reads everything it names at once, decides purely, writes each table at once, commits, and answers every
 //! caller. What bounds it: [`QUEUE_MAX`] waiting commands (more are told to come back), [`BATCH_MAX`] in a batch.
 
+mod again;
+mod archived;
 mod batch;
 mod claims;
 mod health;
