@@ -12,8 +12,9 @@ use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use bytes::Bytes;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tessera_core::event::Origin;
 use tessera_engine::access::{KnownKey, Scope};
 use tessera_engine::programs::ProgramHandle;
@@ -241,9 +242,9 @@ fn in_words(text: String) -> String {
 pub struct PageQuery {
     /// At most so many, 1 to 200
     #[param(example = 50, minimum = 1, maximum = 200)]
-    limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
     /// The `next` of the page before
-    after: Option<String>,
+    pub(crate) after: Option<String>,
 }
 
 /// A page that was asked for, of a list whose places are written as `Place`.
@@ -254,13 +255,35 @@ impl<Place: FromStr> FromRequestParts<AppState> for WantedPage<Place> {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
         let Parameters(query) = Parameters::<PageQuery>::from_request_parts(parts, state).await?;
-        let limit = query.limit.unwrap_or(50);
-        if !(1..=200).contains(&limit) {
-            return Err(Problem::invalid("limit: a number from 1 to 200 is expected").with("limit", limit));
-        }
+        let limit = query.limit()?;
         if query.after.as_deref().is_some_and(|after| after.parse::<Place>().is_err()) {
             return Err(Problem::invalid("after: the `next` of the page before is expected"));
         }
         Ok(Self(PageRequest { limit, after: query.after }, PhantomData))
+    }
+}
+
+impl PageQuery {
+    fn limit(&self) -> Result<usize, Problem> {
+        let limit = self.limit.unwrap_or(50);
+        if !(1..=200).contains(&limit) {
+            return Err(Problem::invalid("limit: a number from 1 to 200 is expected").with("limit", limit));
+        }
+        Ok(limit)
+    }
+
+    /// A page of a list that is at hand as a whole. `place`: what is unique of an item, with its number.
+    pub fn of<T: Serialize>(&self, items: &[T], place: impl Fn(usize, &T) -> String) -> Result<Value, Problem> {
+        let limit = self.limit()?;
+        let start = match &self.after {
+            None => 0,
+            Some(after) => {
+                let known = items.iter().enumerate().position(|(number, item)| place(number, item) == *after);
+                known.ok_or_else(|| Problem::invalid("after: the `next` of the page before is expected"))? + 1
+            }
+        };
+        let end = items.len().min(start + limit);
+        let next = (end < items.len()).then(|| place(end - 1, &items[end - 1]));
+        Ok(json!({ "items": &items[start..end], "next": next }))
     }
 }

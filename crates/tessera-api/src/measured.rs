@@ -33,5 +33,8 @@ pub fn describe_metrics() {
     );
     describe_gauge!("tessera_codes_left", "Codes of a pool that nobody has yet");
     describe_histogram!("tessera_batch_size", "Commands in one transaction");
-    describe_histogram!("tessera_commit_seconds", "Time of a commit: the disk, or the way to PostgreSQL and its disk");
+    describe_histogram!(
+        "tessera_commit_seconds",
+        "Time until a commit is on the disk: the disk, or the way to PostgreSQL and its disk"
+    );
 }

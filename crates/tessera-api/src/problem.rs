@@ -183,6 +183,7 @@ impl From<Refusal> for Problem {
             | "too-late-to-cancel"
             | "given-voucher-used"
             | "gift-card-asked-back"
+            | "reward-on-its-way"
             | "gift-card-used"
             | "not-at-partner"
             | "partner-state-not-there"

@@ -4,8 +4,8 @@
 //! connection, and be woken one after the other to get it. Long reads (lists, reports) have threads of their own, so that
 //! they hold nobody up.
 //!
-//! Quotes that wait are answered together: they share one read of the database, and each is decided as if it alone had
-//! come.
+//! Quotes that wait are answered together, and so are looks at members: they share one read of the database, and each is
+//! answered as if it alone had come.
 
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
@@ -14,7 +14,8 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use tessera_core::decide::CartAsk;
 use tessera_engine::StoreError;
-use tessera_engine::executor::Quoted;
+use tessera_engine::executor::{Context, Quoted, quote_carts};
+use tessera_engine::query::{Seen, Wanted, see};
 use tessera_engine::submission::Submission;
 use tokio::sync::oneshot;
 
@@ -26,38 +27,64 @@ const THREADS: usize = tessera_engine::READERS_MAX / 2;
 /// Reads that may wait: as many as commands may. More are told to come back.
 const WAITING_MAX: usize = 4_096;
 
-/// Quotes answered together: enough to share the cost of a read, few enough to answer soon.
+/// Questions answered together: enough to share the cost of a read, few enough to answer soon.
 const TOGETHER_MAX: usize = 32;
 
 type Read = Box<dyn FnOnce() + Send>;
 
-/// Answers quotes, as many as there are.
-pub(crate) type Quoter = Arc<dyn Fn(&[Submission], &[CartAsk]) -> Result<Vec<Quoted>, StoreError> + Send + Sync>;
+/// A question that waits for its answer.
+struct Ask<Q, A> {
+    question: Q,
+    answer: oneshot::Sender<Result<A, Problem>>,
+}
 
-/// A quote that waits.
-struct Ask {
-    command: Submission,
-    cart: CartAsk,
-    answer: oneshot::Sender<Result<Quoted, Problem>>,
+type QuoteAsk = Ask<(Submission, CartAsk), Quoted>;
+type SeeAsk = Ask<Wanted, Seen>;
+
+/// Who knows the answers, as many as there are questions.
+#[derive(Clone)]
+pub(crate) struct Answers {
+    pub quote: Quoter,
+    pub see: Seer,
+}
+
+pub(crate) type Quoter = Arc<dyn Fn(&[Submission], &[CartAsk]) -> Result<Vec<Quoted>, StoreError> + Send + Sync>;
+pub(crate) type Seer = Arc<dyn Fn(&[Wanted]) -> Result<Vec<Seen>, StoreError> + Send + Sync>;
+
+impl Answers {
+    pub fn of(context: Arc<Context>) -> Self {
+        let seeing = context.clone();
+        Self {
+            quote: Arc::new(move |commands, carts| quote_carts(&context, commands, carts)),
+            see: Arc::new(move |wanted| see(&seeing, wanted)),
+        }
+    }
 }
 
 /// The way to the reading threads. Cheap to clone; the threads end with the last handle.
 #[derive(Clone, Debug)]
 pub(crate) struct Readers {
     queue: Sender<Read>,
-    quotes: Sender<Ask>,
+    quotes: Sender<QuoteAsk>,
+    looks: Sender<SeeAsk>,
 }
 
 impl Readers {
-    pub fn start(quote: Quoter) -> Self {
+    pub fn start(answers: &Answers) -> Self {
         let (queue, reads) = crossbeam_channel::bounded(WAITING_MAX);
-        let (quotes, asks) = crossbeam_channel::bounded(WAITING_MAX);
+        let (quotes, quote_asks) = crossbeam_channel::bounded(WAITING_MAX);
+        let (looks, see_asks) = crossbeam_channel::bounded(WAITING_MAX);
         for number in 0..THREADS {
-            let waiting = Waiting { reads: reads.clone(), asks: asks.clone(), quote: quote.clone() };
+            let waiting = Waiting {
+                reads: reads.clone(),
+                quotes: quote_asks.clone(),
+                looks: see_asks.clone(),
+                answers: answers.clone(),
+            };
             // A machine that has no thread left answers "overloaded" in `read`, when the queue has filled.
             let _ = std::thread::Builder::new().name(format!("reader-{number}")).spawn(move || waiting.work());
         }
-        Self { queue, quotes }
+        Self { queue, quotes, looks }
     }
 
     /// Runs a read that blocks, and waits for it without blocking.
@@ -78,7 +105,13 @@ impl Readers {
     /// What a command would do, and what its cart could bring.
     pub async fn quote(&self, command: Submission, cart: CartAsk) -> Result<Quoted, Problem> {
         let (answer, answered) = oneshot::channel();
-        wait_for(self.quotes.try_send(Ask { command, cart, answer }), answered).await
+        wait_for(self.quotes.try_send(Ask { question: (command, cart), answer }), answered).await
+    }
+
+    /// A member, or why there is none.
+    pub async fn see(&self, wanted: Wanted) -> Result<Seen, Problem> {
+        let (answer, answered) = oneshot::channel();
+        wait_for(self.looks.try_send(Ask { question: wanted, answer }), answered).await
     }
 }
 
@@ -95,8 +128,9 @@ async fn wait_for<T, W>(
 /// What a reading thread works on.
 struct Waiting {
     reads: Receiver<Read>,
-    asks: Receiver<Ask>,
-    quote: Quoter,
+    quotes: Receiver<QuoteAsk>,
+    looks: Receiver<SeeAsk>,
+    answers: Answers,
 }
 
 impl Waiting {
@@ -107,26 +141,45 @@ impl Waiting {
                     Ok(read) => run(read),
                     Err(_) => return,
                 },
-                recv(self.asks) -> ask => match ask {
-                    Ok(ask) => self.answer(std::iter::once(ask).chain(self.asks.try_iter()).take(TOGETHER_MAX)),
+                recv(self.quotes) -> ask => match ask {
+                    Ok(ask) => self.quote(all_of(ask, &self.quotes)),
+                    Err(_) => return,
+                },
+                recv(self.looks) -> ask => match ask {
+                    Ok(ask) => self.see(all_of(ask, &self.looks)),
                     Err(_) => return,
                 },
             }
         }
     }
 
-    fn answer(&self, asks: impl Iterator<Item = Ask>) {
-        let (mut commands, mut carts, mut answers) = (Vec::new(), Vec::new(), Vec::new());
-        // A caller that hung up does not need it any more.
-        for Ask { command, cart, answer } in asks.filter(|ask| !ask.answer.is_closed()) {
-            commands.push(command);
-            carts.push(cart);
-            answers.push(answer);
-        }
-        let quote = |some: Range<usize>| (self.quote)(&commands[some.clone()], &carts[some]);
-        for (answer, quoted) in answers.into_iter().zip(together(commands.len(), &quote)) {
-            let _ = answer.send(quoted);
-        }
+    fn quote(&self, (questions, waiting): All<(Submission, CartAsk), Quoted>) {
+        let (commands, carts): (Vec<Submission>, Vec<CartAsk>) = questions.into_iter().unzip();
+        give(waiting, |some: Range<usize>| (self.answers.quote)(&commands[some.clone()], &carts[some]));
+    }
+
+    fn see(&self, (wanted, waiting): All<Wanted, Seen>) {
+        give(waiting, |some: Range<usize>| (self.answers.see)(&wanted[some]));
+    }
+}
+
+/// Questions, and who waits for the answer to each.
+type All<Q, A> = (Vec<Q>, Vec<oneshot::Sender<Result<A, Problem>>>);
+
+/// What waits now, but no more than are answered together.
+fn all_of<Q, A>(first: Ask<Q, A>, others: &Receiver<Ask<Q, A>>) -> All<Q, A> {
+    let asks = std::iter::once(first).chain(others.try_iter()).take(TOGETHER_MAX);
+    // A caller that hung up does not need it any more.
+    asks.filter(|ask| !ask.answer.is_closed()).map(|ask| (ask.question, ask.answer)).unzip()
+}
+
+fn give<A>(
+    waiting: Vec<oneshot::Sender<Result<A, Problem>>>,
+    answer: impl Fn(Range<usize>) -> Result<Vec<A>, StoreError>,
+) {
+    let answers = together(waiting.len(), &answer);
+    for (waiting, answer) in waiting.into_iter().zip(answers) {
+        let _ = waiting.send(answer);
     }
 }
 
@@ -173,8 +226,8 @@ mod tests {
 
     use super::*;
 
-    fn no_quotes() -> Quoter {
-        Arc::new(|_, _| Ok(Vec::new()))
+    fn no_answers() -> Answers {
+        Answers { quote: Arc::new(|_, _| Ok(Vec::new())), see: Arc::new(|_| Ok(Vec::new())) }
     }
 
     /// Doubles numbers; some of them break it.
@@ -193,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_one_quote_costs_the_others_nothing() {
+    fn what_breaks_one_question_costs_the_others_nothing() {
         let asked = Cell::new(0);
         assert_eq!(doubled(&[1, 2, 3], &asked), [Ok(2), Ok(4), Ok(6)]);
         assert_eq!(asked.get(), 1, "one read for all");
@@ -211,7 +264,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_read_that_panics_costs_its_own_answer_and_no_thread() {
-        let readers = Readers::start(no_quotes());
+        let readers = Readers::start(&no_answers());
         for _ in 0..2 * THREADS {
             let broken = readers.read(|| -> Result<(), Problem> { panic!("a bug") }).await;
             assert_eq!(broken.unwrap_err().status, 500);
@@ -221,7 +274,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_says_come_back() {
-        let readers = Readers::start(no_quotes());
+        let readers = Readers::start(&no_answers());
         let (release, released) = crossbeam_channel::bounded::<()>(0);
         let (busy, is_busy) = crossbeam_channel::bounded::<()>(THREADS);
         let mut waiting = Vec::new();

@@ -10,12 +10,14 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tessera_connect::partner::Partners;
 use tessera_core::decide::CartAsk;
 use tessera_engine::access::{self, KnownKey};
-use tessera_engine::executor::{Context, Executor, Quoted, quote_carts};
+use tessera_engine::executor::{Context, Executor, Quoted};
+use tessera_engine::identifier::Subject;
 use tessera_engine::programs::{self, ProgramError, ProgramHandle};
+use tessera_engine::query::{Seen, Wanted};
 use tessera_engine::submission::{Answer, Submission};
 
 use crate::guessing::{Guesser, Guesses};
-use crate::readers::Readers;
+use crate::readers::{Answers, Readers};
 use crate::{CodeLimits, ConnectionLimits, Problem};
 
 /// How long a key's rights are believed without looking again: what a revoked key may still do.
@@ -52,8 +54,7 @@ pub struct Shared {
 impl AppState {
     pub fn new(context: Arc<Context>, executor: Executor, metrics: Option<PrometheusHandle>) -> Self {
         let replays = Arc::new(tokio::sync::Semaphore::new(REPLAYS_MAX));
-        let quoting = context.clone();
-        let readers = Readers::start(Arc::new(move |commands, carts| quote_carts(&quoting, commands, carts)));
+        let readers = Readers::start(&Answers::of(context.clone()));
         Self(Arc::new(Shared {
             context,
             executor,
@@ -132,6 +133,11 @@ impl AppState {
     /// What a command would do, with nothing written.
     pub(crate) async fn quote(&self, submission: Submission, ask: CartAsk) -> Result<Quoted, Problem> {
         self.readers.quote(submission, ask).await
+    }
+
+    /// A member as whoever may ask sees them, or why there is none.
+    pub(crate) async fn see(&self, program: &Arc<ProgramHandle>, subject: Subject) -> Result<Seen, Problem> {
+        self.readers.see(Wanted { program: program.clone(), subject }).await
     }
 
     /// Runs a short read: one member, a few rows by their keys.

@@ -236,7 +236,8 @@ pub fn approve(
             rules.definition.adjustments.as_ref().and_then(|rules| rules.most(by.role.as_ref(), &known.currency));
         let wanted = known.amount.checked_abs().unwrap_or(i64::MAX);
         if let Some(most) = most.filter(|most| wanted > *most) {
-            let detail = format!("{wanted} {} are more than this key may approve, {most}", known.currency);
+            let why = if by.role.is_none() { ": it has no role" } else { "" };
+            let detail = format!("{wanted} {} are more than this key may approve, {most}{why}", known.currency);
             let refusal = Refusal::new("approval-above-limit", detail);
             return Err(refusal.with("wanted", wanted).with("most", most).into());
         }

@@ -63,6 +63,11 @@ impl Entropy {
         Self { repeatable: Some(source), ..Self::default() }
     }
 
+    /// Whether it gives the same bytes each time.
+    pub fn is_repeatable(&self) -> bool {
+        self.repeatable.is_some()
+    }
+
     /// Fresh random bytes, never given twice.
     pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
         if self.used + N > self.block.len() {

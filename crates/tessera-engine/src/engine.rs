@@ -73,7 +73,7 @@ impl Location {
 pub struct Engine {
     pub context: Arc<Context>,
     executor: Option<Executor>,
-    worker: Option<JoinHandle<()>>,
+    writers: Vec<JoinHandle<()>>,
     /// Held as long as the engine lives: one data folder, one writer.
     lock: Option<FolderLock>,
 }
@@ -95,8 +95,8 @@ impl Engine {
             Some(_) => None,
         };
         let context = Arc::new(context(location, clock, Access::Write)?);
-        let (executor, worker) = Executor::start(context.clone(), entropy)?;
-        Ok(Self { context, executor: Some(executor), worker: Some(worker), lock })
+        let (executor, writers) = Executor::start(context.clone(), entropy)?;
+        Ok(Self { context, executor: Some(executor), writers, lock })
     }
 
     /// Opens an installation for reading beside whoever writes to it. Nothing is made, migrated or taken: where there is
@@ -142,10 +142,10 @@ impl Engine {
 
     fn finish(&mut self) {
         self.executor = None;
-        if let Some(worker) = self.worker.take()
-            && worker.join().is_err()
-        {
-            tracing::error!("the executor ended in a panic");
+        for writer in self.writers.drain(..) {
+            if writer.join().is_err() {
+                tracing::error!("the executor ended in a panic");
+            }
         }
     }
 }

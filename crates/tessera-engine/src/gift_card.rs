@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tessera_core::code::{Code, CodeError};
-use tessera_core::event::{GiftCardStep, REWARD_CARD, RewardCard, What};
+use tessera_core::event::{CardPart, GiftCardStep, REWARD_CARD, RewardCard, What};
 use tessera_core::id::EventId;
-use tessera_core::time::{Day, Instant};
+use tessera_core::time::Instant;
 
 use crate::identifier::{Identifier, Subject};
 use crate::keyed::by_key_and;
@@ -29,8 +29,8 @@ pub enum CardStep {
     /// A card of another system, with what is on it.
     MoveIn {
         code: CardCode,
-        amount: i64,
-        expires: Option<Day>,
+        /// At least one, each with a day of its own.
+        parts: Vec<CardPart>,
     },
     TopUp {
         amount: i64,
@@ -177,10 +177,12 @@ impl Submission {
                 let issue = GiftCardStep::Issue { code: hash_of(&code), amount };
                 (issue, data, mark(&code), Some(code.identifier))
             }
-            CardStep::MoveIn { code, amount, expires } => {
-                let day = expires.map(|day| day.to_string().into());
-                let data = object([("amount", Some(amount.into())), ("expires", day)]);
-                let moved = GiftCardStep::MoveIn { code: hash_of(&code), amount, expires };
+            CardStep::MoveIn { code, parts } => {
+                let data = match parts.as_slice() {
+                    [one] => json!(one),
+                    _ => json!({ "amount": parts.iter().map(|part| part.amount).sum::<i64>(), "parts": &parts }),
+                };
+                let moved = GiftCardStep::MoveIn { code: hash_of(&code), parts };
                 (moved, data, mark(&code), Some(code.identifier))
             }
             CardStep::TopUp { amount, order_id } => {

@@ -11,7 +11,7 @@ use tessera_core::member::{Change, MemberState, Status};
 use tessera_core::program::{Id, Versions};
 use tessera_core::time::Instant;
 pub use tessera_insight::Summary;
-use tessera_store::{Reader, StoreError};
+use tessera_store::{Reader, StoreError, Value};
 
 use crate::executor::Context;
 use crate::profile::{Profile, SealedProfile};
@@ -330,8 +330,12 @@ pub(crate) fn profile_of(
 ) -> Result<Profile, StoreError> {
     let sql = "SELECT wrapped_key, data FROM member_profile WHERE bucket = $1 AND program = $2 AND member = $3";
     let rows = reader.query(sql, &member_key(program, member))?;
-    let Some(row) = rows.first() else { return Ok(Profile::default()) };
-    let sealed = SealedProfile { wrapped_key: row[0].bytes()?.to_vec(), data: row[1].bytes()?.to_vec() };
+    rows.first().map_or_else(|| Ok(Profile::default()), |row| profile_of_row(context, &row[0], &row[1]))
+}
+
+/// A profile from its columns `wrapped_key` and `data`.
+pub(crate) fn profile_of_row(context: &Context, wrapped_key: &Value, data: &Value) -> Result<Profile, StoreError> {
+    let sealed = SealedProfile { wrapped_key: wrapped_key.bytes()?.to_vec(), data: data.bytes()?.to_vec() };
     Profile::open(&sealed, &context.secrets)
         .map_err(|error| StoreError::corrupt("member_profile", "data", error.to_string()))
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::db::checkpoint::WriteTurn;
+use crate::db::log::LogFile;
 use crate::db::postgres::PgConnection;
 use crate::db::sqlite::SqliteConnection;
 use crate::error::StoreError;
@@ -29,13 +30,13 @@ pub struct Tx<'a> {
 }
 
 enum Link<'a> {
-    Sqlite { connection: &'a mut SqliteConnection, turn: WriteTurn<'a> },
+    Sqlite { connection: &'a mut SqliteConnection, turn: WriteTurn<'a>, log: &'a LogFile },
     Postgres(&'a mut PgConnection),
 }
 
 impl<'a> Tx<'a> {
-    pub(crate) fn sqlite(connection: &'a mut SqliteConnection, turn: WriteTurn<'a>) -> Self {
-        Self { link: Link::Sqlite { connection, turn }, open: true, failed: false, watch: None }
+    pub(crate) fn sqlite(connection: &'a mut SqliteConnection, turn: WriteTurn<'a>, log: &'a LogFile) -> Self {
+        Self { link: Link::Sqlite { connection, turn, log }, open: true, failed: false, watch: None }
     }
 
     pub(crate) fn postgres(connection: &'a mut PgConnection) -> Self {
@@ -203,22 +204,43 @@ impl<'a> Tx<'a> {
     /// Makes everything durable and visible.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] leaves open whether it happened, if the connection was lost on the way: read to
-    /// find out. After any other error it did not happen.
-    pub fn commit(mut self) -> Result<(), StoreError> {
+    /// [`StoreError::Unavailable`] leaves open whether it happened, if the connection was lost on the way or the disk did
+    /// not take it: read to find out. After any other error it did not happen.
+    pub fn commit(self) -> Result<(), StoreError> {
+        match self.end()? {
+            Some(log) => log.flush(),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes everything visible, and durable once [`Database::flush`](crate::Database::flush) has answered: tell nobody
+    /// before that. The next transaction may begin meanwhile. On PostgreSQL it is [`commit`](Self::commit).
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub fn commit_visible(self) -> Result<(), StoreError> {
+        self.end().map(|_| ())
+    }
+
+    /// Ends the transaction; with the log that has yet to be flushed.
+    fn end(mut self) -> Result<Option<&'a LogFile>, StoreError> {
         if self.failed {
             return Err(StoreError::Database("the transaction has failed before, so nothing is committed".to_owned()));
         }
-        match &mut self.link {
-            Link::Sqlite { connection, turn } => {
+        let log = match &mut self.link {
+            Link::Sqlite { connection, turn, log } => {
                 // On an error the transaction may still be open, and dropping it rolls back.
                 connection.run("COMMIT")?;
                 turn.committed();
+                Some(*log)
             }
-            Link::Postgres(connection) => connection.run("COMMIT")?,
-        }
+            Link::Postgres(connection) => {
+                connection.run("COMMIT")?;
+                None
+            }
+        };
         self.open = false;
-        Ok(())
+        Ok(log)
     }
 
     fn write(

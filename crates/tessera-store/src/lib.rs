@@ -8,7 +8,8 @@
 //!
 //! Promises:
 //!
-//! * What [`Tx::commit`] answered is on the disk (`synchronous = FULL`; PostgreSQL as its server is configured).
+//! * What [`Tx::commit`] answered is on the disk, and so is what [`Tx::commit_visible`] answered once [`Database::flush`]
+//!   has (PostgreSQL as its server is configured).
 //! * A [`Tx`] that is dropped without a commit never happened.
 //! * A [`Reader`] sees one moment: rows committed after its first statement stay invisible to it.
 //! * An error tells tables, columns and codes, never what a row holds.

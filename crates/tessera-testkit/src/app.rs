@@ -266,7 +266,10 @@ impl TestApp {
                     match submission {
                         Ok(submission) => {
                             let reply = Box::new(move |done| answer.send(done).expect("the test waits"));
-                            self.engine().executor().submit(submission, reply).expect("there is room in the queue");
+                            self.engine()
+                                .executor()
+                                .submit_in_order(submission, reply)
+                                .expect("there is room in the queue");
                         }
                         Err(refusal) => answer.send(Answer::Refused(refusal)).expect("the test waits"),
                     }

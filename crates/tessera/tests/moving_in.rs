@@ -395,3 +395,119 @@ fn l9_what_waits_what_is_owed_and_gift_cards_go_from_one_installation_to_another
     let (lots, members) = (tessera.read("back/lots.csv"), tessera.read("back/members.csv"));
     assert!(lots.contains(",2099-02-01") && members.contains(",-40"), "{lots}{members}");
 }
+
+const TOGETHER: &str = "program: shop
+name: Shop
+timezone: Asia/Ho_Chi_Minh
+currency: VND
+gift_cards: { min: 50000, max: 1000000 }
+households: { pools: { point: { by_hand: true } } }
+currencies: { point: { name: Point, expires: { after: P12M }, value: 10 }, star: { name: Star, expires: never } }
+";
+
+/// What each holder has by currency, day and word of the remark; cards by code and day.
+fn sums(tessera: &Tessera, folder: &str) -> BTreeMap<String, i64> {
+    let mut sums = BTreeMap::new();
+    let mut add = |name: String, amount: &str| *sums.entry(name).or_insert(0) += amount.parse::<i64>().unwrap();
+    for lot in table(&tessera.read(&format!("{folder}/lots.csv"))) {
+        add(format!("{} {}", lot["currency"], lot["expires"]), &lot["amount"]);
+    }
+    for card in table(&tessera.read(&format!("{folder}/cards.csv"))) {
+        add(format!("{} {}", card["code"], card["expires"]), &card["balance"]);
+    }
+    sums
+}
+
+#[test]
+fn l9_what_is_reserved_or_in_a_pool_and_cards_of_several_days_go_along_to_the_unit() {
+    let tessera = Tessera::with_document(TOGETHER);
+    let mapping = "source = 'old'\nmember = { kind = 'old', column = 'no' }\n[members]\njoined = 'since'\n[lots]\nid = 'lot'\ncurrency = 'currency'\namount = 'left'\nearned = 'earned'\nexpires = 'until'\n";
+    tessera.write("moving.toml", mapping);
+    tessera.write("members.csv", "no,since\nM1,2026-01-01\nM2,2026-01-01\n");
+    tessera.write(
+        "lots.csv",
+        "lot,no,currency,left,earned,until\nL1,M1,point,25,2026-01-01,2099-01-31\nL2,M1,point,40,2026-01-01,2099-02-28\nL3,M2,point,30,2026-01-02,2099-03-31\nL4,M1,star,7,2026-01-02,\n",
+    );
+    let files = ["--lots", "lots.csv", "--mapping", "moving.toml", "--program", "shop"];
+    tessera.run(&[&["import", "members", "members.csv"], &files[..]].concat()).expect(0);
+    tessera.write(
+        "cards.csv",
+        "code,balance,expires,blocked\nHCM 0001 2345,350000,2099-01-31,\nHCM 0001 2346,120000,,yes\nHCM 0001 2345,1,2099-06-30,\nHCM 0001 2345,50000,,\nHCM 0001 2347,9,tomorrow,\nHCM 0001 2347,8,2099-06-30,\nHCM 0001 2346,7,,yes\n",
+    );
+    // Of a card that cannot be read as a whole nothing comes in.
+    let cards = ["gift-card", "import", "cards.csv", "--program", "shop", "--key", "old", "--json"];
+    let report: Value = serde_json::from_str(&tessera.run(&cards).expect(1).out).unwrap();
+    let lines: Vec<u64> =
+        report["differences"].as_array().unwrap().iter().map(|found| found["line"].as_u64().unwrap()).collect();
+    assert_eq!((lines, &report["taken"], &report["money_here"]), (vec![6, 7, 8], &json!(2), &json!("520001")));
+    let good = tessera.read("cards.csv").replace("tomorrow", "2099-07-31").replace("HCM 0001 2346,7,,yes\n", "");
+    tessera.write("cards.csv", good);
+    let again: Value = serde_json::from_str(&tessera.run(&cards).expect(0).out).unwrap();
+    assert_eq!((&again["taken"], &again["known"], &again["money_here"]), (&json!(1), &json!(2), &json!("520018")));
+
+    let key = tessera.key("shop");
+    let server = tessera.serve();
+    let mut client = support::server::Client::new(server.address, &key).unwrap();
+    let mut number = 0;
+    let mut post = |path: &str, body: Value| {
+        number += 1;
+        let path = format!("/v1/programs/shop/{path}");
+        let (status, said) = client.send_once("POST", &path, &body.to_string(), &format!("k-{number}")).unwrap();
+        assert!((200..300).contains(&status), "{path}: {said}");
+        serde_json::from_str::<Value>(&said).unwrap()
+    };
+    post("redemptions", json!({ "member": "old:M1", "currency": "point", "points": 30 }));
+    post("gift-cards/HCM00012345/redemptions", json!({ "amount": "360000" }));
+    let founded = post("households", json!({ "member": "old:M2" }));
+    let household = founded["household"].as_str().unwrap().to_owned();
+    let path = format!("/v1/programs/shop/households/{household}");
+    let asked = "/v1/programs/shop/members/old:M2";
+    while client.ok("GET", asked, "")["household"]["asked"] != json!(false) {}
+    let put = json!({ "member": "old:M2", "currency": "point", "amount": 20 }).to_string();
+    client.send_once("POST", "/v1/programs/shop/household-contributions", &put, "put").unwrap();
+    while client.ok("GET", &path, "")["pool"]["point"]["available"] != json!(20) {}
+    let reserve = json!({ "member": household, "by": "old:M2", "currency": "point", "points": 12 }).to_string();
+    assert_eq!(client.send_once("POST", "/v1/programs/shop/redemptions", &reserve, "pool").unwrap().0, 201);
+    drop(client);
+    assert_eq!(server.stop("TERM").0, Some(0));
+
+    let told = tessera.json(&["export", "members", "--program", "shop", "--to", "out"]);
+    assert_eq!(
+        (&told["held"], &told["pooled"], &told["common"], &told["cards_held"]),
+        (&json!(30), &json!(20), &json!(0), &json!(1))
+    );
+    let lots = tessera.read("out/lots.csv");
+    assert!(
+        lots.contains(",25,")
+            && lots.contains(",reserved evt_")
+            && lots.contains(&format!(",pool {household} reserved evt_")),
+        "{lots}"
+    );
+    let cards = tessera.read("out/cards.csv");
+    assert!(
+        cards.contains("HCM00012345,350000,2099-01-31,,350000\n") && cards.contains("HCM00012345,50000,,,9999\n"),
+        "{cards}"
+    );
+
+    let in_other = |arguments: &[&str]| {
+        let said = support::said(tessera.bare_command(&[&["--data", "other"], arguments].concat()).output().unwrap());
+        said.expect(0);
+        said
+    };
+    in_other(&["program", "apply", "program.yaml"]);
+    tessera.write("totals.csv", "figure,expected\nmembers,2\npoints.point,95\npoints.star,7\n");
+    let files = ["--lots", "out/lots.csv", "--vouchers", "out/vouchers.csv", "--mapping", "out/moving.toml"];
+    let start = ["import", "members", "out/members.csv", "--program", "shop", "--reconcile", "totals.csv", "--json"];
+    let said = in_other(&[&start, &files[..]].concat());
+    let found: Value = serde_json::from_str(&said.out).unwrap();
+    let point = &found["reconciliation"]["currencies"]["point"];
+    assert_eq!(
+        (&point["remarks"]["reserved"], &point["remarks"]["pool"], &point["in_ledger"]["points"]),
+        (&json!({ "lines": 2, "points": 30 }), &json!({ "lines": 2, "points": 20 }), &json!(95))
+    );
+    in_other(&["gift-card", "import", "out/cards.csv", "--program", "shop", "--key", "moved"]);
+    in_other(&["verify", "--program", "shop"]);
+    in_other(&["export", "members", "--program", "shop", "--to", "back"]);
+    assert_eq!(sums(&tessera, "out"), sums(&tessera, "back"));
+    assert!(!tessera.read("back/lots.csv").contains("reserved"), "nothing is reserved there");
+}

@@ -14,7 +14,9 @@ use utoipa::ToSchema;
 
 use super::events::{Told, render};
 use super::members::{language, named, subject};
-use crate::extract::{Body, Caller, IdempotencyKey, JsonBody, Parameters, ReadMembers, WriteBenefits, parse};
+use crate::extract::{
+    Body, Caller, IdempotencyKey, JsonBody, PageQuery, Parameters, ReadMembers, WriteBenefits, parse,
+};
 use crate::{AppState, Problem};
 
 /// What is known of the moment: conditions of benefits read it.
@@ -204,13 +206,14 @@ pub async fn create_benefit_return(
 ///
 /// Needs `document:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/benefits", tag = "benefits", security(("key" = [])),
-    params(("program" = String, Path, example = "copper-cup")),
-    responses((status = 200, description = "`items`, in the order of their ids", body = Object),
+    params(("program" = String, Path, example = "copper-cup"), PageQuery),
+    responses((status = 200, description = "`items`, in the order of their ids, and `next`", body = Object),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn list_benefits(
     State(app): State<AppState>,
     caller: Caller<crate::extract::ReadDocument>,
+    Parameters(page): Parameters<PageQuery>,
 ) -> Result<Json<Value>, Problem> {
     let rules = caller.program.versions().at(app.context.clock.now()).clone();
-    Ok(Json(json!({ "items": query::benefits(&rules), "next": null })))
+    Ok(Json(page.of(&query::benefits(&rules), |_, benefit| benefit.id.to_string())?))
 }

@@ -13,7 +13,7 @@ use tessera_engine::executor::Context;
 use tessera_engine::programs::{self, ProgramError, ProgramHandle, Publication};
 use tessera_engine::replay::{Span, replay};
 
-use crate::extract::{Body, Caller, Parameters, ReadDocument, WriteDocument};
+use crate::extract::{Body, Caller, PageQuery, Parameters, ReadDocument, WriteDocument};
 use crate::{AppState, Problem};
 
 #[derive(Debug, Deserialize)]
@@ -174,11 +174,15 @@ fn what_if(context: &Context, program: &Arc<ProgramHandle>, text: &str, span: Sp
 ///
 /// Needs `document:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/versions", tag = "document", security(("key" = [])),
-    params(("program" = String, Path, example = "copper-cup")),
-    responses((status = 200, description = "The versions", body = Object),
+    params(("program" = String, Path, example = "copper-cup"), PageQuery),
+    responses((status = 200, description = "`items` and `next`", body = Object),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
-pub async fn list_versions(State(app): State<AppState>, caller: Caller<ReadDocument>) -> Result<Json<Value>, Problem> {
+pub async fn list_versions(
+    State(app): State<AppState>,
+    caller: Caller<ReadDocument>,
+    Parameters(page): Parameters<PageQuery>,
+) -> Result<Json<Value>, Problem> {
     let context = app.context.clone();
     let versions = app.blocking(move || Ok(programs::history(&context.database, caller.program.number)?)).await?;
-    Ok(Json(json!({ "items": versions, "next": null })))
+    Ok(Json(page.of(&versions, |_, version| version.version.to_string())?))
 }

@@ -234,7 +234,7 @@ fn send(app: &AppState, submission: Submission, options: &Options) -> Waiting {
         // The stream may have ended; the event is done all the same.
         let _ = answer.send(done);
     });
-    app.executor.submit(submission, reply).map_err(|_| Problem::overloaded())?;
+    app.executor.submit_in_order(submission, reply).map_err(|_| Problem::overloaded())?;
     Ok(answered)
 }
 

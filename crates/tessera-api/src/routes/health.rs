@@ -19,7 +19,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 #[utoipa::path(get, path = "/readyz", tag = "operations",
     responses((status = 200, description = "Ready"), (status = 503, description = "Not ready; `detail` says why", body = Problem, content_type = "application/problem+json")))]
 pub async fn show_readiness(State(app): State<AppState>) -> Result<&'static str, Problem> {
-    if app.executor.waiting() >= tessera_engine::executor::QUEUE_MAX {
+    if app.executor.is_full() {
         return Err(Problem::overloaded());
     }
     let context = app.context.clone();

@@ -10,7 +10,7 @@ use tessera_core::program::Watched;
 use tessera_engine::case;
 use tessera_engine::identifier::Subject;
 use tessera_engine::programs::ProgramHandle;
-use tessera_engine::query::{self, Located, MemberView, VoucherPlace, VoucherState};
+use tessera_engine::query::{self, Located, MemberView, Seen, VoucherPlace, VoucherState};
 use tessera_engine::submission::{CloudEvent, Submission};
 use utoipa::ToSchema;
 
@@ -68,20 +68,18 @@ pub async fn list_members(
     Parameters(search): Parameters<Search>,
     WantedPage(page, ..): WantedPage<MemberId>,
 ) -> Result<Json<Value>, Problem> {
-    let context = app.context.clone();
     let Some(identifier) = search.identifier else {
+        let context = app.context.clone();
         let page = app.blocking(move || Ok(query::members(&context, &caller.program, &page)?)).await?;
         return Ok(Json(json!(page)));
     };
     let subject = subject(&identifier)?;
     looked_up(&app, &caller, &identifier).await?;
-    let found = app
-        .read(move || {
-            let Some(id) = query::find_member(&context, &caller.program, &subject)? else { return Ok(None) };
-            Ok(query::member(&context, &caller.program, id)?)
-        })
-        .await?;
-    Ok(Json(json!({ "items": found.into_iter().collect::<Vec<MemberView>>(), "next": null })))
+    let found = match app.see(&caller.program, subject).await? {
+        Seen::Member(view) => vec![*view],
+        Seen::Not(_) => Vec::new(),
+    };
+    Ok(Json(json!({ "items": found, "next": null })))
 }
 
 pub(super) fn subject(text: &str) -> Result<Subject, Problem> {
@@ -144,9 +142,15 @@ pub(super) async fn named(app: &AppState, program: &Arc<ProgramHandle>, text: &s
 fn located(found: Located) -> Result<MemberId, Problem> {
     match found {
         Located::Member(id) => Ok(id),
-        Located::Left => Err(Problem::member_left()),
-        Located::Replaced => Err(Problem::identifier_replaced()),
-        Located::Nobody => Err(Problem::unknown_member()),
+        nobody => Err(not_seen(nobody)),
+    }
+}
+
+fn not_seen(located: Located) -> Problem {
+    match located {
+        Located::Left => Problem::member_left(),
+        Located::Replaced => Problem::identifier_replaced(),
+        Located::Member(_) | Located::Nobody => Problem::unknown_member(),
     }
 }
 
@@ -181,18 +185,15 @@ pub async fn show_member(
 
 async fn view(app: &AppState, caller: Caller<ReadMembers>, member: &str) -> Result<MemberView, Problem> {
     let subject = subject(member)?;
-    let context = app.context.clone();
-    let asked = member.to_owned();
-    app.read(move || {
-        let id = located(query::locate(&context, &caller.program, &subject)?)?;
-        let mut view = query::member(&context, &caller.program, id)?.ok_or_else(Problem::unknown_member)?;
-        // Whoever asks for somebody who was merged is told so.
-        if asked.starts_with("mem_") && asked != view.id {
-            view.merged_into = Some(view.id.clone());
-        }
-        Ok(view)
-    })
-    .await
+    let mut view = match app.see(&caller.program, subject).await? {
+        Seen::Member(view) => view,
+        Seen::Not(located) => return Err(not_seen(located)),
+    };
+    // Whoever asks for somebody who was merged is told so.
+    if member.starts_with("mem_") && member != view.id {
+        view.merged_into = Some(view.id.clone());
+    }
+    Ok(*view)
 }
 
 /// The member whose own history is wanted: of somebody who was merged what they did until then.

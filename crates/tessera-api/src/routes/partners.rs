@@ -139,18 +139,20 @@ pub async fn create_partner_reconciliation(
 ///
 /// Needs `members:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/rewards/{reward}/shops", tag = "redemptions", security(("key" = [])),
-    params(("program" = String, Path, example = "copper-cup"), ("reward" = String, Path, example = "coffee-gift")),
-    responses((status = 200, description = "`items`; none for what is no e-gift", body = Object,
+    params(("program" = String, Path, example = "copper-cup"), ("reward" = String, Path, example = "coffee-gift"), PageQuery),
+    responses((status = 200, description = "`items` and `next`; none for what is no e-gift", body = Object,
         example = json!({ "items": [{ "name": "Giftly Nguyễn Huệ", "address": "12 Nguyễn Huệ", "city": "Hồ Chí Minh" }], "next": null })),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn list_shops(
     State(app): State<AppState>,
     caller: Caller<ReadMembers>,
     Path((_, reward)): Path<(String, String)>,
+    Parameters(page): Parameters<PageQuery>,
 ) -> Result<Json<Value>, Problem> {
     let rules = caller.program.versions().at(app.context.clock.now()).clone();
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "unknown-reward", "the program has no such reward");
     let reward = rules.reward(&reward).ok_or_else(unknown)?;
     let shops = reward.definition.gives.e_gift.as_ref().map(|gift| gift.shops.as_slice()).unwrap_or_default();
-    Ok(Json(json!({ "items": shops, "next": null })))
+    // Two shops may have one name.
+    Ok(Json(page.of(shops, |number, _| number.to_string())?))
 }

@@ -167,6 +167,10 @@ async fn spender(
 /// A reservation keeps points out of reach for everything else until it is captured or voided, or ends by itself
 /// (`redemption.ends_at`; the document's `spend.reserve`). The lots that expire soonest pay first; `effects` has one for
 /// each. To give the points back when the order comes back, its `payments` name the redemption's id.
+///
+/// What a household's pool buys and is a member's own (a voucher, a benefit, so many for each, a condition) is answered
+/// `reserved` with `given.member.state` `asked`, also with `capture`: who spends is asked, and a moment later it is `captured`,
+/// or `voided` with the `reason`.
 #[utoipa::path(post, path = "/v1/programs/{program}/redemptions", tag = "redemptions", security(("key" = [])),
     params(("program" = String, Path, example = "copper-cup"), ("Idempotency-Key" = String, Header, description = "Yours, new for each redemption")),
     request_body = NewRedemption,
@@ -209,6 +213,18 @@ pub async fn create_redemption(
         });
         looked.await?.map_err(Problem::from)?;
     }
+    if redeem.by.is_some() && redeem.reward.is_some() {
+        let (context, program, wanted, made_by) =
+            (app.context.clone(), caller.program.clone(), redeem.clone(), key.clone());
+        let looked = app.blocking(move || {
+            // Sent again, it counts already (I1).
+            if possession::is_made(&context, &program, &made_by)? {
+                return Ok(Ok(()));
+            }
+            Ok(query::may_ask_for(&context, &program, &wanted)?)
+        });
+        looked.await?.map_err(Problem::from)?;
+    }
     let now = app.context.clock.now();
     let submission = Submission::redeem(&app.context.secrets, &caller.program, member, redeem, &key, now);
     let answer = app.submit(caller.sends(submission)).await?;
@@ -244,8 +260,13 @@ pub async fn create_redemption_quote(
         None => named(&app, &caller.program, &body.member).await?,
     };
     let context = app.context.clone();
-    let quote = app.read(move || Ok(query::quote_redemption(&context, &caller.program, member, &redeem)?)).await?;
-    Ok(Json(json!(quote.ok_or_else(Problem::unknown_member)??)))
+    let quote = app.read(move || {
+        if let Err(refusal) = query::may_ask_for(&context, &caller.program, &redeem)? {
+            return Ok(Some(Err(refusal)));
+        }
+        Ok(query::quote_redemption(&context, &caller.program, member, &redeem)?)
+    });
+    Ok(Json(json!(quote.await?.ok_or_else(Problem::unknown_member)??)))
 }
 
 /// A redemption as it is now.

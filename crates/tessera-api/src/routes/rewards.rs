@@ -13,7 +13,7 @@ use tessera_engine::codes::{self, CODE_MAX, Imported};
 use tessera_engine::query::{self, PageRequest, RewardQuery, RewardSort};
 
 use super::members::{language, named};
-use crate::extract::{Caller, Parameters, ReadMembers, WriteDocument, stream_too_large};
+use crate::extract::{Caller, PageQuery, Parameters, ReadMembers, WriteDocument, stream_too_large};
 use crate::{AppState, Problem, STREAM_MAX};
 
 /// Who looks at the catalogue, and for what.
@@ -97,18 +97,19 @@ pub async fn list_rewards(
 ///
 /// Needs `document:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/code-pools", tag = "redemptions", security(("key" = [])),
-    params(("program" = String, Path, example = "copper-cup")),
-    responses((status = 200, description = "`items`", body = Object,
+    params(("program" = String, Path, example = "copper-cup"), PageQuery),
+    responses((status = 200, description = "`items` and `next`", body = Object,
         example = json!({ "items": [{ "pool": "cinema", "name": "Cinema", "imported": 500, "given": 480, "reserved": 2, "left": 18, "low_at": 50, "low": true }], "next": null })),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn list_code_pools(
     State(app): State<AppState>,
     caller: Caller<crate::extract::ReadDocument>,
+    Parameters(page): Parameters<PageQuery>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     let (context, language) = (app.context.clone(), language(&headers));
     let pools = app.blocking(move || Ok(codes::pools(&context, &caller.program, &language)?)).await?;
-    Ok(Json(json!({ "items": pools, "next": null })))
+    Ok(Json(page.of(&pools, |_, pool| pool.pool.to_string())?))
 }
 
 /// Brings codes of a partner in, one a line, as a stream of at most 64 MiB.
@@ -188,18 +189,19 @@ fn wrong_code(line: usize) -> Problem {
 ///
 /// Needs `members:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/causes", tag = "redemptions", security(("key" = [])),
-    params(("program" = String, Path, example = "copper-cup")),
-    responses((status = 200, description = "`items`", body = Object,
+    params(("program" = String, Path, example = "copper-cup"), PageQuery),
+    responses((status = 200, description = "`items` and `next`", body = Object,
         example = json!({ "items": [{ "cause": "mangroves", "name": "Mangroves for Cần Giờ", "text": null, "total": "1260000", "currency": "VND", "public": true }], "next": null })),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn list_causes(
     State(app): State<AppState>,
     caller: Caller<ReadMembers>,
+    Parameters(page): Parameters<PageQuery>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     let (context, language) = (app.context.clone(), language(&headers));
     let causes = app.blocking(move || Ok(query::causes(&context, &caller.program, &language)?)).await?;
-    Ok(Json(json!({ "items": causes, "next": null })))
+    Ok(Json(page.of(&causes, |_, cause| cause.cause.clone())?))
 }
 
 /// What a cause was given, for everybody, without a key: of causes that the document says are `public`.
@@ -232,6 +234,8 @@ pub async fn show_cause(
 pub struct Months {
     from: Option<Day>,
     until: Option<Day>,
+    limit: Option<usize>,
+    after: Option<String>,
 }
 
 /// What is to be paid to each cause, by the month of the program's days.
@@ -242,8 +246,8 @@ pub struct Months {
 #[utoipa::path(get, path = "/v1/programs/{program}/donations", tag = "redemptions", security(("key" = [])),
     params(("program" = String, Path, example = "copper-cup"),
         ("from" = Option<String>, Query, description = "A day of the first month", example = "2026-01-01"),
-        ("until" = Option<String>, Query, description = "A day of the last month", example = "2026-03-31")),
-    responses((status = 200, description = "`items`", body = Object,
+        ("until" = Option<String>, Query, description = "A day of the last month", example = "2026-03-31"), PageQuery),
+    responses((status = 200, description = "`items` and `next`", body = Object,
         example = json!({ "items": [{ "cause": "mangroves", "month": "2026-03", "given": "1280000", "taken_back": "20000", "due": "1260000", "currency": "VND" }], "next": null })),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn list_donations(
@@ -253,5 +257,7 @@ pub async fn list_donations(
 ) -> Result<Json<Value>, Problem> {
     let context = app.context.clone();
     let settled = move || Ok(query::settlements(&context, &caller.program, months.from, months.until)?);
-    Ok(Json(json!({ "items": app.blocking(settled).await?, "next": null })))
+    let page = PageQuery { limit: months.limit, after: months.after };
+    let settled = app.blocking(settled).await?;
+    Ok(Json(page.of(&settled, |_, settled| format!("{}/{}", settled.month, settled.cause))?))
 }

@@ -80,3 +80,36 @@ fn a_page_holds_fifty_unless_asked() {
     let app = busy();
     assert_eq!(items(&app.get("members/card:busy/entries").ok()).len(), 50);
 }
+
+const MANY: &str = "
+currencies: { point: { name: Point, expires: never } }
+partners: { giftly: {} }
+causes: { c1: {}, c2: {}, c3: {}, c4: {}, c5: {} }
+benefits: { b1: { name: B }, b2: { name: B }, b3: { name: B } }
+code_pools: { p1: {}, p2: {}, p3: {}, p4: {} }
+rewards:
+  e-gift: { costs: { point: 5 }, gives: { e_gift: { partner: giftly, product: TEA, shops: [ { name: A }, { name: A }, { name: B } ] } } }
+";
+
+#[rstest]
+#[case::causes("causes", 5)]
+#[case::benefits("benefits", 3)]
+#[case::code_pools("code-pools", 4)]
+#[case::shops("rewards/e-gift/shops", 3)]
+#[case::versions("versions", 3)]
+fn what_a_document_lists_comes_a_page_at_a_time_too(#[case] path: &str, #[case] count: usize) {
+    let app = TestApp::new(MANY);
+    for number in 0..2 {
+        let more = MANY.replace("{ name: Point,", &format!("{{ name: P{number},"));
+        app.publish(&more).unwrap();
+    }
+    let whole = items(&app.get(path).ok()).clone();
+    assert_eq!(whole.len(), count);
+    for limit in [1, 2, count, count + 1] {
+        let pages = pages(&app, path, limit);
+        assert!(pages.iter().all(|page| page.len() <= limit));
+        assert_eq!((pages.concat(), pages.len()), (whole.clone(), count.div_ceil(limit)), "limit {limit}");
+    }
+    app.get(&format!("{path}?after=elsewhere")).problem(400, "invalid-request");
+    app.get(&format!("{path}?limit=0")).problem(400, "invalid-request");
+}

@@ -33,6 +33,8 @@ pub struct ClubView {
     pub fee: Amount,
     /// What was paid for the next one already.
     pub paid_ahead: Option<Amount>,
+    /// Whether they have had its trial, with whoever is one with them.
+    pub tried: bool,
     /// Days until it ends, today included; 0 once it has.
     pub days_left: i32,
     pub used: Vec<UsedView>,
@@ -87,6 +89,7 @@ pub fn clubs(program: &Program, member: &MemberState, now: Instant) -> Vec<ClubV
         payment_failed: club.failed,
         fee: money(club.fee),
         paid_ahead: club.next_fee.map(money),
+        tried: club.tried,
         days_left: days_left(program, club, now),
         used: used(program, club),
     };

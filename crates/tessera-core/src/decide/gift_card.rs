@@ -54,7 +54,7 @@ impl Working<'_> {
                 self.load(cards, *amount);
                 Ok(())
             }
-            (GiftCardStep::MoveIn { code, amount, expires }, None) => {
+            (GiftCardStep::MoveIn { code, parts }, None) => {
                 if cards.is_none() {
                     return Err(Rejected::NoGiftCards);
                 }
@@ -62,14 +62,18 @@ impl Working<'_> {
                     return Err(Rejected::GiftCardExists);
                 }
                 let (money, most) = (program.money, self.room(&GIFT_CARD).get());
-                if *amount > most {
-                    let (amount, max) = (money.amount(*amount), money.amount(most));
+                let amount = parts.iter().fold(0_i64, |sum, part| sum.saturating_add(part.amount));
+                if amount > most {
+                    let (amount, max) = (money.amount(amount), money.amount(most));
                     return Err(Rejected::GiftCardOverMaximum { amount, balance: money.amount(0), max });
                 }
                 self.open_main(step.kind(), EventStatus::Applied);
                 self.record().record.joined = Some(Status::GiftCard);
                 self.change(Change::GiftCard { card: GiftCard { code: *code, blocked: false } });
-                self.take_over(*amount, *expires);
+                for part in parts {
+                    self.take_over(part.amount, part.expires);
+                }
+                self.expire_dead_on_arrival();
                 Ok(())
             }
             // Members have no card to load or block.
@@ -163,7 +167,6 @@ impl Working<'_> {
             Posting { currency: &GIFT_CARD, amount: points(amount), lot: Some(lot), expires_at, campaign: None };
         self.post(EntryKind::Import, Account::Imported, Account::Active, posting);
         self.effect(Effect { expires_on: expires, ..Effect::points(EffectKind::Imported, &GIFT_CARD, amount) });
-        self.expire_dead_on_arrival();
     }
 
     /// Money is paid in: a lot with its own expiry, counted from today.

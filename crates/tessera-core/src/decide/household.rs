@@ -229,6 +229,17 @@ impl Working<'_> {
                 self.open_main(kind, EventStatus::Derived);
                 self.pass_seat(*from, *to);
             }
+            HouseholdNews::RewardAllowed { redemption } => {
+                self.open_main(kind, EventStatus::Derived);
+                self.reward_allowed(*redemption);
+            }
+            HouseholdNews::RewardHad { redemption, voucher } => {
+                self.open_main(kind, EventStatus::Derived);
+                self.reward_had(*redemption, voucher.as_ref());
+            }
+            HouseholdNews::RewardAsk(of) => self.asked_for_reward(of)?,
+            HouseholdNews::RewardGive(of) => self.get_reward(of)?,
+            HouseholdNews::RewardBack(of) => self.reward_is_back(of)?,
             HouseholdNews::TakenIn { household } => {
                 self.must_be_there()?;
                 self.open_main(kind, EventStatus::Derived);
@@ -270,7 +281,7 @@ impl Working<'_> {
         Ok(())
     }
 
-    fn must_be_there(&self) -> Result<(), Rejected> {
+    pub(super) fn must_be_there(&self) -> Result<(), Rejected> {
         let is_there = self.inputs.state.is_some() && self.state.status == Status::Active;
         if is_there { Ok(()) } else { Err(Rejected::NeedsMember) }
     }
@@ -335,10 +346,15 @@ impl Working<'_> {
             // They have left the program meanwhile.
             HouseholdNews::Out { points, .. } => self.back_in_pool(points),
             HouseholdNews::Back { points, .. } => self.back_in_pool(std::slice::from_ref(points)),
+            HouseholdNews::RewardAsk(_) | HouseholdNews::RewardGive(_) | HouseholdNews::RewardBack(_) => {
+                self.reward_refused(news, code);
+            }
             HouseholdNews::TakenIn { .. }
             | HouseholdNews::Gone { .. }
             | HouseholdNews::Refund { .. }
-            | HouseholdNews::Seat { .. } => {}
+            | HouseholdNews::Seat { .. }
+            | HouseholdNews::RewardAllowed { .. }
+            | HouseholdNews::RewardHad { .. } => {}
         }
         for effect in &mut self.record().record.effects {
             effect.reason = Some(code.clone());

@@ -5,6 +5,7 @@
 //! it causes (C8), at most [`DERIVED_MAX`] deep.
 
 mod adjust;
+mod asker;
 mod award;
 mod basis;
 mod benefit;
@@ -66,6 +67,7 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 pub use adjust::adjustment_pool;
+pub use asker::may_ask_for;
 pub use basis::Basis;
 pub use benefit::{Entitlement, Source, SourceKind, UsesLeft, entitlements};
 pub use cart::{

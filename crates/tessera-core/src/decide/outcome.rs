@@ -270,6 +270,10 @@ pub enum EffectKind {
     BackToPool,
     /// No longer earned, and asked back from the pool: owed until it comes.
     AskedOfPool,
+    /// The pool buys a reward that is the member's: it counts as theirs.
+    RewardOfPool,
+    /// It did not buy it, or gave it back: it counts no longer.
+    RewardOfPoolBack,
 }
 
 impl Effect {

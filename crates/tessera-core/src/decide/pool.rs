@@ -15,7 +15,7 @@ use crate::event::{HouseholdNews, Pooled, Redeem};
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, EntryKind, Hold, Lot, LotPart, LotRef, OwnedPart, Redemption};
 use crate::member::{Change, Household, MemberState, PoolPart, Status};
-use crate::program::{Id, Overdraft, PoolDefinition, Program, Reward, Spenders};
+use crate::program::{Id, Overdraft, PoolDefinition, Program, Spenders};
 use crate::quantity::{Points, apportion};
 use crate::time::{Day, Window};
 
@@ -61,19 +61,6 @@ pub(super) fn may_spend(program: &Program, holder: &MemberState, redeem: &Redeem
         return Err(Rejected::OnlyTheHead { to_do: "spend from the pool" });
     }
     Ok(())
-}
-
-/// Whether a pool may buy a reward: what it gives must not be a member's own, nor be counted or judged of a member.
-pub(super) fn may_buy(holder: &MemberState, id: &Id, reward: &Reward) -> Result<(), Rejected> {
-    let (definition, gives) = (&reward.definition, &reward.definition.gives);
-    let why = match holder.status {
-        Status::Household if gives.voucher.is_some() => "it gives a voucher, which is a member's",
-        Status::Household if gives.benefit.is_some() => "it gives a benefit, which is a member's",
-        Status::Household if !definition.per_member.is_empty() => "each member may have so many of it",
-        Status::Household if definition.when.is_some() => "it asks for something of the member",
-        _ => return Ok(()),
-    };
-    Err(Rejected::RewardForMembers { reward: id.clone(), why })
 }
 
 /// Whether so many are within what one of the household may spend.

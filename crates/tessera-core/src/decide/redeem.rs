@@ -257,6 +257,10 @@ impl Working<'_> {
         let redeem = &reward::priced(&self.program, &self.state, redeem)?;
         let (wanted, bill) = self.what_to_redeem(redeem)?;
         self.needs_proof(redeem, wanted)?;
+        // What is to be judged by one of the household's people is reserved until they have answered.
+        let asked = self.whom_to_ask(redeem);
+        let at_once = redeem.capture;
+        let redeem = &Redeem { capture: at_once && asked.is_none(), ..redeem.clone() };
         let mut given = None;
         if let Some(id) = &redeem.reward {
             given = self.take_reward(id)?;
@@ -280,6 +284,10 @@ impl Working<'_> {
             given = self.hand_over(redemption, &terms, given);
         } else {
             self.reserve(redemption, &terms, &lots)?;
+        }
+        if let Some(asked) = asked {
+            let member = self.ask_member(redemption, asked, &terms, at_once)?;
+            given = given.map(|given| Given { member, ..given });
         }
         let (status, captured) =
             if redeem.capture { (RedemptionStatus::Captured, wanted) } else { (RedemptionStatus::Reserved, 0) };
@@ -392,21 +400,33 @@ impl Working<'_> {
         reward::is_whole(&hold.terms, self.redemption_id(part.redemption), captured, reserved)?;
         let terms = Terms { bill: self.bill_of(&hold, captured)?, ..hold.terms.clone() };
         self.open_main("capture", EventStatus::Applied);
+        if self.waits_for_answer(part.redemption) {
+            let found = self.redemption(part.redemption)?;
+            self.note_redemption(part.redemption, found);
+        } else {
+            self.spend_hold(&hold, terms, captured);
+        }
+        Ok(())
+    }
+
+    /// So many of what was reserved are spent, and the rest is free again.
+    pub(super) fn spend_hold(&mut self, hold: &Hold, terms: Terms, captured: i64) {
+        let (redemption, reserved) = (hold.event, hold.held().get());
         let (paying, rest) = split(&hold.lots, points(captured));
-        let given = self.redemption(part.redemption).ok().and_then(|found| found.given);
-        let by = self.spender(part.redemption);
-        self.pay(part.redemption, &terms, Account::Held, &paying);
+        let given = self.redemption(redemption).ok().and_then(|found| found.given);
+        let by = self.spender(redemption);
+        self.pay(redemption, &terms, Account::Held, &paying);
         let owners = self.paid_by_owners();
-        self.let_go(&hold, &rest);
-        let given = self.hand_over(part.redemption, &terms, given);
+        self.let_go(hold, &rest);
+        let given = self.hand_over(redemption, &terms, given);
+        let given = self.give_to_member(redemption, &terms, given);
         let lots = paying.iter().map(LotPart::of).collect();
         let status = RedemptionStatus::Captured;
         self.note_redemption(
-            part.redemption,
+            redemption,
             Redemption { terms, status, reserved, captured, returned: 0, lots, given, by, owners },
         );
         self.follow_causes();
-        Ok(())
     }
 
     /// The bill of a reservation of which so many points are captured, by its own version.
@@ -449,6 +469,7 @@ impl Working<'_> {
 
     pub(super) fn close(&mut self, hold: &Hold, status: RedemptionStatus) {
         let by = self.spender(hold.event);
+        let given = self.over_at_member(hold);
         self.let_go(hold, &hold.lots);
         self.put_reward_back(&hold.terms);
         self.put_code_back(&hold.terms);
@@ -462,7 +483,7 @@ impl Working<'_> {
                 captured: 0,
                 returned: 0,
                 lots: Vec::new(),
-                given: None,
+                given,
                 by,
                 owners: Vec::new(),
             },
@@ -567,6 +588,7 @@ impl Working<'_> {
         }
         reward::is_whole(&found.terms, id, wanted, found.captured)?;
         self.may_be_cancelled(part.redemption, &found)?;
+        self.has_arrived(part.redemption, &found)?;
         if let Some(card) = found.given.as_ref().and_then(|given| given.gift_card.clone()) {
             return self.ask_card_back(part.redemption, found, &card);
         }

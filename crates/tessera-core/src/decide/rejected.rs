@@ -69,7 +69,7 @@ pub enum Rejected {
     RewardNotYet { reward: Id, from: Day, before: Period },
     #[error("the reward {reward} is for members of whom `{condition}` holds")]
     RewardNotForMember { reward: Id, condition: String },
-    #[error("the reward {reward} is sold out: there were {stock}")]
+    #[error("the reward {reward} is sold out: none of {stock} is left")]
     RewardSoldOut { reward: Id, stock: i64 },
     #[error("{left} of the reward {reward} are left, and {waiting} members wait for one: wait with them")]
     RewardWaitedFor { reward: Id, left: i64, waiting: i64 },
@@ -350,8 +350,8 @@ pub enum Rejected {
     WhoSpends,
     #[error("members may put no {currency} into the pool by hand")]
     NotByHand { currency: Id },
-    #[error("the reward {reward} is bought by members, not by their household: {why}")]
-    RewardForMembers { reward: Id, why: &'static str },
+    #[error("{redemption} is still on its way to the member who asked for it: try again in a moment")]
+    RewardOnItsWay { redemption: CompactString },
     #[error(
         "{wanted} {currency} are wanted of the pool: each may spend {most} a {window}, and {spent} are spent already"
     )]

@@ -13,8 +13,8 @@ use super::working::Working;
 use crate::event::Redeem;
 use crate::expression::{EventScope, Facts};
 use crate::ledger::{Fulfilment, FulfilmentState, Given, GivenDonation, Redemption, Terms};
-use crate::member::MemberState;
-use crate::program::{Donation, Early, Id, Program, Reward};
+use crate::member::{MemberState, Status};
+use crate::program::{Donation, Early, Id, Program, Reward, RewardGives};
 use crate::quantity::Amount;
 use crate::time::{Day, Instant, Window};
 
@@ -68,7 +68,6 @@ fn counter(reward: &Id, window: Window) -> CompactString {
 pub(super) fn priced(program: &Program, member: &MemberState, redeem: &Redeem) -> Result<Redeem, Rejected> {
     let Some(id) = &redeem.reward else { return Ok(redeem.clone()) };
     let Some(reward) = program.reward(id.as_str()) else { return Err(Rejected::UnknownReward { reward: id.clone() }) };
-    super::pool::may_buy(member, id, reward)?;
     may_have(program, member, id, reward, member.clock)?;
     Ok(Redeem {
         currency: reward.currency.clone(),
@@ -106,6 +105,10 @@ pub(super) fn may_have(
     {
         return Err(Rejected::RewardNotNow { reward: id.clone(), from: definition.from, until: Some(experience.day) });
     }
+    // What is asked of a member, the one answers who wants it of the pool.
+    if member.status == Status::Household {
+        return Ok(());
+    }
     if let Some(when) = &reward.when {
         let facts: Facts =
             when.facts.iter().map(|fact| (fact.clone(), basis::fact_value(program, member, fact, at))).collect();
@@ -126,7 +129,8 @@ pub(super) fn may_have(
 /// Whether a reward may be had on a day, some time earlier by those who may (see [`Early`]).
 fn in_time(program: &Program, member: &MemberState, id: &Id, reward: &Reward, day: Day) -> Result<(), Rejected> {
     let (from, until) = (reward.definition.from, reward.definition.until);
-    let is_early = |from: Day, early: &Early| early.before.before(from) <= day && is_first(program, member, early, day);
+    let is_one = |early: &Early| member.status == Status::Household || is_first(program, member, early, day);
+    let is_early = |from: Day, early: &Early| early.before.before(from) <= day && is_one(early);
     match (from, &reward.definition.early) {
         (Some(from), Some(early)) if day < from && !is_early(from, early) => {
             Err(Rejected::RewardNotYet { reward: id.clone(), from, before: early.before })
@@ -162,8 +166,8 @@ impl Working<'_> {
             self.is_free(id, stock)?;
             self.use_limit(&stock_pool(id), 1, day);
         }
-        for window in reward.definition.per_member.keys() {
-            self.use_limit(&counter(id, *window), 1, day);
+        if self.state.status != Status::Household {
+            self.count_reward(id, reward, day);
         }
         let code_pool = reward.definition.gives.code_pool.clone();
         if let Some(codes) = &code_pool {
@@ -177,16 +181,28 @@ impl Working<'_> {
         Ok(Some(Given { money: reward.money, code_pool, ..Given::default() }))
     }
 
+    /// One more of a reward is counted of the member.
+    pub(super) fn count_reward(&mut self, id: &Id, reward: &Reward, day: Day) {
+        for window in reward.definition.per_member.keys() {
+            self.use_limit(&counter(id, *window), 1, day);
+        }
+    }
+
+    /// One that is counted no longer, in windows still open.
+    pub(super) fn uncount_reward(&mut self, id: &Id, reward: &Reward, day: Day) {
+        for window in reward.definition.per_member.keys() {
+            self.use_again(&counter(id, *window), -1, day);
+        }
+    }
+
     /// Gives what a reward gives, once its points are spent, by the version that it was redeemed under.
     pub(super) fn hand_over(&mut self, redemption: u64, terms: &Terms, given: Option<Given>) -> Option<Given> {
         let rules = self.rules_of_reward(terms)?;
         let gives = &rules.reward(terms.reward.as_ref()?.as_str())?.definition.gives;
         let mut given = given.unwrap_or_default();
-        if let Some(voucher) = &gives.voucher {
-            given.voucher = self.issue_voucher(None, voucher);
-        }
-        if let Some(granted) = &gives.benefit {
-            self.grant(None, &granted.benefit, granted.period);
+        // Of what a pool buys they are its people's (see `asker.rs`).
+        if self.state.status != Status::Household {
+            given.voucher = self.give_own(gives);
         }
         if let Some(codes) = &gives.code_pool {
             self.codes.push((codes.clone(), redemption));
@@ -208,6 +224,15 @@ impl Working<'_> {
         Some(given)
     }
 
+    /// Gives what only a member has; says the voucher's code.
+    pub(super) fn give_own(&mut self, gives: &RewardGives) -> Option<CompactString> {
+        let code = gives.voucher.as_ref().and_then(|voucher| self.issue_voucher(None, voucher));
+        if let Some(granted) = &gives.benefit {
+            self.grant(None, &granted.benefit, granted.period);
+        }
+        code
+    }
+
     fn rules_of_reward(&self, terms: &Terms) -> Option<Arc<Program>> {
         terms.reward.as_ref().and(self.inputs.versions.number(terms.version).cloned())
     }
@@ -226,6 +251,7 @@ impl Working<'_> {
     /// code, a voucher, a benefit) stays given.
     pub(super) fn take_given_back(&mut self, redemption: u64, found: &Redemption) -> Option<Given> {
         let mut given = found.given.clone()?;
+        self.back_at_member(redemption, found, &mut given);
         let day = self.program.calendar.day(self.state.clock);
         if let (Some(donation), Some(rules)) = (&mut given.donation, self.inputs.versions.number(found.terms.version)) {
             let pool = donation_pools(&donation.cause, day).1;
@@ -282,8 +308,8 @@ impl Working<'_> {
         if reward.definition.stock.is_some() {
             self.use_limit(&stock_pool(id), -1, day);
         }
-        for window in reward.definition.per_member.keys() {
-            self.use_again(&counter(id, *window), -1, day);
+        if self.state.status != Status::Household {
+            self.uncount_reward(id, reward, day);
         }
     }
 }

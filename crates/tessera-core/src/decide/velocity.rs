@@ -1,7 +1,8 @@
 //! How often and how much in how long a time: counted after everything else of a command is decided, so that a rule may
 //! look at what it moved; what is more passes and opens a case, waits for a second person, or is refused.
 //!
-//! What one member does is counted in the member's state. What staff, devices, shops and keys do concerns many members:
+//! What one member does is counted in the member's state, alone or together with one of the staff or a device: it goes along
+//! when two become one (P1). What staff, devices, shops and keys do concerns many members:
 //! it is counted in pools whose name carries the end of the window, so that servers count together and no limit is ever
 //! overrun. What is returned or voided gives no room back: whoever does and undoes is who is looked for.
 
@@ -103,6 +104,16 @@ fn subject(per: &Per, what: &What, origin: &Origin, member: Option<MemberId>) ->
     };
     let parts: Option<Vec<CompactString>> = per.0.iter().map(of).collect();
     Some(parts?.join(" + ").into())
+}
+
+/// As what the member's state counts a limit; `None` where it is no member's.
+fn own_name(per: &Per, limit: &CompactString, what: &What, origin: &Origin) -> Option<CompactString> {
+    let others = Per(per.0.iter().copied().filter(|who| *who != Who::Member).collect());
+    match (others.0.len() == per.0.len(), others.0.is_empty()) {
+        (true, _) => None,
+        (_, true) => Some(limit.clone()),
+        _ => Some(format_compact!("{limit} {}", subject(&others, what, origin, None)?)),
+    }
 }
 
 /// The rules of a program that count a kind of command.
@@ -219,7 +230,8 @@ impl Working<'_> {
             for (limit, measure, most) in &rule.limits {
                 let by = self.measured_of(&program, command, measure);
                 if by > 0 {
-                    self.count(rule, (limit, *most), by, &subject, window)?;
+                    let own = own_name(&rule.per, limit, &command.what, origin);
+                    self.count(rule, (limit, *most), by, (&subject, own), window)?;
                 }
             }
         }
@@ -231,7 +243,7 @@ impl Working<'_> {
         rule: &VelocityRule,
         (limit, most): (&CompactString, i64),
         by: i64,
-        subject: &CompactString,
+        (subject, own): (&CompactString, Option<CompactString>),
         (from, until): (Instant, Instant),
     ) -> Result<(), Rejected> {
         let more = pool_name(MORE, until, limit, subject);
@@ -240,8 +252,9 @@ impl Working<'_> {
             _ => most,
         };
         let pool = pool_name(POOL, until, limit, subject);
-        let used = if rule.per.is_member() { self.counted(limit, from, until) } else { self.used_of_pool(&pool) };
-        let used = used.saturating_add(by);
+        let in_pool = if rule.per.is_member() { 0 } else { self.used_of_pool(&pool) };
+        let in_state = own.as_ref().map_or(0, |own| self.counted(own, from, until));
+        let used = in_pool.saturating_add(in_state).saturating_add(by);
         if used > most {
             let hit = CaseHit {
                 rule: rule.id.clone(),
@@ -267,13 +280,21 @@ impl Working<'_> {
                 self.cases.push(hit);
             }
         }
-        if rule.per.is_member() {
-            self.change(Change::Velocity { rule: limit.clone(), from, until, by });
-        } else {
-            let most = if rule.action == VelocityAction::Flag { i64::MAX } else { allowed };
-            self.take_from_pool(pool, by, most);
+        match own.filter(|own| rule.per.is_member() || self.has_room_for(own, from)) {
+            Some(rule) => self.change(Change::Velocity { rule, from, until, by }),
+            None => {
+                let most = if rule.action == VelocityAction::Flag { i64::MAX } else { allowed - in_state };
+                self.take_from_pool(pool, by, most);
+            }
         }
         Ok(())
+    }
+
+    /// Whether the state may count one more pair: what is beyond is counted in pools, and not added up by a merge.
+    fn has_room_for(&self, own: &CompactString, from: Instant) -> bool {
+        let velocity = &self.state.velocity;
+        let is_known = velocity.iter().any(|known| known.rule == *own && known.from == from);
+        is_known || velocity.len() < MemberState::VELOCITY_MAX
     }
 
     /// What the member used of a limit in a window: in the state while it is open, else in the history.

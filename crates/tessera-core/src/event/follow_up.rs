@@ -32,6 +32,11 @@ pub const FOLLOW_UP_TYPES: &[&str] = &[
     "household-taken-in",
     "household-out",
     "household-back",
+    "household-reward-ask",
+    "household-reward-allowed",
+    "household-reward-give",
+    "household-reward-had",
+    "household-reward-back",
 ];
 
 /// What an event of this member caused for another member was refused there: its value comes back.
@@ -54,6 +59,15 @@ impl RefusedFollowUp {
     pub fn reward_card(&self) -> Option<RewardCard> {
         let is_one = self.kind == REWARD_CARD || self.kind == "gift-card-take-back";
         is_one.then(|| serde_json::from_str(&self.data).ok()).flatten()
+    }
+
+    /// The redemption of its own that the refused word was about: whoever sent it has to look at it again.
+    pub fn names_redemption(&self) -> Option<u64> {
+        let of_reward = || match read_follow_up(&self.kind, &self.data) {
+            Ok(What::HouseholdNews(news)) => news.of_reward(),
+            _ => None,
+        };
+        self.reward_card().map(|card| card.redemption.seq).or_else(of_reward)
     }
 }
 

@@ -7,18 +7,17 @@ use crate::time::Day;
 
 /// What is done with a gift card besides spending it, which is a redemption like any other. Amounts are in the smallest
 /// units of the program's money; `code` is what is stored of a card's code: its keyed hash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GiftCardStep {
     /// Makes the card. With 0 it is printed empty and loaded at the counter.
     Issue {
         code: [u8; 16],
         amount: i64,
     },
-    /// A card of another system, with what is on it (L9). `expires`: the last day of its money there.
+    /// A card of another system, with what is on it (L9).
     MoveIn {
         code: [u8; 16],
-        amount: i64,
-        expires: Option<Day>,
+        parts: Vec<CardPart>,
     },
     TopUp {
         amount: i64,
@@ -32,6 +31,14 @@ pub enum GiftCardStep {
     Replace {
         code: [u8; 16],
     },
+}
+
+/// Money on a card that dies together. `expires`: its last day, where it dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct CardPart {
+    pub amount: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Day>,
 }
 
 /// Money that comes back to a card with the order that it paid for, for the order's member caused it.

@@ -102,6 +102,31 @@ pub enum HouseholdNews {
         asked: i64,
         points: Pooled,
     },
+    /// To a member: the pool buys them a reward, if they may have it.
+    RewardAsk(PoolReward),
+    /// To the household: they may.
+    RewardAllowed { redemption: u64 },
+    /// To a member: it is bought, and what is theirs of it is given.
+    RewardGive(PoolReward),
+    /// To the household: they have it, and the code of its voucher.
+    RewardHad { redemption: u64, voucher: Option<CompactString> },
+    /// To a member: it was not bought after all, or is cancelled.
+    RewardBack(PoolReward),
+}
+
+/// A reward that a household's pool buys for one of its people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoolReward {
+    #[serde(with = "member_text")]
+    pub household: MemberId,
+    /// The household's own redemption.
+    pub redemption: u64,
+    pub reward: Id,
+    /// The version that it is redeemed under.
+    pub version: u32,
+    /// Business time of the redemption: limits count in its windows.
+    pub at: Instant,
 }
 
 /// Points between a member and a pool, with the dates and funders they have.
@@ -154,11 +179,42 @@ impl HouseholdNews {
             Self::TakenIn { .. } => "household-taken-in",
             Self::Out { .. } => "household-out",
             Self::Back { .. } => "household-back",
+            Self::RewardAsk(_) => "household-reward-ask",
+            Self::RewardAllowed { .. } => "household-reward-allowed",
+            Self::RewardGive(_) => "household-reward-give",
+            Self::RewardHad { .. } => "household-reward-had",
+            Self::RewardBack(_) => "household-reward-back",
         }
     }
 
     const fn is_of_household(&self) -> bool {
-        !matches!(self, Self::TakenIn { .. } | Self::Out { .. } | Self::Back { .. })
+        !matches!(
+            self,
+            Self::TakenIn { .. }
+                | Self::Out { .. }
+                | Self::Back { .. }
+                | Self::RewardAsk(_)
+                | Self::RewardGive(_)
+                | Self::RewardBack(_)
+        )
+    }
+
+    /// The household's own redemption that this is about, at the household.
+    pub const fn names_redemption(&self) -> Option<u64> {
+        match self {
+            Self::Refund { redemption, .. }
+            | Self::RewardAllowed { redemption }
+            | Self::RewardHad { redemption, .. } => Some(*redemption),
+            _ => None,
+        }
+    }
+
+    /// The redemption of a reward that one of the people was told about.
+    pub const fn of_reward(&self) -> Option<u64> {
+        match self {
+            Self::RewardAsk(of) | Self::RewardGive(of) | Self::RewardBack(of) => Some(of.redemption),
+            _ => None,
+        }
     }
 }
 

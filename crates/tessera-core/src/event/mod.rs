@@ -32,8 +32,8 @@ pub use command::{
 pub use data::{DataProblem, FieldValue, FieldValues};
 pub use follow_up::{FOLLOW_UP_TYPES, RefusedFollowUp, read_follow_up};
 pub use freeze::Freeze;
-pub use gift_card::{GiftCardRefund, GiftCardStep, REWARD_CARD, RewardCard};
-pub use household::{HouseholdNews, HouseholdStep, Pooled};
+pub use gift_card::{CardPart, GiftCardRefund, GiftCardStep, REWARD_CARD, RewardCard};
+pub use household::{HouseholdNews, HouseholdStep, PoolReward, Pooled};
 pub use membership::{MEMBERSHIP_TYPES, Membership, MembershipStep};
 pub use merge::{BackPurse, Brought, GivenBack, Merge, SurvivorLeft, Unmerge};
 pub use moving::{MovedIn, MovedLevel, MovedVoucher};

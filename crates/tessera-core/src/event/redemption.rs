@@ -1,6 +1,6 @@
 use compact_str::CompactString;
 
-use super::{HouseholdNews, What};
+use super::What;
 use crate::id::{EventId, MemberId};
 use crate::ledger::{FulfilmentState, PartnerState};
 use crate::program::Id;
@@ -66,9 +66,9 @@ impl What {
             Self::Fulfil(step) => Some(step.redemption),
             Self::PartnerStep(step) => Some(step.redemption),
             Self::GiftCardTakenBack(card) => Some(card.redemption.seq),
-            Self::FollowUpRefused(refused) => refused.reward_card().map(|card| card.redemption.seq),
+            Self::FollowUpRefused(refused) => refused.names_redemption(),
             Self::GiftCardRefund(refund) => Some(refund.redemption),
-            Self::HouseholdNews(HouseholdNews::Refund { redemption, .. }) => Some(*redemption),
+            Self::HouseholdNews(news) => news.names_redemption(),
             _ => None,
         }
     }

@@ -15,6 +15,6 @@ pub use lot::{Lot, LotRef, LotRefError};
 pub use partner::{AtPartner, PartnerState};
 pub use purse::{Purse, Totals, Wait};
 pub use redemption::{
-    Bill, Given, GivenCard, GivenCardState, GivenDonation, Hold, LotPart, OwnedPart, Redemption, RedemptionStatus,
-    Terms,
+    AtMember, AtMemberState, Bill, Given, GivenCard, GivenCardState, GivenDonation, Hold, LotPart, OwnedPart,
+    Redemption, RedemptionStatus, Terms,
 };

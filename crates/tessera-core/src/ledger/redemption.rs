@@ -109,9 +109,43 @@ pub struct Given {
     /// What a partner delivers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partner: Option<AtPartner>,
+    /// Where a pool pays for what is one of its people's: how far it has come at whoever asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub member: Option<AtMember>,
     /// Cancelled: what had been given came back.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub back: bool,
+}
+
+/// A reward that a pool pays for and that is a member's: their limits and conditions are judged by them, and they get its
+/// voucher or benefit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AtMember {
+    pub state: AtMemberState,
+    /// Why they may not have it, as a refusal's code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<CompactString>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AtMemberState {
+    /// The points are reserved until the member has said whether they may have it.
+    Asked,
+    /// They may; what they get of it is on its way once it is captured.
+    Allowed,
+    /// They may not: the points went back.
+    Refused,
+    /// They have what is theirs of it.
+    Given,
+    /// Voided or cancelled: it counts no longer.
+    Back,
+}
+
+impl From<AtMemberState> for AtMember {
+    fn from(state: AtMemberState) -> Self {
+        Self { state, reason: None }
+    }
 }
 
 /// A gift card that a reward gave.

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::club::Club;
-use super::household::{Belonging, Invitation, Person, PoolPart};
+use super::household::{Ask, Belonging, Invitation, Person, PoolPart};
 use super::play::{Badge, REWARDS_MAX, Ranked, Reward, StepVoucher, Streak};
 use super::referral::Referral;
 use super::standing::{BenefitUse, Placement, Told};
@@ -351,6 +351,14 @@ pub enum Change {
         from: MemberId,
         to: MemberId,
     },
+    /// One of the people is asked about a reward of the pool, or has answered.
+    Asked {
+        ask: Ask,
+    },
+    /// Nothing is left to be said about it.
+    AskOver {
+        redemption: u64,
+    },
 }
 
 /// An event that names an order nobody has seen yet (I4).
@@ -588,7 +596,9 @@ impl Change {
                 spending.retain(|(known, _)| known != redemption);
                 spending.extend(by.map(|by| (*redemption, by)));
             }
-            Self::SeatPassed { from, to } => state.household.get_or_insert_default().pass_seat(*from, *to),
+            Self::SeatPassed { from, to } => state.pass_seat(*from, *to),
+            Self::Asked { ask } => state.set_ask(ask),
+            Self::AskOver { redemption } => state.asks.retain(|ask| ask.redemption != *redemption),
             Self::HouseholdClosed => state.household.get_or_insert_default().closed = true,
         }
     }

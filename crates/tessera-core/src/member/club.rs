@@ -32,7 +32,8 @@ pub struct Club {
     pub cancelled: bool,
     /// The fee of the next period could not be collected.
     pub failed: bool,
-    /// They have had its trial.
+    /// They have had its trial, in whichever period: shown to members and at the counter. Whoever was in the club before is not
+    /// given one either way.
     pub tried: bool,
     pub refunded: bool,
     pub ended_at: Option<Instant>,

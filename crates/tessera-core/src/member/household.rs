@@ -57,6 +57,27 @@ pub struct Invitation {
     pub until: Instant,
 }
 
+/// A reward of the pool that is one of the people's own: whether they may have it only they know, and are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// The redemption's event.
+    pub redemption: u64,
+    pub member: MemberId,
+    pub state: AskState,
+    /// Spent as soon as they may have it.
+    pub capture: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AskState {
+    /// They have not answered.
+    Open,
+    Allowed,
+    /// The reservation ended before they answered.
+    Over,
+}
+
 /// Units of one lot that one member has put in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolPart {
@@ -148,6 +169,26 @@ impl Household {
 }
 
 impl MemberState {
+    /// A reward of the pool that somebody was asked about, by its redemption's event.
+    pub fn ask(&self, redemption: u64) -> Option<&Ask> {
+        self.asks.iter().find(|ask| ask.redemption == redemption)
+    }
+
+    pub(super) fn set_ask(&mut self, ask: &Ask) {
+        match self.asks.iter_mut().find(|known| known.redemption == ask.redemption) {
+            Some(known) => *known = *ask,
+            None => self.asks.push(*ask),
+        }
+    }
+
+    /// Somebody has the place of another, and answers for them.
+    pub(super) fn pass_seat(&mut self, from: MemberId, to: MemberId) {
+        self.household.get_or_insert_default().pass_seat(from, to);
+        for ask in self.asks.iter_mut().filter(|ask| ask.member == from) {
+            ask.member = to;
+        }
+    }
+
     /// The household that a member has been taken into.
     pub fn home(&self) -> Option<MemberId> {
         self.belongs.as_ref().and_then(Belonging::home)

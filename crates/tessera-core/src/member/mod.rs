@@ -13,7 +13,7 @@ mod waiting;
 
 pub use change::{Change, ParkedEvent};
 pub use club::{Club, ClubStatus, UsedOfClub};
-pub use household::{Belonging, Household, Invitation, Person, PoolPart};
+pub use household::{Ask, AskState, Belonging, Household, Invitation, Person, PoolPart};
 pub use merge::Merged;
 pub use play::{Badge, Progress, Ranked, Reward, Run, StepVoucher, Streak};
 pub use referral::{Paid, Referral, ReferralCredit, ReferralStatus};

@@ -3,8 +3,8 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Badge, Belonging, BenefitUse, Change, Club, Frozen, Household, Merged, ParkedEvent, Placement, Progress, Ranked,
-    Referral, StepVoucher, Streak, Told, Velocity, Waiting,
+    Ask, Badge, Belonging, BenefitUse, Change, Club, Frozen, Household, Merged, ParkedEvent, Placement, Progress,
+    Ranked, Referral, StepVoucher, Streak, Told, Velocity, Waiting,
 };
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, Hold, Lot, Purse};
@@ -81,7 +81,7 @@ pub struct MemberState {
     /// Vouchers that go with the step they were given for, oldest first; at most
     /// [`MemberState::STEP_VOUCHERS_MAX`], what is older stays good.
     pub step_vouchers: Vec<StepVoucher>,
-    /// What velocity rules count, in windows that are open.
+    /// What velocity rules count, in windows that are open; pairs at most up to [`MemberState::VELOCITY_MAX`].
     pub velocity: Vec<Velocity>,
     /// Nothing is spent, sent or claimed.
     pub frozen: Option<Frozen>,
@@ -89,6 +89,8 @@ pub struct MemberState {
     pub belongs: Option<Belonging>,
     /// What makes this holder a household.
     pub household: Option<Household>,
+    /// Rewards of a household's pool that its people were asked about; at most [`MemberState::HOLDS_MAX`].
+    pub asks: Vec<Ask>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -227,7 +229,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[0; 19];
+const SINCE_FORMAT_2: &[u8] = &[0; 20];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -241,6 +243,10 @@ impl MemberState {
 
     /// Rewards that a member waits for at once; one more is refused.
     pub const WAITING_MAX: usize = 20;
+
+    /// What velocity rules count of a member together with staff and devices, in windows that are open; a merge adds those of
+    /// both.
+    pub const VELOCITY_MAX: usize = 64;
 
     /// Vouchers that are remembered with their steps.
     pub const STEP_VOUCHERS_MAX: usize = 32;
@@ -290,6 +296,7 @@ impl MemberState {
             frozen: None,
             belongs: None,
             household: None,
+            asks: Vec::new(),
         }
     }
 

@@ -6,6 +6,7 @@ use crate::time::Instant;
 /// How much of a velocity rule's limit the member has used in a window that is open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Velocity {
+    /// The limit's name, with whom it is counted together behind it.
     pub rule: CompactString,
     pub from: Instant,
     /// The end of the window (exclusive); then it is forgotten.

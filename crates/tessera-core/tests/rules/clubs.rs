@@ -184,6 +184,7 @@ fn s1_a_trial_is_free_had_once_and_followed_by_what_was_paid() {
     shop.wake("2026-04-01T00:00");
     let view = clubs(shop.versions.head(), &shop.state(), at("2026-04-01T00:00"));
     assert_eq!((view[0].from.to_string(), view[0].last_day.to_string()), ("2026-04-01".into(), "2027-03-31".into()));
+    assert!(view[0].tried, "it is told for as long as they are known");
     shop.send("2026-05-01T09:00", "membership-cancel", r#"{"plan": "plus", "at_once": true}"#);
     assert_eq!(shop.refused("2026-05-02T09:00", "membership-trial", PLUS).code(), "trial-taken");
     let mut untried = self::shop("");

@@ -1,7 +1,7 @@
 //! V3, I2, I3, A1, M4, M6: gift cards. Made, loaded, spent in parts, refunded to themselves, blocked, replaced.
 
 use tessera_core::decide::{Balance, Decision, EffectKind, Rejected, quote_redemption};
-use tessera_core::event::{GiftCardStep, What, read_follow_up};
+use tessera_core::event::{CardPart, GiftCardStep, What, read_follow_up};
 use tessera_core::ledger::{Account, EntryKind};
 use tessera_core::member::{MemberState, Status};
 use tessera_core::program::{Severity, read_document};
@@ -227,15 +227,39 @@ fn v3_a_void_card_has_nothing_left_and_what_is_reserved_is_settled_first() {
     assert_eq!(shop.balance(CARD), has(40_000, 0));
 }
 
+/// A card of another system with money that dies on these days.
+fn moved_in(parts: &[(i64, Option<&str>)]) -> GiftCardStep {
+    let part = |(amount, day): &(i64, Option<&str>)| CardPart {
+        amount: *amount,
+        expires: day.map(|day| day.parse().unwrap()),
+    };
+    GiftCardStep::MoveIn { code: CODE, parts: parts.iter().map(part).collect() }
+}
+
+#[test]
+fn l9_each_part_of_a_card_dies_on_its_own_day_as_it_did_there() {
+    let mut shop = shop_with("");
+    let parts =
+        [(30_000, Some("2026-02-28")), (20_000, Some("2026-06-30")), (5_000, Some("2025-12-31")), (1_000, None)];
+    let moved = step(&mut shop, "2026-01-10T09:00", moved_in(&parts)).unwrap();
+    assert_eq!(sum_of(&moved, EffectKind::Imported, CARD), 56_000);
+    assert_eq!(sum_of(&moved, EffectKind::Expired, CARD), 5_000);
+    let lots = |shop: &Shop| tessera_testkit::shop::lots(&shop.state(), CARD);
+    let day = |day: &str, amount| (day.to_owned(), amount);
+    assert_eq!(lots(&shop), [day("2026-02-28", 30_000), day("2026-06-30", 20_000), day("-", 1_000)]);
+    shop.wake_at(at("2026-03-01T00:00"));
+    assert_eq!(shop.balance(CARD), has(21_000, 0));
+}
+
 #[test]
 fn l9_a_card_of_another_system_has_what_it_had_there() {
     let mut shop = shop_with("min: 50000, max: 100000, reload: false, expires: { after: P1Y }");
-    let moved_in = GiftCardStep::MoveIn { code: CODE, amount: 730_000, expires: Some("2026-02-28".parse().unwrap()) };
-    let moved = step(&mut shop, "2026-01-10T09:00", moved_in).unwrap();
+    let card = moved_in(&[(730_000, Some("2026-02-28"))]);
+    let moved = step(&mut shop, "2026-01-10T09:00", card.clone()).unwrap();
     assert_eq!(sum_of(&moved, EffectKind::Imported, CARD), 730_000, "more than is sold here");
     let entry = &moved.events[0].entries[0];
     assert_eq!((entry.kind, entry.from, entry.to), (EntryKind::Import, Account::Imported, Account::Active));
-    assert_eq!(step(&mut shop, "2026-01-10T09:01", moved_in).unwrap_err(), Rejected::GiftCardExists);
+    assert_eq!(step(&mut shop, "2026-01-10T09:01", card).unwrap_err(), Rejected::GiftCardExists);
     assert_eq!(top_up(&mut shop, "2026-01-10T09:01", 60_000).unwrap_err(), Rejected::GiftCardNotReloadable);
     shop.redeem("2026-01-11T09:00", spend(CARD, 30_000)).unwrap();
     shop.wake_at(at("2026-03-01T00:00"));
@@ -247,8 +271,8 @@ fn l9_a_card_of_another_system_has_what_it_had_there() {
 #[test]
 fn l9_money_that_was_dead_there_is_dead_here() {
     let mut shop = shop_with("");
-    let moved_in = GiftCardStep::MoveIn { code: CODE, amount: 50_000, expires: Some("2025-12-31".parse().unwrap()) };
-    let moved = step(&mut shop, "2026-01-10T09:00", moved_in).unwrap();
+    let card = moved_in(&[(50_000, Some("2025-12-31"))]);
+    let moved = step(&mut shop, "2026-01-10T09:00", card).unwrap();
     assert_eq!(sum_of(&moved, EffectKind::Expired, CARD), 50_000);
     assert_eq!(shop.balance(CARD), has(0, 0));
 }
@@ -260,9 +284,9 @@ fn v3_the_least_may_be_loaded_and_a_card_holds_no_more_than_there_can_be() {
     let most = 1_000_000_000_000;
     assert_eq!(top_up(&mut shop, "2026-01-10T10:00", most).unwrap_err().code(), "gift-card-over-maximum");
     let mut shop = shop_with("");
-    let too_much = GiftCardStep::MoveIn { code: CODE, amount: most + 1, expires: None };
+    let too_much = moved_in(&[(most + 1, None)]);
     assert_eq!(step(&mut shop, "2026-01-10T09:00", too_much).unwrap_err().code(), "gift-card-over-maximum");
-    let today = GiftCardStep::MoveIn { code: CODE, amount: 50_000, expires: Some("2026-01-10".parse().unwrap()) };
+    let today = moved_in(&[(50_000, Some("2026-01-10"))]);
     step(&mut shop, "2026-01-10T09:00", today).unwrap();
     assert_eq!(shop.balance(CARD), has(50_000, 0), "its last day is a day of its own");
     shop.wake("2026-01-11T00:00");

@@ -30,6 +30,7 @@ mod pending;
 mod people;
 mod placements;
 mod play;
+mod pool_rewards;
 mod redemptions;
 mod referral;
 mod returns;

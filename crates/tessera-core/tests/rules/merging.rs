@@ -239,6 +239,43 @@ fn p1_a_merge_does_not_set_back_what_velocity_rules_count() {
 }
 
 #[test]
+fn p1_a_merge_adds_up_what_was_counted_with_staff_or_a_device_and_an_undo_takes_it_back() {
+    let rule = "velocity:
+  hands: { what: redemption, per: [staff, member], window: P1D, count: 3, action: refuse }
+  phones: { what: redemption, per: [member, device], window: P1D, points: { point: 9 } }";
+    let mut shop = Shop::new(&format!("{DOCUMENT}{rule}"));
+    for member in [0, 1] {
+        shop.of_member(member).send("2026-02-10T09:00", "purchase", &sale(&format!("o{member}"), 90_000));
+    }
+    let served = |staff: &str| tessera_core::event::Origin {
+        key: Some("key_1".into()),
+        staff: Some(staff.into()),
+        device: Some("d-1".into()),
+        ..Default::default()
+    };
+    let takes = |shop: &mut Shop, member: usize, staff: &str, hour: u32| {
+        shop.origin = served(staff);
+        shop.of_member(member).redeem(&format!("2026-02-12T{hour:02}:00"), spend("point", 2))
+    };
+    for (member, staff, hour) in [(0, "S-1", 1), (1, "S-1", 2), (1, "S-1", 3), (1, "S-2", 4)] {
+        assert_eq!(takes(&mut shop, member, staff, hour).unwrap().cases, []);
+    }
+    shop.of_member(1).merge("2026-02-12T09:00", 0).unwrap();
+    shop.relay().remove(0).unwrap();
+    let refused = takes(&mut shop, 0, "S-1", 10).unwrap_err();
+    assert_eq!(refused.case_hit().map(|hit| hit.used), Some(4));
+    // Another one of the staff is another pair; on the one phone ten points of both make a case.
+    let passed = takes(&mut shop, 0, "S-2", 11).unwrap();
+    assert_eq!(passed.cases.iter().map(|hit| (hit.used, hit.most)).collect::<Vec<_>>(), [(10, 9)]);
+    shop.of_member(0).unmerge("2026-02-12T12:00", 1).unwrap();
+    shop.relay().remove(0).unwrap();
+    assert_eq!(takes(&mut shop, 0, "S-1", 13).unwrap().cases, []);
+    let own = takes(&mut shop, 1, "S-1", 14).unwrap();
+    assert_eq!(own.cases, [], "two of their own before, and six points");
+    assert_eq!(takes(&mut shop, 1, "S-1", 15).unwrap_err().case_hit().map(|hit| hit.used), Some(4));
+}
+
+#[test]
 fn p1_a_merge_that_cannot_arrive_leaves_both_as_they_were() {
     let mut shop = shop();
     let before = shop.of_member(1).state();

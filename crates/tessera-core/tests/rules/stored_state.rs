@@ -80,6 +80,7 @@ challenges: { tour: { counts: purchase, each: event.items, distinct: item.catego
 streaks: { months: { counts: purchase, every: month } }
 badges: { tourist: { name: Tourist } }
 households: { pools: { star: { by_hand: true } } }
+rewards: { card: { costs: { money: 9000 }, gives: { voucher: postcard } } }
 vouchers: { postcard: { gives: { free_item: { category: card } }, on_undo: void } }
 velocity: { often: { what: purchase, per: member, window: P1M, count: 9 } }",
     );
@@ -106,6 +107,9 @@ velocity: { often: { what: purchase, per: member, window: P1M, count: 9 } }",
     shop.relay();
     shop.of_member(0).household("2026-03-12T10:12", HouseholdStep::Found { known: None }).unwrap();
     shop.relay();
+    let by = Some(shop.state().id);
+    shop.of_member(2).redeem("2026-03-12T10:12", Redeem { by, ..reward("card") }).unwrap();
+    shop.of_member(0);
     let freeze = Freeze { frozen: true, reason: "stolen-phone".into() };
     shop.ask(at("2026-03-12T10:12"), What::Freeze(freeze)).unwrap();
     shop

@@ -87,6 +87,24 @@ fn p6_staff_are_counted_over_all_members_and_each_pair_by_itself() {
 }
 
 #[test]
+fn p6_pairs_that_the_members_state_has_no_room_for_are_counted_all_the_same() {
+    let most = tessera_core::member::MemberState::VELOCITY_MAX;
+    let mut shop = shop("  pair: { what: purchase, per: [staff, member], window: P7D, count: 1, action: refuse }");
+    for staff in 0..most + 3 {
+        let order = rung_by(&format!("S-{staff}"), &format!("o{staff}"), 10_000);
+        shop.send("2026-03-02T09:00", "purchase", &order);
+    }
+    assert_eq!(shop.state().velocity.len(), most);
+    for staff in [0, most - 1, most, most + 2] {
+        let again = rung_by(&format!("S-{staff}"), &format!("again{staff}"), 10_000);
+        let rejected = shop.refused("2026-03-02T10:00", "purchase", &again);
+        assert_eq!(hit(&rejected).used, 2, "S-{staff}");
+    }
+    shop.send("2026-03-09T09:00", "purchase", &rung_by("S-0", "next", 10_000));
+    assert_eq!(shop.state().velocity.len(), 1, "windows that are over are forgotten");
+}
+
+#[test]
 fn p6_what_is_returned_gives_no_room_back() {
     let mut shop = shop("  purchases: { what: purchase, per: member, window: P1D, count: 2, action: refuse }");
     for order in ["o1", "o2"] {

@@ -1,5 +1,7 @@
 //! One batch: read, decide each in order, write, commit.
 
+use std::time::Instant;
+
 use tessera_core::decide::{self, Cart, CartAsk, Decision, Draws, Inputs, Recorded};
 use tessera_core::event::{Command, Origin, What};
 use tessera_core::id::EventId;
@@ -26,9 +28,18 @@ pub(super) enum Step {
     Cut,
 }
 
+/// What a transaction has written.
+pub(super) struct Written {
+    /// To the first commands of the batch, in their order.
+    pub answers: Vec<Answer>,
+    /// When its commit began.
+    pub began: Instant,
+    pub wakes_relay: bool,
+}
+
 impl Worker {
-    /// Decides and writes as many commands from the front as one transaction can hold, and answers those.
-    pub(super) fn attempt(&mut self, batch: &[Submission]) -> Result<Vec<Answer>, StoreError> {
+    /// Decides and writes as many commands from the front as one transaction can hold.
+    pub(super) fn attempt(&mut self, batch: &[Submission]) -> Result<Written, StoreError> {
         if self.context.shards.are_spread() {
             return self.attempt_on_shard(batch);
         }
@@ -60,15 +71,11 @@ impl Worker {
         let wakes_relay = writes.wakes_relay;
         again::lock_one(&mut tx, &context, &writes.again)?;
         part("write").in_scope(|| writes.write(&mut tx, &loaded))?;
-        let began = std::time::Instant::now();
-        part("commit").in_scope(|| tx.commit())?;
-        metrics::histogram!("tessera_commit_seconds").record(began.elapsed().as_secs_f64());
-        if wakes_relay {
-            // One signal is enough: the relay takes everything that is there.
-            let _ = self.follow_ups.try_send(());
-        }
+        let began = Instant::now();
+        let flushes = self.answering.flushes();
+        part("commit").in_scope(|| if flushes { tx.commit_visible() } else { tx.commit() })?;
         metrics::histogram!("tessera_batch_size").record(answers.len() as f64);
-        Ok(answers)
+        Ok(Written { answers, began, wakes_relay })
     }
 }
 

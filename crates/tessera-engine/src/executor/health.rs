@@ -1,5 +1,6 @@
-//! What the writing thread last met, for whoever asks whether events are taken.
+//! What the writing threads last met, for whoever asks whether events are taken.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,18 +9,23 @@ use tessera_store::StoreError;
 /// A batch takes milliseconds; after this it is waiting for the database.
 const STUCK_AFTER: Duration = Duration::from_secs(3);
 
-/// How the writing thread is.
+/// How the writing threads are.
 #[derive(Debug, Default)]
 pub struct Health(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     failing: Option<StoreError>,
-    busy_since: Option<Instant>,
+    /// By the number of the work.
+    busy_since: BTreeMap<u64, Instant>,
+    last_work: u64,
 }
 
-/// While it lives, the thread is at work.
-pub(super) struct Busy<'h>(&'h Health);
+/// While it lives, a thread is at work.
+pub(super) struct Busy<'h> {
+    health: &'h Health,
+    work: u64,
+}
 
 impl Health {
     /// Why nothing can be written, if so: the last write failed, or one has been waiting for the database.
@@ -28,7 +34,7 @@ impl Health {
         if let Some(error) = &state.failing {
             return Some(tell(error));
         }
-        let busy = state.busy_since.map(|since| since.elapsed()).filter(|busy| *busy > STUCK_AFTER)?;
+        let busy = state.busy_since.values().next().map(Instant::elapsed).filter(|busy| *busy > STUCK_AFTER)?;
         Some(format!("a write has waited for the answer of the database for {} seconds", busy.as_secs()))
     }
 
@@ -37,8 +43,11 @@ impl Health {
     }
 
     pub(super) fn busy(&self) -> Busy<'_> {
-        self.lock().busy_since = Some(Instant::now());
-        Busy(self)
+        let mut state = self.lock();
+        state.last_work += 1;
+        let work = state.last_work;
+        state.busy_since.insert(work, Instant::now());
+        Busy { health: self, work }
     }
 
     /// Only values are kept under the lock, so a poisoned state is a whole one.
@@ -49,7 +58,7 @@ impl Health {
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        self.0.lock().busy_since = None;
+        self.health.lock().busy_since.remove(&self.work);
     }
 }
 

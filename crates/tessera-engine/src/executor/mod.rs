@@ -2,11 +2,15 @@
 //!
 //! A batch reads everything it names at once, decides purely, writes each table at once, commits, and answers every
 //! caller. What bounds it: [`QUEUE_MAX`] waiting commands (more are told to come back), [`BATCH_MAX`] in a batch.
+//!
+//! The embedded database has one writer. PostgreSQL has several in each process, as it has several processes: whoever meets
+//! another one waits for its locks. What has to keep its order goes through one of them.
 
 mod again;
 mod archived;
 mod batch;
 mod claims;
+mod flush;
 mod health;
 mod known;
 mod load;
@@ -24,23 +28,30 @@ pub(crate) use load::{events_between, pool_key};
 pub use on_shard::Fault;
 pub(crate) use slices::in_use;
 
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
+use flush::{Answering, Done};
 use on_shard::Faults;
-use tessera_store::{Database, Shards, StoreError, Tx, Writer};
+use tessera_store::{Database, Dialect, Shards, StoreError, Tx, Writer};
 use tracing::{Span, field};
 
 use crate::clock::{Clock, Entropy};
+use crate::identifier::Subject;
 use crate::programs::Programs;
 use crate::secret::Secrets;
 use crate::submission::{Answer, Submission};
 
-/// Commands that may wait. At ten thousand a second this is less than half a second of work.
+/// Commands that may wait for a writer. At ten thousand a second this is less than half a second of work.
 pub const QUEUE_MAX: usize = 4_096;
+
+/// Writers of one process where the database lets several write. While one waits for a commit, the next decides.
+const WRITERS_MAX: usize = 8;
 
 /// Commands in one transaction: enough to share the cost of a commit, few enough to answer soon.
 pub const BATCH_MAX: usize = 256;
@@ -76,14 +87,15 @@ impl std::fmt::Debug for Context {
 /// The way into the executor. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Executor {
-    queue: Sender<Work>,
+    /// One a writer.
+    queues: Arc<[Sender<Work>]>,
     /// Gets a signal when an event has caused something for another member.
     follow_ups: Receiver<()>,
     health: Arc<Health>,
     faults: Arc<Faults>,
 }
 
-/// What waits for the one writer.
+/// What waits for a writer.
 enum Work {
     /// With the span of whoever waits for it.
     Command(Box<Submission>, Reply, Span),
@@ -97,30 +109,67 @@ enum Work {
 pub struct Overloaded;
 
 impl Executor {
-    /// Starts the worker thread. It ends, with everything accepted written, when the last handle is dropped.
-    pub fn start(context: Arc<Context>, entropy: Entropy) -> Result<(Self, JoinHandle<()>), StoreError> {
-        let writer = context.database.writer()?;
-        let (queue, waiting) = crossbeam_channel::bounded(QUEUE_MAX);
+    /// Starts the writing threads. They end, with everything accepted written, when the last handle is dropped.
+    pub fn start(context: Arc<Context>, entropy: Entropy) -> Result<(Self, Vec<JoinHandle<()>>), StoreError> {
         let (wake_relay, follow_ups) = crossbeam_channel::bounded(1);
         let health = Arc::new(Health::default());
         let faults = Arc::new(Faults::default());
-        let (known, asked) = (health.clone(), faults.clone());
-        let mut worker = Worker { context, writer, entropy, follow_ups: wake_relay, health: known, faults: asked };
-        let thread = std::thread::Builder::new().name("executor".to_owned()).spawn(move || worker.run(&waiting));
-        let thread = thread.map_err(|error| StoreError::Unavailable(format!("no thread for the executor: {error}")))?;
-        Ok((Self { queue, follow_ups, health, faults }, thread))
+        let count = writers(context.database.dialect(), &entropy);
+        // All connections before any thread: one that fails leaves nothing behind.
+        let writers: Result<Vec<Writer>, StoreError> = (0..count).map(|_| context.database.writer()).collect();
+        let (mut queues, mut threads, mut entropy) = (Vec::new(), Vec::new(), Some(entropy));
+        for (number, writer) in writers?.into_iter().enumerate() {
+            let (queue, waiting) = crossbeam_channel::bounded(QUEUE_MAX);
+            let answering = match context.database.dialect() {
+                Dialect::Sqlite => {
+                    let database = context.database.clone();
+                    Answering::after(move || database.flush(), wake_relay.clone(), health.clone())?
+                }
+                Dialect::Postgres => Answering::at_once(wake_relay.clone()),
+            };
+            let (context, health, faults) = (context.clone(), health.clone(), faults.clone());
+            let entropy = entropy.take().unwrap_or_default();
+            let mut worker = Worker { context, writer, entropy, answering, health, faults };
+            let name = if number == 0 { "executor".to_owned() } else { format!("executor-{}", number + 1) };
+            let thread = std::thread::Builder::new().name(name).spawn(move || worker.run(&waiting));
+            let no_thread = |error| StoreError::Unavailable(format!("no thread for the executor: {error}"));
+            threads.push(thread.map_err(no_thread)?);
+            queues.push(queue);
+        }
+        Ok((Self { queues: queues.into(), follow_ups, health, faults }, threads))
     }
 
-    /// Hands a command over, or says that the queue is full.
+    /// Hands a command over, or says that the queue is full. For whoever waits for its answer before sending what comes
+    /// after it: two that wait at the same time may be decided in either order.
     pub fn submit(&self, submission: Submission, reply: Reply) -> Result<(), Overloaded> {
-        self.queue.try_send(Work::Command(Box::new(submission), reply, Span::current())).map_err(|error| match error {
-            TrySendError::Full(_) | TrySendError::Disconnected(_) => Overloaded,
-        })
+        try_send(self.queue_of(&submission), submission, reply)
     }
 
-    /// Hands a command over, waiting for room: for imports, which should go as fast as they can and no faster.
+    /// Hands a command over, or says that the queue is full. What is sent this way is decided in the order of sending.
+    pub fn submit_in_order(&self, submission: Submission, reply: Reply) -> Result<(), Overloaded> {
+        try_send(self.first(), submission, reply)
+    }
+
+    /// The same, waiting for room: for imports, which should go as fast as they can and no faster.
     pub fn submit_waiting(&self, submission: Submission, reply: Reply) -> Result<(), Overloaded> {
-        self.queue.send(Work::Command(Box::new(submission), reply, Span::current())).map_err(|_| Overloaded)
+        self.first().send(Work::Command(Box::new(submission), reply, Span::current())).map_err(|_| Overloaded)
+    }
+
+    /// Commands about one member under one name meet in one batch rather than at the member's lock.
+    fn queue_of(&self, submission: &Submission) -> &Sender<Work> {
+        let mut hash = DefaultHasher::new();
+        match &submission.subject {
+            _ if self.queues.len() == 1 => return self.first(),
+            Subject::Member(id) => id.as_bytes().hash(&mut hash),
+            Subject::Identifier(identifier) => identifier.to_text().hash(&mut hash),
+            Subject::Nobody => submission.key.hash(&mut hash),
+        }
+        &self.queues[(hash.finish() % self.queues.len() as u64) as usize]
+    }
+
+    /// Where rare writes go, and what has to keep its order.
+    fn first(&self) -> &Sender<Work> {
+        &self.queues[0]
     }
 
     /// Runs a rare write in a transaction of its own on the writing thread, and waits for it.
@@ -141,7 +190,7 @@ impl Executor {
         };
         let stopped =
             || E::from(StoreError::Unavailable("the write was turned away, or the executor has stopped".to_owned()));
-        self.queue.send(Work::Job(Box::new(job))).map_err(|_| stopped())?;
+        self.first().send(Work::Job(Box::new(job))).map_err(|_| stopped())?;
         answered.recv().unwrap_or_else(|_| Err(stopped()))
     }
 
@@ -152,7 +201,12 @@ impl Executor {
 
     /// Commands that wait now.
     pub fn waiting(&self) -> usize {
-        self.queue.len()
+        self.queues.iter().map(Sender::len).sum()
+    }
+
+    /// Whether somebody would be told now to come back.
+    pub fn is_full(&self) -> bool {
+        self.queues.iter().any(Sender::is_full)
     }
 
     /// What the writing thread last met.
@@ -177,9 +231,25 @@ impl Executor {
             let _ = answer.send(());
         };
         // A full queue says enough by itself.
-        if self.queue.try_send(Work::Job(Box::new(job))).is_ok() {
+        if self.first().try_send(Work::Job(Box::new(job))).is_ok() {
             let _ = answered.recv_timeout(within);
         }
+    }
+}
+
+fn try_send(queue: &Sender<Work>, submission: Submission, reply: Reply) -> Result<(), Overloaded> {
+    queue.try_send(Work::Command(Box::new(submission), reply, Span::current())).map_err(|error| match error {
+        TrySendError::Full(_) | TrySendError::Disconnected(_) => Overloaded,
+    })
+}
+
+/// How many write at a time. Repeatable randomness has one reader, or it would not repeat.
+fn writers(dialect: Dialect, entropy: &Entropy) -> usize {
+    match dialect {
+        Dialect::Postgres if !entropy.is_repeatable() => {
+            std::thread::available_parallelism().map_or(2, usize::from).clamp(2, WRITERS_MAX)
+        }
+        Dialect::Postgres | Dialect::Sqlite => 1,
     }
 }
 
@@ -211,7 +281,7 @@ struct Worker {
     context: Arc<Context>,
     writer: Writer,
     entropy: Entropy,
-    follow_ups: Sender<()>,
+    answering: Answering,
     health: Arc<Health>,
     faults: Arc<Faults>,
 }
@@ -256,8 +326,7 @@ impl Worker {
 
     /// Works a batch until every command has its answer. Says whether the database is away.
     fn work(&mut self, batch: Vec<(Submission, Reply)>) -> bool {
-        let (mut commands, mut replies): (Vec<Submission>, std::collections::VecDeque<Reply>) =
-            batch.into_iter().unzip();
+        let (mut commands, mut replies): (Vec<Submission>, VecDeque<Reply>) = batch.into_iter().unzip();
         let mut attempts = 0;
         let mut apart = false;
         let mut away_since: Option<Instant> = None;
@@ -266,12 +335,12 @@ impl Worker {
             let together = attempts < ATTEMPTS_TOGETHER && !apart;
             let size = if together { commands.len() } else { 1 };
             let attempt = std::panic::catch_unwind(AssertUnwindSafe(|| self.attempt(&commands[..size])));
-            let answers = match attempt {
-                Ok(Ok(answers)) => {
+            let (answers, began, wakes_relay) = match attempt {
+                Ok(Ok(written)) => {
                     attempts = 0;
                     (away_since, away) = (None, false);
                     self.health.note(&Ok(()));
-                    answers
+                    (written.answers, Some(written.began), written.wakes_relay)
                 }
                 Ok(Err(error)) => {
                     attempts += 1;
@@ -296,7 +365,7 @@ impl Worker {
                     away = error.is_transient();
                     self.health.note(&Err(error));
                     attempts = 0;
-                    vec![Answer::Unavailable; size]
+                    (vec![Answer::Unavailable; size], None, false)
                 }
                 // A bug in a decision must cost one command, not the door.
                 Err(_) if size > 1 => {
@@ -305,21 +374,19 @@ impl Worker {
                 }
                 Err(_) => {
                     tracing::error!(kind = commands[0].what.kind(), "a command could not be decided: this is a bug");
-                    vec![Answer::Unavailable]
+                    (vec![Answer::Unavailable], None, false)
                 }
             };
-            let done = answers.len();
-            for answer in answers {
-                if let Answer::Refused(refusal) = &answer
+            commands.drain(..answers.len());
+            for answer in &answers {
+                if let Answer::Refused(refusal) = answer
                     && !refusal.replayed
                 {
                     metrics::counter!("tessera_refusals_total", "code" => refusal.code.clone()).increment(1);
                 }
-                if let Some(reply) = replies.pop_front() {
-                    reply(answer);
-                }
             }
-            commands.drain(..done);
+            let answers = replies.drain(..answers.len()).zip(answers).collect();
+            self.answering.give(Done { answers, began, wakes_relay });
         }
         away
     }

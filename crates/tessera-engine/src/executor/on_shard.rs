@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tessera_store::{Row, SPREAD, StoreError, Table, Value};
 
 use super::again;
-use super::batch::{One, Step, part};
+use super::batch::{One, Step, Written, part};
 use super::claims::{self, EFFECT_WITHIN};
 use super::load::Loaded;
 use super::write::Writes;
@@ -18,7 +18,7 @@ use super::{Context, Reply, Worker, slices};
 use crate::clock::Entropy;
 use crate::identifier::Subject;
 use crate::record::Rows;
-use crate::submission::{Answer, Submission};
+use crate::submission::Submission;
 
 /// How often, and how long, a batch waits for another process that is about to give a name it needs.
 const WAITS: u32 = 20;
@@ -52,8 +52,8 @@ impl Rows for Spread<'_> {
 }
 
 impl Worker {
-    /// Decides and writes as many commands from the front as are about members of one shard, and answers those.
-    pub(super) fn attempt_on_shard(&mut self, batch: &[Submission]) -> Result<Vec<Answer>, StoreError> {
+    /// Decides and writes as many commands from the front as are about members of one shard.
+    pub(super) fn attempt_on_shard(&mut self, batch: &[Submission]) -> Result<Written, StoreError> {
         let context = self.context.clone();
         let mut spread = Spread(&context);
         let mut loaded = part("read").in_scope(|| Loaded::read(&mut spread, &context, batch))?;
@@ -95,18 +95,19 @@ impl Worker {
         }
         drop(deciding);
         again::lock_one_a_shard(&context, &mut self.writer, &writes.again)?;
-        self.write_on_shard(&context, home, &loaded, writes)?;
+        let (began, wakes_relay) = self.write_on_shard(&context, home, &loaded, writes)?;
         metrics::histogram!("tessera_batch_size").record(answers.len() as f64);
-        Ok(answers)
+        Ok(Written { answers, began, wakes_relay })
     }
 
+    /// Says when the commit of the effect began, and whether there is something to relay.
     fn write_on_shard(
         &mut self,
         context: &Context,
         home: u16,
         loaded: &Loaded,
         mut writes: Writes,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(Instant, bool), StoreError> {
         let now = context.clock.now();
         claims::note_stale(context, &mut self.writer, &loaded.stale, now)?;
         let mut wakes_relay = writes.wakes_relay;
@@ -136,26 +137,25 @@ impl Worker {
             }
             let commit = Instant::now();
             part("commit").in_scope(|| tx.commit())?;
-            metrics::histogram!("tessera_commit_seconds").record(commit.elapsed().as_secs_f64());
-            Ok(())
+            Ok(commit)
         });
-        if let Err(error) = written {
-            // After any other error the commit may have happened.
-            if !error.is_transient() {
-                claims.release(&mut self.writer, &context.shards);
+        let commit = match written {
+            Ok(commit) => commit,
+            Err(error) => {
+                // After any other error the commit may have happened.
+                if !error.is_transient() {
+                    claims.release(&mut self.writer, &context.shards);
+                }
+                return Err(error);
             }
-            return Err(error);
-        }
+        };
         self.faults.meet(Fault::AfterCommit)?;
         // It counts already; who fails here leaves it to the sweep.
         match claims.confirm(context, &mut self.writer, now) {
             Ok(released) => wakes_relay |= released,
             Err(error) => tracing::warn!(%error, "names could not be confirmed"),
         }
-        if wakes_relay {
-            let _ = self.follow_ups.try_send(());
-        }
-        Ok(())
+        Ok((commit, wakes_relay))
     }
 
     /// Sorts commands by the shard of their members, each shard's a queue of its own. Those that name the same thing stay

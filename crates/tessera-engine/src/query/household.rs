@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tessera_core::decide::{self, Balance};
+use tessera_core::event::Redeem;
 use tessera_core::id::MemberId;
 use tessera_core::member::{MemberState, Status};
 use tessera_core::program::Id;
@@ -112,6 +113,19 @@ pub fn household(
             })
             .collect(),
     }))
+}
+
+/// Whether one of a household's people may have the reward that they want of its pool, so that who asks is told at once.
+/// The household asks them again.
+pub fn may_ask_for(
+    context: &Context,
+    program: &ProgramHandle,
+    redeem: &Redeem,
+) -> Result<Result<(), Refusal>, StoreError> {
+    let (Some(by), Some(reward)) = (redeem.by, &redeem.reward) else { return Ok(Ok(())) };
+    let Some(state) = context.database.read(|reader| settled(context, reader, program, by))? else { return Ok(Ok(())) };
+    let now = context.clock.now();
+    Ok(decide::may_ask_for(program.versions().at(now), &state, reward, now).map_err(Refusal::from))
 }
 
 /// Whether a household would take a member in now, so that who accepts is told at once. The household itself decides.

@@ -6,12 +6,13 @@ use tessera_core::decide::{self, Balance, Basis, Effect, EventStatus, RuleTrace,
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{Account, EntryKind};
 use tessera_core::member::{Frozen, MemberState, Merged, Status};
-use tessera_core::program::{Id, Program};
+use tessera_core::program::Id;
 use tessera_core::time::{Day, Instant};
 use tessera_store::{Reader, StoreError, Value, tables};
 
 use super::household::HouseholdOfMember;
 use crate::executor::{Context, events_between};
+use crate::profile::Profile;
 use crate::programs::ProgramHandle;
 use crate::record::{
     ENTRY_COLUMNS, EVENT_COLUMNS, StoredEvent, entry_from_row, event_from_row, member_key, number, order_record,
@@ -155,19 +156,14 @@ pub(super) fn settled(
 pub fn member(context: &Context, program: &ProgramHandle, id: MemberId) -> Result<Option<MemberView>, StoreError> {
     context.database.read(|reader| {
         let Some(state) = settled(context, reader, program, id)? else { return Ok(None) };
-        let rules = program.versions().head().clone();
-        view(context, reader, program, &rules, &state).map(Some)
+        let profile = whole_profile(context, reader, program.number, &state)?;
+        Ok(Some(view(context, program, profile, &state)))
     })
 }
 
-fn view(
-    context: &Context,
-    reader: &mut Reader<'_>,
-    program: &ProgramHandle,
-    rules: &Program,
-    state: &MemberState,
-) -> Result<MemberView, StoreError> {
-    let profile = whole_profile(context, reader, program.number, state)?;
+pub(super) fn view(context: &Context, program: &ProgramHandle, profile: Profile, state: &MemberState) -> MemberView {
+    let head = program.versions();
+    let rules = head.head();
     let now = context.clock.now();
     let versions = program.versions();
     let merged = |merged: &Merged| MergedView {
@@ -176,7 +172,7 @@ fn view(
         undo_until: merged.by.is_none().then(|| decide::undo_until(versions.at(merged.at), merged)),
         event_id: EventId { member: state.id, seq: merged.event }.to_string(),
     };
-    Ok(MemberView {
+    MemberView {
         merged: state.merged_now().map(merged).collect(),
         merged_into: None,
         id: state.id.to_string(),
@@ -197,7 +193,7 @@ fn view(
         frozen: state.frozen,
         household: HouseholdOfMember::of(state),
         grants: state.grants.iter().map(|grant| (grant.benefit.clone(), grant.last_day)).collect(),
-    })
+    }
 }
 
 /// Members of a program in the order of their keys, which is no order of theirs.
@@ -214,7 +210,8 @@ pub fn members(context: &Context, program: &ProgramHandle, page: &PageRequest) -
         let mut items = Vec::new();
         for row in rows.iter().take(page.limit) {
             let state = decide::settled_to(&versions, &state_from_bytes(row[0].bytes()?)?, now);
-            items.push(view(context, reader, program, versions.head(), &state)?);
+            let profile = whole_profile(context, reader, program.number, &state)?;
+            items.push(view(context, program, profile, &state));
         }
         let next = (rows.len() > page.limit).then(|| items.last().map(|last| last.id.clone())).flatten();
         Ok(Page { items, next })

@@ -14,6 +14,7 @@ mod people;
 mod progress;
 mod redemption;
 mod reward;
+mod seen;
 mod transfer;
 mod voucher;
 
@@ -25,7 +26,7 @@ pub use entitlement::{BenefitView, EntitlementView, LevelOf, benefits, entitleme
 pub use gift_card::{
     CardStatus, GiftCardView, MovementView, gift_card, gift_card_movements, gift_cards, quote_gift_card,
 };
-pub use household::{HouseholdOfMember, HouseholdView, household, may_join};
+pub use household::{HouseholdOfMember, HouseholdView, household, may_ask_for, may_join};
 pub use leaderboard::{LeaderboardQuery, LeaderboardView, PlaceView, leaderboard};
 pub use member::{
     EntryView, EventView, LotView, MemberView, MergedView, Page, PageRequest, entries, event, events, explain, lots,
@@ -38,6 +39,7 @@ pub use redemption::{
     FulfilmentView, code_of, explain_redemption, fulfilments, quote_redemption, redemption, redemptions,
 };
 pub use reward::{RewardPage, RewardQuery, RewardSort, RewardView, rewards};
+pub use seen::{Seen, Wanted, see};
 pub use transfer::{Direction, TransferView, transfers};
 pub use voucher::{
     ClaimView, CodeView, DiscountView, VoucherPlace, VoucherState, VoucherView, code, last_user, validate, vouchers,

@@ -1,6 +1,6 @@
 use tessera_core::id::MemberId;
 use tessera_core::member::{MemberState, Status};
-use tessera_store::{Reader, StoreError};
+use tessera_store::{Reader, StoreError, Value};
 
 use crate::executor::Context;
 use crate::identifier::{Identifier, NAME_REPLACED, Subject};
@@ -84,9 +84,17 @@ fn by_identifier(
     let key = context.secrets.identifier_key(program.number, &identifier.to_text());
     let sql = "SELECT member, state FROM member_identifier WHERE bucket = $1 AND program = $2 AND key = $3";
     let rows = reader.query(sql, &own_key(program.number, &key))?;
-    let Some(row) = rows.first() else { return Ok(Located::Nobody) };
-    Ok(match row[1].opt_int()? {
-        None => Located::Member(survivor(reader, program, member_id(row[0].bytes()?)?)?),
+    match led_to(rows.first().map(|row| (&row[0], &row[1])))? {
+        Located::Member(id) => Ok(Located::Member(survivor(reader, program, id)?)),
+        other => Ok(other),
+    }
+}
+
+/// Whom the row of a name leads to by itself: its columns `member` and `state`.
+pub(super) fn led_to(row: Option<(&Value, &Value)>) -> Result<Located, StoreError> {
+    let Some((member, state)) = row else { return Ok(Located::Nobody) };
+    Ok(match state.opt_int()? {
+        None => Located::Member(member_id(member.bytes()?)?),
         Some(NAME_REPLACED) => Located::Replaced,
         // The mark of somebody who left tells nobody that they were here.
         Some(_) => Located::Nobody,

@@ -282,7 +282,8 @@ fn answer(
         }
         Action::Redeem { subject, settings, id } => {
             let (holder, redeem) = super::together::payer(engine, program, subject, settings)?;
-            Ok(Submission::redeem(secrets, program, holder, redeem, id, step.now))
+            query::may_ask_for(&engine.context, program, &redeem)?
+                .map(|()| Submission::redeem(secrets, program, holder, redeem, id, step.now))
         }
         Action::Card { wish, id } => super::cards::step(engine, program, wish, id, step.now),
         Action::Pay { pay, id } => {

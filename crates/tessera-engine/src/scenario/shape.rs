@@ -268,6 +268,7 @@ struct Club {
     payment_failed: Option<bool>,
     fee: Option<Exact>,
     paid_ahead: Option<Exact>,
+    tried: Option<bool>,
     days_left: Option<i32>,
 }
 

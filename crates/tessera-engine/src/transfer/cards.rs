@@ -1,5 +1,5 @@
 //! Gift cards of another system (L9): a CSV file with `code`, `balance` and, where money dies, `expires`, the last day; `blocked` says
-//! `yes` of cards that pay for nothing.
+//! `yes` of cards that pay for nothing. A card whose money dies on several days has a line for each of them.
 //!
 //! The same file under the same key may come again: what is there is known by its code. In the end every line is held
 //! against the card that is here, so that totals in are totals out. Codes are money: none of them is told, only the line.
@@ -11,9 +11,10 @@ use std::sync::mpsc;
 
 use serde::Serialize;
 use tessera_core::decide::OutcomeStatus;
+use tessera_core::event::CardPart;
 use tessera_core::member::Status;
 use tessera_core::program::GIFT_CARD;
-use tessera_core::quantity::Amount;
+use tessera_core::quantity::{Amount, Currency};
 use tessera_core::time::Day;
 use tessera_store::{StoreError, tables};
 
@@ -80,14 +81,23 @@ impl From<StoreError> for CardsError {
     }
 }
 
-/// A line that can be read.
+/// A card of the lines that can be read; they are one card where they have one code and different days.
 struct Line {
+    /// Of its first line.
     number: u64,
     code: CardCode,
-    units: i64,
-    expires: Option<Day>,
+    parts: Vec<CardPart>,
     blocked: bool,
 }
+
+impl Line {
+    fn units(&self) -> i64 {
+        self.parts.iter().fold(0, |sum, part| sum.saturating_add(part.amount))
+    }
+}
+
+/// Days on which the money of one card dies: more than a year of them is a mistake in the file.
+const PARTS_MAX: usize = 366;
 
 /// Takes the cards of a file in. `key`: the caller's own word for the move. `tell`: how many lines are done.
 ///
@@ -111,9 +121,9 @@ pub fn import_cards(
     let (mut in_file, mut rejected, mut here) = (twice, twice, 0_i64);
     let mut done = 0;
     for chunk in lines.chunks(CHUNK) {
-        in_file += chunk.iter().map(|line| line.units).sum::<i64>();
+        in_file += chunk.iter().map(Line::units).sum::<i64>();
         let refused = send(engine, program, chunk, key, &mut report)?;
-        rejected += chunk.iter().filter(|line| refused.contains_key(&line.number)).map(|line| line.units).sum::<i64>();
+        rejected += chunk.iter().filter(|line| refused.contains_key(&line.number)).map(Line::units).sum::<i64>();
         here += compare(engine, program, chunk, &refused, &mut report)?;
         done += chunk.len() as u64;
         tell(done);
@@ -126,7 +136,14 @@ pub fn import_cards(
     Ok(report)
 }
 
-/// The lines of a file, and the money of those whose code came before; what cannot be read is told of and left out.
+/// A line as it stands.
+struct Part {
+    code: CardCode,
+    part: CardPart,
+    blocked: bool,
+}
+
+/// The cards of a file, and the money of lines that came before; what cannot be read is told of and left out.
 fn read(program: &ProgramHandle, file: impl Read, report: &mut CardsMovedIn) -> Result<(Vec<Line>, i64), CardsError> {
     let money = program.versions().head().money;
     let wrong = |message: String| CardsError::File(message);
@@ -139,8 +156,7 @@ fn read(program: &ProgramHandle, file: impl Read, report: &mut CardsMovedIn) -> 
         ));
     };
     let (expires, blocked) = (column("expires"), column("blocked"));
-    let (mut lines, mut twice) = (Vec::new(), 0);
-    let mut seen: HashMap<String, u64> = HashMap::new();
+    let mut cards = Cards { lines: Vec::new(), places: HashMap::new(), spoiled: HashMap::new(), twice: 0 };
     for (record, number) in csv.records().zip(2_u64..) {
         report.lines += 1;
         if report.lines > LINES_MAX as u64 {
@@ -149,37 +165,90 @@ fn read(program: &ProgramHandle, file: impl Read, report: &mut CardsMovedIn) -> 
         let read = record.map_err(|error| error.to_string()).and_then(|record| {
             let field = |column: usize| record.get(column).unwrap_or_default();
             let card = CardCode::printed(field(code)).map_err(|refusal| refusal.detail)?;
-            let amount: Amount =
-                field(balance).parse().map_err(|_| format!("balance: `{}` is no amount", field(balance)))?;
-            let units = money.units(amount).filter(|units| *units >= 0).ok_or_else(|| {
-                format!("balance: an amount of {} of 0 or more is expected, not `{}`", money.code(), field(balance))
-            })?;
-            let day = expires.map(field).filter(|day| !day.is_empty());
-            let day =
-                day.map(|day| day.parse::<Day>().map_err(|_| format!("expires: `{day}` is no day such as 2026-12-31")));
+            let part = part_of(money, field(balance), expires.map(field).unwrap_or_default());
             let blocked = match blocked.map(field).unwrap_or_default() {
-                "" | "no" => false,
-                "yes" => true,
-                other => return Err(format!("blocked: `yes` or nothing is expected, not `{other}`")),
+                "" | "no" => Ok(false),
+                "yes" => Ok(true),
+                other => Err(format!("blocked: `yes` or nothing is expected, not `{other}`")),
             };
-            Ok(Line { number, code: card, units, expires: day.transpose()?, blocked })
-        });
-        let read = read.and_then(|line| match seen.insert(line.code.name(), number) {
-            Some(first) => {
-                twice += line.units;
-                Err(format!("code: the same as in line {first}"))
+            match part.and_then(|part| Ok((part, blocked?))) {
+                Ok((part, blocked)) => cards.add(number, Part { code: card, part, blocked }),
+                // Its other lines alone would be another card than there was.
+                Err(detail) => {
+                    cards.spoiled.entry(card.name()).or_insert(number);
+                    Err(detail)
+                }
             }
-            None => Ok(line),
         });
-        match read {
-            Ok(line) => lines.push(line),
-            Err(detail) => {
-                report.rejected += 1;
-                report.differences.push(LineDifference { line: number, detail });
+        if let Err(detail) = read {
+            report.rejected += 1;
+            report.differences.push(LineDifference { line: number, detail });
+        }
+    }
+    let Cards { mut lines, spoiled, mut twice, .. } = cards;
+    lines.retain(|line| match spoiled.get(&line.code.name()) {
+        Some(other) => {
+            twice += line.units();
+            report.rejected += line.parts.len() as u64;
+            let detail = format!("line {other} of the same card cannot be read");
+            report.differences.push(LineDifference { line: line.number, detail });
+            false
+        }
+        None => true,
+    });
+    Ok((lines, twice))
+}
+
+fn part_of(money: Currency, balance: &str, expires: &str) -> Result<CardPart, String> {
+    let amount: Amount = balance.parse().map_err(|_| format!("balance: `{balance}` is no amount"))?;
+    let units = money.units(amount).filter(|units| *units >= 0);
+    let amount = units
+        .ok_or_else(|| format!("balance: an amount of {} of 0 or more is expected, not `{balance}`", money.code()))?;
+    let day = || expires.parse::<Day>().map_err(|_| format!("expires: `{expires}` is no day such as 2026-12-31"));
+    Ok(CardPart { amount, expires: (!expires.is_empty()).then(day).transpose()? })
+}
+
+/// The cards of the lines so far.
+struct Cards {
+    lines: Vec<Line>,
+    /// By code, where the card is.
+    places: HashMap<String, usize>,
+    /// By code, a line of the card that cannot be read.
+    spoiled: HashMap<String, u64>,
+    /// Money of lines that say again what one before them says.
+    twice: i64,
+}
+
+impl Cards {
+    fn add(&mut self, number: u64, part: Part) -> Result<(), String> {
+        let Part { code, part, blocked } = part;
+        let Some(place) = self.places.get(&code.name()).copied() else {
+            self.places.insert(code.name(), self.lines.len());
+            self.lines.push(Line { number, code, parts: vec![part], blocked });
+            return Ok(());
+        };
+        let line = &mut self.lines[place];
+        let first = line.number;
+        let problem = if line.parts.iter().any(|known| known.expires == part.expires) {
+            Some(format!("code: the same as in line {first}, and no other day in `expires`"))
+        } else if line.blocked != blocked {
+            Some(format!("blocked: a card is blocked or not, and line {first} says otherwise"))
+        } else if line.parts.len() >= PARTS_MAX {
+            Some(format!("code: the money of one card dies on at most {PARTS_MAX} days"))
+        } else {
+            None
+        };
+        match problem {
+            Some(problem) => {
+                self.twice += part.amount;
+                Err(problem)
+            }
+            None => {
+                line.parts.push(part);
+                Ok(())
             }
         }
     }
-    Ok((lines, twice))
 }
 
 /// Sends lines through the one door; gives those that were refused, by their number.
@@ -196,7 +265,7 @@ fn send(
     for line in lines {
         // Known by its code: a corrected file may have it in another line.
         let key = format!("moved/{key}/{}", hex(&line.code.key(secrets, program.number)));
-        let step = CardStep::MoveIn { code: line.code.clone(), amount: line.units, expires: line.expires };
+        let step = CardStep::MoveIn { code: line.code.clone(), parts: line.parts.clone() };
         let submission = Submission::gift_card(secrets, program, None, step, &key, now);
         let (done, number) = (done.clone(), line.number);
         let reply = Box::new(move |answer| {
@@ -274,10 +343,10 @@ fn compare(
             }
             here += moved_in.unwrap_or(0);
             report.here += u64::from(moved_in.is_some());
-            if moved_in != Some(line.units) {
+            if moved_in != Some(line.units()) {
                 let text = |units: i64| money.amount(units).to_text(money.decimals());
                 let found = moved_in.map_or_else(|| "no card".to_owned(), text);
-                let detail = format!("{} in the file, {found} here", text(line.units));
+                let detail = format!("{} in the file, {found} here", text(line.units()));
                 differences.push(LineDifference { line: line.number, detail });
             }
         }

@@ -59,6 +59,9 @@ pub struct Lots {
     /// The column with the first day it can be spent on, where it still waits.
     #[serde(default)]
     pub matures: Option<String>,
+    /// The column with a remark, such as `reserved`: the reconciliation counts lines by its first word, and it changes nothing.
+    #[serde(default)]
+    pub remark: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

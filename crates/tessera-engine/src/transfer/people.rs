@@ -1,9 +1,10 @@
 //! A program's members as files that another installation takes in: `members.csv`, `lots.csv`, `vouchers.csv` and the
 //! `moving.toml` that explains them; and its gift cards, in `cards.csv`.
 //!
-//! They are as settled to now. What is on its way stays: reservations, and pending points that wait for an order of here,
-//! are counted, not written.
+//! They are as settled to now. What is reserved is written with a remark, for it is the member's until it is spent, and so is
+//! their part of a household's pool. Pending points that wait for an order of here stay, and are counted.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -11,9 +12,10 @@ use std::sync::Arc;
 use serde::Serialize;
 use tessera_core::decide;
 use tessera_core::id::MemberId;
+use tessera_core::ledger::Lot;
 use tessera_core::member::{MemberState, Status};
-use tessera_core::program::{Expires, GIFT_CARD, Program};
-use tessera_core::time::{Instant, MonthDay};
+use tessera_core::program::{Expires, GIFT_CARD, Id, Program};
+use tessera_core::time::{Day, Instant, MonthDay};
 use tessera_store::{Reader, StoreError};
 
 use crate::executor::Context;
@@ -30,13 +32,15 @@ pub struct People {
     pub vouchers: u64,
     /// Gift cards that are good or blocked.
     pub cards: u64,
-    /// Units of all currencies that wait for an order of here, or are reserved: they stay behind.
+    /// Units of all currencies that wait for an order of here: they stay behind.
     pub pending: i64,
+    /// Units that are reserved, or in the pool of a household: written as lots of whose they are, with a remark.
     pub held: i64,
-    /// Cards on which something is reserved: that stays behind.
+    pub pooled: i64,
+    /// Units of pools that are nobody's in particular: they stay behind.
+    pub common: i64,
+    /// Cards on which something is reserved: it is in their balance.
     pub cards_held: u64,
-    /// Cards whose money dies on several days: it is written with the last one.
-    pub cards_one_day: u64,
 }
 
 type Csv = csv::Writer<io::BufWriter<std::fs::File>>;
@@ -58,14 +62,14 @@ pub fn export_people(context: &Context, program: &Arc<ProgramHandle>, folder: &P
     let (cards_file, mut cards) = create("cards.csv")?;
     let (mapping_file, mut mapping) = NewFile::create(&folder.join("moving.toml"))?;
     members.write_record(header(&rules))?;
-    lots.write_record(["lot", "member", "currency", "amount", "earned", "expires", "funder", "matures"])?;
-    cards.write_record(["code", "balance", "expires", "blocked"])?;
+    lots.write_record(["lot", "member", "currency", "amount", "earned", "expires", "funder", "matures", "remark"])?;
+    cards.write_record(["code", "balance", "expires", "blocked", "reserved"])?;
     vouchers.write_record(["code", "member", "voucher", "expires"])?;
     let mut people = People::default();
     let now = context.clock.now();
     let written = context.database.read(|reader| {
         each_member(reader, program.number, &mut |reader, id, state| {
-            if !matches!(state.status, Status::Active | Status::GiftCard) {
+            if !matches!(state.status, Status::Active | Status::GiftCard | Status::Household) {
                 return Ok(());
             }
             let state = decide::settled_to(&program.versions(), &state, now);
@@ -75,6 +79,9 @@ pub fn export_people(context: &Context, program: &Arc<ProgramHandle>, folder: &P
                 let profile = profile_of(context, reader, program.number, id)?;
                 let code = profile.identifiers.last().map(String::as_str).unwrap_or_default();
                 return people.card(&mut cards, &rules, &state, code).map_err(broken);
+            }
+            if state.status == Status::Household {
+                return people.pool(&mut lots, &state).map_err(broken);
             }
             let line = member_line(context, reader, program.number, &rules, &state, now)?;
             people.members += 1;
@@ -185,47 +192,114 @@ fn member_line(
     Ok(line)
 }
 
+/// A lot of a member.
+struct Row<'a> {
+    currency: &'a Id,
+    lot: &'a Lot,
+    units: i64,
+    matures: Option<Day>,
+    remark: String,
+}
+
+fn write_lot(
+    lots: &mut Csv,
+    (holder, number): (MemberId, u64),
+    member: MemberId,
+    row: &Row<'_>,
+) -> Result<(), csv::Error> {
+    lots.write_record([
+        format!("{holder}-{number}"),
+        member.to_string(),
+        row.currency.to_string(),
+        row.units.to_string(),
+        row.lot.earned_at.to_string(),
+        row.lot.last_day.map(|day| day.to_string()).unwrap_or_default(),
+        row.lot.funder.as_ref().map(ToString::to_string).unwrap_or_default(),
+        row.matures.map(|day| day.to_string()).unwrap_or_default(),
+        row.remark.clone(),
+    ])
+}
+
+/// What a redemption holds, in words.
+fn reserved(state: &MemberState, redemption: u64) -> String {
+    format!("reserved {}", state.event_id(redemption))
+}
+
 fn lots_of(lots: &mut Csv, rules: &Program, state: &MemberState) -> Result<u64, csv::Error> {
-    let mut number = 0;
+    let mut rows = Vec::new();
     for purse in &state.purses {
-        let open = purse.lots.iter().map(|lot| (lot, None));
-        let dated = purse.waits.iter().filter_map(|wait| Some((wait, wait.matures_at?)));
-        let waiting = dated.flat_map(|(wait, at)| wait.lots.iter().map(move |lot| (lot, Some(rules.calendar.day(at)))));
-        for (lot, matures) in open.chain(waiting) {
-            number += 1;
-            lots.write_record([
-                format!("{}-{number}", state.id),
-                state.id.to_string(),
-                purse.currency.to_string(),
-                lot.remaining.get().to_string(),
-                lot.earned_at.to_string(),
-                lot.last_day.map(|day| day.to_string()).unwrap_or_default(),
-                lot.funder.as_ref().map(ToString::to_string).unwrap_or_default(),
-                matures.map(|day| day.to_string()).unwrap_or_default(),
-            ])?;
+        let row =
+            |lot, matures, remark| Row { currency: &purse.currency, lot, units: lot.remaining.get(), matures, remark };
+        rows.extend(purse.lots.iter().map(|lot| row(lot, None, String::new())));
+        for wait in &purse.waits {
+            let Some(at) = wait.matures_at else { continue };
+            let day = Some(rules.calendar.day(at));
+            rows.extend(wait.lots.iter().map(|lot| row(lot, day, String::new())));
+        }
+        for hold in state.holds.iter().filter(|hold| hold.terms.currency == purse.currency) {
+            rows.extend(hold.lots.iter().map(|lot| row(lot, None, reserved(state, hold.event))));
         }
     }
-    Ok(number)
+    for (row, number) in rows.iter().zip(1..) {
+        write_lot(lots, (state.id, number), state.id, row)?;
+    }
+    Ok(rows.len() as u64)
 }
 
 impl People {
-    /// Writes a card with its code, which is as good as its money.
+    /// Writes a household's pool as what it is: parts of its people's.
+    fn pool(&mut self, lots: &mut Csv, state: &MemberState) -> Result<(), csv::Error> {
+        let Some(household) = &state.household else { return Ok(()) };
+        let mut number = 0;
+        for part in &household.parts {
+            if household.person(part.owner).is_none() {
+                self.common += part.amount;
+                continue;
+            }
+            let purse = state.purse(part.currency.as_str());
+            let open = purse.into_iter().flat_map(|purse| &purse.lots);
+            let hold = part.lot.order.and_then(|redemption| state.hold(redemption));
+            let mut there = open.chain(hold.into_iter().flat_map(|hold| &hold.lots));
+            let Some(lot) = there.find(|lot| lot.is(&part.lot)) else { continue };
+            let what = part.lot.order.map(|redemption| format!(" {}", reserved(state, redemption)));
+            let remark = format!("pool {}{}", state.id, what.unwrap_or_default());
+            number += 1;
+            let row = Row { currency: &part.currency, lot, units: part.amount, matures: None, remark };
+            write_lot(lots, (state.id, number), part.owner, &row)?;
+            self.pooled += part.amount;
+        }
+        self.lots += number;
+        Ok(())
+    }
+
+    /// Writes a card with its code, which is as good as its money: a line for each day on which some of it dies.
     fn card(&mut self, cards: &mut Csv, rules: &Program, state: &MemberState, code: &str) -> Result<(), csv::Error> {
         let blocked = state.gift_card.is_some_and(|card| card.blocked);
-        let lots = state.purse(GIFT_CARD.as_str()).map(|purse| purse.lots.as_slice()).unwrap_or_default();
-        let units: i64 = lots.iter().map(|lot| lot.remaining.get()).sum();
-        self.cards_held += u64::from(!state.held(GIFT_CARD.as_str()).is_zero());
-        self.cards_one_day += u64::from(lots.iter().any(|lot| lot.last_day != lots[0].last_day));
-        // What never dies is the last of all.
-        let never = lots.iter().any(|lot| lot.last_day.is_none());
-        let last_day = lots.iter().filter_map(|lot| lot.last_day).max().filter(|_| !never);
+        let open = state.purse(GIFT_CARD.as_str()).map(|purse| purse.lots.as_slice()).unwrap_or_default();
+        let held = state.holds.iter().flat_map(|hold| &hold.lots);
+        // By day, what there is and how much of it is reserved. What never dies is the last of all.
+        let mut days: BTreeMap<(bool, Option<Day>), (i64, i64)> = BTreeMap::new();
+        for (lot, is_held) in open.iter().map(|lot| (lot, false)).chain(held.map(|lot| (lot, true))) {
+            let (all, reserved) = days.entry((lot.last_day.is_none(), lot.last_day)).or_default();
+            let units = lot.remaining.get();
+            (*all, *reserved) = (*all + units, *reserved + if is_held { units } else { 0 });
+        }
+        if days.is_empty() {
+            days.insert((true, None), (0, 0));
+        }
+        self.cards_held += u64::from(days.values().any(|(_, reserved)| *reserved > 0));
         self.cards += 1;
-        cards.write_record([
-            code.rsplit(':').next().unwrap_or_default(),
-            &rules.money.amount(units).to_text(rules.money.decimals()),
-            &last_day.map(|day| day.to_string()).unwrap_or_default(),
-            if blocked { "yes" } else { "" },
-        ])
+        let text = |units: i64| rules.money.amount(units).to_text(rules.money.decimals());
+        for ((_, last_day), (all, reserved)) in days {
+            cards.write_record([
+                code.rsplit(':').next().unwrap_or_default(),
+                &text(all),
+                &last_day.map(|day| day.to_string()).unwrap_or_default(),
+                if blocked { "yes" } else { "" },
+                &if reserved > 0 { text(reserved) } else { String::new() },
+            ])?;
+        }
+        Ok(())
     }
 }
 
@@ -260,7 +334,7 @@ fn mapping_text(program: &str, rules: &Program) -> String {
     for name in header(rules).iter().filter(|name| *name != "member") {
         text += &format!("\"{name}\" = \"{name}\"\n");
     }
-    text += "\n[lots]\nid = \"lot\"\ncurrency = \"currency\"\namount = \"amount\"\nearned = \"earned\"\nexpires = \"expires\"\nfunder = \"funder\"\nmatures = \"matures\"\n";
+    text += "\n[lots]\nid = \"lot\"\ncurrency = \"currency\"\namount = \"amount\"\nearned = \"earned\"\nexpires = \"expires\"\nfunder = \"funder\"\nmatures = \"matures\"\nremark = \"remark\"\n";
     text += "\n[vouchers]\nid = \"code\"\nvoucher = \"voucher\"\ncode = \"code\"\nexpires = \"expires\"\n";
     text
 }

@@ -57,6 +57,9 @@ pub struct CurrencyFigures {
     pub rejected: Sum,
     /// Lots that came into the ledger out of the account `imported`, of members of the files.
     pub in_ledger: Sum,
+    /// Of those in the files, lots with a remark, by its first word: `reserved`, `pool`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub remarks: BTreeMap<String, Sum>,
 }
 
 /// So many of something in the files, of them taken, and how many there are now.
@@ -113,6 +116,8 @@ struct RawLine {
     points: Vec<(String, i128)>,
     levels: Vec<(String, String)>,
     voucher: Option<(String, String)>,
+    /// The first word of a lot's remark.
+    remark: Option<String>,
 }
 
 /// What became of a line.
@@ -228,6 +233,9 @@ impl Work<'_> {
         for (currency, points) in &line.points {
             let figures = self.report.currencies.entry(currency.clone()).or_default();
             figures.in_files.add(*points);
+            if let Some(remark) = &line.remark {
+                figures.remarks.entry(remark.clone()).or_default().add(*points);
+            }
             if taken { figures.taken.add(*points) } else { figures.rejected.add(*points) }
         }
         if part == Part::Members {
@@ -607,6 +615,7 @@ fn raw_line(part: Part, mapping: &Mapping, moving: &Moving, values: &Values) -> 
         points: Vec::new(),
         levels: Vec::new(),
         voucher: None,
+        remark: None,
     };
     // What is no number counts as none: it cannot be taken, and is listed with its line.
     let number = |text: String| text.parse::<i128>().unwrap_or(0);
@@ -628,6 +637,9 @@ fn raw_line(part: Part, mapping: &Mapping, moving: &Moving, values: &Values) -> 
             let currency = mapping.data.get("currency").map(|field| values.field(field)).unwrap_or_default();
             let amount = mapping.data.get("amount").map(|field| values.field(field)).unwrap_or_default();
             line.points.push((currency, number(amount)));
+            let remark = moving.lots.as_ref().and_then(|lots| lots.remark.as_deref());
+            let remark = remark.map(|column| values.get(column)).unwrap_or_default();
+            line.remark = remark.split_whitespace().next().map(str::to_owned);
         }
         Part::Vouchers => {
             let voucher = mapping.data.get("voucher").map(|field| values.field(field)).unwrap_or_default();

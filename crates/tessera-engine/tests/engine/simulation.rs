@@ -341,13 +341,13 @@ impl Life {
         // Wake-ups of nobody fill it: they have no key and leave no trace.
         let nobody = || Submission::wake_up(&app.program, tessera_core::id::MemberId::new(0, [0; 10]), app.now());
         let mut room = QUEUE_MAX;
-        while app.engine().executor().submit(nobody(), Box::new(|_| {})).is_ok() {
+        while app.engine().executor().submit_in_order(nobody(), Box::new(|_| {})).is_ok() {
             room -= 1;
         }
         assert_eq!(room, 0, "the queue holds what it says");
         for place in self.draw_some(app) {
             let submission = self.submission(app, place);
-            assert!(app.engine().executor().submit(submission, Box::new(|_| {})).is_err());
+            assert!(app.engine().executor().submit_in_order(submission, Box::new(|_| {})).is_err());
         }
         drop(release);
         gate.join().unwrap().unwrap();

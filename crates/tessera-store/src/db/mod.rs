@@ -2,6 +2,7 @@
 
 pub(crate) mod checkpoint;
 mod copy;
+pub(crate) mod log;
 mod pool;
 pub(crate) mod postgres;
 pub(crate) mod reader;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use checkpoint::{Checkpointer, Turns, WriteTurn};
+use log::LogFile;
 use pool::Pool;
 use postgres::PgConnection;
 use sqlite::SqliteConnection;
@@ -50,6 +52,7 @@ enum Backend {
 struct SqliteDatabase {
     file: PathBuf,
     turns: Arc<Turns>,
+    log: LogFile,
     writer_lent: AtomicBool,
     readers: Pool<SqliteConnection>,
     /// Stops its thread when the last handle goes. Whoever only reads leaves the log to whoever writes.
@@ -103,6 +106,7 @@ impl Database {
         let database = SqliteDatabase {
             file: file.to_owned(),
             turns,
+            log: LogFile::of(&std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned())),
             writer_lent: AtomicBool::new(false),
             readers: Pool::new(READERS_MAX),
             checkpointer,
@@ -204,6 +208,18 @@ impl Database {
         }
     }
 
+    /// Makes durable what [`Tx::commit_visible`] has committed until now. Any thread may call it, beside the writer.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the disk did not take it. Then nothing can be committed any more until the database
+    /// is opened again, for nobody knows what a later flush would leave out.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Sqlite(database) => database.log.flush(),
+            Backend::Postgres(_) => Ok(()),
+        }
+    }
+
     /// The shard of every bucket, as Citus has them.
     ///
     /// # Errors
@@ -288,7 +304,8 @@ impl SqliteLink {
             return Err(StoreError::Busy { what: "this database has a writer already" });
         }
         let lent = WriterLent(database);
-        let connection = SqliteConnection::open(&lent.0.file, sqlite::Role::Writer)?;
+        let mut connection = SqliteConnection::open(&lent.0.file, sqlite::Role::Writer)?;
+        connection.leave_flushing_to_others()?;
         Ok(Self { connection, lent })
     }
 }
@@ -310,9 +327,11 @@ impl Writer {
     pub fn begin(&mut self) -> Result<Tx<'_>, StoreError> {
         match &mut self.link {
             Link::Sqlite(link) => {
-                let turn: WriteTurn<'_> = link.lent.0.turns.write();
+                let database = &link.lent.0;
+                database.log.check()?;
+                let turn: WriteTurn<'_> = database.turns.write();
                 link.connection.run("BEGIN IMMEDIATE")?;
-                Ok(Tx::sqlite(&mut link.connection, turn))
+                Ok(Tx::sqlite(&mut link.connection, turn, &database.log))
             }
             Link::Postgres { database, connection } => {
                 if connection.is_lost() || connection.run("BEGIN").is_err() {

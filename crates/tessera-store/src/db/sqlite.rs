@@ -96,6 +96,11 @@ impl SqliteConnection {
         Ok(())
     }
 
+    /// Commits no longer flush the log: whoever commits sees to it, with [`LogFile`](crate::db::log::LogFile).
+    pub(crate) fn leave_flushing_to_others(&mut self) -> Result<(), StoreError> {
+        self.raw.execute_batch("PRAGMA synchronous = NORMAL;").map_err(refused)
+    }
+
     /// For the migrations, which speak to the driver.
     pub(crate) fn raw(&mut self) -> &mut Connection {
         &mut self.raw

@@ -153,6 +153,7 @@ fn does(stat: &str) -> &'static str {
         _ if name.starts_with("tokio") => "http",
         _ if name.starts_with("reader") => "reading",
         _ if name.starts_with("tessera-checkpo") => "checkpoint",
+        _ if name.starts_with("flush") => "flush",
         _ => "other",
     }
 }

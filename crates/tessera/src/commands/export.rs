@@ -32,7 +32,7 @@ pub struct Arguments {
 enum Exported {
     /// A program's members with all they have, and its gift cards, to move in elsewhere
     #[command(
-        after_help = "Example:\n  tessera export members --program copper-cup --to members\n\nThe folder gets members.csv, lots.csv, vouchers.csv, cards.csv and moving.toml, for their owner only: names and phone numbers stand in them as they are, and the codes of gift cards, with which anybody can pay. What is reserved, and points that wait for an order, are counted, not written."
+        after_help = "Example:\n  tessera export members --program copper-cup --to members\n\nThe folder gets members.csv, lots.csv, vouchers.csv, cards.csv and moving.toml, for their owner only: names and phone numbers stand in them as they are, and the codes of gift cards, with which anybody can pay. What is reserved, and parts of a household's pool, are lots with a remark; points that wait for an order are counted, not written."
     )]
     Members {
         /// Which program, such as copper-cup
@@ -96,19 +96,24 @@ fn members(context: &Context, reader: &Arc<EngineContext>, program: &str, to: &P
     for (name, count) in written {
         say!("{name:<26}{:>14}", grouped(count));
     }
-    for (name, units) in [("waiting for an order", people.pending), ("reserved", people.held)] {
+    for (name, units) in [
+        ("waiting for an order and stay behind", people.pending),
+        ("in pools and nobody's in particular: they stay behind", people.common),
+        ("reserved: lots.csv has them with a remark", people.held),
+        ("in pools of households: lots.csv has them as lots of whoever put them in", people.pooled),
+    ] {
         if units > 0 {
-            note!("{} points are {name} and stay behind", grouped(units));
+            note!("{} points are {name}", grouped(units));
         }
     }
     if people.cards_held > 0 {
-        note!("what is reserved on {} stays behind", counted(people.cards_held, "gift card", "gift cards"));
-    }
-    if people.cards_one_day > 0 {
         note!(
-            "the money of {} dies on several days: it is written with the last",
-            counted(people.cards_one_day, "gift card", "gift cards")
+            "something is reserved on {}: it is in their balance",
+            counted(people.cards_held, "gift card", "gift cards")
         );
+    }
+    if people.held > 0 || people.cards_held > 0 {
+        note!("what is reserved can still be spent here: let nobody, or it is spent twice");
     }
     if people.cards > 0 {
         note!("cards.csv has the codes of the gift cards: whoever reads it can pay with them");

@@ -171,6 +171,11 @@ fn tell(found: &Reconciliation) {
         let lines = [files.lines, taken.lines, rejected.lines, ledger.lines].map(whole);
         rows.push(count(format!("{currency}, lots"), lines[0], lines[1], lines[2], lines[3]));
         rows.push(count(format!("{currency}, points"), files.points, taken.points, rejected.points, ledger.points));
+        for (remark, sum) in &figures.remarks {
+            let mut row = vec![format!("{currency}, points, of them {remark}"), grouped(sum.points)];
+            row.resize(5, String::new());
+            rows.push(row);
+        }
     }
     for (kind, counts) in [("level", &found.levels), ("voucher", &found.vouchers)] {
         for (name, figures) in counts {

@@ -164,7 +164,7 @@ impl Rejected {
             Self::HouseholdClosed => "household-closed",
             Self::WhoSpends => "who-spends",
             Self::NotByHand { .. } => "not-by-hand",
-            Self::RewardForMembers { .. } => "reward-for-members",
+            Self::RewardOnItsWay { .. } => "reward-on-its-way",
             Self::PoolLimit { .. } => "pool-limit",
         }
     }

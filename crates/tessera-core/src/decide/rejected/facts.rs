@@ -359,7 +359,7 @@ impl Rejected {
             ],
             Self::TooManyMerged { most } => vec![("most", (*most).into())],
             Self::BothInClub { plan } => vec![("plan", plan.as_str().into())],
-            Self::RewardForMembers { reward, .. } => vec![("reward", reward.as_str().into())],
+            Self::RewardOnItsWay { redemption } => vec![("redemption", redemption.as_str().into())],
             Self::BothInHousehold { own, theirs } => {
                 vec![("own", own.as_str().into()), ("theirs", theirs.as_str().into())]
             }
