@@ -193,6 +193,13 @@ struct Story {
     spent: BTreeMap<usize, Vec<(Day, i64)>>,
 }
 
+impl Bought {
+    /// What the order has had from elsewhere because it was not in its own lot.
+    fn elsewhere(&self, own_lot: Day) -> i64 {
+        self.owed + self.taken.iter().filter(|(lot, _)| *lot != own_lot).map(|(_, taken)| taken).sum::<i64>()
+    }
+}
+
 impl Reference {
     pub fn new(rules: Rules) -> Self {
         let calendar = Calendar::new("Asia/Ho_Chi_Minh", TimeOfDay::default()).unwrap();
@@ -317,19 +324,76 @@ impl Reference {
         }
     }
 
-    /// Dead points are dead, what is owed is repaid first, and the rest is where it was.
+    /// Orders that came back and missed them have them first. Then dead points are dead, what is owed is repaid, and the
+    /// rest is where it was.
     fn come_home(&self, story: &mut Story, now: Instant, last: Day, amount: i64) {
-        if self.calendar.end(last) <= now {
+        let dead = self.calendar.end(last) <= now;
+        let (mut left, mut back) = (amount, Vec::new());
+        for bought in story.orders.values_mut().filter(|bought| self.last_day(bought.day) == last) {
+            let missed = left.min(bought.own_left).min(bought.elsewhere(last)).max(0);
+            if missed == 0 {
+                continue;
+            }
+            left -= missed;
+            bought.own_left -= missed;
+            if dead {
+                bought.dead += missed;
+            } else {
+                bought.taken.push((last, missed));
+            }
+            bought.taken.sort_by_key(|(lot, _)| *lot != last);
+            let repaid = missed.min(bought.owed);
+            bought.owed -= repaid;
+            story.picture.debt -= repaid;
+            story.picture.issued += if dead { repaid } else { 0 };
+            let mut rest = missed - repaid;
+            while rest > 0
+                && let Some((lot, taken)) = bought.taken.pop()
+            {
+                let again = rest.min(taken);
+                back.push((lot, again));
+                bought.taken.extend((taken > again).then_some((lot, taken - again)));
+                rest -= again;
+            }
+        }
+        if dead {
             story.picture.expired += amount;
-            *story.graves.entry(last).or_insert(0) += amount;
-            return;
+            *story.graves.entry(last).or_insert(0) += left;
+        } else {
+            let rest = left - self.repay(story, last, left);
+            if rest > 0 {
+                *story.picture.lots.entry(last).or_insert(0) += rest;
+            }
         }
-        let picture = &mut story.picture;
-        let repaid = amount.min(picture.debt);
-        picture.debt -= repaid;
-        if amount > repaid {
-            *picture.lots.entry(last).or_insert(0) += amount - repaid;
+        for (lot, again) in back {
+            story.picture.taken_back += if dead { 0 } else { again };
+            story.picture.issued += again;
+            self.come_home(story, Instant::MIN, lot, again);
         }
+    }
+
+    /// Repays what is owed, and says how much that was. What orders owed that came back is from then on taken from the lot
+    /// that the points would have gone to.
+    fn repay(&self, story: &mut Story, last: Day, amount: i64) -> i64 {
+        let repaid = amount.min(story.picture.debt);
+        story.picture.debt -= repaid;
+        let waits = |bought: &Bought| if bought.own_left > 0 { bought.owed } else { 0 };
+        let mut excess = story.orders.values().map(waits).sum::<i64>() - story.picture.debt;
+        for bought in story.orders.values_mut() {
+            let part = excess.min(waits(bought));
+            if part <= 0 {
+                continue;
+            }
+            excess -= part;
+            bought.owed -= part;
+            let own_lot = self.last_day(bought.day);
+            let own = if own_lot == last { part.min(bought.own_left) } else { 0 };
+            bought.own_left -= own;
+            bought.taken.extend((own > 0).then_some((own_lot, own)));
+            bought.taken.sort_by_key(|(lot, _)| *lot != own_lot);
+            bought.taken.extend((part > own).then_some((last, part - own)));
+        }
+        repaid
     }
 
     /// Each reservation ends at its own time.
@@ -362,8 +426,9 @@ impl Reference {
         *story.used.entry(day).or_insert(0) += full.all;
         *story.years.entry(day.year()).or_insert(0) += full.base;
         story.picture.issued += full.all;
-        let repaid = full.all.min(story.picture.debt);
-        story.picture.debt -= repaid;
+        let owed = |story: &Story| story.orders.values().map(|bought| bought.owed).sum::<i64>();
+        let owed_before = owed(story);
+        let repaid = self.repay(story, self.last_day(day), full.all);
         if full.all > repaid {
             *story.picture.lots.entry(self.last_day(day)).or_insert(0) += full.all - repaid;
         }
@@ -376,7 +441,7 @@ impl Reference {
             full,
             counts: full,
             usage: full.all,
-            own_left: full.all - repaid,
+            own_left: full.all - repaid + owed_before - owed(story),
             taken: Vec::new(),
             dead: 0,
             owed: 0,
@@ -414,7 +479,12 @@ impl Reference {
             take_back(&mut story.picture, &mut bought, own_lot, due);
         } else {
             let due = -due - unbury_own(&mut story.graves, &mut bought, own_lot, -due);
-            give_again(&mut story.picture, &mut bought, own_lot, due);
+            story.picture.issued += due;
+            story.orders.insert(order, bought);
+            let repaid = self.repay(story, self.last_day(today), due);
+            let Some(again) = story.orders.remove(&order) else { return };
+            bought = again;
+            give_again(&mut story.picture, &mut bought, own_lot, due - repaid);
         }
         bought.counts = counts;
         story.orders.insert(order, bought);
@@ -484,13 +554,8 @@ fn take_back(picture: &mut Picture, bought: &mut Bought, own_lot: Day, due: i64)
     bought.owed += due;
 }
 
-/// A basket of which less came back than it seemed: what is owed first, then to where it was taken from, last taken
-/// first.
-fn give_again(picture: &mut Picture, bought: &mut Bought, own_lot: Day, due: i64) {
-    picture.issued += due;
-    let repaid = due.min(picture.debt);
-    picture.debt -= repaid;
-    let mut due = due - repaid;
+/// A basket of which less came back than it seemed: what repaid no debt goes to where it was taken from, last taken first.
+fn give_again(picture: &mut Picture, bought: &mut Bought, own_lot: Day, mut due: i64) {
     while due > 0
         && let Some((lot, taken)) = bought.taken.pop()
     {

@@ -326,7 +326,8 @@ async fn send_patiently(app: &AppState, submission: Submission, options: &Option
         let _ = answer.send(done);
     });
     let executor = app.executor.clone();
-    app.blocking(move || executor.submit_waiting(submission, reply).map_err(|_| Problem::unavailable())).await?;
+    app.blocking(move || executor.submit_in_order_waiting(submission, reply).map_err(|_| Problem::unavailable()))
+        .await?;
     Ok(answered)
 }
 

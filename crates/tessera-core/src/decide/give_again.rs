@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use super::evaluate::Evaluation;
 use super::expiry;
 use super::outcome::{Effect, EffectKind, points};
-use super::take_back::{not_yet_taken, own_lots};
 use super::working::{Posting, Working};
 use super::{Credit, OrderProgress, OrderRecord};
-use crate::ledger::{Account, Entry, EntryKind, LotRef};
+use crate::ledger::{Account, EntryKind, LotRef};
 use crate::member::Change;
 use crate::program::{CountsFrom, CurrencyDefinition, Id, Pending};
 use crate::quantity::Points;
@@ -63,56 +62,6 @@ impl Working<'_> {
         more
     }
 
-    /// Gives back what came from other lots or became debt, as far as more of the order's own points have expired since:
-    /// spent on this very order, and home again in a lot that had died (R7). One return of everything would have taken
-    /// nothing for them (R1, R5). What died in any other way counts for the orders that earned it: a debt may long have
-    /// been repaid with points of that very lot.
-    pub(super) fn excuse_what_others_paid(
-        &mut self,
-        record: &OrderRecord,
-        currency: &Id,
-        progress: &mut OrderProgress,
-    ) {
-        let own = own_lots(&self.rules_of(record), record, progress, currency);
-        let is_other = |lot: &LotRef| lot.order.is_none() && own.iter().all(|(known, _)| known != lot);
-        let of_others = |credit: &&Credit| {
-            credit.currency == *currency && !credit.expired && credit.lot.as_ref().is_some_and(is_other)
-        };
-        let others: i64 = progress.taken.iter().filter(of_others).map(|credit| credit.amount).sum();
-        let owed = progress.owed.get(currency).copied().unwrap_or(0);
-        let came_home_dead = |entry: &&Entry| {
-            entry.kind == EntryKind::Expiry && entry.from == Account::Redeemed && entry.currency == *currency
-        };
-        let entries = self.events.iter().flat_map(|event| &event.entries);
-        let dead: i64 = entries.filter(came_home_dead).map(|entry| entry.amount.get()).sum();
-        let mut excused = Points::ZERO;
-        for (lot, put) in &own {
-            let most =
-                points(dead.min(others + owed) - excused.get()).min(not_yet_taken(progress, currency, lot, *put));
-            if !most.is_zero() {
-                excused += self.count_expired(record, currency, lot, most, progress);
-            }
-        }
-        if excused.is_zero() {
-            return;
-        }
-        let order_id = Some(record.order_id.clone());
-        self.effect(Effect { order_id, ..Effect::points(EffectKind::AlreadyExpired, currency, excused.get()) });
-        lower(&mut progress.owed, currency, excused.get());
-        let due = self.repay_debt(record, currency, excused, excused);
-        let more = self.put_taken_back(record, currency, due, progress, is_other);
-        // The debt was repaid since, with what was earned after the order.
-        let program = self.program.clone();
-        if let Some(settings) = program.currency(currency.as_str()).filter(|_| !more.is_zero()) {
-            let spendable = CurrencyDefinition { pending: Pending::default(), ..settings.clone() };
-            let order_id = Some(record.order_id.clone());
-            let effect = Effect { order_id, ..Effect::of(EffectKind::Restored) };
-            // Not the order's own: what earned it stays.
-            self.accrue(&spendable, currency, more, None, self.day(), None, effect, &mut Vec::new());
-        }
-        self.moved(currency);
-    }
-
     /// What was forgiven or had expired needs no giving, and what is owed is repaid first (R6), but not with what has to
     /// wait. Says what is left to give.
     fn settle_what_is_owed(
@@ -135,6 +84,7 @@ impl Working<'_> {
         let of_lots: i64 = progress.taken.iter().filter(is_spendable).map(|credit| credit.amount).sum();
         let spendable = points(of_lots + progress.owed.get(currency).copied().unwrap_or(0));
         let due = excuse_expired(currency, due, progress);
+        self.note_shortfall(record, currency, progress);
         self.repay_debt(record, currency, due, if waits { spendable } else { Points::MAX })
     }
 

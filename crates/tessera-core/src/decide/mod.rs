@@ -48,6 +48,7 @@ mod reward;
 mod reward_card;
 mod seat;
 mod settle;
+mod shortfall;
 mod stacking;
 mod take_back;
 mod tier;

@@ -496,13 +496,16 @@ impl Working<'_> {
     fn let_go(&mut self, hold: &Hold, lots: &[Lot]) {
         let terms = &hold.terms;
         for lot in lots {
-            if self.is_dead(&terms.currency, lot.expires_at) {
+            let dead = self.is_dead(&terms.currency, lot.expires_at);
+            let home = self.coming_home(&terms.currency, &lot.key(), lot.remaining, dead);
+            if dead {
                 self.move_lot(EntryKind::Expiry, (Account::Held, Account::Expired), hold.event, terms, lot);
                 let effect = self.of_lot(EffectKind::Expired, hold.event, terms, lot);
                 self.effect(effect);
+                self.settle_homecoming(&terms.currency, &lot.key(), home, dead);
                 continue;
             }
-            let (repaid, rest) = lot.remaining.split(self.owed(&terms.currency));
+            let (repaid, rest) = (home.to_debt, home.to_lot);
             for (amount, to, kind) in
                 [(repaid, Account::Debt, EffectKind::DebtRepaid), (rest, Account::Active, EffectKind::Released)]
             {
@@ -514,6 +517,7 @@ impl Working<'_> {
                     self.effect(Effect { expires_on, ..effect });
                 }
             }
+            self.settle_homecoming(&terms.currency, &lot.key(), home, dead);
         }
         if !lots.is_empty() {
             self.moved(&terms.currency);

@@ -69,6 +69,7 @@ impl Working<'_> {
                 let currency = redemption.terms.currency.clone();
                 self.refund(*seq, redemption, due, Some(&record.order_id));
                 next.refunded.insert(*seq, already + due);
+                self.know_what_came_home(record, next);
                 // What could not be taken back before, for it was spent on this very order, is there now.
                 if let Some(forgiven) = next.forgiven.remove(&currency) {
                     self.take_back(record, &currency, points(forgiven), next)?;
@@ -220,14 +221,20 @@ impl Working<'_> {
         let id = Some(self.redemption_id(seq));
         let lot = LotRef { order: Some(seq), ..part.lot.clone() };
         let dead = self.is_dead(currency, part.expires_at);
+        let at_rest = LotRef { order: None, ..part.lot.clone() };
         let Some((last_day, expires_at)) = self.home_of(redemption, currency, part, dead) else {
             let (amount, expires_at) = (points(part.amount), part.expires_at);
+            let home = self.coming_home(currency, &at_rest, amount, true);
             let posting = Posting { currency, amount, lot: Some(lot), expires_at, campaign: None };
             self.post(EntryKind::Expiry, Account::Redeemed, Account::Expired, posting);
             self.effect(Effect { redemption: id, ..effect(EffectKind::Expired, part.amount, part.lot.last_day) });
+            self.settle_homecoming(currency, &at_rest, home, true);
             return;
         };
-        let (repaid, rest) = points(part.amount).split(self.owed(currency));
+        // What had died has another date now: it is in no lot that an order misses it in.
+        let at_rest = LotRef { last_day, ..at_rest };
+        let home = self.coming_home(currency, &at_rest, points(part.amount), false);
+        let (repaid, rest) = (home.to_debt, home.to_lot);
         for (amount, to, kind) in
             [(repaid, Account::Debt, EffectKind::DebtRepaid), (rest, Account::Active, EffectKind::Refunded)]
         {
@@ -245,6 +252,7 @@ impl Working<'_> {
                 self.date_idle(currency, &definition.expires);
             }
         }
+        self.settle_homecoming(currency, &at_rest, home, false);
     }
 
     /// The last day and its end of the lot that points go back to; `None` where they stay dead (R7).

@@ -29,7 +29,10 @@ impl Working<'_> {
         let rules = self.rules_of(record);
         let convert = |order: &Order| record.basis.rate().map_or_else(|| order.clone(), |rate| order.converted(rate));
         let old = convert(&record.content);
-        let before = record.progress.clone().unwrap_or_else(|| untouched(record, &old, &rules));
+        let mut before = record.progress.clone().unwrap_or_else(|| untouched(record, &old, &rules));
+        self.know_what_came_home(record, &mut before);
+        // Of an order that came back under an earlier version, or was forgotten.
+        self.note_shortfalls(record, &before);
         let (new, seq, amended) = match &content {
             Some((order, seq)) => (convert(order), *seq, true),
             None => (old.clone(), before.content, false),
@@ -88,6 +91,7 @@ impl Working<'_> {
             self.rearm_vouchers(record);
         }
         self.note_progress(&record.order_id, &next);
+        self.note_shortfalls(record, &next);
         self.qualifies_still(record, (!next.returned.everything).then_some(&rest));
         if self.inputs.explain {
             self.trace.extend(explain_order(&rules, record, content.as_ref().map(|(order, _)| order), &next));
@@ -173,7 +177,6 @@ impl Working<'_> {
             } else if has > had {
                 self.give_again(record, currency, points(has - had), full, amended, next);
             }
-            self.excuse_what_others_paid(record, currency, next);
             self.measure_difference(record, currency, has_base - of(&before.net_base), has - had);
             net.insert(currency.clone(), has);
             net_base.insert(currency.clone(), has_base);

@@ -253,6 +253,7 @@ impl Working<'_> {
             let owed = self.state.purse(currency.as_str()).map_or(Points::ZERO, |purse| purse.debt);
             let (repaid, rest) = lot.remaining.split(owed);
             let from = LotRef { last_day: lot.last_day, funder: lot.funder.clone(), order: Some(wait.event) };
+            self.repaying = Some(LotRef { last_day, funder: lot.funder.clone(), order: None });
             let posting = Posting { currency, amount: repaid, lot: Some(from), expires_at: None, campaign: None };
             self.post(EntryKind::Maturity, Account::Pending, Account::Debt, posting);
             // The entry names the active lot, with the wait it comes from.

@@ -83,7 +83,7 @@ impl Working<'_> {
     }
 
     /// Counts at most so much of an own lot that has expired as taken, and says how much it was.
-    pub(super) fn count_expired(
+    fn count_expired(
         &self,
         record: &OrderRecord,
         currency: &Id,
@@ -131,7 +131,8 @@ impl Working<'_> {
             |credit: &&Credit| credit.expired && credit.currency == *currency && credit.lot.as_ref() == Some(lot);
         let counted: i64 =
             orders.values().flat_map(|progress| &progress.taken).filter(is_counted).map(|credit| credit.amount).sum();
-        Points::clamped(i128::from((all - counted).min(since)))
+        let home = self.came_home_dead(currency, lot);
+        Points::clamped(i128::from((all - counted - home).min(since)))
     }
 
     fn take_pending(&mut self, event: u64, currency: &Id, amount: Points, progress: &mut OrderProgress) -> Points {
@@ -209,7 +210,7 @@ impl Working<'_> {
 }
 
 /// How much of what an order put into a lot of its own was not yet taken from it.
-pub(super) fn not_yet_taken(progress: &OrderProgress, currency: &Id, lot: &LotRef, put: i64) -> Points {
+fn not_yet_taken(progress: &OrderProgress, currency: &Id, lot: &LotRef, put: i64) -> Points {
     let of_lot = |credit: &&Credit| credit.currency == *currency && credit.lot.as_ref() == Some(lot);
     let taken: i64 = progress.taken.iter().filter(of_lot).map(|credit| credit.amount).sum();
     points(put - taken)

@@ -53,6 +53,8 @@ pub(super) struct Working<'a> {
     pub cases: Vec<super::CaseHit>,
     /// Whose parts of a household's pool are moving.
     pub pooling: Pooling,
+    /// The lot that the points would go to which repay debt next.
+    pub repaying: Option<LotRef>,
 }
 
 /// What was true at the business time of a backdated event.
@@ -121,6 +123,7 @@ impl<'a> Working<'a> {
             causes: Vec::new(),
             cases: Vec::new(),
             pooling: Pooling::default(),
+            repaying: None,
         })
     }
 
@@ -235,6 +238,7 @@ impl<'a> Working<'a> {
         entry.hash = entry.chained(&self.state.chain);
         self.state.apply_entry(&entry);
         self.move_parts(&entry);
+        self.repay_shortfalls(&entry);
         self.record().entries.push(entry);
     }
 
@@ -454,10 +458,17 @@ impl<'a> Working<'a> {
         let owed = self.state.purse(currency.as_str()).map_or(Points::ZERO, |purse| purse.debt);
         let (repaid, rest) = amount.split(owed);
         if !repaid.is_zero() {
+            let lot = LotRef { last_day, funder: funder.clone(), order: None };
+            let owed = self.owed_for_shortfalls(currency);
+            self.repaying = Some(lot.clone());
             let posting = Posting { currency, amount: repaid, lot: None, expires_at: None, campaign };
             self.post(EntryKind::Accrual, Account::Issued, Account::Debt, posting);
             self.effect(Effect { expires_on: None, ..of(EffectKind::DebtRepaid, repaid) });
-            credits.push(Credit::new(currency, repaid, None));
+            // What an order that came back owed is as good as taken from the lot.
+            let (taken, rest) = repaid.split(points(owed - self.owed_for_shortfalls(currency)));
+            for (part, lot) in [(taken, Some(lot)), (rest, None)] {
+                credits.extend((!part.is_zero()).then(|| Credit::new(currency, part, lot)));
+            }
         }
         if !rest.is_zero() {
             let lot = LotRef { last_day, funder, order: None };

@@ -10,7 +10,7 @@ use super::play::{Badge, REWARDS_MAX, Ranked, Reward, StepVoucher, Streak};
 use super::referral::Referral;
 use super::standing::{BenefitUse, Placement, Told};
 use super::state::{Bucketed, Counter, Fraction, GiftCard, Grant, MemberState, Status};
-use super::{Frozen, Velocity, Waiting};
+use super::{Frozen, Shortfall, Velocity, Waiting};
 use crate::event::{Brought, PlacementKind};
 use crate::id::{MemberId, member_text};
 use crate::ledger::{Hold, LotRef, Wait};
@@ -359,6 +359,10 @@ pub enum Change {
     AskOver {
         redemption: u64,
     },
+    /// What an order has from elsewhere for points of its own that are away.
+    Shortfall {
+        shortfall: Shortfall,
+    },
 }
 
 /// An event that names an order nobody has seen yet (I4).
@@ -473,6 +477,7 @@ impl Change {
                 if state.status == Status::Merged {
                     state.statistics = super::Statistics::default();
                 }
+                state.shortfalls.clear();
                 state.status = Status::Left;
                 state.parked.clear();
                 state.grants.clear();
@@ -560,6 +565,8 @@ impl Change {
             Self::Unmerged => {
                 state.status = Status::Active;
                 state.into = None;
+                // The survivor has settled some of them since; each is known again once its order comes back further.
+                state.shortfalls.clear();
             }
             Self::TookIn { event, at, brought } => state.take_in(*event, *at, brought),
             Self::LetGo { brought } => state.let_go(brought),
@@ -600,6 +607,7 @@ impl Change {
             Self::Asked { ask } => state.set_ask(ask),
             Self::AskOver { redemption } => state.asks.retain(|ask| ask.redemption != *redemption),
             Self::HouseholdClosed => state.household.get_or_insert_default().closed = true,
+            Self::Shortfall { shortfall } => state.set_shortfall(shortfall),
         }
     }
 }

@@ -121,6 +121,7 @@ impl MemberState {
                 self.devices.push(device.clone());
             }
         }
+        self.take_shortfalls(from);
         for wait in &from.waiting {
             if self.waits_for(&wait.reward).is_none() {
                 self.waiting.push(wait.clone());
@@ -185,6 +186,7 @@ impl MemberState {
         let gone: Vec<u64> = from.uses.iter().filter_map(|used| self.number_from(from, used.event)).collect();
         self.uses.retain(|used| !gone.contains(&used.event));
         self.step_vouchers.retain(|known| !from.step_vouchers.iter().any(|theirs| theirs.code == known.code));
+        self.let_shortfalls_go(from);
         self.waiting.retain(|wait| {
             !from.waiting.iter().any(|known| (&known.reward, known.place) == (&wait.reward, wait.place))
         });

@@ -6,6 +6,7 @@ mod household;
 mod merge;
 mod play;
 mod referral;
+mod shortfall;
 mod standing;
 mod state;
 mod velocity;
@@ -17,6 +18,7 @@ pub use household::{Ask, AskState, Belonging, Household, Invitation, Person, Poo
 pub use merge::Merged;
 pub use play::{Badge, Progress, Ranked, Reward, Run, StepVoucher, Streak};
 pub use referral::{Paid, Referral, ReferralCredit, ReferralStatus};
+pub use shortfall::{CameHome, Shortfall};
 pub use standing::{BenefitUse, Condition, Placement, Told};
 pub use state::{Bucketed, Counter, Fraction, GiftCard, Grant, Ladder, MemberState, StateError, Statistics, Status};
 pub use velocity::{Frozen, Velocity};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Ask, Badge, Belonging, BenefitUse, Change, Club, Frozen, Household, Merged, ParkedEvent, Placement, Progress,
-    Ranked, Referral, StepVoucher, Streak, Told, Velocity, Waiting,
+    Ranked, Referral, Shortfall, StepVoucher, Streak, Told, Velocity, Waiting,
 };
 use crate::id::MemberId;
 use crate::ledger::{Account, Entry, Hold, Lot, Purse};
@@ -91,6 +91,8 @@ pub struct MemberState {
     pub household: Option<Household>,
     /// Rewards of a household's pool that its people were asked about; at most [`MemberState::HOLDS_MAX`].
     pub asks: Vec<Ask>,
+    /// Orders that came back while their points were away, as they were made; at most [`MemberState::SHORTFALLS_MAX`].
+    pub shortfalls: Vec<Shortfall>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -229,7 +231,7 @@ pub enum StateError {
 const FORMAT: u8 = 3;
 /// What formats before had no fields for, at the end of the state: lists and options, of which a zero byte is none.
 const SINCE_FORMAT_1: &[u8] = &[0];
-const SINCE_FORMAT_2: &[u8] = &[0; 20];
+const SINCE_FORMAT_2: &[u8] = &[0; 21];
 
 impl MemberState {
     /// Events that name an order nobody has seen yet; one more is refused.
@@ -297,6 +299,7 @@ impl MemberState {
             belongs: None,
             household: None,
             asks: Vec::new(),
+            shortfalls: Vec::new(),
         }
     }
 

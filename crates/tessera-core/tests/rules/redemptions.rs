@@ -548,8 +548,142 @@ fn r1_a_debt_that_was_repaid_and_is_excused_comes_back_as_points() {
     let words: Vec<&str> = back.trace.iter().map(|trace| trace.words.as_str()).collect();
     assert_eq!(
         words[2..],
-        ["10 point go back: 10 of its own that had expired", "1 point are given: 1 repay what was owed"]
+        [
+            "30 point go back: 10 of its own that had expired, 20 of others until 2026-06-30",
+            "21 point are given: 21 repay what was owed"
+        ]
     );
+}
+
+/// Three orders of March whose points die on 30 April: `a` earned 40, which paid for `b`; `b` earned 36, which paid for `c`;
+/// `c` earned 6.
+fn orders_that_paid_for_each_other() -> Shop {
+    let mut shop = Shop::new(&points_with(", value: 100, expires: { after: P1M, round: month }"));
+    shop.send("2026-03-03T09:00", "purchase", &lines("a", &[("A", "x", 2, 40_000)]));
+    let forty = id_of(&shop.redeem("2026-03-03T10:00", spend("point", 40)).unwrap());
+    let data = paid_sale(&shop, "b", &[("B", "x", 1, 40_000)], forty, 4_000);
+    shop.send("2026-03-03T10:01", "purchase", &data);
+    let the_rest = id_of(&shop.redeem("2026-03-03T11:00", spend("point", 36)).unwrap());
+    let data = paid_sale(&shop, "c", &[("C", "x", 1, 10_000)], the_rest, 3_600);
+    shop.send("2026-03-03T11:01", "purchase", &data);
+    assert_eq!(shop.lots("point"), lots(&[("2026-04-30", 6)]));
+    shop
+}
+
+/// What can be spent, and what is owed.
+fn has_and_owes(shop: &Shop) -> (i64, i64) {
+    let balance = shop.balance("point");
+    (balance.available, balance.debt)
+}
+
+/// `a` first: 40 are to go, of which 6 died, so 34 are owed. `b` brings 40 home, dead: 34 of them are those that `a` missed,
+/// and of the 36 that `b` earned 6 are among the dead. The 30 that it then owes are among the 36 that `c` brings home.
+#[rstest]
+#[case::as_they_were_made(["a", "b", "c"], [34, 30, 0])]
+#[case::the_last_first(["c", "b", "a"], [0, 0, 0])]
+#[case::the_first_last(["b", "c", "a"], [0, 0, 0])]
+#[case::the_middle_last(["a", "c", "b"], [34, 4, 0])]
+#[case::from_the_middle(["b", "a", "c"], [0, 30, 0])]
+#[case::around_the_middle(["c", "a", "b"], [0, 4, 0])]
+fn r2_orders_that_paid_for_each_other_leave_nothing_in_whatever_order_they_come_back(
+    #[case] orders: [&str; 3],
+    #[case] owed: [i64; 3],
+) {
+    let mut shop = orders_that_paid_for_each_other();
+    for (order, owed) in orders.into_iter().zip(owed) {
+        shop.send("2026-05-02T09:00", "return", &back_all(order));
+        assert_eq!(has_and_owes(&shop), (0, owed), "after {order}");
+    }
+    assert!(shop.state().shortfalls.iter().all(|known| known.gap() == 0));
+}
+
+#[test]
+fn r2_an_order_that_came_back_in_part_first_is_as_if_it_had_come_back_last() {
+    let mut shop = orders_that_paid_for_each_other();
+    shop.send("2026-05-02T09:00", "return", &back("a", &[("A", 1)]));
+    assert_eq!(has_and_owes(&shop), (0, 14), "20, less 6 that died");
+    shop.send("2026-05-02T09:01", "return", &back_all("c"));
+    assert_eq!(has_and_owes(&shop), (0, 0), "14 of the 36 that are home");
+    shop.send("2026-05-02T09:02", "return", &back_all("b"));
+    shop.send("2026-05-02T09:03", "return", &back("a", &[("A", 1)]));
+    assert_eq!(has_and_owes(&shop), (0, 0));
+    let progress = shop.progress("a").unwrap();
+    assert_eq!(progress.taken.iter().filter(|credit| credit.expired).map(|credit| credit.amount).sum::<i64>(), 40);
+    assert!(progress.owed.is_empty());
+}
+
+/// One of two units comes back, and the other turns out to have cost 5,000 more.
+#[rstest]
+#[case::the_return_first(&["a", "b", "c"])]
+#[case::the_return_last(&["b", "c", "a"])]
+fn r12_a_correction_gives_the_same_whenever_what_paid_for_others_came_home(#[case] orders: &[&str]) {
+    let mut shop = orders_that_paid_for_each_other();
+    shop.adjust("2026-05-01T09:00", "point", 50).unwrap();
+    for order in orders {
+        let data = if *order == "a" { back("a", &[("A", 1)]) } else { back_all(order) };
+        shop.send("2026-05-02T09:00", "return", &data);
+    }
+    assert_eq!(shop.lots("point"), lots(&[("2026-06-30", 50)]));
+    shop.send("2026-05-02T10:00", "amend", &lines("a", &[("A", "x", 2, 50_000)]));
+    assert_eq!(shop.lots("point"), lots(&[("2026-06-30", 50)]), "what it earns more would have died");
+}
+
+/// What was taken in April from points that live until the end of May goes back to them, and not into the lot of March.
+#[test]
+fn r2_what_was_taken_from_younger_points_goes_back_to_them_once_the_own_are_home() {
+    let mut shop = orders_that_paid_for_each_other();
+    shop.send("2026-04-10T09:00", "purchase", &sale("later", 50_000));
+    shop.send("2026-04-11T09:00", "return", &back_all("a"));
+    assert_eq!(shop.lots("point"), lots(&[("2026-05-31", 16)]), "6 of its own, 34 of the others");
+    shop.send("2026-04-12T09:00", "return", &back_all("b"));
+    assert_eq!(shop.lots("point"), lots(&[("2026-05-31", 20)]), "34 go back; of its 36, 6 are its own");
+    let last = shop.send("2026-04-13T09:00", "return", &back_all("c"));
+    assert_eq!(sum_of(&last, EffectKind::Restored, "point"), 30);
+    assert_eq!(shop.lots("point"), lots(&[("2026-05-31", 50)]));
+}
+
+/// A purchase of April repaid what `a` owed. Its points go back to their own lot, and die with it.
+#[test]
+fn r2_what_repaid_a_debt_goes_back_where_it_would_have_been() {
+    let mut shop = orders_that_paid_for_each_other();
+    shop.send("2026-03-04T09:00", "return", &back_all("a"));
+    shop.send("2026-04-10T09:00", "purchase", &sale("later", 50_000));
+    assert_eq!(shop.lots("point"), lots(&[("2026-05-31", 16)]), "50, less 34 that were owed");
+    for order in ["b", "c"] {
+        shop.send("2026-05-02T09:00", "return", &back_all(order));
+    }
+    assert_eq!(shop.lots("point"), lots(&[("2026-05-31", 50)]));
+    shop.send("2026-05-03T09:00", "return", &back_all("later"));
+    assert_eq!(has_and_owes(&shop), (0, 0));
+}
+
+#[rstest]
+#[case::while_they_live("2026-04-20T09:00")]
+#[case::once_they_have_died("2026-05-02T09:00")]
+fn r2_what_was_reserved_when_its_order_came_back_is_no_debt_once_it_is_free(#[case] freed: &str) {
+    let mut shop =
+        Shop::new(&points_with(", value: 100, expires: { after: P1M, round: month }, spend: { reserve: P30D }"));
+    shop.send("2026-03-03T09:00", "purchase", &sale("a", 40_000));
+    let redemption = id_of(&shop.redeem("2026-04-10T10:00", reserve("point", 40)).unwrap());
+    shop.send("2026-04-11T09:00", "return", &back_all("a"));
+    assert_eq!(has_and_owes(&shop), (0, 40));
+    shop.void(freed, redemption).unwrap();
+    assert_eq!(has_and_owes(&shop), (0, 0));
+}
+
+/// Where a currency forgives, `a` first is forgiven 34. They are taken once they are home, or buying would be a pump.
+#[test]
+fn r6_what_was_forgiven_is_taken_once_it_is_home() {
+    let settings = ", value: 100, overdraft: clamp";
+    let mut shop = Shop::new(&points_with(settings));
+    shop.send("2026-03-03T09:00", "purchase", &sale("a", 40_000));
+    let forty = id_of(&shop.redeem("2026-03-03T10:00", spend("point", 40)).unwrap());
+    let data = paid_sale(&shop, "b", &[("B", "x", 1, 40_000)], forty, 4_000);
+    shop.send("2026-03-03T10:01", "purchase", &data);
+    shop.send("2026-03-04T09:00", "return", &back_all("a"));
+    assert_eq!(has_and_owes(&shop), (0, 0), "36 of the other order's are taken, 4 are forgiven");
+    shop.send("2026-03-05T09:00", "return", &back_all("b"));
+    assert_eq!(has_and_owes(&shop), (0, 0));
 }
 
 #[test]

@@ -89,6 +89,7 @@ velocity: { often: { what: purchase, per: member, window: P1M, count: 9 } }",
     shop.send("2026-02-20T09:00", "visit", "{}");
     shop.send("2026-02-21T09:00", "purchase", &lines("o1", &[("A", "x", 2, 80_000)]));
     shop.send("2026-03-10T09:00", "profile", r#"{"birthday": "07-01"}"#);
+    shop.adjust("2026-03-10T09:30", "star", -160).unwrap();
     shop.send("2026-03-10T10:00", "return", &back("o1", &[("A", 1)]));
     shop.send("2026-03-11T09:00", "purchase", &sale("o2", 40_000));
     shop.send("2026-03-11T10:00", "return", &back_all("o9"));
@@ -184,6 +185,7 @@ fn the_fixture_has_something_in_every_part() {
     assert!(!state.told.is_empty() && !state.step_vouchers.is_empty());
     assert!(!state.merged.is_empty());
     assert!(state.home().is_some());
+    assert!(state.shortfalls.iter().any(|known| known.owed > 0 && !known.own.is_empty()));
     assert!(!state.parked.is_empty() && state.wake_at.is_some() && !state.holds.is_empty());
 }
 

@@ -6,6 +6,8 @@
 //! The embedded database has one writer. PostgreSQL has several in each process, as it has several processes: whoever meets
 //! another one waits for its locks. What has to keep its order goes through one of them.
 
+mod again;
+mod archived;
 mod batch;
 mod claims;
 mod flush;
@@ -143,14 +145,19 @@ impl Executor {
         try_send(self.queue_of(&submission), submission, reply)
     }
 
+    /// The same, waiting for room.
+    pub fn submit_waiting(&self, submission: Submission, reply: Reply) -> Result<(), Overloaded> {
+        send(self.queue_of(&submission), submission, reply)
+    }
+
     /// Hands a command over, or says that the queue is full. What is sent this way is decided in the order of sending.
     pub fn submit_in_order(&self, submission: Submission, reply: Reply) -> Result<(), Overloaded> {
         try_send(self.first(), submission, reply)
     }
 
     /// The same, waiting for room: for imports, which should go as fast as they can and no faster.
-    pub fn submit_waiting(&self, submission: Submission, reply: Reply) -> Result<(), Overloaded> {
-        self.first().send(Work::Command(Box::new(submission), reply, Span::current())).map_err(|_| Overloaded)
+    pub fn submit_in_order_waiting(&self, submission: Submission, reply: Reply) -> Result<(), Overloaded> {
+        send(self.first(), submission, reply)
     }
 
     /// Commands about one member under one name meet in one batch rather than at the member's lock.
@@ -233,6 +240,10 @@ impl Executor {
             let _ = answered.recv_timeout(within);
         }
     }
+}
+
+fn send(queue: &Sender<Work>, submission: Submission, reply: Reply) -> Result<(), Overloaded> {
+    queue.send(Work::Command(Box::new(submission), reply, Span::current())).map_err(|_| Overloaded)
 }
 
 fn try_send(queue: &Sender<Work>, submission: Submission, reply: Reply) -> Result<(), Overloaded> {

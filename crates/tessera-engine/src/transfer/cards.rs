@@ -272,7 +272,7 @@ fn send(
             // Whoever asked may have gone; the card is made all the same.
             let _ = done.send((number, answer));
         });
-        engine.executor().submit_waiting(submission, reply).map_err(EngineError::from)?;
+        engine.executor().submit_in_order_waiting(submission, reply).map_err(EngineError::from)?;
     }
     drop(done);
     let blocked: BTreeMap<u64, &Line> =

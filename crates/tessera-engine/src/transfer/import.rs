@@ -188,7 +188,7 @@ impl Import<'_> {
             // The import may have ended in an error; the event is written all the same.
             let _ = fates.send(fate);
         });
-        self.engine.executor().submit_waiting(submission, reply).map_err(|_| ImportError::Stopped)
+        self.engine.executor().submit_in_order_waiting(submission, reply).map_err(|_| ImportError::Stopped)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use tessera_core::event::Merge;
 use tessera_core::id::{EventId, MemberId};
+use tessera_engine::query::{Seen, Wanted, see};
 use tessera_engine::redemption::Step;
 use tessera_engine::submission::{Answer, Submission};
 use tessera_testkit::app::{TestApp, accepted, as_duplicate, refused};
@@ -21,6 +22,7 @@ on_both_databases!(POINTS =>
     p2_cycles_are_refused,
     p1_two_again_within_the_time,
     p3_the_survivor_is_erased_with_whoever_is_one_with_them,
+    looked_at_together_everybody_is_seen_as_alone,
 );
 
 fn merge(app: &TestApp, from: MemberId, into: MemberId, key: &str) -> Submission {
@@ -211,4 +213,36 @@ fn p3_the_survivor_is_erased_with_whoever_is_one_with_them(app: &mut TestApp) {
     let rows = app.engine().context.database.read(|reader| reader.query(left, &[])).unwrap();
     assert!(rows.is_empty());
     assert_eq!(app.get("members/card:2").status, 404);
+}
+
+/// Looks that wait at the same time share one read: members, somebody who was merged, left, or was never there.
+fn looked_at_together_everybody_is_seen_as_alone(app: &mut TestApp) {
+    let (one, two) = two(app);
+    for (order, card) in [("o-3", "card:3"), ("o-4", "card:4")] {
+        app.send(&sale(order, card, 30_000));
+    }
+    let (three, four) = (id_of(app, "card:3"), id_of(app, "card:4"));
+    accepted(submit(app, merge(app, two, one, "m-1")));
+    app.relay();
+    let secrets = &app.engine().context.secrets;
+    accepted(submit(app, Submission::leave(secrets, &app.program, four, false, "l-1", app.now())));
+    let asked = ["card:1", "card:2", "card:3", "card:4", "card:5", "giftcard:0000-0000"].map(str::to_owned);
+    let ids = [one, two, three, four, MemberId::new(7, [7; 10])].map(|id| id.to_string());
+    let subjects = asked.iter().chain(&ids).filter_map(|text| text.parse().ok());
+    let wanted: Vec<Wanted> = subjects.map(|subject| Wanted { program: app.program.clone(), subject }).collect();
+    let told = |seen: Seen| match seen {
+        Seen::Member(view) => format!("{} {}", view.id, view.balances["point"].available),
+        Seen::Not(why) => format!("{why:?}"),
+    };
+    let context = &app.engine().context;
+    let together: Vec<String> = see(context, &wanted).unwrap().into_iter().map(told).collect();
+    let alone = |one: &Wanted| told(see(context, std::slice::from_ref(one)).unwrap().remove(0));
+    assert_eq!(together, wanted.iter().map(alone).collect::<Vec<_>>());
+    let (both, other, gone, nobody) = (format!("{one} 140"), format!("{three} 40"), "Left", "Nobody");
+    let by_name = [&both, &both, &other, nobody, nobody];
+    let by_id = [&both, &both, &other, gone, nobody];
+    assert_eq!(
+        (&together[..5], &together[together.len() - 5..]),
+        (&by_name.map(str::to_owned)[..], &by_id.map(str::to_owned)[..])
+    );
 }

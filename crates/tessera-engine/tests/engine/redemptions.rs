@@ -31,6 +31,7 @@ on_both_databases!(SPENDING =>
     i1_a_redemption_is_made_once_under_its_key,
     i7_a_reservation_ends_by_itself,
     r7_points_come_back_with_the_order_they_paid,
+    r2_an_order_that_came_back_before_owes_nothing_once_its_points_are_home,
     what_is_reserved_outlives_a_restart,
     a_stranger_redeems_nothing,
 );
@@ -214,6 +215,27 @@ fn r7_points_come_back_with_the_order_they_paid(app: &mut TestApp) {
     let mut theirs = paid_sale("o-2", 20_000, &payments);
     theirs["subject"] = "card:2".into();
     assert_eq!(app.refused(&theirs).code, "unknown-redemption");
+}
+
+/// 100 points, of which 80 pay for an order that earns 12; the others die. Half of what earned them comes back, then what
+/// they paid for, then the other half.
+fn r2_an_order_that_came_back_before_owes_nothing_once_its_points_are_home(app: &mut TestApp) {
+    let shoes = tessera_testkit::shop::json::lines("r-1", &[("A", "x", 2, 100_000)]);
+    app.send(&event("purchase", "r-1", "card:1", &shoes));
+    let spent = redeem(app, spend("point", 80), "k");
+    let payments = json!([{ "method": "points", "amount": 8_000, "redemption": spent.event_id }]);
+    app.send(&paid_sale("o-1", 20_000, &payments));
+    app.set_clock("2027-03-03T10:00");
+    app.run_scheduler();
+    let one = tessera_testkit::shop::json::back("r-1", &[("A", 1)]);
+    let owed = |app: &TestApp| app.member("card:1")["balances"]["point"]["debt"].as_i64().unwrap();
+    app.send(&event("return", "b-1", "", &one));
+    assert_eq!(owed(app), 50 - 32);
+    app.restart();
+    let back = app.send(&back_all("b-2", "", "o-1"));
+    assert_eq!(amounts(&back.effects, EffectKind::DebtRepaid, "point"), [18]);
+    app.send(&event("return", "b-3", "", &one));
+    assert_eq!((balance(app), owed(app)), ((0, 0), 0));
 }
 
 fn what_is_reserved_outlives_a_restart(app: &mut TestApp) {

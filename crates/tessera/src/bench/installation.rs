@@ -120,7 +120,7 @@ impl Installation {
                     refused.fetch_add(1, Ordering::Relaxed);
                 }
             });
-            self.engine.executor().submit_waiting(submission, reply)?;
+            self.engine.executor().submit_in_order_waiting(submission, reply)?;
         }
         // The queue keeps its order, so an empty write comes after everybody.
         self.engine.executor().write(|_| Ok::<_, tessera_engine::StoreError>(()))?;

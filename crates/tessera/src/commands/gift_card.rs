@@ -216,7 +216,7 @@ fn issue(context: &Context, arguments: &Issue) -> Result<ExitCode, Failure> {
                 // Whoever asked may have gone; the card is made all the same.
                 let _ = answer.send((number, done));
             });
-            engine.executor().submit_waiting(submission, reply)?;
+            engine.executor().submit_in_order_waiting(submission, reply)?;
         }
         drop(answer);
         let mut made: Vec<(u32, Answer)> = answers.iter().collect();

@@ -102,7 +102,7 @@ fn send(
                     refused.fetch_add(1, Ordering::Relaxed);
                 }
             });
-            engine.executor().submit_waiting(submission, reply)?;
+            engine.executor().submit_in_order_waiting(submission, reply)?;
         }
         Err(refusal) => {
             tracing::warn!(

@@ -387,8 +387,8 @@ impl<'a> Larger<'a> {
         let name = words.name(Some(&definition.name), &level);
         let words = words.said([
             format!("{joined} more to reach {name}"),
-            format!("Còn {joined} để lên hạng {name}"),
-            format!("อีก {joined} ถึงระดับ {name}"),
+            format!("Còn {joined} nữa để lên hạng {name}"),
+            format!("อีก {joined} จะได้เลื่อนเป็นระดับ {name}"),
         ]);
         Some(Missing::Level { ladder: standing.ladder, level, measures, needed, words })
     }
@@ -511,7 +511,7 @@ impl Asked<'_> {
         let words = self.words.said([
             format!("{short} more for {name}"),
             format!("Còn thiếu {short} để đổi {name}"),
-            format!("อีก {short} แลก {name}"),
+            format!("อีก {short} ก็แลก {name} ได้"),
         ]);
         Some(Missing::Reward { reward, currency, points, words })
     }
