@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Long runs: kill loops, faults of disk, database and network, a hundred simulated years a round on each database and spread over shards, changed bytes and property tests with many cases. MINUTES says for how long.
-# Every run draws its own years; SEED=… repeats one's.
+# Long runs: kill loops, faults of disk, database and network, a hundred simulated years a round on each database and
+# spread over shards, changed bytes and property tests with many cases. MINUTES says for how long. Every run draws its own
+# years; SEED=… repeats one's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 end=$((SECONDS + ${MINUTES:-60} * 60))

@@ -153,6 +153,8 @@ impl From<Refusal> for Problem {
             | "unknown-plan" => StatusCode::NOT_FOUND,
             "member-left" => StatusCode::GONE,
             "idempotency-key-reused"
+            | "history-archived"
+            | "answer-archived"
             | "order-exists"
             | "order-of-another-member"
             | "already-enrolled"

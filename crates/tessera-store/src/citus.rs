@@ -1,11 +1,13 @@
 //! Spreading the tables with Citus: which are spread by bucket, which are whole on every machine.
 
-use crate::db::postgres::{PgConnection, Role, parse_url};
+use crate::db::postgres::{PgConnection, Role};
+use crate::db::servers::Servers;
 use crate::error::StoreError;
 use crate::shards::SPREAD;
 use crate::tables;
 
-const HAS_CITUS: &str = "SELECT 1 FROM pg_extension WHERE extname = 'citus'";
+/// A row where the extension is in the database.
+pub(crate) const HAS_CITUS: &str = "SELECT 1 FROM pg_extension WHERE extname = 'citus'";
 const DISTRIBUTED: &str = "SELECT CAST(logicalrelid AS TEXT) FROM pg_dist_partition";
 /// The shard of every bucket, by the ranges of its hash that Citus keeps in `pg_dist_shard`.
 pub(crate) const SHARD_OF_EACH_BUCKET: &str = "SELECT get_shard_id_for_distribution_column('member', bucket) \
@@ -17,7 +19,7 @@ pub fn citus_statements(shards: u16) -> Vec<(&'static str, String)> {
     let spread = SPREAD.iter().map(|table| {
         let name = table.name;
         let how = match name {
-            "member" => format!("shard_count => {shards}"),
+            "member" => format!("colocate_with => 'none', shard_count => {shards}"),
             _ => "colocate_with => 'member'".to_owned(),
         };
         (name, format!("SELECT create_distributed_table('{name}', 'bucket', {how})"))
@@ -31,7 +33,7 @@ pub fn citus_statements(shards: u16) -> Vec<(&'static str, String)> {
 /// # Errors
 /// [`StoreError::NoCitus`] where the extension is not in the database; as the server refuses.
 pub fn spread_with_citus(url: &str, shards: u16) -> Result<Vec<&'static str>, StoreError> {
-    let mut connection = PgConnection::open(&parse_url(url)?, Role::Migration)?;
+    let mut connection = PgConnection::open(&Servers::to_write(url)?, Role::Migration)?;
     if connection.query(HAS_CITUS, &[])?.is_empty() {
         return Err(StoreError::NoCitus);
     }
@@ -57,7 +59,10 @@ mod tests {
     fn every_table_is_spread_by_its_bucket_or_whole_everywhere() {
         let statements = citus_statements(32);
         assert_eq!(statements.len(), tables::every().count());
-        assert_eq!(statements[0].1, "SELECT create_distributed_table('member', 'bucket', shard_count => 32)");
+        assert_eq!(
+            statements[0].1,
+            "SELECT create_distributed_table('member', 'bucket', colocate_with => 'none', shard_count => 32)"
+        );
         assert_eq!(statements[1].1, "SELECT create_distributed_table('event', 'bucket', colocate_with => 'member')");
         let of = |name: &str| statements.iter().find(|(table, _)| *table == name).map(|(_, sql)| sql.as_str());
         assert_eq!(of("waitlist"), Some("SELECT create_reference_table('waitlist')"));

@@ -78,8 +78,10 @@ impl<'a> Tx<'a> {
             }
             Link::Postgres(connection) => {
                 let sql = connection.table(table);
-                let text = if table.locked { &sql.select_locked } else { &sql.select };
-                connection.select_rows(text, table, &keys)
+                match table.locked {
+                    false => connection.select_rows(&sql.select, table, &keys),
+                    true => connection.select_locked(&sql, table, &keys),
+                }
             }
         };
         self.noted(found)

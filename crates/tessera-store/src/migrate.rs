@@ -5,6 +5,7 @@
 
 use refinery::{Migration, Runner};
 
+use crate::db::servers::Servers;
 use crate::db::{postgres, sqlite};
 use crate::error::StoreError;
 use crate::tables;
@@ -64,9 +65,9 @@ pub(crate) fn sqlite(connection: &mut sqlite::SqliteConnection) -> Result<(), St
     must_be_whole(&mut |sql| connection.query(sql, &[]))
 }
 
-pub(crate) fn postgres(config: &tokio_postgres::Config) -> Result<(), StoreError> {
+pub(crate) fn postgres(servers: &Servers) -> Result<(), StoreError> {
     let migrations = migrations(|source| source.postgres)?;
-    let mut connection = postgres::PgConnection::open(config, postgres::Role::Migration)?;
+    let mut connection = postgres::PgConnection::open(servers, postgres::Role::Migration)?;
     // Whoever starts at the same time waits here, and then finds the work done. The end of the connection unlocks too.
     connection.run(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))?;
     schema_in_postgres(&mut connection)?;

@@ -9,6 +9,8 @@ pub(crate) struct TableSql {
     pub(crate) select: String,
     /// The same, locking the rows in key order.
     pub(crate) select_locked: String,
+    /// Those of the row with one key, locked: what Citus, which locks on one shard at a time, takes in its place.
+    pub(crate) select_one_locked: String,
     /// New rows.
     pub(crate) insert: String,
     /// New rows, or the other columns of those there are (where the guard allows it).
@@ -50,7 +52,8 @@ impl TableSql {
             }
             _ => String::new(),
         };
-        Self { select_locked: select.clone(), select, insert, upsert, update, update_steady }
+        let (select_locked, select_one_locked) = (select.clone(), select.clone());
+        Self { select, select_locked, select_one_locked, insert, upsert, update, update_steady }
     }
 
     /// Statements for a whole batch; `$n` is the array of the n-th column (of the key, in a select).
@@ -67,6 +70,8 @@ impl TableSql {
 
         let select = format!("SELECT {own} FROM {name} t JOIN {keys} ON {matched}");
         let select_locked = format!("{select} ORDER BY {order} FOR UPDATE OF t");
+        let found = list(table.key_columns(), " AND ", |i, column| format!("{} = ${}", column.name, i + 1));
+        let select_one_locked = format!("SELECT {all} FROM {name} WHERE {found} FOR UPDATE");
         let insert_from = format!("INSERT INTO {name} ({all}) SELECT {all} FROM {rows}");
         let insert = format!("{insert_from} ON CONFLICT DO NOTHING");
         let upsert = format!("{insert_from} {}", on_conflict_update(table));
@@ -75,7 +80,7 @@ impl TableSql {
             let guard = table.columns[guard].name;
             format!("UPDATE {name} t SET {set} FROM {rows} WHERE {matched} AND t.{guard} = k.{guard} - 1")
         });
-        Self { select, select_locked, insert, upsert, update, update_steady: String::new() }
+        Self { select, select_locked, select_one_locked, insert, upsert, update, update_steady: String::new() }
     }
 }
 
@@ -213,6 +218,10 @@ mod tests {
              JOIN UNNEST($1::int8[], $2::int8[], $3::text[]) AS k(bucket, program, pool) \
              ON t.bucket = k.bucket AND t.program = k.program AND t.pool = k.pool \
              ORDER BY t.bucket, t.program, t.pool FOR UPDATE OF t"
+        );
+        assert_eq!(
+            postgres.select_one_locked,
+            "SELECT bucket, program, pool, used FROM pool WHERE bucket = $1 AND program = $2 AND pool = $3 FOR UPDATE"
         );
     }
 }

@@ -122,10 +122,7 @@ impl TestDatabase {
     /// If it says something else.
     #[allow(dead_code, reason = "not every test that includes this file asks")]
     pub fn count(&self, sql: &str) -> i64 {
-        let mut psql = self.cluster.command(&self.cluster.programs.psql, None);
-        psql.args(["-X", "-q", "-A", "-t", "-U", "postgres", "-d", &self.name, "-c", sql, "-h"]);
-        let answer = psql.arg(&self.cluster.folder).output().expect("psql runs");
-        String::from_utf8_lossy(&answer.stdout).trim().parse().expect("a number")
+        self.cluster.answer(&self.name, sql).parse().expect("a number")
     }
 }
 
@@ -151,6 +148,19 @@ impl OwnCluster {
     /// # Panics
     /// If PostgreSQL is there but does not work, or is missing while `TESSERA_REQUIRE_POSTGRES=1`.
     pub fn new() -> Option<Self> {
+        Self::with(Cluster::fill)
+    }
+
+    /// One that follows another: it takes what that one writes, and no writes of its own until it is promoted.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    pub fn standby_of(leader: &Self) -> Self {
+        let copied = Self::with(|cluster, user| cluster.copy(&leader.cluster.folder, user));
+        copied.expect("where there is a PostgreSQL, there is another")
+    }
+
+    fn with(fill: impl FnOnce(&Cluster, Option<&User>) -> io::Result<()>) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let Some(programs) = Programs::find() else {
             missing();
@@ -158,11 +168,26 @@ impl OwnCluster {
         };
         let name = format!("tessera-pg-own-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let cluster = Cluster { programs, folder: std::env::temp_dir().join(name) };
-        let user = cluster.make().expect("a PostgreSQL of the test's own");
+        let user = cluster.make(fill).expect("a PostgreSQL of the test's own");
         cluster.watch(std::process::id()).expect("a shell");
         let mut own = Self { cluster, user, server: None };
         own.start();
         Some(own)
+    }
+
+    /// Runs statements as the superuser, each by itself.
+    ///
+    /// # Panics
+    /// If one is refused.
+    pub fn run(&self, statements: &[&str]) {
+        self.cluster.ask(statements).expect("the statements of a test");
+    }
+
+    /// Waits until a query for a truth says `t`.
+    pub fn wait_until(&self, sql: &str) {
+        while self.cluster.answer("postgres", sql) != "t" {
+            std::thread::sleep(ASK_EVERY);
+        }
     }
 
     /// Starts it, and waits until it answers.
@@ -196,6 +221,12 @@ impl OwnCluster {
     pub fn url(&self) -> String {
         url_in(&self.cluster.folder, "postgres")
     }
+
+    /// Where the database of several is, which are asked in this order.
+    pub fn url_of(each: &[&Self]) -> String {
+        let hosts: Vec<String> = each.iter().map(|own| host_in(&own.cluster.folder)).collect();
+        format!("postgres://postgres@{}/postgres", hosts.join(","))
+    }
 }
 
 impl Drop for OwnCluster {
@@ -210,8 +241,12 @@ impl Drop for OwnCluster {
 }
 
 fn url_in(folder: &Path, database: &str) -> String {
-    let socket = folder.to_string_lossy().replace('%', "%25").replace('/', "%2F");
-    format!("postgres://postgres@{socket}/{database}")
+    format!("postgres://postgres@{}/{database}", host_in(folder))
+}
+
+/// A socket's folder as the host of a URL.
+fn host_in(folder: &Path) -> String {
+    folder.to_string_lossy().replace('%', "%25").replace('/', "%2F")
 }
 
 fn missing() {
@@ -277,14 +312,14 @@ impl Cluster {
 
     /// Makes the cluster and starts it; the caller holds the lock.
     fn start(&self, owner: u32) -> io::Result<()> {
-        let user = self.make()?;
+        let user = self.make(Self::fill)?;
         let mut server = self.launch(user.as_ref())?;
         self.watch(owner)?;
         self.wait_for(&mut server)
     }
 
-    /// Makes the cluster; says as whom it is to run.
-    fn make(&self) -> io::Result<Option<User>> {
+    /// Makes the folder and what is in it; says as whom it is to run.
+    fn make(&self, fill: impl FnOnce(&Self, Option<&User>) -> io::Result<()>) -> io::Result<Option<User>> {
         // What is left of one that died on the way.
         let _: io::Result<()> = fs::remove_dir_all(&self.folder);
         fs::DirBuilder::new().mode(0o700).create(&self.folder)?;
@@ -292,14 +327,28 @@ impl Cluster {
         if let Some(user) = &user {
             chown(&self.folder, Some(user.uid), Some(user.gid))?;
         }
+        fill(self, user.as_ref())?;
+        Ok(user)
+    }
+
+    /// Makes an empty cluster.
+    fn fill(&self, user: Option<&User>) -> io::Result<()> {
         let data = self.folder.join("data");
         // Words sorted as people do, as on most servers: whoever relies on the order of bytes must say so. Not every
         // build can.
         let linguistic = ["--locale-provider=icu", "--icu-locale=en"].as_slice();
-        if self.init(&data, user.as_ref(), linguistic).is_err() {
-            self.init(&data, user.as_ref(), &[])?;
+        self.init(&data, user, linguistic).or_else(|_| self.init(&data, user, &[]))
+    }
+
+    /// Copies the cluster that runs in another folder, to follow it.
+    fn copy(&self, leader: &Path, user: Option<&User>) -> io::Result<()> {
+        let mut copy = self.command(&self.programs.bin.join("pg_basebackup"), user);
+        copy.args(["-U", "postgres", "-R", "-X", "stream", "-c", "fast", "--no-sync", "-h"]).arg(leader);
+        let copied = copy.arg("-D").arg(self.folder.join("data")).output()?;
+        if copied.status.success() {
+            return Ok(());
         }
-        Ok(user)
+        Err(io::Error::other(format!("pg_basebackup: {}", String::from_utf8_lossy(&copied.stderr))))
     }
 
     fn launch(&self, user: Option<&User>) -> io::Result<Child> {
@@ -358,6 +407,14 @@ impl Cluster {
             return Ok(());
         }
         Err(io::Error::other(String::from_utf8_lossy(&answer.stderr).into_owned()))
+    }
+
+    /// What a query for one value says; nothing where it is refused.
+    fn answer(&self, database: &str, sql: &str) -> String {
+        let mut psql = self.command(&self.programs.psql, None);
+        psql.args(["-X", "-q", "-A", "-t", "-U", "postgres", "-d", database, "-c", sql, "-h"]).arg(&self.folder);
+        let answer = psql.output().expect("psql runs");
+        String::from_utf8_lossy(&answer.stdout).trim().to_owned()
     }
 
     /// A program that sees none of the caller's settings (`PGHOST`, `PGDATA`, …), as the given user.

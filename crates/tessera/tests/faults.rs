@@ -130,6 +130,57 @@ fn a_database_that_is_restarted_under_load_loses_nothing() {
     assert!(!log.contains("panicked"), "{log}");
 }
 
+#[test]
+fn a_leader_that_dies_is_succeeded_by_its_standby_and_nothing_acknowledged_is_lost() {
+    let Some(mut leader) = OwnCluster::new() else { return };
+    let standby = OwnCluster::standby_of(&leader);
+    // From here on what is acknowledged is on both.
+    leader.run(&["ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()"]);
+    leader.wait_until("SELECT count(*) > 0 FROM pg_stat_replication WHERE sync_state = 'sync'");
+    // Named first is the one that is not written to.
+    let shop = Shop::new(Some(OwnCluster::url_of(&[&standby, &leader])));
+    let server = shop.serve();
+    let tills = Tills::new(server.address, &shop.key);
+    tills.sell(6, || {
+        tills.wait_for(40);
+        leader.stop("immediate");
+        let said = tills.wait_until_ready_is(503);
+        assert!(said.contains("not ready: the database is unavailable: "), "{said}");
+        let before = tills.turned_away();
+        while tills.turned_away() < before + 6 {
+            pause();
+        }
+        standby.run(&["SELECT pg_promote()"]);
+        tills.wait_until_ready_is(200);
+        tills.wait_for(40);
+    });
+    shop.check(&tills);
+    let (code, log) = server.stop("TERM");
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains("panicked"), "{log}");
+}
+
+#[test]
+fn a_sale_that_waits_for_a_standby_in_vain_is_not_acknowledged() {
+    let Some(leader) = OwnCluster::new() else { return };
+    let shop = Shop::new(Some(leader.url()));
+    let server = shop.serve_with(&["--database-url", &format!("{}?tcp_user_timeout=1", leader.url())]);
+    let tills = Tills::new(server.address, &shop.key);
+    tills.insist(0);
+    leader.run(&["ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()"]);
+    // A standby that is wanted for every commit, and never says that it has it. It takes a moment until that is so.
+    let status = |number: u64| tills.try_sale(number).map(|(status, _)| status);
+    let waits = (1..30).find(|number| status(*number) == Some(503));
+    let waits = waits.expect("a sale that is on one machine only is not acknowledged");
+    for again in 0..3 {
+        assert_eq!(status(waits), Some(503), "{again}: sent again, it is still on one machine only");
+    }
+    leader.run(&["ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()"]);
+    tills.wait_until_ready_is(200);
+    tills.sell(4, || tills.wait_for(40));
+    shop.check(&tills);
+}
+
 /// A shop whose server reaches its database over a network that can be hurt.
 fn over_network() -> Option<(OwnCluster, Shop, Proxy, Server)> {
     let cluster = OwnCluster::new()?;

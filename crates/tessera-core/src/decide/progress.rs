@@ -186,7 +186,7 @@ fn challenge(rules: &Challenge, name: Option<String>, member: &MemberState, day:
             ("to_join", ..) => {
                 said(language, ["join to take part", "hãy đăng ký tham gia", "กดเข้าร่วมเพื่อเริ่ม"]).to_owned()
             }
-            _ => said(language, ["not running now", "hiện không diễn ra", "ยังไม่เปิดให้ร่วม"]).to_owned(),
+            _ => said(language, ["not running now", "hiện không diễn ra", "ขณะนี้ไม่เปิดให้ร่วม"]).to_owned(),
         },
     }
 }

@@ -514,8 +514,13 @@ fn c9_what_is_missing_is_exact_and_only_what_would_be_given() {
 }
 
 #[rstest]
-#[case("vi", "Mua thêm 40.000 ₫ để nhận Ly miễn phí", "Còn 540.000 ₫ để lên hạng Vàng", "Còn thiếu 240 hạt để đổi Ấm")]
-#[case("th", "ซื้อเพิ่ม 40,000 ₫ รับ แก้วฟรี", "อีก 540,000 ₫ ถึงระดับ ทอง", "อีก 240 เมล็ด แลก Pot")]
+#[case(
+    "vi",
+    "Mua thêm 40.000 ₫ để nhận Ly miễn phí",
+    "Còn 540.000 ₫ nữa để lên hạng Vàng",
+    "Còn thiếu 240 hạt để đổi Ấm"
+)]
+#[case("th", "ซื้อเพิ่ม 40,000 ₫ รับ แก้วฟรี", "อีก 540,000 ₫ จะได้เลื่อนเป็นระดับ ทอง", "อีก 240 เมล็ด ก็แลก Pot ได้")]
 fn what_is_missing_is_said_in_the_customers_language(
     #[case] language: &str,
     #[case] campaign: &str,

@@ -6,6 +6,7 @@ mod adjustments;
 mod benefits;
 mod caps;
 mod cart;
+mod cart_missing;
 mod clubs;
 mod codes;
 mod common;

@@ -8,6 +8,8 @@ use tessera_core::id::EventId;
 use tessera_core::member::Status;
 use tessera_store::{Dialect, StoreError};
 
+use super::again::{self, SentAgain};
+use super::archived;
 use super::load::{self, Loaded};
 use super::more::{Claimed, More};
 use super::whom::{Whom, known_member};
@@ -48,6 +50,7 @@ impl Worker {
         let mut one = One::new(&context, &mut self.entropy, (&mut tx, &mut loaded), &mut writes);
         let answers = one.decide_all(batch, |_, _| true)?;
         let wakes_relay = writes.wakes_relay;
+        again::lock_one(&mut tx, &context, &writes.again)?;
         part("write").in_scope(|| writes.write(&mut tx, &loaded))?;
         let began = Instant::now();
         let flushes = self.answering.flushes();
@@ -208,6 +211,13 @@ impl One<'_> {
         if more.is_early {
             return Ok(Step::Answer(Answer::Unavailable));
         }
+        match more.archived.take() {
+            // What another member's event caused goes back.
+            Some(refusal) if command.what.is_follow_up() => return Ok(Step::Answer(self.refuse(command, refusal))),
+            // Not kept under the key: the archive may be brought back, and then it is decided.
+            Some(refusal) => return Ok(Step::Answer(Answer::Refused(refusal))),
+            None => {}
+        }
         if let Some((order, payload)) = claimed {
             more.orders.insert(0, order);
             more.payload = Some(payload);
@@ -306,11 +316,17 @@ impl One<'_> {
             let detail = "another event with this source and id was accepted before; give this one an id of its own";
             return Ok(Some(Answer::Refused(Refusal::new("idempotency-key-reused", detail))));
         }
-        let Some(member) = known.member else { return Ok(Some(duplicate_parked(command))) };
-        let seq = known.seq;
+        let (member, seq) = (known.member, known.seq);
+        if self.quote.is_none() {
+            self.writes.again.push(SentAgain { key: (program, key), member });
+        }
+        let Some(member) = member else { return Ok(Some(duplicate_parked(command))) };
         let main = load::events_between(self.tx, program, member, seq, seq)?;
         let corrupt = || StoreError::corrupt("event", "record", "the event of a known key has no answer");
-        let answer = main.first().and_then(|event| event.recorded.record.answer.clone()).ok_or_else(corrupt)?;
+        let Some(main) = main.first() else {
+            return Ok(Some(Answer::Refused(archived::answer(EventId { member, seq }))));
+        };
+        let answer = main.recorded.record.answer.clone().ok_or_else(corrupt)?;
         let (from, until) = (seq.saturating_sub(answer.before.into()), seq + u64::from(answer.after));
         let events = load::events_between(self.tx, program, member, from, until)?;
         let events: Vec<Recorded> = events.into_iter().map(|event| event.recorded).collect();

@@ -9,6 +9,7 @@ use tessera_core::time::Instant;
 use tessera_store::{Row, StoreError, tables};
 
 use super::Context;
+use super::archived;
 use super::batch::One;
 use super::load::{ClosedName, Key, KnownKey, Loaded, events_between};
 use super::whom::Whom;
@@ -128,8 +129,10 @@ pub(super) fn name_is_given(
 
 /// Whether an event is what the command under a key did.
 pub(super) fn was_done(tx: &mut dyn Rows, (program, key): Key, id: EventId) -> Result<bool, StoreError> {
-    let events = events_between(tx, program, id.member, id.seq, id.seq)?;
-    Ok(events.first().is_some_and(|event| event.is_of(&key)))
+    match events_between(tx, program, id.member, id.seq, id.seq)?.first() {
+        Some(event) => Ok(event.is_of(&key)),
+        None => archived::was_there(tx, program, id),
+    }
 }
 
 /// Whether the event that an order's row names made that order.
@@ -142,7 +145,7 @@ pub(super) fn is_made(
 ) -> Result<bool, StoreError> {
     let program = handle.number;
     let events = events_between(tx, program, id.member, id.seq, id.seq)?;
-    let Some(event) = events.first() else { return Ok(false) };
+    let Some(event) = events.first() else { return archived::was_there(tx, program, id) };
     let codes = event.recorded.record.effects.iter().filter(|effect| effect.kind == EffectKind::Claimable);
     let mut codes = codes.filter_map(|effect| effect.code.as_deref());
     if codes.any(|code| context.secrets.order_key(program, &Claim::key_of(code)) == *key) {

@@ -578,31 +578,32 @@ pub(super) fn history(tx: &mut dyn Rows, program: i64, member: MemberId) -> Resu
     Ok(events)
 }
 
-/// An order with the events that it rests on.
+/// An order with the events that it rests on; `None` where these were archived.
 pub(super) fn order(
     loaded: &Loaded,
     tx: &mut dyn Rows,
     program: i64,
     versions: &Versions,
     known: &KnownOrder,
-) -> Result<OrderRecord, StoreError> {
+) -> Result<Option<OrderRecord>, StoreError> {
     let content = loaded.content_of(program, known);
-    let made_by = one_event(tx, program, known.member, known.seq)?;
+    let Some(made_by) = one_event(tx, program, known.member, known.seq)? else { return Ok(None) };
+    let progress = known.progress.clone();
     if content == (EventId { member: known.member, seq: known.seq }) {
-        return order_record(versions, known.member, &made_by, &made_by, known.progress.clone());
+        return order_record(versions, known.member, &made_by, &made_by, progress).map(Some);
     }
-    let content = one_event(tx, program, content.member, content.seq)?;
-    order_record(versions, known.member, &made_by, &content, known.progress.clone())
+    let Some(content) = one_event(tx, program, content.member, content.seq)? else { return Ok(None) };
+    order_record(versions, known.member, &made_by, &content, progress).map(Some)
 }
 
+/// `None` where it was archived.
 pub(super) fn one_event(
     tx: &mut dyn Rows,
     program: i64,
     member: MemberId,
     seq: u64,
-) -> Result<StoredEvent, StoreError> {
-    let events = events_between(tx, program, member, seq, seq)?;
-    events.into_iter().next().ok_or_else(|| StoreError::corrupt("order_key", "seq", "its event is missing"))
+) -> Result<Option<StoredEvent>, StoreError> {
+    Ok(events_between(tx, program, member, seq, seq)?.into_iter().next())
 }
 
 /// The most purchases looked at to match a return without order (R11).
@@ -639,7 +640,8 @@ pub(super) fn purchases_since(
         let content = if content == (EventId { member, seq: event.recorded.seq }) {
             event.clone()
         } else {
-            one_event(tx, program, content.member, content.seq)?
+            let Some(content) = one_event(tx, program, content.member, content.seq)? else { continue };
+            content
         };
         let record = order_record(versions, member, &event, &content, progress)?;
         if let Some(record) = loaded.seen_by_owner(program, &known, record) {

@@ -6,6 +6,8 @@
 //! The embedded database has one writer. PostgreSQL has several in each process, as it has several processes: whoever meets
 //! another one waits for its locks. What has to keep its order goes through one of them.
 
+mod again;
+mod archived;
 mod batch;
 mod claims;
 mod faults;

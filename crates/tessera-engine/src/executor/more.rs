@@ -8,6 +8,7 @@ use tessera_core::ledger::Redemption;
 use tessera_core::voucher::CodeRecord;
 use tessera_store::StoreError;
 
+use super::archived;
 use super::batch::One;
 use super::load;
 use super::whom::{Whom, known_member};
@@ -29,7 +30,10 @@ pub(super) enum Claimed {
 }
 
 /// What a command needs beyond the batch's one read.
+#[derive(Default)]
 pub(super) struct More {
+    /// It rests on events that are not in the database any more.
+    pub archived: Option<Refusal>,
     pub orders: Vec<OrderRecord>,
     pub redemptions: Vec<(u64, Redemption)>,
     pub codes: Vec<CodeRecord>,
@@ -78,7 +82,13 @@ impl One<'_> {
             if [known.member, owner].iter().any(|member| self.loaded.touched.contains(&(program, *member))) {
                 return Ok(None);
             }
-            let record = load::order(self.loaded, self.tx, program, &versions, &known)?;
+            let Some(record) = load::order(self.loaded, self.tx, program, &versions, &known)? else {
+                let refusal = match command.what.makes_order() == Some(name.as_str()) {
+                    true => decide::Rejected::OrderExists { order_id: name }.into(),
+                    false => archived::order(&name),
+                };
+                return Ok(Some(More { archived: Some(refusal), ..More::default() }));
+            };
             match self.loaded.seen_by_owner(program, &known, record) {
                 Some(record) => orders.push(record),
                 None => is_early = true,
@@ -112,7 +122,12 @@ impl One<'_> {
                 .filter_map(|number| Some((number, state?.event_id(number))))
                 .collect();
             if needs.history || of_orders {
-                history = Some(load::history(self.tx, program, *member)?);
+                let known = load::history(self.tx, program, *member)?;
+                // What follows from an order alone needs what came after it.
+                if let Some(refusal) = archived::history(&known).filter(|_| needs.history) {
+                    return Ok(Some(More { archived: Some(refusal), ..More::default() }));
+                }
+                history = Some(known);
             }
             if let Some(made_by) = made_by.filter(|_| of_orders) {
                 if self.loaded.touched.contains(&(program, made_by.member)) {
@@ -154,7 +169,7 @@ impl One<'_> {
         if touched && undone.iter().any(|code| codes.iter().all(|known| known.code != *code)) {
             return Ok(None);
         }
-        Ok(Some(More { payload: None, orders, redemptions, codes, history, former, is_early }))
+        Ok(Some(More { archived: None, payload: None, orders, redemptions, codes, history, former, is_early }))
     }
 
     /// The codes of vouchers that are there of those named.
@@ -198,7 +213,9 @@ impl One<'_> {
             return Ok(Claimed::Unwritten);
         }
         let versions = command.program.versions();
-        let made_by = load::one_event(self.tx, program, guest.member, guest.seq)?;
+        let Some(made_by) = load::one_event(self.tx, program, guest.member, guest.seq)? else {
+            return Ok(Claimed::Refused(archived::receipt()));
+        };
         let order_id = made_by.order(&versions)?.order_id;
         load::known_orders(self.loaded, self.tx, self.context, program, std::slice::from_ref(&order_id))?;
         let key = self.context.secrets.order_key(program, &order_id);
@@ -207,9 +224,13 @@ impl One<'_> {
             let detail = format!("the purchase {order_id} was claimed before");
             return Ok(Claimed::Refused(Refusal::new("already-claimed", detail).with("order_id", order_id.as_str())));
         };
-        let record = load::order(self.loaded, self.tx, program, &versions, &known)?;
+        let Some(record) = load::order(self.loaded, self.tx, program, &versions, &known)? else {
+            return Ok(Claimed::Refused(archived::receipt()));
+        };
         let content = known.progress.as_ref().map_or(known.seq, |progress| progress.content);
-        let content = load::one_event(self.tx, program, guest.member, content)?;
+        let Some(content) = load::one_event(self.tx, program, guest.member, content)? else {
+            return Ok(Claimed::Refused(archived::receipt()));
+        };
         core.effective_at = record.effective_at;
         if let (Some(staff), Whom::Known(member)) = (&record.content.staff, whom)
             && let Ok(identifier) = format!("staff:{staff}").parse::<Identifier>()

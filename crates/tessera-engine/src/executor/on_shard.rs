@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tessera_store::{Row, SPREAD, StoreError, Table, Value};
 
+use super::again;
 use super::batch::{One, Written, part};
 use super::claims::{self, EFFECT_WITHIN};
 use super::faults::Fault;
@@ -72,6 +73,7 @@ impl Worker {
         one.loaded.home = Some(home);
         one.loaded.read_pools(one.tx, &context, batch)?;
         let answers = one.decide_all(batch, |one, command| one.home_of(command) == home)?;
+        again::lock_one_a_shard(&context, &mut self.writer, &writes.again)?;
         let (began, wakes_relay) = self.write_on_shard(&context, home, &loaded, writes)?;
         metrics::histogram!("tessera_batch_size").record(answers.len() as f64);
         Ok(Written { answers, began, wakes_relay })

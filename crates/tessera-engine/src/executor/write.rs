@@ -12,6 +12,7 @@ use tessera_core::time::Instant;
 use tessera_store::{Row, Shards, StoreError, Table, Tx, Value, tables};
 
 use super::Context;
+use super::again::SentAgain;
 use super::claims::Claims;
 use super::known::NameClaim;
 use super::load::{ClosedName, Key, KnownOrder, Loaded, key_of, pool_key};
@@ -26,6 +27,8 @@ use crate::voucher;
 
 #[derive(Debug, Default)]
 pub(super) struct Writes {
+    /// Commands that were answered from what an earlier attempt wrote.
+    pub again: Vec<SentAgain>,
     keys: Vec<Row>,
     /// Keys that a refusal held before.
     kept_keys: Vec<Row>,

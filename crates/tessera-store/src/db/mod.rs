@@ -7,6 +7,7 @@ mod pool;
 pub(crate) mod postgres;
 pub(crate) mod reader;
 pub(crate) mod scratch;
+pub(crate) mod servers;
 pub(crate) mod sqlite;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use sqlite::SqliteConnection;
 
 use crate::citus::SHARD_OF_EACH_BUCKET;
 use crate::db::reader::{READERS_MAX, Reader};
+use crate::db::servers::Servers;
 use crate::error::StoreError;
 use crate::hot::Tx;
 use crate::migrate::{self, Schema};
@@ -58,7 +60,7 @@ struct SqliteDatabase {
 }
 
 struct PgDatabase {
-    config: tokio_postgres::Config,
+    servers: Servers,
     read_only: bool,
     readers: Pool<PgConnection>,
 }
@@ -113,17 +115,19 @@ impl Database {
     }
 
     /// Connects to the database at `url` (`postgres://user:password@host:5432/name`) and brings its schema up to
-    /// date, waiting for whoever is doing so already.
+    /// date, waiting for whoever is doing so already. Where the URL names several hosts, the one that takes writes is
+    /// found, at first and whenever a connection is lost.
     ///
     /// # Errors
     /// As [`open_sqlite`](Self::open_sqlite); [`StoreError::Database`] if the URL or the password is wrong.
     pub fn open_postgres(url: &str) -> Result<Self, StoreError> {
-        let config = postgres::parse_url(url)?;
-        migrate::postgres(&config)?;
-        Ok(Self::postgres(config, false))
+        let servers = Servers::to_write(url)?;
+        migrate::postgres(&servers)?;
+        Ok(Self::postgres(servers, false))
     }
 
-    /// Connects to the database at `url` as it is, to read: nothing is migrated.
+    /// Connects to the database at `url` as it is, to read: nothing is migrated. A standby will do, unless the URL says
+    /// `target_session_attrs=read-write`.
     ///
     /// Nobody can get a [`writer`](Self::writer) from it.
     ///
@@ -131,13 +135,13 @@ impl Database {
     /// As [`open_sqlite_to_read`](Self::open_sqlite_to_read); [`StoreError::Database`] if the URL or the password is
     /// wrong.
     pub fn open_postgres_to_read(url: &str) -> Result<Self, StoreError> {
-        let config = postgres::parse_url(url)?;
-        migrate::must_be_current_postgres(&mut PgConnection::open(&config, postgres::Role::Reader)?)?;
-        Ok(Self::postgres(config, true))
+        let servers = Servers::to_read(url)?;
+        migrate::must_be_current_postgres(&mut PgConnection::open(&servers, postgres::Role::Reader)?)?;
+        Ok(Self::postgres(servers, true))
     }
 
-    fn postgres(config: tokio_postgres::Config, read_only: bool) -> Self {
-        let database = PgDatabase { config, read_only, readers: Pool::new(READERS_MAX) };
+    fn postgres(servers: Servers, read_only: bool) -> Self {
+        let database = PgDatabase { servers, read_only, readers: Pool::new(READERS_MAX) };
         Self { backend: Backend::Postgres(Arc::new(database)) }
     }
 
@@ -155,8 +159,8 @@ impl Database {
     /// # Errors
     /// As [`schema_of_sqlite`](Self::schema_of_sqlite); [`StoreError::Database`] if the URL or the password is wrong.
     pub fn schema_of_postgres(url: &str) -> Result<Schema, StoreError> {
-        let config = postgres::parse_url(url)?;
-        migrate::schema_in_postgres(&mut PgConnection::open(&config, postgres::Role::Reader)?)
+        let servers = Servers::to_read(url)?;
+        migrate::schema_in_postgres(&mut PgConnection::open(&servers, postgres::Role::Reader)?)
     }
 
     /// Copies the database in `from`, as it is at this moment, to the new file `to`, while others go on writing to it.
@@ -183,7 +187,7 @@ impl Database {
             Backend::Postgres(database) if database.read_only => return Err(read_only()),
             Backend::Sqlite(database) => Link::Sqlite(SqliteLink::open(Arc::clone(database))?),
             Backend::Postgres(database) => {
-                let connection = PgConnection::open(&database.config, postgres::Role::Writer)?;
+                let connection = PgConnection::open(&database.servers, postgres::Role::Writer)?;
                 Link::Postgres { database: Arc::clone(database), connection }
             }
         };
@@ -253,7 +257,7 @@ impl PgDatabase {
 
     fn connect(&self) -> Result<PgConnection, StoreError> {
         let role = if self.read_only { postgres::Role::PatientReader } else { postgres::Role::Reader };
-        PgConnection::open(&self.config, role)
+        PgConnection::open(&self.servers, role)
     }
 
     fn read<T>(&self, f: impl FnOnce(&mut Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -331,7 +335,7 @@ impl Writer {
             }
             Link::Postgres { database, connection } => {
                 if connection.is_lost() || connection.run("BEGIN").is_err() {
-                    *connection = PgConnection::open(&database.config, postgres::Role::Writer)?;
+                    *connection = PgConnection::open(&database.servers, postgres::Role::Writer)?;
                     connection.run("BEGIN")?;
                 }
                 Ok(Tx::postgres(connection))

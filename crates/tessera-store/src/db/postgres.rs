@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, NoTls, Statement};
+use tokio_postgres::{Client, Statement};
 
+use super::servers::Servers;
+use crate::citus::HAS_CITUS;
 use crate::error::StoreError;
 use crate::sql::TableSql;
 use crate::table::{Kind, Table};
@@ -17,19 +19,10 @@ use crate::value::{Row, Value};
 
 /// Statements kept prepared per connection.
 const STATEMENTS_MAX: usize = 256;
-/// How long to wait for a server that does not answer a call, unless the URL says otherwise (`connect_timeout`).
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a writer waits for the answer to one statement, unless the URL says otherwise (`tcp_user_timeout`). A
-/// network that swallows everything looks like a server that thinks: after this it is given up, and so is its
-/// connection. A batch takes milliseconds.
-const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// A statement of a server's reader may take so many times as long: it may have to sort.
 const READ_FACTOR: u32 = 3;
-/// How often a silent connection is asked whether it lives, and how often again before it is dead.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-const KEEPALIVE_RETRIES: u32 = 3;
-/// What the driver has where the URL says nothing: too long to learn that a connection is gone.
-const KEEPALIVE_IDLE_OF_DRIVER: Duration = Duration::from_secs(2 * 60 * 60);
+/// What [`refused`] says of a server that has become one that is only read.
+const MADE_READ_ONLY: &str = "PostgreSQL answered 25006";
 /// Rows fetched from a cursor at a time: enough to hide the round trip, few enough to keep memory flat.
 const ROWS_AT_A_TIME: u32 = 256;
 
@@ -54,6 +47,8 @@ pub(crate) struct PgConnection {
     patience: Option<Duration>,
     statements: HashMap<Box<str>, Statement>,
     tables: HashMap<&'static str, Arc<TableSql>>,
+    /// Whether its database is spread by Citus; nothing before somebody asks.
+    is_citus: Option<bool>,
 }
 
 impl Role {
@@ -66,7 +61,7 @@ impl Role {
         }
     }
 
-    /// The server gives up when we do, so that nothing keeps its locks that nobody waits for.
+    /// What the server is told: it gives up what nobody waits for any more, and its locks with it.
     fn settings(self, answer_within: Duration) -> String {
         let answer = answer_within.as_millis();
         let lock = answer / 2;
@@ -74,14 +69,15 @@ impl Role {
             // A generic plan chosen while a table is empty outlives that, and a scan per batch of a full table is
             // ruinous; a writer finds rows by key, always. The costs this adds would make it compile plans: no JIT.
             Self::Writer => format!(
-                "SET application_name = 'tessera writer'; SET lock_timeout = {lock}; SET statement_timeout = {answer}; \
+                "SET application_name = 'tessera writer'; SET lock_timeout = {lock}; SET statement_timeout = {limit}; \
                  SET idle_in_transaction_session_timeout = {idle}; SET jit = off; \
                  SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off",
+                limit = server_gives_up(answer_within),
                 idle = answer * u128::from(READ_FACTOR),
             ),
             // A cursor is read to its end, not for its first rows only.
             Self::Reader | Self::PatientReader => {
-                let limit = self.patience(answer_within).map_or(0, |patience| patience.as_millis());
+                let limit = self.patience(answer_within).map_or(0, server_gives_up);
                 format!(
                     "SET application_name = 'tessera reader'; SET statement_timeout = {limit}; SET jit = off; \
                      SET cursor_tuple_fraction = 1"
@@ -92,43 +88,21 @@ impl Role {
     }
 }
 
-/// How long one answer may take.
-fn answer_within(config: &Config) -> Duration {
-    config.get_tcp_user_timeout().copied().filter(|limit| !limit.is_zero()).unwrap_or(ANSWER_WITHIN)
-}
-
-/// Reads the URL. The message does not repeat it, for it may hold a password.
-pub(crate) fn parse_url(url: &str) -> Result<Config, StoreError> {
-    let mut config: Config = url.parse().map_err(|_: tokio_postgres::Error| {
-        StoreError::Database("the database URL cannot be read: postgres://user:password@host:5432/name".to_owned())
-    })?;
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(CONNECT_TIMEOUT);
-    }
-    let answer = answer_within(&config);
-    config.tcp_user_timeout(answer);
-    if config.get_keepalives_idle() == KEEPALIVE_IDLE_OF_DRIVER {
-        config.keepalives_idle(answer).keepalives_interval(KEEPALIVE_INTERVAL).keepalives_retries(KEEPALIVE_RETRIES);
-    }
-    Ok(config)
+/// The `statement_timeout` of a connection on which we wait so long, in milliseconds. Longer than we wait: where a commit
+/// waits for a standby, a timeout ends the waiting and answers that it is done, though it is on one machine only.
+fn server_gives_up(patience: Duration) -> u128 {
+    (patience + patience / 2).as_millis()
 }
 
 impl PgConnection {
-    pub(crate) fn open(config: &Config, role: Role) -> Result<Self, StoreError> {
+    pub(crate) fn open(servers: &Servers, role: Role) -> Result<Self, StoreError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| StoreError::Unavailable(format!("no runtime for a connection: {error}")))?;
-        let brief = answer_within(config);
-        // Somebody may take the call and say nothing.
-        let connect_within = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT) + brief;
+        let brief = servers.answer_within();
         let client = runtime.block_on(async {
-            let connecting = tokio::time::timeout(connect_within, config.connect(NoTls)).await;
-            let connected = connecting.map_err(|_| silent(connect_within))?;
-            let (client, connection) = connected.map_err(|error| match error.as_db_error() {
-                Some(_) => refused(&error),
-                None => StoreError::Unavailable(format!("cannot reach PostgreSQL: {}", chain(&error))),
-            })?;
+            let (client, connection) = servers.connect().await?;
             // It ends with the connection; whoever uses the client then learns that it is closed.
             tokio::spawn(connection);
             let settings = role.settings(brief);
@@ -140,7 +114,7 @@ impl PgConnection {
         // Migrations run whole files as one text.
         let brief = if role == Role::Migration { None } else { Some(brief) };
         let (statements, tables) = (HashMap::new(), HashMap::new());
-        Ok(Self { client, runtime: Some(runtime), brief, patience, statements, tables })
+        Ok(Self { client, runtime: Some(runtime), brief, patience, statements, tables, is_citus: None })
     }
 
     pub(crate) fn table(&mut self, table: &'static Table) -> Arc<TableSql> {
@@ -174,12 +148,23 @@ impl PgConnection {
     ) -> Result<T, StoreError> {
         let Some(runtime) = &self.runtime else { return Err(lost()) };
         let work = f(&mut self.client, &mut self.statements);
-        let Some(within) = within else { return runtime.block_on(work) };
-        let answer = runtime.block_on(async { tokio::time::timeout(within, work).await });
-        answer.unwrap_or_else(|_| {
-            self.give_up();
-            Err(silent(within))
-        })
+        let answer = match within {
+            None => Ok(runtime.block_on(work)),
+            Some(within) => runtime.block_on(async { tokio::time::timeout(within, work).await.map_err(|_| within) }),
+        };
+        match answer {
+            Ok(answer) => {
+                if matches!(&answer, Err(StoreError::Unavailable(why)) if why.starts_with(MADE_READ_ONLY)) {
+                    // It would be asked again and again, while another server may be written to by now.
+                    self.give_up();
+                }
+                answer
+            }
+            Err(within) => {
+                self.give_up();
+                Err(silent(within))
+            }
+        }
     }
 
     /// Closes it without a word: an answer that comes late would be taken for that of the next statement.
@@ -195,7 +180,7 @@ impl PgConnection {
         let patience = self.patience.take();
         let answer = self.execute(sql, params);
         self.patience = patience;
-        let limit = patience.map_or(0, |patience| patience.as_millis());
+        let limit = patience.map_or(0, server_gives_up);
         let written = answer?;
         self.run(&format!("SET LOCAL statement_timeout = {limit}"))?;
         Ok(written)
@@ -257,6 +242,33 @@ impl PgConnection {
             client.query(&statement, &Array::borrowed(&arrays)).await.map_err(|error| refused(&error))
         })?;
         rows.iter().map(read_row).collect()
+    }
+
+    /// The rows with these keys, in their order, each locked until the end of the transaction.
+    pub(crate) fn select_locked(
+        &mut self,
+        sql: &TableSql,
+        table: &'static Table,
+        keys: &[&[Value]],
+    ) -> Result<Vec<Row>, StoreError> {
+        if !self.is_citus()? {
+            return self.select_rows(&sql.select_locked, table, keys);
+        }
+        // A lock over several shards is refused, and only an equal bucket says that it is one.
+        let mut rows = Vec::with_capacity(keys.len());
+        for key in keys {
+            rows.extend(self.query(&sql.select_one_locked, key)?);
+        }
+        Ok(rows)
+    }
+
+    fn is_citus(&mut self) -> Result<bool, StoreError> {
+        if let Some(known) = self.is_citus {
+            return Ok(known);
+        }
+        let is_citus = !self.query(HAS_CITUS, &[])?.is_empty();
+        self.is_citus = Some(is_citus);
+        Ok(is_citus)
     }
 
     /// Runs `text` over the arrays of these rows' columns and says how many rows it wrote.
@@ -407,7 +419,7 @@ fn lost() -> StoreError {
     StoreError::Unavailable("the connection to PostgreSQL was lost".to_owned())
 }
 
-fn silent(within: Duration) -> StoreError {
+pub(super) fn silent(within: Duration) -> StoreError {
     StoreError::Unavailable(format!("PostgreSQL did not answer within {} ms", within.as_millis()))
 }
 
@@ -441,7 +453,7 @@ pub(crate) fn refused(error: &tokio_postgres::Error) -> StoreError {
 }
 
 /// The driver's own messages name parameters and columns by number.
-fn chain(error: &tokio_postgres::Error) -> String {
+pub(super) fn chain(error: &tokio_postgres::Error) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),

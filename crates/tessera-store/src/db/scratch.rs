@@ -1,12 +1,13 @@
 //! Room for what is thrown away, in a PostgreSQL database that others use.
 
-use crate::db::postgres::{PgConnection, Role, parse_url};
+use crate::db::postgres::{PgConnection, Role};
+use crate::db::servers::Servers;
 use crate::error::StoreError;
 
 /// A schema of its own, until it is removed; what is outside it is never touched.
 #[derive(Debug)]
 pub struct ScratchSchema {
-    config: tokio_postgres::Config,
+    servers: Servers,
     name: String,
     url: String,
 }
@@ -22,9 +23,9 @@ impl ScratchSchema {
         if name.is_empty() || !name.chars().all(plain) {
             return Err(StoreError::Database(format!("`{name}` is no name for a scratch schema")));
         }
-        let config = parse_url(url)?;
-        PgConnection::open(&config, Role::Migration)?.run(&format!("CREATE SCHEMA {name}"))?;
-        Ok(Self { config, name: name.to_owned(), url: within(url, name) })
+        let servers = Servers::to_write(url)?;
+        PgConnection::open(&servers, Role::Migration)?.run(&format!("CREATE SCHEMA {name}"))?;
+        Ok(Self { servers, name: name.to_owned(), url: within(url, name) })
     }
 
     /// Where it is, as a URL of its own.
@@ -37,7 +38,7 @@ impl ScratchSchema {
     /// # Errors
     /// [`StoreError::Unavailable`] where the server cannot be reached any more.
     pub fn remove(&self) -> Result<(), StoreError> {
-        PgConnection::open(&self.config, Role::Migration)?.run(&format!("DROP SCHEMA {} CASCADE", self.name))
+        PgConnection::open(&self.servers, Role::Migration)?.run(&format!("DROP SCHEMA {} CASCADE", self.name))
     }
 }
 

@@ -16,6 +16,7 @@ mod postgres;
 mod pools;
 mod reading;
 mod schema;
+mod servers;
 mod sql;
 mod transactions;
 mod upserts;

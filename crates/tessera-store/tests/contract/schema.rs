@@ -444,3 +444,25 @@ fn without_citus_nothing_is_spread() {
     assert_eq!(refused, StoreError::NoCitus);
     assert!(refused.to_string().contains("CREATE EXTENSION citus in this database"), "{refused}");
 }
+
+/// As far as can be told without Citus, which refuses a lock over several shards: with a row in the catalogue that says it
+/// is there, a pool is locked by its key alone.
+#[test]
+fn where_citus_is_a_pool_is_locked_by_a_statement_of_its_own() {
+    let prepare = |url: &str| drop(Database::open_postgres(url).unwrap());
+    let Some(database) = crate::postgres::prepared_database(prepare) else { return };
+    let pretend = "SET allow_system_table_mods = on; INSERT INTO pg_extension (oid, extname, extowner, extnamespace, \
+                   extrelocatable, extversion) VALUES (99999, 'citus', 10, 11, false, '0'); SELECT 1";
+    assert_eq!(database.count(pretend), 1);
+    let mut writer = Database::open_postgres(&database.url()).unwrap().writer().unwrap();
+    let mut tx = writer.begin().unwrap();
+    let pool = |name: &str| -> Row { vec![7.into(), 1.into(), name.into()] };
+    tx.take_from_pools(&[(pool("stock"), 2, 5), (pool("budget"), 3, 5)]).unwrap();
+    let refused = tx.take_from_pools(&[(pool("stock"), 4, 5)]);
+    assert_eq!(refused, Err(StoreError::PoolExhausted { pool: "stock".to_owned(), used: 2, cap: 5 }));
+    let locks = "SELECT statement FROM pg_prepared_statements WHERE statement LIKE '%FOR UPDATE%' AND statement NOT LIKE '%pg_prepared%'";
+    let statements = texts(tx.query(locks, &[]).unwrap());
+    assert_eq!(statements.len(), 1, "{statements:?}");
+    assert!(statements[0].contains("FROM pool WHERE bucket = $1 AND"), "{statements:?}");
+    tx.commit().unwrap();
+}

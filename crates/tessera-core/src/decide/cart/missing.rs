@@ -387,8 +387,8 @@ impl<'a> Larger<'a> {
         let name = words.name(Some(&definition.name), &level);
         let words = words.said([
             format!("{joined} more to reach {name}"),
-            format!("Còn {joined} để lên hạng {name}"),
-            format!("อีก {joined} ถึงระดับ {name}"),
+            format!("Còn {joined} nữa để lên hạng {name}"),
+            format!("อีก {joined} จะได้เลื่อนเป็นระดับ {name}"),
         ]);
         Some(Missing::Level { ladder: standing.ladder, level, measures, needed, words })
     }
@@ -415,13 +415,45 @@ impl<'a> Larger<'a> {
             }
             let Some((short, 0)) = self.short(goals, &rules.definition.base, asked.order) else { continue };
             let spend = least.max(self.program().money.amount(short));
-            if !spend.is_zero() {
+            let base = &rules.definition.base;
+            if let Some(spend) = self.with_its_saving(spend, goals, base, &record.code).filter(|spend| !spend.is_zero())
+            {
                 known.insert(record.voucher.clone());
                 waiting.insert((spend, record.voucher.clone()), record.code.clone());
             }
         }
         let waiting = waiting.into_iter().take(VOUCHERS_MAX);
         waiting.filter_map(|((spend, voucher), code)| self.voucher(spend, voucher, &code)).collect()
+    }
+
+    /// How much more there is to spend where a voucher asks for what is paid, of which it takes its own part. What is short
+    /// is added until nothing is: never more than it takes.
+    fn with_its_saving(&self, least: Amount, goals: &[Goal], base: &Base, code: &CompactString) -> Option<Amount> {
+        let mut spend = least;
+        for _ in 0..TIMES_MAX {
+            let Some(order) = self.paid_with(spend, code) else { return Some(spend) };
+            let (short, _) = self.short(goals, base, &order)?;
+            if short == 0 {
+                return Some(spend);
+            }
+            spend += self.program().money.amount(short);
+        }
+        None
+    }
+
+    /// A larger order as it is paid with one voucher more; `None` where it cannot be used on it.
+    fn paid_with(&self, spend: Amount, code: &CompactString) -> Option<Order> {
+        let mut larger = with_more(self.asked.order, &one_line(spend));
+        let taken = |order: &Order| -> Option<Amount> {
+            let priced = price_vouchers(self.look, order).ok()?;
+            Some(priced.iter().map(|one| one.total - one.shipping).sum())
+        };
+        let before = taken(&larger)?;
+        larger.vouchers.push(code.clone());
+        let more = taken(&larger)? - before;
+        larger.total -= more;
+        larger.discount += more;
+        Some(larger)
     }
 
     fn voucher(&self, spend: Amount, voucher: Id, code: &CompactString) -> Option<Missing> {
@@ -479,7 +511,7 @@ impl Asked<'_> {
         let words = self.words.said([
             format!("{short} more for {name}"),
             format!("Còn thiếu {short} để đổi {name}"),
-            format!("อีก {short} แลก {name}"),
+            format!("อีก {short} ก็แลก {name} ได้"),
         ]);
         Some(Missing::Reward { reward, currency, points, words })
     }

@@ -83,8 +83,8 @@ impl Words<'_> {
             ]),
             (false, _) => self.said([
                 format!("Add {lines} more {item}{english} and spend {money} more"),
-                format!("Mua thêm {lines} món{vietnamese}, thêm {money}"),
-                format!("ซื้อเพิ่ม {lines} รายการ{thai} รวม {money}"),
+                format!("Mua thêm {lines} món{vietnamese} và chi thêm {money}"),
+                format!("ซื้อเพิ่ม {lines} รายการ{thai} และซื้อเพิ่มอีก {money}"),
             ]),
         }
     }

@@ -148,7 +148,15 @@ struct Given {
     fulfilment: Option<Fulfilment>,
     partner: Option<AtPartner>,
     gift_card: Option<GivenCard>,
+    member: Option<AtMember>,
     back: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AtMember {
+    state: Option<tessera_core::ledger::AtMemberState>,
+    reason: Option<String>,
 }
 
 #[derive(Deserialize)]
