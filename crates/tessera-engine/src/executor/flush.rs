@@ -1,6 +1,7 @@
 //! Answers once what they tell is on the disk. The embedded database flushes on this thread while the writer decides the
 //! next batch: `docs/decisions/0018-flushing-beside-deciding.md`.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -112,7 +113,10 @@ fn tell(done: Done, follow_ups: &Sender<()>, durable_at: Instant) {
         let _ = follow_ups.try_send(());
     }
     for (reply, answer) in done.answers {
-        reply(answer);
+        // One who cannot hear it costs the others nothing.
+        if std::panic::catch_unwind(AssertUnwindSafe(|| reply(answer))).is_err() {
+            tracing::error!("an answer could not be given: this is a bug");
+        }
     }
 }
 
@@ -176,6 +180,19 @@ mod tests {
         assert!(matches!(told.recv(), Ok(Answer::Unavailable)));
         drop(answering);
         assert!(health.trouble().is_some_and(|trouble| trouble.contains("the disk is gone")));
+    }
+
+    #[test]
+    fn who_cannot_hear_an_answer_costs_nobody_else_theirs() {
+        let (follow_ups, _relay) = bounded(1);
+        let answering = Answering::after(|| Ok(()), follow_ups, Arc::default()).unwrap();
+        let (mut done, told) = batch();
+        done.answers.insert(0, (Box::new(|_| panic!("a bug")), Answer::Unavailable));
+        answering.give(done);
+        let (next, told_next) = batch();
+        answering.give(next);
+        assert!(told.recv().is_ok());
+        assert!(told_next.recv().is_ok());
     }
 
     #[test]

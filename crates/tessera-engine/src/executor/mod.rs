@@ -321,9 +321,14 @@ impl Worker {
             let health = self.health.clone();
             let _busy = health.busy();
             span.record("commands", batch.len() as i64);
-            let away = span.in_scope(|| match self.context.shards.are_spread() {
+            let work = AssertUnwindSafe(|| match self.context.shards.are_spread() {
                 false => self.work(batch),
                 true => self.queues(batch).into_iter().map(|queue| self.work(queue)).filter(|away| *away).count() > 0,
+            });
+            let away = span.in_scope(|| std::panic::catch_unwind(work)).unwrap_or_else(|_| {
+                // Whoever is left without an answer learns that there is none; the door stays open.
+                tracing::error!("a batch could not be worked: this is a bug");
+                false
             });
             if away {
                 turn_away(queue);
