@@ -322,16 +322,12 @@ impl Worker {
             let _busy = health.busy();
             span.record("commands", batch.len() as i64);
             let work = AssertUnwindSafe(|| match self.context.shards.are_spread() {
-                false => self.work(batch),
-                true => self.queues(batch).into_iter().map(|queue| self.work(queue)).filter(|away| *away).count() > 0,
+                false => self.work(batch, queue),
+                true => self.queues(batch).into_iter().for_each(|of_shard| self.work(of_shard, queue)),
             });
-            let away = span.in_scope(|| std::panic::catch_unwind(work)).unwrap_or_else(|_| {
+            if span.in_scope(|| std::panic::catch_unwind(work)).is_err() {
                 // Whoever is left without an answer learns that there is none; the door stays open.
                 tracing::error!("a batch could not be worked: this is a bug");
-                false
-            });
-            if away {
-                turn_away(queue);
             }
             if let Some(job) = job {
                 // Whoever waits for a job that panics learns that it has no answer.
@@ -342,13 +338,12 @@ impl Worker {
         }
     }
 
-    /// Works a batch until every command has its answer. Says whether the database is away.
-    fn work(&mut self, batch: Vec<(Submission, Reply)>) -> bool {
+    /// Works a batch until every command has its answer. While the database is away nobody waits in `queue`.
+    fn work(&mut self, batch: Vec<(Submission, Reply)>, queue: &Receiver<Work>) {
         let (mut commands, mut replies): (Vec<Submission>, VecDeque<Reply>) = batch.into_iter().unzip();
         let mut attempts = 0;
         let mut apart = false;
         let mut away_since: Option<Instant> = None;
-        let mut away = false;
         while !commands.is_empty() {
             let together = attempts < ATTEMPTS_TOGETHER && !apart;
             let size = if together { commands.len() } else { 1 };
@@ -356,7 +351,7 @@ impl Worker {
             let (answers, began, wakes_relay) = match attempt {
                 Ok(Ok(written)) => {
                     attempts = 0;
-                    (away_since, away) = (None, false);
+                    away_since = None;
                     self.health.note(&Ok(()));
                     (written.answers, Some(written.began), written.wakes_relay)
                 }
@@ -380,7 +375,10 @@ impl Worker {
                     }
                     tracing::error!(%error, commands = size, "a batch could not be written");
                     metrics::counter!("tessera_batches_failed_total").increment(1);
-                    away = error.is_transient();
+                    // Before anybody is told: whoever comes back after that is not meant.
+                    if error.is_transient() {
+                        turn_away(queue);
+                    }
                     self.health.note(&Err(error));
                     attempts = 0;
                     (vec![Answer::Unavailable; size], None, false)
@@ -406,7 +404,6 @@ impl Worker {
             let answers = replies.drain(..answers.len()).zip(answers).collect();
             self.answering.give(Done { answers, began, wakes_relay });
         }
-        away
     }
 }
 
