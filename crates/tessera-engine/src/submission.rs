@@ -78,6 +78,13 @@ pub enum Answer {
     Unavailable,
 }
 
+impl Answer {
+    /// Whether it was refused now, and not before in the same way.
+    pub(crate) fn is_fresh_refusal(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if !refusal.replayed)
+    }
+}
+
 /// A refusal with its stable code, a sentence and the facts.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Refusal {

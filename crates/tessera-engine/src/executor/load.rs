@@ -107,6 +107,11 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
+    /// At which version each member was read.
+    pub fn versions(&self) -> HashMap<(i64, MemberId), i64> {
+        self.members.iter().map(|(key, known)| (*key, known.version)).collect()
+    }
+
     /// Everything `batch` names, for the one transaction that decides it.
     pub fn read(tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<Self, StoreError> {
         let mut programs = HashSet::new();

@@ -19,11 +19,14 @@ use super::{Context, Reply, Worker, slices};
 use crate::clock::Entropy;
 use crate::identifier::Subject;
 use crate::record::Rows;
-use crate::submission::Submission;
+use crate::submission::{Answer, Submission};
 
 /// How long, in milliseconds, a batch waits before each time it looks again for a name that another process is about to
 /// give: what is between a claim and its commit takes a few. Whoever finds it then still under way is told to come back.
 const WAITS: [u64; 6] = [1, 2, 4, 8, 16, 32];
+
+/// How often a batch that refuses something is read until two reads agree.
+const READS_MAX: usize = 8;
 
 /// Reads each shard by itself, as the last transaction left it.
 struct Spread<'c>(&'c Context);
@@ -52,29 +55,58 @@ impl Rows for Spread<'_> {
     }
 }
 
+/// Waits a little for names that another process is about to give.
+fn read(context: &Context, batch: &[Submission]) -> Result<Loaded, StoreError> {
+    let mut spread = Spread(context);
+    let mut loaded = Loaded::read(&mut spread, context, batch)?;
+    for wait in WAITS {
+        if !loaded.awaits {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(wait));
+        loaded = Loaded::read(&mut spread, context, batch)?;
+    }
+    Ok(loaded)
+}
+
 impl Worker {
     /// Decides and writes as many commands from the front as are about members of one shard.
     pub(super) fn attempt_on_shard(&mut self, batch: &[Submission]) -> Result<Written, StoreError> {
         let context = self.context.clone();
-        let mut spread = Spread(&context);
-        let mut loaded = part("read").in_scope(|| Loaded::read(&mut spread, &context, batch))?;
-        for wait in WAITS {
-            if !loaded.awaits {
-                break;
+        let mut before = None;
+        for _ in 0..READS_MAX {
+            let mut loaded = part("read").in_scope(|| read(&context, batch))?;
+            let versions = loaded.versions();
+            let mut writes = Writes::default();
+            let mut spread = Spread(&context);
+            let mut one = One::new(&context, &mut self.entropy, (&mut spread, &mut loaded), &mut writes);
+            one.hold_hollow_keys(batch)?;
+            let home = batch.first().map_or(0, |command| one.home_of(command));
+            one.home = Some(home);
+            one.loaded.home = Some(home);
+            one.loaded.read_pools(one.tx, &context, batch)?;
+            let answers = one.decide_all(batch, |one, command| one.home_of(command) == home)?;
+            // A refusal writes nothing, so no version would show that somebody wrote between two of the reads it rests on.
+            // Everything of a member moves with their version: what was read between two equal ones belongs together.
+            if answers.iter().any(Answer::is_fresh_refusal) && before.as_ref() != Some(&versions) {
+                before = Some(versions);
+                continue;
             }
-            std::thread::sleep(Duration::from_millis(wait));
-            loaded = Loaded::read(&mut spread, &context, batch)?;
+            return self.finish_on_shard(&context, home, &loaded, writes, answers);
         }
-        let mut writes = Writes::default();
-        let mut one = One::new(&context, &mut self.entropy, (&mut spread, &mut loaded), &mut writes);
-        one.hold_hollow_keys(batch)?;
-        let home = batch.first().map_or(0, |command| one.home_of(command));
-        one.home = Some(home);
-        one.loaded.home = Some(home);
-        one.loaded.read_pools(one.tx, &context, batch)?;
-        let answers = one.decide_all(batch, |one, command| one.home_of(command) == home)?;
-        again::lock_one_a_shard(&context, &mut self.writer, &writes.again)?;
-        let (began, wakes_relay) = self.write_on_shard(&context, home, &loaded, writes)?;
+        Err(StoreError::Conflict { table: "member" })
+    }
+
+    fn finish_on_shard(
+        &mut self,
+        context: &Context,
+        home: u16,
+        loaded: &Loaded,
+        writes: Writes,
+        answers: Vec<Answer>,
+    ) -> Result<Written, StoreError> {
+        again::lock_one_a_shard(context, &mut self.writer, &writes.again)?;
+        let (began, wakes_relay) = self.write_on_shard(context, home, loaded, writes)?;
         metrics::histogram!("tessera_batch_size").record(answers.len() as f64);
         Ok(Written { answers, began, wakes_relay })
     }
