@@ -2,7 +2,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tessera_core::event::{Situation, UseBenefit};
 use tessera_core::id::EventId;
 use tessera_core::program::Id;
@@ -70,9 +70,15 @@ pub struct Checkout {
     location: Option<String>,
     channel: Option<String>,
     public_at: Option<String>,
+    limit: Option<usize>,
+    after: Option<String>,
 }
 
 impl Checkout {
+    fn page(&self) -> PageQuery {
+        PageQuery { limit: self.limit, after: self.after.clone() }
+    }
+
     fn read(self) -> Result<Situation, Problem> {
         let amount = |name: &str, text: Option<String>| {
             let read = text.map(|text| text.parse::<Amount>()).transpose();
@@ -106,8 +112,8 @@ fn benefit(text: &str) -> Result<Id, Problem> {
         ("total" = Option<String>, Query, description = "What the order comes to", example = "350000"),
         ("shipping" = Option<String>, Query), ("location" = Option<String>, Query), ("channel" = Option<String>, Query),
         ("public_at" = Option<String>, Query, description = "When what is asked for is open to everybody"),
-        ("Accept-Language" = Option<String>, Header, example = "vi")),
-    responses((status = 200, description = "`items`", body = Object,
+        PageQuery, ("Accept-Language" = Option<String>, Header, example = "vi")),
+    responses((status = 200, description = "`items` and `next`", body = Object,
         example = json!({ "items": [{ "benefit": "free-delivery", "kind": "free_shipping", "name": "Free delivery", "text": null,
             "from": [{ "by": "tier", "ladder": "cup", "level": "gold", "until": "2026-12-31T17:00:00Z" }],
             "until": "2026-12-31T17:00:00Z", "last_day": "2026-12-31",
@@ -122,11 +128,12 @@ pub async fn list_entitlements(
     Parameters(checkout): Parameters<Checkout>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
+    let page = checkout.page();
     let (asked, situation, language) = (subject(&member)?, checkout.read()?, language(&headers));
     let (context, program) = (app.context.clone(), caller.program.clone());
     let found = app.read(move || Ok(query::entitlements(&context, &program, &asked, &situation, &language)?)).await?;
     match found {
-        Some(items) => Ok(Json(json!({ "items": items, "next": null }))),
+        Some(items) => Ok(Json(page.of(&items, |_, item| item.entitlement.benefit.to_string())?)),
         // It knows why there is nobody.
         None => Err(named(&app, &caller.program, &member).await.err().unwrap_or_else(Problem::unknown_member)),
     }

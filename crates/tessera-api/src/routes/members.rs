@@ -261,18 +261,20 @@ pub async fn list_entries(
 ///
 /// Needs `members:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/members/{member}/lots", tag = "members", security(("key" = [])),
-    params(("program" = String, Path), ("member" = String, Path)),
-    responses((status = 200, description = "`items`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    params(("program" = String, Path), ("member" = String, Path), PageQuery),
+    responses((status = 200, description = "`items` and `next`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn list_lots(
     State(app): State<AppState>,
     caller: Caller<ReadMembers>,
     Path((_, member)): Path<(String, String)>,
+    Parameters(page): Parameters<PageQuery>,
 ) -> Result<Json<Value>, Problem> {
     let id = named(&app, &caller.program, &member).await?;
     let context = app.context.clone();
     let lots = app.read(move || Ok(query::lots(&context, &caller.program, id)?)).await?;
     let lots = lots.ok_or_else(Problem::unknown_member)?;
-    Ok(Json(json!({ "items": lots, "next": null })))
+    // Several may have one end: those that wait for different events.
+    Ok(Json(page.of(&lots, |number, _| number.to_string())?))
 }
 
 /// What happened to a member, newest first.
@@ -339,12 +341,14 @@ pub async fn list_vouchers(
 ///
 /// Needs `members:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/members/{member}/tiers", tag = "members", security(("key" = [])),
-    params(("program" = String, Path), ("member" = String, Path)),
-    responses((status = 200, description = "`items`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+    params(("program" = String, Path), ("member" = String, Path), PageQuery),
+    responses((status = 200, description = "`items` and `next`", body = Object), (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn list_tiers(
     State(app): State<AppState>,
     caller: Caller<ReadMembers>,
     Path((_, member)): Path<(String, String)>,
+    Parameters(page): Parameters<PageQuery>,
 ) -> Result<Json<Value>, Problem> {
-    Ok(Json(json!({ "items": view(&app, caller, &member).await?.tiers, "next": null })))
+    let view = view(&app, caller, &member).await?;
+    Ok(Json(page.of(&view.tiers, |_, standing| standing.ladder.to_string())?))
 }

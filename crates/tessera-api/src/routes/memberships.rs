@@ -12,7 +12,9 @@ use utoipa::ToSchema;
 
 use super::events::{Told, render};
 use super::members::{language, named, subject};
-use crate::extract::{Body, Caller, IdempotencyKey, JsonBody, ReadMembers, WriteMemberships, parse};
+use crate::extract::{
+    Body, Caller, IdempotencyKey, JsonBody, PageQuery, Parameters, ReadMembers, WriteMemberships, parse,
+};
 use crate::{AppState, Problem};
 
 /// A club that is joined or renewed.
@@ -63,19 +65,22 @@ async fn step(
 ///
 /// Needs `members:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/members/{member}/memberships", tag = "memberships", security(("key" = [])),
-    params(("program" = String, Path), ("member" = String, Path), ("Accept-Language" = Option<String>, Header, example = "vi")),
-    responses((status = 200, description = "`items`; `status` is `trial`, `paid`, `grace` or `ended`", body = Object),
+    params(("program" = String, Path), ("member" = String, Path), PageQuery,
+        ("Accept-Language" = Option<String>, Header, example = "vi")),
+    responses((status = 200, description = "`items` and `next`; `status` is `trial`, `paid`, `grace` or `ended`", body = Object),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn list_memberships(
     State(app): State<AppState>,
     caller: Caller<ReadMembers>,
     Path((_, member)): Path<(String, String)>,
+    Parameters(page): Parameters<PageQuery>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     let id = named(&app, &caller.program, &member).await?;
     let (context, language) = (app.context.clone(), language(&headers));
     let clubs = app.blocking(move || Ok(query::clubs(&context, &caller.program, id, &language)?)).await?;
-    Ok(Json(json!({ "items": clubs.ok_or_else(Problem::unknown_member)?, "next": null })))
+    let clubs = clubs.ok_or_else(Problem::unknown_member)?;
+    Ok(Json(page.of(&clubs, |number, _| number.to_string())?))
 }
 
 /// Joins or renews a club by a fee that was paid, or begins its trial.

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use super::events::{Told, render};
 use super::members::{named, subject};
-use crate::extract::{Caller, IdempotencyKey, JsonBody, Parameters, ReadMembers, WriteEvents, WriteMembers};
+use crate::extract::{Caller, IdempotencyKey, JsonBody, PageQuery, Parameters, ReadMembers, WriteEvents, WriteMembers};
 use crate::{AppState, Problem};
 
 /// A name that comes to a member, perhaps in place of another.
@@ -48,19 +48,22 @@ fn identifier(field: &str, text: &str) -> Result<Identifier, Problem> {
 ///
 /// Needs `members:read`.
 #[utoipa::path(get, path = "/v1/programs/{program}/members/{member}/identifiers", tag = "members", security(("key" = [])),
-    params(("program" = String, Path, example = "copper-cup"), ("member" = String, Path, description = "An id, or kind:value")),
-    responses((status = 200, description = "`items`", body = Object, example = json!({ "items": [{ "kind": "card", "identifier": "card:4711" }], "next": null })),
+    params(("program" = String, Path, example = "copper-cup"), ("member" = String, Path, description = "An id, or kind:value"), PageQuery),
+    responses((status = 200, description = "`items` and `next`", body = Object, example = json!({ "items": [{ "kind": "card", "identifier": "card:4711" }], "next": null })),
         (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 pub async fn list_identifiers(
     State(app): State<AppState>,
     caller: Caller<ReadMembers>,
     Path((_, member)): Path<(String, String)>,
+    Parameters(page): Parameters<PageQuery>,
 ) -> Result<Json<Value>, Problem> {
     let id = named(&app, &caller.program, &member).await?;
     let context = app.context.clone();
     let found = app.blocking(move || Ok(query::identifiers(&context, &caller.program, id)?)).await?;
     let item = |text: &String| json!({ "kind": text.split(':').next(), "identifier": text });
-    Ok(Json(json!({ "items": found.iter().map(item).collect::<Vec<Value>>(), "next": null })))
+    let items: Vec<Value> = found.iter().map(item).collect();
+    // A cursor stands in addresses, which are logged: it is no name.
+    Ok(Json(page.of(&items, |number, _| number.to_string())?))
 }
 
 /// Adds a name, or replaces one: a lost card by a new one, an old number by the new.

@@ -1,10 +1,10 @@
 //! Pages: `?limit=&after=`, without gaps and without repeats.
 
 use rstest::rstest;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tessera_testkit::app::TestApp;
 
-use crate::common::{app, items, sale};
+use crate::common::{app, items, once, sale};
 
 /// Forty members, one of them with a long story.
 fn busy() -> TestApp {
@@ -112,4 +112,35 @@ fn what_a_document_lists_comes_a_page_at_a_time_too(#[case] path: &str, #[case] 
     }
     app.get(&format!("{path}?after=elsewhere")).problem(400, "invalid-request");
     app.get(&format!("{path}?limit=0")).problem(400, "invalid-request");
+}
+
+const OF_ONE: &str = "
+unknown_member: enrol
+currencies: { a: { name: A, expires: never }, b: { name: B, expires: never }, c: { name: C, expires: { after: P1Y } } }
+benefits: { b1: { name: B }, b2: { name: B }, b3: { name: B } }
+tiers:
+  one: { measure: spend, levels: [ { id: all, at: 0, benefits: [b1, b2] } ] }
+  two: { measure: spend, levels: [ { id: all, at: 0, benefits: [b3] } ] }
+campaigns:
+  all: { trigger: purchase, rules: [ { award: { currency: a, amount: 1 } }, { award: { currency: b, amount: 2 } }, { award: { currency: c, amount: 3 } } ] }
+";
+
+#[rstest]
+#[case::lots("lots", 3)]
+#[case::tiers("tiers", 2)]
+#[case::identifiers("identifiers", 2)]
+#[case::entitlements("entitlements", 3)]
+fn what_one_member_has_comes_a_page_at_a_time_too(#[case] path: &str, #[case] count: usize) {
+    let app = TestApp::new(OF_ONE);
+    once(&app, "POST", "members", "m-1").json(&json!({ "identifiers": ["card:1", "card:2"] })).ok();
+    app.post("events", &sale("r-1", "card:1", 10_000)).ok();
+    let path = format!("members/card:1/{path}");
+    let whole = items(&app.get(&path).ok()).clone();
+    assert_eq!(whole.len(), count, "{whole:?}");
+    for limit in [1, 2, count, count + 1] {
+        let pages = pages(&app, &path, limit);
+        assert!(pages.iter().all(|page| page.len() <= limit));
+        assert_eq!((pages.concat(), pages.len()), (whole.clone(), count.div_ceil(limit)), "limit {limit}");
+    }
+    app.get(&format!("{path}?after=elsewhere")).problem(400, "invalid-request");
 }
