@@ -5,6 +5,8 @@ use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::text::Text;
+
 /// A program day: a calendar date in the program's zone, counted in days since 1970-01-01.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Day(i32);
@@ -123,7 +125,7 @@ impl<'de> Deserialize<'de> for Day {
         if !deserializer.is_human_readable() {
             return i32::deserialize(deserializer).map(Self);
         }
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        let text = Text::deserialize(deserializer)?.0;
         text.parse().map_err(|_| de::Error::custom("a day is written as 2026-03-31"))
     }
 }
