@@ -297,18 +297,18 @@ impl<'a> Working<'a> {
                 self.change(Change::Exposed { campaign, held_out: exposure.held_out, worth });
             }
         }
-        self.announce_waits(evaluation, order_id, day);
+        let (totals, base) = (evaluation.totals(), evaluation.base_totals());
+        self.announce_waits(&totals, &base, order_id, day);
         self.record().record.draws.extend(evaluation.draws.iter().cloned());
         let mut credits = Vec::new();
         for award in &evaluation.awards {
             self.award(award, day, &mut credits);
         }
-        let base = evaluation.base_totals();
-        for (currency, all) in evaluation.totals() {
-            if counts_at_once(&self.program, &currency) || !self.waits_here(&currency) {
-                self.measure_points(&currency, base.get(&currency).copied().unwrap_or(0), all, day);
+        for (currency, all) in &totals {
+            if counts_at_once(&self.program, currency) || !self.waits_here(currency) {
+                self.measure_points(currency, base.get(currency).copied().unwrap_or(0), *all, day);
             }
-            self.moved(&currency);
+            self.moved(currency);
         }
         for action in &evaluation.actions {
             self.act(action);
@@ -326,19 +326,24 @@ impl<'a> Working<'a> {
         }
     }
 
-    fn announce_waits(&mut self, evaluation: &Evaluation, order_id: Option<&CompactString>, day: Day) {
-        let base = evaluation.base_totals();
+    fn announce_waits(
+        &mut self,
+        totals: &BTreeMap<Id, i64>,
+        base: &BTreeMap<Id, i64>,
+        order_id: Option<&CompactString>,
+        day: Day,
+    ) {
         let program = self.program.clone();
-        for (currency, all) in evaluation.totals() {
+        for (currency, all) in totals {
             let Some(pending) = program.currency(currency.as_str()).map(|definition| &definition.pending) else {
                 continue;
             };
             // What no order earned has no order whose event could release it.
             // Whoever can hold no more waits for nothing.
-            let fits = all > 0 && !self.room(&currency).is_zero();
+            let fits = *all > 0 && !self.room(currency).is_zero();
             if fits && (!pending.period.is_zero() || (pending.until.is_some() && order_id.is_some())) {
                 let event = self.state.events;
-                let counts = if pending.counts_to_tiers { 0 } else { base.get(&currency).copied().unwrap_or(0) };
+                let counts = if pending.counts_to_tiers { 0 } else { base.get(currency).copied().unwrap_or(0) };
                 // What an event causes may add to what the event itself gave.
                 let known = self
                     .state
@@ -346,7 +351,7 @@ impl<'a> Working<'a> {
                     .and_then(|purse| purse.waits.iter().find(|wait| wait.event == event));
                 let counts = points(counts) + known.map_or(Points::ZERO, |wait| wait.base);
                 self.change(Change::Waits {
-                    currency,
+                    currency: currency.clone(),
                     event,
                     order_id: order_id.cloned(),
                     earned_on: day,
