@@ -13,6 +13,7 @@ use super::evaluate::{self, AwardLine, Evaluation, Look};
 use super::expiry;
 use super::outcome::{self, Effect, EffectKind, points};
 use super::pool::Pooling;
+use super::tier::standing::Standing;
 use super::{
     Answer, Credit, Decision, EventStatus, Inputs, IssuedVoucher, OrderProgress, PartnerOrder, PoolChange, Record,
     Recorded, Rejected, RuleTrace, WaitlistChange,
@@ -55,6 +56,8 @@ pub(super) struct Working<'a> {
     pub pooling: Pooling,
     /// The lot that the points would go to which repay debt next.
     pub repaying: Option<LotRef>,
+    /// Where the member stands on every ladder, once it was judged and as long as nothing has changed since.
+    pub judged: Option<Vec<Standing>>,
 }
 
 /// What was true at the business time of a backdated event.
@@ -124,6 +127,7 @@ impl<'a> Working<'a> {
             cases: Vec::new(),
             pooling: Pooling::default(),
             repaying: None,
+            judged: None,
         })
     }
 
@@ -153,6 +157,7 @@ impl<'a> Working<'a> {
     /// Opens an event; what follows belongs to it.
     pub fn open(&mut self, kind: &str, status: EventStatus, at: Instant, data: Option<String>) -> u64 {
         let day = self.program.calendar.day(at);
+        self.judged = None;
         self.state.begin_event(at, day);
         self.events.push(Recorded {
             seq: self.state.events,
@@ -186,7 +191,7 @@ impl<'a> Working<'a> {
         let (orders, vouchers, trace) = (self.orders.len(), self.vouchers.len(), self.trace.len());
         let done = work(self).ok();
         if done.is_none() {
-            (self.state, self.past) = (state, past);
+            (self.state, self.past, self.judged) = (state, past, None);
             (self.progress, self.pools, self.causes) = (progress, pools, causes);
             (self.redemptions, self.voucher_codes) = (redemptions, voucher_codes);
             *self.record() = event;
@@ -206,6 +211,7 @@ impl<'a> Working<'a> {
         if let (Some(past), Change::Used { limit, from, by, .. }) = (&mut self.past, &change) {
             *past.used.entry((limit.clone(), *from)).or_insert(0) += by;
         }
+        self.judged = None;
         self.state.apply_change(&change);
         self.record().record.changes.push(change);
     }
@@ -236,6 +242,7 @@ impl<'a> Working<'a> {
             hash: [0; 32],
         };
         entry.hash = entry.chained(&self.state.chain);
+        self.judged = None;
         self.state.apply_entry(&entry);
         self.move_parts(&entry);
         self.repay_shortfalls(&entry);
