@@ -15,6 +15,7 @@ use tessera_core::time::Instant;
 use tessera_store::{Reader, StoreError, Value};
 
 use crate::record::{ENTRY_COLUMNS, Envelope, entry_from_row, member_key, number, state_from_bytes, unsigned};
+use crate::relay::{DONE, Payload};
 
 /// Members read in one query.
 const PAGE: i64 = 500;
@@ -323,6 +324,42 @@ pub(super) fn places(
         place.recorded_at = latest;
     }
     Ok(places)
+}
+
+/// What a household or one of its people was told in business from `to` on: until there it has not arrived.
+pub(super) fn told_from(
+    reader: &mut Reader<'_>,
+    program: i64,
+    state: &MemberState,
+    to: Instant,
+) -> Result<Vec<News>, StoreError> {
+    if state.clock < to {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT type, payload FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND effective_at >= $4 \
+               AND (type LIKE 'household-%' OR type = 'follow-up-refused')";
+    let mut params = member_key(program, state.id);
+    params.push(to.micros().into());
+    let mut told = Vec::new();
+    for row in reader.query(sql, &params)? {
+        told.extend(news(row[0].text()?, row[1].text()?)?);
+    }
+    Ok(told)
+}
+
+/// What is on its way between a household and its people, or never came: nobody was told it yet.
+pub(super) fn on_the_way(reader: &mut Reader<'_>, program: i64) -> Result<Vec<News>, StoreError> {
+    let sql = format!("SELECT payload FROM outbox WHERE program = $1 AND kind = 'command' AND state <> {DONE}");
+    let mut waits = Vec::new();
+    for row in reader.query(&sql, &[program.into()])? {
+        let waiting = Payload::read(&row[0])?.follow_up.filter(|waiting| waiting.kind.starts_with("household-"));
+        waits.extend(waiting.map(|waiting| News {
+            cause: Cause { event: waiting.cause, number: waiting.number },
+            kind: waiting.kind,
+            refused: None,
+        }));
+    }
+    Ok(waits)
 }
 
 /// How many events stand before and behind the own event of a command.

@@ -30,7 +30,7 @@ use crate::programs::ProgramHandle;
 use crate::record::{member_key, order_record, state_from_bytes};
 use crate::report::{as_at, history, history_seen};
 use families::Families;
-use log::{Logged, Step};
+use log::{Logged, News, Step};
 use run::{Former, Pooled, Pools, Run, Since};
 use together::Together;
 
@@ -141,7 +141,10 @@ impl Replay<'_> {
     /// Members on as many threads as there are processors, a bucket or a household at a time; each with pools of their
     /// own.
     fn in_parallel(&self) -> Result<(Comparison, Pools), StoreError> {
-        let families = self.context.database.read(|reader| Families::read(reader, self.program, self.actual))?;
+        let families = self.context.database.read(|reader| {
+            let families = Families::read(reader, self.program, self.actual)?;
+            Ok((families, log::on_the_way(reader, self.program)?))
+        })?;
         let (next_bucket, next_family) = (AtomicI64::new(0), AtomicUsize::new(0));
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let parts: Vec<Result<(Comparison, Pools), StoreError>> = std::thread::scope(|scope| {
@@ -161,14 +164,14 @@ impl Replay<'_> {
 
     fn work(
         &self,
-        families: &Families,
+        (families, waits): &(Families, Vec<News>),
         next_bucket: &AtomicI64,
         next_family: &AtomicUsize,
     ) -> Result<(Comparison, Pools), StoreError> {
         let (mut comparison, mut asked) = (Comparison::new(&self.window), Pools::default());
         self.context.database.read(|reader| {
             while let Some(family) = families.list().get(next_family.fetch_add(1, Ordering::Relaxed)) {
-                let (mut pools, mut together) = (Pools::default(), Together::default());
+                let (mut pools, mut together) = (Pools::default(), Together::new(waits));
                 for member in family {
                     if let Some(state) = log::member(reader, self.program, *member)? {
                         self.join(reader, &state, &mut together)?;
@@ -213,8 +216,8 @@ impl Replay<'_> {
     fn in_order(&self) -> Result<Comparison, StoreError> {
         self.done.store(0, Ordering::Relaxed);
         let (mut comparison, mut pools) = (Comparison::new(&self.window), Pools::default());
-        let mut together = Together::default();
         self.context.database.read(|reader| {
+            let mut together = Together::new(&log::on_the_way(reader, self.program)?);
             for bucket in 0..i64::from(BUCKETS) {
                 log::each_member(reader, self.program, bucket, &mut |reader, state| {
                     if is_replayed(&state) { self.join(reader, &state, &mut together) } else { Ok(()) }
@@ -239,6 +242,7 @@ impl Replay<'_> {
     fn join(&self, reader: &mut Reader<'_>, state: &MemberState, together: &mut Together) -> Result<(), StoreError> {
         let places = log::places(reader, self.program, state.id, self.window.to)?;
         together.add(state, self.run(reader, state)?, places);
+        together.told_later(&log::told_from(reader, self.program, state, self.window.to)?);
         Ok(())
     }
 

@@ -2,7 +2,8 @@
 //! everybody where a pool may run out.
 //!
 //! What one causes for another is what the draft makes of it, and it arrives where it was recorded to. What the draft
-//! causes and nothing was recorded of arrives at once; what was recorded and the draft does not cause does not happen.
+//! causes and nothing was recorded of arrives at once; what was recorded and the draft does not cause does not happen, and
+//! what was on its way when the business looked at ends still is.
 //! What a transfer, a friend or a merge brought comes as it came.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -24,7 +25,7 @@ pub(super) struct Together {
     pub runs: HashMap<MemberId, Run>,
     /// What each still has before them.
     ahead: HashMap<MemberId, VecDeque<Place>>,
-    /// What is recorded to have been told because of each member's events, and of which kind it was.
+    /// What is recorded to have been told because of each member's events, or to be on its way, and of which kind it was.
     told: BTreeMap<Cause, CompactString>,
     /// What the draft wants told, until it was recorded to have been.
     on_the_way: BTreeMap<Cause, FollowUp>,
@@ -32,6 +33,17 @@ pub(super) struct Together {
 }
 
 impl Together {
+    /// `waits`: what is on its way at the end of what is looked at, and is told nobody before.
+    pub fn new(waits: &[News]) -> Self {
+        let mut together = Self::default();
+        together.told_later(waits);
+        together
+    }
+
+    pub fn told_later(&mut self, news: &[News]) {
+        self.told.extend(news.iter().map(|news| (news.cause, news.kind.clone())));
+    }
+
     /// Takes somebody in, with everything they lived through.
     pub fn add(&mut self, state: &MemberState, run: Run, places: Vec<Place>) {
         for place in &places {
