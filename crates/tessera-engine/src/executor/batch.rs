@@ -300,13 +300,13 @@ impl One<'_> {
     /// The answer to a command whose key was used before (I1, I6); `None` when it has to be decided.
     fn before(&mut self, command: &Submission, key: [u8; 16], hash: [u8; 16]) -> Result<Option<Answer>, StoreError> {
         let program = command.program.number;
-        let is_other = self.loaded.keys.get(&(program, key)).is_some_and(|known| known.hash != hash);
+        let is_other = self.loaded.keys.get(&(program, key)).is_some_and(|known| !known.is_of(&hash));
         if self.loaded.spread && is_other && !self.was_done((program, key))? {
             self.loaded.contest_key((program, key));
             return Ok(Some(Answer::Unavailable));
         }
         let Some(known) = self.loaded.keys.get(&(program, key)) else { return Ok(None) };
-        let same = known.hash == hash;
+        let same = known.is_of(&hash);
         if let Some(text) = &known.refusal {
             // A refused key holds nothing: a corrected command is decided afresh.
             let refusal = same.then(|| serde_json::from_str::<Refusal>(text).ok()).flatten();

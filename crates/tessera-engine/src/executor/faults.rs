@@ -9,6 +9,8 @@ use super::Executor;
 /// A point of an attempt, where the database is spread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
+    /// What one shard holds is written, and what the next one holds is not, if there is a next one.
+    BetweenClaims,
     /// What other shards hold is written, the member is not.
     AfterClaims,
     /// The member is written, and names are not confirmed.
@@ -20,6 +22,19 @@ pub enum Fault {
 pub(super) struct Faults {
     #[cfg(feature = "testkit")]
     asked: std::sync::Mutex<Option<(Fault, u32)>>,
+    #[cfg(feature = "testkit")]
+    meanwhile: std::sync::Mutex<Option<Meanwhile>>,
+}
+
+/// What somebody else does while an attempt is at a point.
+#[cfg(feature = "testkit")]
+struct Meanwhile(Fault, Box<dyn FnOnce() + Send>);
+
+#[cfg(feature = "testkit")]
+impl std::fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Meanwhile").field(&self.0).finish_non_exhaustive()
+    }
 }
 
 impl Faults {
@@ -30,6 +45,11 @@ impl Faults {
 
     #[cfg(feature = "testkit")]
     pub fn meet(&self, fault: Fault) -> Result<(), StoreError> {
+        let mut meanwhile = self.meanwhile.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(Meanwhile(_, happens)) = meanwhile.take_if(|Meanwhile(wanted, _)| *wanted == fault) {
+            drop(meanwhile);
+            happens();
+        }
         let mut asked = self.asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match asked.as_mut() {
             Some((wanted, times)) if *wanted == fault && *times > 0 => {
@@ -46,5 +66,12 @@ impl Executor {
     /// The next `times` attempts to write a batch end at a point.
     pub fn fail_at(&self, fault: Fault, times: u32) {
         *self.faults.asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((fault, times));
+    }
+
+    /// While the next attempt to write a batch is at a point, this happens, and then it goes on: what another process does
+    /// in between, in an order that a test decides.
+    pub fn meanwhile(&self, fault: Fault, happens: impl FnOnce() + Send + 'static) {
+        let mut meanwhile = self.faults.meanwhile.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *meanwhile = Some(Meanwhile(fault, Box::new(happens)));
     }
 }
