@@ -197,6 +197,7 @@ impl From<Refusal> for Problem {
             | "adjusted-enough-today"
             | "adjustment-decided"
             | "adjustment-is-an-undo"
+            | "batch-cancelled"
             | "case-taken"
             | "case-closed"
             | "nothing-waits"

@@ -51,6 +51,11 @@ impl MemberId {
         self.0.as_bytes()
     }
 
+    /// When it was made, in milliseconds.
+    pub fn unix_ms(&self) -> u64 {
+        self.as_bytes()[..6].iter().fold(0, |time, byte| time << 8 | u64::from(*byte))
+    }
+
     pub fn bucket(&self) -> Bucket {
         Bucket::of(self.as_bytes())
     }

@@ -22,8 +22,16 @@ pub struct Comparison {
     pub refused: BTreeMap<String, u64>,
     /// Members with at least one event, without guests.
     pub members: u64,
+    /// Members of whom events were archived, or of somebody who lives side by side with them: what is left does not say
+    /// what they had, so they are in no other figure.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub left_out: u64,
+    /// When the oldest event that is left was recorded, where members are left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history_from: Option<Instant>,
     /// A budget or limit over all members may have run out, so that it mattered who came first: everything was decided
-    /// in the order of recording. Between events that were recorded in the same microsecond that order is by member.
+    /// in the order of recording. Between events that were recorded in the same microsecond that order is by member. So it
+    /// was where the draft refuses a transfer, which then does not arrive.
     pub in_order: bool,
     pub currencies: BTreeMap<Id, Sides<Flow>>,
     pub tiers: BTreeMap<Id, LadderComparison>,
@@ -40,6 +48,11 @@ pub struct Comparison {
     /// that differ. At most 10.
     #[serde(skip)]
     pub unlike: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The same figure as it was, and as the draft makes it.
@@ -320,6 +333,7 @@ impl Comparison {
     pub fn merge(&mut self, other: Self) {
         self.events += other.events;
         self.members += other.members;
+        self.left_out += other.left_out;
         self.unlike.extend(other.unlike);
         self.unlike.sort();
         self.unlike.truncate(NAMED_MAX);

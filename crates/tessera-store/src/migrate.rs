@@ -59,7 +59,9 @@ pub struct Schema {
 }
 
 pub(crate) fn sqlite(connection: &mut sqlite::SqliteConnection) -> Result<(), StoreError> {
-    schema_in_sqlite(connection)?;
+    if is_current(&schema_in_sqlite(connection)?) {
+        return Ok(());
+    }
     let migrations = migrations(|source| source.sqlite)?;
     Runner::new(&migrations).run(connection.raw()).map_err(|error| failed(&error))?;
     must_be_whole(&mut |sql| connection.query(sql, &[]))
@@ -70,11 +72,18 @@ pub(crate) fn postgres(servers: &Servers) -> Result<(), StoreError> {
     let mut connection = postgres::PgConnection::open(servers, postgres::Role::Migration)?;
     // Whoever starts at the same time waits here, and then finds the work done. The end of the connection unlocks too.
     connection.run(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))?;
-    schema_in_postgres(&mut connection)?;
-    connection
-        .block_on(async |client, _| Runner::new(&migrations).run_async(client).await.map_err(|error| failed(&error)))?;
-    must_be_whole(&mut |sql| connection.query(sql, &[]))?;
+    if !is_current(&schema_in_postgres(&mut connection)?) {
+        connection.block_on(async |client, _| {
+            Runner::new(&migrations).run_async(client).await.map_err(|error| failed(&error))
+        })?;
+        must_be_whole(&mut |sql| connection.query(sql, &[]))?;
+    }
     connection.run(&format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})"))
+}
+
+/// Whether nothing is to be done: its tables were looked at already.
+fn is_current(schema: &Schema) -> bool {
+    schema.pending.is_empty()
 }
 
 /// Asks a database of either kind.

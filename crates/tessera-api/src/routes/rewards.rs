@@ -146,22 +146,31 @@ pub async fn create_codes(
         if read > STREAM_MAX {
             return Err(stream_too_large());
         }
+        let mut wrong = None;
         while let Some(end) =
             held.iter().position(|byte| *byte == b'\n').or((is_last && !held.is_empty()).then(|| held.len() - 1))
         {
             line += 1;
-            let text = held.split_to(end + 1);
-            waiting.extend(code(&text, line)?);
+            match code(&held.split_to(end + 1), line) {
+                Ok(code) => waiting.extend(code),
+                Err(problem) => {
+                    wrong = Some(problem);
+                    break;
+                }
+            }
         }
-        if held.len() > CODE_MAX + 2 {
-            return Err(wrong_code(line + 1));
+        if held.len() > CODE_MAX + 2 && wrong.is_none() {
+            wrong = Some(wrong_code(line + 1));
         }
-        if is_last || waiting.len() >= AHEAD {
+        if is_last || wrong.is_some() || waiting.len() >= AHEAD {
             let (codes, context, executor) = (std::mem::take(&mut waiting), app.context.clone(), app.executor.clone());
             let (program, pool) = (caller.program.clone(), pool.clone());
             let import = move || Ok(codes::import(&context, &executor, &program, &pool, codes)?);
             let new = app.blocking(import).await?;
             told = Imported { imported: told.imported + new.imported, known: told.known + new.known };
+        }
+        if let Some(wrong) = wrong {
+            return Err(wrong);
         }
         if is_last {
             return Ok(Json(json!(told)));

@@ -14,8 +14,8 @@ use tessera_core::program::Id;
 use tessera_core::time::Day;
 use tessera_engine::query::{self, BatchView};
 use tessera_engine::voucher::{
-    Batch, BatchKind, CHUNK, CODES_MAX, LineProblem, NewBatch, cancel_batch, cancel_code, chunks, finish_import,
-    import_chunk, make_chunk, open_batch,
+    Batch, BatchError, BatchKind, CHUNK, CODES_MAX, LINE_MAX, LineProblem, NewBatch, TOLD_MAX, cancel_batch,
+    cancel_code, chunks, finish_import, import_chunk, make_chunk, open_batch,
 };
 use tokio::sync::mpsc;
 use utoipa::ToSchema;
@@ -139,8 +139,14 @@ pub async fn create_voucher_codes(
             let text: String = match made {
                 Ok(codes) => (from..).zip(codes).map(|(number, code)| line(number, &code)).collect(),
                 Err(error) => {
-                    tracing::error!(%error, "a batch of codes broke off");
-                    let broken = json!({ "problem": Problem::unavailable() });
+                    let problem = match error {
+                        BatchError::Refused(refusal) => refusal.into(),
+                        BatchError::Store(error) => {
+                            tracing::error!(%error, "a batch of codes broke off");
+                            Problem::unavailable()
+                        }
+                    };
+                    let broken = json!({ "problem": problem });
                     // What is there stays; the same call goes on.
                     let _ = ahead.blocking_send(format!("{broken}\n").into());
                     return;
@@ -171,7 +177,8 @@ pub struct ImportOptions {
 /// Needs `redemptions:write`.
 ///
 /// The answer names every line that was not taken in, at most 10,000 of them, with why. The same file under the same key
-/// may be sent again: what is there is no duplicate of itself.
+/// may be sent again, also where it broke off: what is there is no duplicate of itself. Until then the batch has the lines
+/// that came, which can be listed and made void.
 #[utoipa::path(post, path = "/v1/programs/{program}/vouchers/{voucher}/codes/import", tag = "vouchers", security(("key" = [])),
     params(("program" = String, Path, example = "copper-cup"), ("voucher" = String, Path, example = "bottle-cap"),
         ("name" = Option<String>, Query, description = "For people"), ("expires_on" = Option<String>, Query, description = "The last day of every code", example = "2026-12-31"),
@@ -208,41 +215,16 @@ pub async fn create_voucher_import(
         wrong: 0,
         told: Vec::new(),
     };
-    let mut body = request.into_body().into_data_stream();
-    let (mut held, mut read) = (BytesMut::new(), 0_usize);
-    while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|_| Problem::invalid("the stream broke off"))?;
-        read += chunk.len();
-        if read > STREAM_MAX {
-            return Err(stream_too_large());
-        }
-        held.extend_from_slice(&chunk);
-        while let Some(end) = held.iter().position(|byte| *byte == b'\n') {
-            let line = held.split_to(end + 1);
-            // With its end.
-            if line.len() > LINE_MAX + 1 {
-                return Err(line_too_large(LINE_MAX));
-            }
-            import.line(&line).await?;
-        }
-        if held.len() > LINE_MAX {
-            return Err(line_too_large(LINE_MAX));
-        }
-    }
-    import.line(&held).await?;
+    let ended = import.read(request).await;
+    // However it ended, what came before is in.
     import.flush().await?;
+    ended?;
     let (lines, taken, wrong, problems) = (import.line, import.taken, import.wrong, import.told);
     let (executor, program, of) = (app.executor.clone(), caller.program.clone(), batch.clone());
     app.blocking(move || Ok(finish_import(&executor, &program, (&of, lines))?)).await?;
     let imported = taken - wrong;
     Ok(Json(json!({ "batch": batch.key(), "lines": lines, "imported": imported, "problems": problems })))
 }
-
-/// The longest line of a file of codes, in bytes.
-const LINE_MAX: usize = 1_000;
-
-/// Lines that are told why they were not taken in.
-const TOLD_MAX: usize = 10_000;
 
 /// A file of codes on its way in, a chunk at a time.
 struct Import<'a> {
@@ -259,9 +241,38 @@ struct Import<'a> {
 }
 
 impl Import<'_> {
+    async fn read(&mut self, request: Request) -> Result<(), Problem> {
+        let mut body = request.into_body().into_data_stream();
+        let (mut held, mut read) = (BytesMut::new(), 0_usize);
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(|_| Problem::invalid("the stream broke off"))?;
+            read += chunk.len();
+            if read > STREAM_MAX {
+                return Err(stream_too_large());
+            }
+            held.extend_from_slice(&chunk);
+            while let Some(end) = held.iter().position(|byte| *byte == b'\n') {
+                let line = held.split_to(end + 1);
+                // With its end.
+                if line.len() > LINE_MAX + 1 {
+                    return Err(line_too_large(LINE_MAX));
+                }
+                self.line(&line).await?;
+            }
+            if held.len() > LINE_MAX {
+                return Err(line_too_large(LINE_MAX));
+            }
+        }
+        self.line(&held).await
+    }
+
     async fn line(&mut self, bytes: &[u8]) -> Result<(), Problem> {
         if bytes.is_empty() {
             return Ok(());
+        }
+        if self.line == CODES_MAX {
+            let detail = format!("a file has at most {CODES_MAX} lines; those before this one are in");
+            return Err(Problem::invalid(detail));
         }
         self.line += 1;
         let text = String::from_utf8_lossy(bytes).trim().to_owned();
@@ -276,9 +287,6 @@ impl Import<'_> {
         let lines = std::mem::take(&mut self.waiting);
         if lines.is_empty() {
             return Ok(());
-        }
-        if self.line > CODES_MAX {
-            return Err(Problem::invalid(format!("a file has at most {CODES_MAX} lines")));
         }
         let (context, executor) = (self.app.context.clone(), self.app.executor.clone());
         let (program, batch) = (self.caller.program.clone(), self.batch.clone());

@@ -121,6 +121,7 @@ benefits: { b1: { name: B }, b2: { name: B }, b3: { name: B } }
 tiers:
   one: { measure: spend, levels: [ { id: all, at: 0, benefits: [b1, b2] } ] }
   two: { measure: spend, levels: [ { id: all, at: 0, benefits: [b3] } ] }
+membership: { plans: { day: { name: D, fee: 1, period: P1D }, month: { name: M, fee: 2, period: P1M }, year: { name: Y, fee: 3, period: P1Y } } }
 campaigns:
   all: { trigger: purchase, rules: [ { award: { currency: a, amount: 1 } }, { award: { currency: b, amount: 2 } }, { award: { currency: c, amount: 3 } } ] }
 ";
@@ -130,10 +131,15 @@ campaigns:
 #[case::tiers("tiers", 2)]
 #[case::identifiers("identifiers", 2)]
 #[case::entitlements("entitlements", 3)]
+#[case::memberships("memberships", 3)]
 fn what_one_member_has_comes_a_page_at_a_time_too(#[case] path: &str, #[case] count: usize) {
     let app = TestApp::new(OF_ONE);
     once(&app, "POST", "members", "m-1").json(&json!({ "identifiers": ["card:1", "card:2"] })).ok();
     app.post("events", &sale("r-1", "card:1", 10_000)).ok();
+    for plan in ["year", "day", "month"] {
+        let joined = once(&app, "POST", "members/card:1/memberships", plan);
+        joined.json(&json!({ "plan": plan })).ok();
+    }
     let path = format!("members/card:1/{path}");
     let whole = items(&app.get(&path).ok()).clone();
     assert_eq!(whole.len(), count, "{whole:?}");

@@ -68,6 +68,7 @@ fn codes_are_brought_in_by_whom_the_document_is_for() {
     let told = call(&app, "POST", "code-pools/cinema/codes").send(long).problem(400, "invalid-request");
     assert_eq!(told["line"], 2);
     assert!(!told.to_string().contains("XXXX"), "a code is in no answer");
+    assert_eq!(items(&app.get("code-pools").ok())[0]["imported"], 1, "those before it are in");
 }
 
 #[test]

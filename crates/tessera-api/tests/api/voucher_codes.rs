@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use axum::body::Body;
 use rstest::rstest;
 use serde_json::{Value, json};
 use tessera_testkit::app::{Reply, TestApp, event};
@@ -204,6 +205,47 @@ fn codes_of_somebody_else_are_taken_in_with_their_lines() {
     let listed = app.get(&format!("voucher-batches/{batch}/codes?state=open")).ok();
     let open: Vec<(&Value, &Value)> = items(&listed).iter().map(|item| (&item["number"], &item["code"])).collect();
     assert_eq!(open, [(&json!(1), &json!("SUMMER1")), (&json!(6), &json!("SUMMER3"))]);
+}
+
+/// A body that ends in the middle of a line, without its end.
+fn broken_off(text: &str) -> Body {
+    let chunks = [Ok(text.to_owned()), Err(std::io::Error::other("the client is gone"))];
+    Body::from_stream(futures_util::stream::iter(chunks))
+}
+
+#[test]
+fn c6_what_came_of_a_file_that_broke_off_is_listed_made_void_and_gone_on_with() {
+    let app = app();
+    let import = |key: &str, body: Body| once(&app, "POST", "vouchers/ten/codes/import", key).send(body);
+    import("k-1", broken_off("SUMMER-1\nSUMMER-2\nSUMM")).problem(400, "invalid-request");
+    let batch = items(&app.get("vouchers/ten/batches").ok())[0].clone();
+    assert_eq!(batch["codes"], 2);
+    let batch = batch["id"].as_str().unwrap();
+    assert_eq!(items(&app.get(&format!("voucher-batches/{batch}/codes")).ok()).len(), 2);
+    let told = import("k-1", "SUMMER-1\nSUMMER-2\nSUMMER-3\n".into()).ok();
+    assert_eq!((&told["imported"], &told["problems"]), (&json!(3), &json!([])), "it goes on where it broke off");
+    let long = format!("SUMMER-4\n{}\nSUMMER-5\n", "X".repeat(1_001));
+    import("k-2", long.into()).problem(413, "body-too-large");
+    app.get("vouchers/SUMMER-4").ok();
+    import("k-3", "SUMMER-6\n".into()).ok();
+    let void = call(&app, "POST", &format!("voucher-batches/{batch}/void")).send("").ok();
+    assert_eq!(void["cancelled"], 3);
+    buy(&app, "o-1", "card:1", "SUMMER-2").problem(409, "voucher-cancelled");
+    buy(&app, "o-2", "card:1", "SUMMER-6").ok();
+}
+
+#[test]
+fn c6_nothing_comes_into_a_batch_that_was_made_void() {
+    let app = app();
+    let import = |text: &str| once(&app, "POST", "vouchers/ten/codes/import", "k-1").send(text.to_owned());
+    let taken_in = import("SUMMER-1\n").ok();
+    let (made, _) = made(&codes(&app, "ten", "k-2", &json!({ "count": 2 })));
+    for batch in [&taken_in["batch"], &made["id"]] {
+        call(&app, "POST", &format!("voucher-batches/{}/void", batch.as_str().unwrap())).send("").ok();
+    }
+    import("SUMMER-1\nSUMMER-2\n").problem(409, "batch-cancelled");
+    app.get("vouchers/SUMMER-2").problem(404, "unknown-voucher");
+    codes(&app, "ten", "k-2", &json!({ "count": 2 })).problem(409, "batch-cancelled");
 }
 
 #[test]

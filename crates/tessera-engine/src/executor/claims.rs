@@ -10,6 +10,7 @@ use tessera_core::id::MemberId;
 use tessera_core::time::{Duration, Instant};
 use tessera_store::{Row, Shards, StoreError, Table, Tx, Value, Writer, tables};
 
+use super::faults::{Fault, Faults};
 use super::known::{NameClaim, is_made, name_is_given, was_done};
 use super::load::key_of;
 use super::{Context, Executor};
@@ -43,7 +44,10 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    pub fn add(&mut self, shards: &Shards, table: &'static Table, row: Row, over: Option<Row>) {
+    pub fn add(&mut self, shards: &Shards, table: &'static Table, mut row: Row, over: Option<Row>) {
+        if let Some(over) = &over {
+            mark_taken_over(table, &mut row, over);
+        }
         let shard = shards.of(row[0].int().unwrap_or(0));
         self.of.entry(shard).or_default().push(Claim { table, row, over });
     }
@@ -52,7 +56,7 @@ impl Claims {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where somebody else was first.
-    pub fn take(&mut self, writer: &mut Writer, shards: &Shards) -> Result<(), StoreError> {
+    pub fn take(&mut self, writer: &mut Writer, shards: &Shards, faults: &Faults) -> Result<(), StoreError> {
         for claims in self.of.values_mut() {
             claims.sort_by(|one, other| (one.table.name, &one.row).cmp(&(other.table.name, &other.row)));
         }
@@ -77,6 +81,7 @@ impl Claims {
                 }
                 return Err(error);
             }
+            faults.meet(Fault::BetweenClaims)?;
         }
         Ok(())
     }
@@ -119,6 +124,25 @@ impl Claims {
             released |= confirm_name(context, &mut run, row, now)?;
         }
         Ok(released)
+    }
+}
+
+/// An attempt that takes over the claim of an earlier one writes it so that it is another row. The earlier attempt may be on
+/// its way in another process: what it gives back when it fails is its own, and never what this one stands on.
+fn mark_taken_over(table: &'static Table, row: &mut Row, over: &Row) {
+    match table.name {
+        "event_key" if over[4] != Value::Null => {
+            let (Ok(hash), Ok(known)) = (row[3].bytes(), over[3].bytes()) else { return };
+            let times = known.get(hash.len()).map_or(1, |times| times.wrapping_add(1));
+            row[3] = Value::from([hash, &[times]].concat());
+        }
+        "order_key" => row[5] = over[5].int().map_or(Value::Int(1), |version| (version + 1).into()),
+        "member_identifier" if over[4] == Value::Int(NAME_CLAIMED) => {
+            let (Ok(mut claim), Ok(known)) = (NameClaim::read(row), NameClaim::read(over)) else { return };
+            claim.at = claim.at.max(Instant::from_micros(known.at.micros() + 1));
+            row[6] = serde_json::to_string(&claim).ok().into();
+        }
+        _ => {}
     }
 }
 

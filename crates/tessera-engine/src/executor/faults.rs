@@ -6,12 +6,17 @@ use tessera_store::StoreError;
 #[cfg(feature = "testkit")]
 use super::Executor;
 
-/// A point of an attempt, where the database is spread.
+/// A point of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// What other shards hold is written, the member is not.
+    /// Nothing of a batch is written, and the next one is being decided upon it.
+    BesideDeciding,
+    /// Where the database is spread: what one shard holds is written, and what the next one holds is not, if there is a
+    /// next one.
+    BetweenClaims,
+    /// And there: what other shards hold is written, the member is not.
     AfterClaims,
-    /// The member is written, and names are not confirmed.
+    /// And there: the member is written, and names are not confirmed.
     AfterCommit,
 }
 
@@ -20,6 +25,19 @@ pub enum Fault {
 pub(super) struct Faults {
     #[cfg(feature = "testkit")]
     asked: std::sync::Mutex<Option<(Fault, u32)>>,
+    #[cfg(feature = "testkit")]
+    meanwhile: std::sync::Mutex<Option<Meanwhile>>,
+}
+
+/// What somebody else does while an attempt is at a point.
+#[cfg(feature = "testkit")]
+struct Meanwhile(Fault, Box<dyn FnOnce() + Send>);
+
+#[cfg(feature = "testkit")]
+impl std::fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Meanwhile").field(&self.0).finish_non_exhaustive()
+    }
 }
 
 impl Faults {
@@ -30,6 +48,11 @@ impl Faults {
 
     #[cfg(feature = "testkit")]
     pub fn meet(&self, fault: Fault) -> Result<(), StoreError> {
+        let mut meanwhile = self.meanwhile.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(Meanwhile(_, happens)) = meanwhile.take_if(|Meanwhile(wanted, _)| *wanted == fault) {
+            drop(meanwhile);
+            happens();
+        }
         let mut asked = self.asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match asked.as_mut() {
             Some((wanted, times)) if *wanted == fault && *times > 0 => {
@@ -46,5 +69,18 @@ impl Executor {
     /// The next `times` attempts to write a batch end at a point.
     pub fn fail_at(&self, fault: Fault, times: u32) {
         *self.faults.asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((fault, times));
+    }
+
+    /// Whether an attempt is still to end at a point.
+    pub fn has_fault_left(&self) -> bool {
+        let asked = self.faults.asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        asked.is_some_and(|(_, times)| times > 0)
+    }
+
+    /// While the next attempt to write a batch is at a point, this happens, and then it goes on: what another process does
+    /// in between, in an order that a test decides.
+    pub fn meanwhile(&self, fault: Fault, happens: impl FnOnce() + Send + 'static) {
+        let mut meanwhile = self.faults.meanwhile.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *meanwhile = Some(Meanwhile(fault, Box::new(happens)));
     }
 }

@@ -6,12 +6,12 @@ use tessera_core::decide::{EffectKind, Memory};
 use tessera_core::event::Claim;
 use tessera_core::id::{Bucket, EventId, MemberId};
 use tessera_core::time::Instant;
-use tessera_store::{Row, StoreError, tables};
+use tessera_store::{Row, StoreError, Value, tables};
 
 use super::Context;
 use super::archived;
 use super::batch::One;
-use super::load::{ClosedName, Key, KnownKey, Loaded, events_between};
+use super::load::{ClosedName, Key, KnownKey, Loaded, events_between, order_names};
 use super::whom::Whom;
 use crate::identifier::Subject;
 use crate::programs::{ProgramHandle, member_id};
@@ -44,11 +44,16 @@ impl NameClaim {
 }
 
 impl KnownKey {
+    /// Whether it was used for the command with this hash. Behind it may stand how often its claim was taken over.
+    pub fn is_of(&self, hash: &[u8; 16]) -> bool {
+        self.hash.starts_with(hash)
+    }
+
     fn row(&self, (program, key): Key) -> Row {
         let mut row = own_key(program, &key);
         let (member, seq) = match self.member {
             Some(member) => (member.as_bytes().as_slice().into(), crate::record::number(self.seq).into()),
-            None => (tessera_store::Value::Null, tessera_store::Value::Null),
+            None => (Value::Null, Value::Null),
         };
         row.extend([self.hash.as_slice().into(), member, seq, self.refusal.clone().into()]);
         row
@@ -76,6 +81,12 @@ impl Loaded {
     pub fn contest_own(&mut self, key: Key) {
         let table = &tables::EVENT_KEY;
         self.stale.extend(self.hollow.get(&(table.name, key)).map(|row| (table, row.clone())));
+        let Some(member) = self.reserved.get(&key).map(|member| Value::from(member.as_bytes().as_slice())) else {
+            return;
+        };
+        let table = &tables::ORDER_KEY;
+        let orders = self.hollow.iter().filter(|((name, _), row)| *name == table.name && row[3] == member);
+        self.stale.extend(orders.map(|(_, row)| (table, row.clone())));
     }
 
     /// Names that commands are about to give: they lead to a member once that command's event is there.
@@ -162,12 +173,50 @@ impl One<'_> {
         for command in batch {
             let Some((key, hash)) = command.key else { continue };
             let key = (command.program.number, key);
-            let claimed = self.loaded.keys.get(&key).is_some_and(|known| known.hash == hash && known.refusal.is_none());
+            let claimed = self.loaded.keys.get(&key).is_some_and(|known| known.is_of(&hash) && known.refusal.is_none());
             if claimed && !self.was_done(key)? {
                 self.loaded.hold_key(key);
             }
+            self.know_own_orders(command, key, &hash);
         }
         Ok(())
+    }
+
+    /// An earlier attempt that was cut may have claimed the order and not come to the key of its event. The id of the
+    /// member whom it was about to make says that it was this very command.
+    fn know_own_orders(&mut self, command: &Submission, key: Key, hash: &[u8; 16]) {
+        if self.loaded.reserved.contains_key(&key) {
+            return;
+        }
+        let secrets = &self.context.secrets;
+        let orders = order_names(command).into_iter().map(|order| (key.0, secrets.order_key(key.0, &order)));
+        let claims = orders.filter_map(|order| self.loaded.hollow.get(&(tables::ORDER_KEY.name, order)));
+        let mut claimed = claims.filter_map(|row| row[3].bytes().ok().and_then(MemberId::from_slice));
+        if let Some(own) =
+            claimed.find(|member| self.made_by(key, hash, member.unix_ms(), self.shard_of(*member)) == *member)
+        {
+            self.loaded.reserved.insert(key, own);
+        }
+    }
+
+    /// The id of whoever a command makes. All but the time follows from the command, so that the claims of an attempt say
+    /// whose they are.
+    fn made_by(&self, (program, key): Key, hash: &[u8; 16], unix_ms: u64, shard: u16) -> MemberId {
+        let mut number = 0_u64;
+        loop {
+            let parts: [&[u8]; 5] = [b"member", &program.to_be_bytes(), &key, hash, &number.to_be_bytes()];
+            let mut random = [0; 10];
+            random.copy_from_slice(&self.context.secrets.command_hash(&parts)[..10]);
+            let made = MemberId::new(unix_ms, random);
+            if self.shard_of(made) == shard {
+                return made;
+            }
+            number += 1;
+        }
+    }
+
+    fn shard_of(&self, member: MemberId) -> u16 {
+        self.loaded.shards.of(i64::from(member.bucket().get()))
     }
 
     /// Whether what a known key leads to is there; of a refused or waiting command nothing has to be.
@@ -220,12 +269,10 @@ impl One<'_> {
         if let Some(member) = self.reserved(command) {
             return member;
         }
-        let mut drawn = self.entropy.member_id(command.recorded_at);
-        if let Some(home) = self.home {
-            while self.loaded.shards.of(i64::from(drawn.bucket().get())) != home {
-                drawn = self.entropy.member_id(command.recorded_at);
-            }
+        if let (Some(home), Some((key, hash))) = (self.home, command.key) {
+            let of_program = (command.program.number, key);
+            return self.made_by(of_program, &hash, command.recorded_at.unix_ms(), home);
         }
-        drawn
+        self.entropy.member_id(command.recorded_at)
     }
 }

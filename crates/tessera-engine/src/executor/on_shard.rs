@@ -130,7 +130,7 @@ impl Worker {
         let wanted = writes.pools_wanted();
         slices::fill(context, &mut self.writer, home, &wanted)?;
         let began = Instant::now();
-        claims.take(&mut self.writer, &context.shards)?;
+        claims.take(&mut self.writer, &context.shards, &self.faults)?;
         self.faults.meet(Fault::AfterClaims)?;
         let written = part("write").in_scope(|| {
             let why = writes.crosses(&context.shards, home);

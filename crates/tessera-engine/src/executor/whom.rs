@@ -48,7 +48,9 @@ impl One<'_> {
                 let named = *id;
                 let id = if command.what.is_of_merged() { named } else { self.loaded.survivor(program, named) };
                 // The next of a chain would have somebody whose names lead past it once the chain is undone.
-                if matches!(command.what, What::MergeIn(_)) && id != named {
+                if let What::MergeIn(brought) = &command.what
+                    && (id != named || self.gives_way(program, brought.from.member))
+                {
                     return Err(decide::Rejected::NeedsMember.into());
                 }
                 match self.loaded.members.get(&(program, id)) {
@@ -96,6 +98,20 @@ impl One<'_> {
             }
             Subject::Nobody => self.whom_by_order(command),
         }
+    }
+
+    /// Merges that crossed lead in a circle: each has ended, and waits for the next to take them in. One of them gives way,
+    /// the one with the lowest id, so that whoever looks finds the same; they are a member again, and take in the one
+    /// before them.
+    fn gives_way(&self, program: i64, member: MemberId) -> bool {
+        let into = |member: MemberId| self.loaded.members.get(&(program, member)).and_then(|known| known.state.into);
+        let mut circle = vec![member];
+        let mut next = into(member);
+        while let Some(now) = next.filter(|now| !circle.contains(now)) {
+            circle.push(now);
+            next = into(now);
+        }
+        next == Some(member) && circle.iter().all(|other| *other >= member)
     }
 
     /// The gift card of a code, which is what makes it and pays with it.

@@ -9,7 +9,7 @@ use tessera_core::program::Versions;
 use tessera_core::time::Instant;
 use tessera_store::{Reader, StoreError};
 
-use super::log::{self, Lived};
+use super::log::{self, Between, Lived};
 
 /// What a household could not be told comes back to whoever its sender was one with by then.
 fn with_survivors(
@@ -44,7 +44,7 @@ impl Families {
                     return Ok(());
                 }
                 let mut family = BTreeSet::from([state.id]);
-                for place in log::places(reader, program, state.id, Instant::MAX)? {
+                for place in log::places(reader, program, state.id, (Instant::MAX, Between::Households))? {
                     if let Lived::Sent { news: Some(news), .. } = place.lived {
                         family.insert(news.cause.event.member);
                     }

@@ -15,6 +15,7 @@ use tessera_core::time::Instant;
 use tessera_store::{Reader, StoreError, Value};
 
 use crate::record::{ENTRY_COLUMNS, Envelope, entry_from_row, member_key, number, state_from_bytes, unsigned};
+use crate::relay::{DONE, Payload};
 
 /// Members read in one query.
 const PAGE: i64 = 500;
@@ -72,7 +73,7 @@ pub(super) enum Lived {
     Settled(Settled),
 }
 
-/// What a household and its people told each other by an event.
+/// What members told each other by an event.
 #[derive(Clone, Debug)]
 pub(super) struct News {
     pub cause: Cause,
@@ -257,9 +258,25 @@ pub(super) fn event(
     reader.query(&sql, &params)?.first().map(|row| logged(row)).transpose()
 }
 
-/// What a household or one of its people was told by an event; or could not tell.
-fn news(kind: &str, payload: &str) -> Result<Option<News>, StoreError> {
-    let is_news = |kind: &str| kind.starts_with("household-") && FOLLOW_UP_TYPES.contains(&kind);
+/// Between whom what one causes for another is decided again; between others it comes as it came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Between {
+    /// A household and its people.
+    #[default]
+    Households,
+    /// Also whoever sent points to somebody: all of them have to be lived through side by side.
+    Everybody,
+}
+
+impl Between {
+    pub fn is_told(self, kind: &str) -> bool {
+        kind.starts_with("household-") || (self == Self::Everybody && kind == "transfer-in")
+    }
+}
+
+/// What a member was told by an event; or could not tell.
+fn news(between: Between, kind: &str, payload: &str) -> Result<Option<News>, StoreError> {
+    let is_news = |kind: &str| between.is_told(kind) && FOLLOW_UP_TYPES.contains(&kind);
     let envelope = envelope(payload)?;
     // The key under which it came.
     let key = envelope.id.as_deref().and_then(|id| id.rsplit_once(':'));
@@ -279,12 +296,12 @@ pub(super) fn places(
     reader: &mut Reader<'_>,
     program: i64,
     member: MemberId,
-    to: Instant,
+    (to, between): (Instant, Between),
 ) -> Result<Vec<Place>, StoreError> {
     let told: Vec<String> = FOLLOW_UP_TYPES.iter().map(|kind| format!("'{kind}'")).collect();
     let sql = format!(
         "SELECT seq, type, status, effective_at, recorded_at, \
-         CASE WHEN type LIKE 'household-%' OR type = 'follow-up-refused' THEN payload END, \
+         CASE WHEN type LIKE 'household-%' OR type IN ('transfer-in', 'follow-up-refused') THEN payload END, \
          CASE WHEN status <> 3 OR type IN ({}) THEN record END \
          FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND effective_at < $4 ORDER BY seq",
         told.join(", ")
@@ -311,7 +328,7 @@ pub(super) fn places(
         let own = around.and_then(|around| usize::try_from(around.before).ok());
         let (before, from) = by_itself.before(seen, own);
         places.extend(settled(before));
-        let news = row[5].opt_text()?.map(|payload| news(kind, payload)).transpose()?.flatten();
+        let news = row[5].opt_text()?.map(|payload| news(between, kind, payload)).transpose()?.flatten();
         places.push(Place { recorded_at: seen.recorded_at, from, lived: Lived::Sent { seq: seen.seq, news } });
         Ok(())
     })?;
@@ -323,6 +340,60 @@ pub(super) fn places(
         place.recorded_at = latest;
     }
     Ok(places)
+}
+
+/// What members were told in business from `to` on: until there it has not arrived.
+pub(super) fn told_from(
+    reader: &mut Reader<'_>,
+    program: i64,
+    state: &MemberState,
+    (to, between): (Instant, Between),
+) -> Result<Vec<News>, StoreError> {
+    if state.clock < to {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT type, payload FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND effective_at >= $4 \
+               AND (type LIKE 'household-%' OR type IN ('transfer-in', 'follow-up-refused'))";
+    let mut params = member_key(program, state.id);
+    params.push(to.micros().into());
+    let mut told = Vec::new();
+    for row in reader.query(sql, &params)? {
+        told.extend(news(between, row[0].text()?, row[1].text()?)?);
+    }
+    Ok(told)
+}
+
+/// What is on its way between members, or never came: nobody was told it yet.
+pub(super) fn on_the_way(reader: &mut Reader<'_>, program: i64, between: Between) -> Result<Vec<News>, StoreError> {
+    let sql = format!("SELECT payload FROM outbox WHERE program = $1 AND kind = 'command' AND state <> {DONE}");
+    let mut waits = Vec::new();
+    for row in reader.query(&sql, &[program.into()])? {
+        let waiting = Payload::read(&row[0])?.follow_up.filter(|waiting| between.is_told(&waiting.kind));
+        waits.extend(waiting.map(|waiting| News {
+            cause: Cause { event: waiting.cause, number: waiting.number },
+            kind: waiting.kind,
+            refused: None,
+        }));
+    }
+    Ok(waits)
+}
+
+/// Whether all that somebody lived through is there; else it was archived (`docs/scale.md`), with what they had by then.
+pub(super) fn is_whole(reader: &mut Reader<'_>, program: i64, state: &MemberState) -> Result<bool, StoreError> {
+    let sql = "SELECT seq FROM event WHERE bucket = $1 AND program = $2 AND member = $3 AND seq = 1";
+    for member in std::iter::once(state.id).chain(state.merged.iter().map(|merged| merged.id)) {
+        if reader.query(sql, &member_key(program, member))?.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// When the oldest event that is there was recorded.
+pub(super) fn oldest(reader: &mut Reader<'_>, program: i64) -> Result<Option<Instant>, StoreError> {
+    let sql = "SELECT MIN(recorded_at) FROM event WHERE program = $1";
+    let rows = reader.query(sql, &[program.into()])?;
+    Ok(rows.first().map(|row| row[0].opt_int()).transpose()?.flatten().map(Instant::from_micros))
 }
 
 /// How many events stand before and behind the own event of a command.

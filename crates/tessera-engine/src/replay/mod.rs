@@ -2,21 +2,22 @@
 //!
 //! Every event goes through the same `decide` as when it came. Most members do not touch each other but for budgets and
 //! limits over all members, so they are replayed in parallel; a household and its people are replayed side by side.
-//! Where a budget or limit over all could have run out, everything is replayed once more on one thread in the order in
-//! which it was recorded. So the result is always the same.
+//! Where a budget or limit over all could have run out, or the draft refuses what somebody sent to another, everything is
+//! replayed once more on one thread in the order in which it was recorded. So the result is always the same. Members of
+//! whom events were archived are left out, and counted.
 
 mod families;
 mod log;
 mod run;
 mod together;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use compact_str::CompactString;
 use tessera_core::decide::{self, FollowUp, OrderProgress, Recorded};
-use tessera_core::id::{BUCKETS, EventId};
+use tessera_core::id::{BUCKETS, EventId, MemberId};
 use tessera_core::ledger::Entry;
 use tessera_core::member::{Change, MemberState, Status};
 use tessera_core::program::{Program, Versions, load_program};
@@ -30,7 +31,7 @@ use crate::programs::ProgramHandle;
 use crate::record::{member_key, order_record, state_from_bytes};
 use crate::report::{as_at, history, history_seen};
 use families::Families;
-use log::{Logged, Step};
+use log::{Between, Logged, News, Step};
 use run::{Former, Pooled, Pools, Run, Since};
 use together::Together;
 
@@ -69,10 +70,16 @@ pub fn replay(
         versions: &versions,
         window,
         done: AtomicU64::new(0),
+        refuses_transfers: AtomicBool::new(false),
         progress,
     };
-    let (comparison, pools) = replay.in_parallel()?;
-    let comparison = if pools.may_run_out() { replay.in_order()? } else { comparison };
+    let families = context.database.read(|reader| Families::read(reader, program.number, &actual))?;
+    let (comparison, pools) = replay.in_parallel(&families)?;
+    let in_order = pools.may_run_out() || replay.refuses_transfers.load(Ordering::Relaxed);
+    let mut comparison = if in_order { replay.in_order(&families)? } else { comparison };
+    if comparison.left_out > 0 {
+        comparison.history_from = context.database.read(|reader| log::oldest(reader, program.number))?;
+    }
     Ok(comparison.finished(&window))
 }
 
@@ -134,18 +141,21 @@ struct Replay<'a> {
     versions: &'a Versions,
     window: Window<'a>,
     done: AtomicU64,
+    /// Points that somebody sent would arrive all the same.
+    refuses_transfers: AtomicBool,
     progress: &'a (dyn Fn(u64) + Sync),
 }
 
 impl Replay<'_> {
     /// Members on as many threads as there are processors, a bucket or a household at a time; each with pools of their
     /// own.
-    fn in_parallel(&self) -> Result<(Comparison, Pools), StoreError> {
-        let families = self.context.database.read(|reader| Families::read(reader, self.program, self.actual))?;
+    fn in_parallel(&self, families: &Families) -> Result<(Comparison, Pools), StoreError> {
+        let on_the_way = |reader: &mut Reader<'_>| log::on_the_way(reader, self.program, Between::Households);
+        let waits = self.context.database.read(on_the_way)?;
         let (next_bucket, next_family) = (AtomicI64::new(0), AtomicUsize::new(0));
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let parts: Vec<Result<(Comparison, Pools), StoreError>> = std::thread::scope(|scope| {
-            let work = || self.work(&families, &next_bucket, &next_family);
+            let work = || self.work((families, &waits), &next_bucket, &next_family);
             let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
             let panicked = || Err(StoreError::Database("a thread of the replay ended in a panic".to_owned()));
             threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| panicked())).collect()
@@ -161,17 +171,21 @@ impl Replay<'_> {
 
     fn work(
         &self,
-        families: &Families,
+        (families, waits): (&Families, &[News]),
         next_bucket: &AtomicI64,
         next_family: &AtomicUsize,
     ) -> Result<(Comparison, Pools), StoreError> {
         let (mut comparison, mut asked) = (Comparison::new(&self.window), Pools::default());
         self.context.database.read(|reader| {
             while let Some(family) = families.list().get(next_family.fetch_add(1, Ordering::Relaxed)) {
-                let (mut pools, mut together) = (Pools::default(), Together::default());
+                if self.left_out(reader, family)? {
+                    self.leave_out(reader, family, &mut comparison)?;
+                    continue;
+                }
+                let (mut pools, mut together) = (Pools::default(), Together::new(Between::Households, waits));
                 for member in family {
                     if let Some(state) = log::member(reader, self.program, *member)? {
-                        self.join(reader, &state, &mut together)?;
+                        self.join(reader, &state, &mut together, Between::Households)?;
                     }
                 }
                 together.live(self, reader, &mut pools, &mut comparison)?;
@@ -189,6 +203,10 @@ impl Replay<'_> {
                 }
                 log::each_member(reader, self.program, bucket, &mut |reader, state| {
                     if !is_replayed(&state) || families.has(state.id) {
+                        return Ok(());
+                    }
+                    if !log::is_whole(reader, self.program, &state)? {
+                        comparison.left_out += 1;
                         return Ok(());
                     }
                     let (mut pools, mut run) = (Pools::default(), self.run(reader, &state)?);
@@ -209,15 +227,59 @@ impl Replay<'_> {
         Ok((comparison, asked))
     }
 
-    /// Everything in the order in which it was recorded, every member in memory: for pools that may run out.
-    fn in_order(&self) -> Result<Comparison, StoreError> {
+    /// Whether somebody of a household, or who was, has not all of their history any more: then what the others lived
+    /// through with them cannot be decided again either.
+    fn left_out(&self, reader: &mut Reader<'_>, family: &BTreeSet<MemberId>) -> Result<bool, StoreError> {
+        for member in family {
+            if let Some(state) = log::member(reader, self.program, *member)?
+                && is_replayed(&state)
+                && !log::is_whole(reader, self.program, &state)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn leave_out(
+        &self,
+        reader: &mut Reader<'_>,
+        family: &BTreeSet<MemberId>,
+        comparison: &mut Comparison,
+    ) -> Result<(), StoreError> {
+        for member in family {
+            let state = log::member(reader, self.program, *member)?;
+            let is_person = |state: &MemberState| is_replayed(state) && state.status != Status::Household;
+            comparison.left_out += u64::from(state.as_ref().is_some_and(is_person));
+        }
+        Ok(())
+    }
+
+    /// Everything in the order in which it was recorded, every member in memory: for pools that may run out, and transfers
+    /// that the draft refuses.
+    fn in_order(&self, families: &Families) -> Result<Comparison, StoreError> {
         self.done.store(0, Ordering::Relaxed);
         let (mut comparison, mut pools) = (Comparison::new(&self.window), Pools::default());
-        let mut together = Together::default();
         self.context.database.read(|reader| {
+            let waits = log::on_the_way(reader, self.program, Between::Everybody)?;
+            let mut together = Together::new(Between::Everybody, &waits);
+            let mut left_out: BTreeSet<MemberId> = BTreeSet::new();
+            for family in families.list() {
+                if self.left_out(reader, family)? {
+                    self.leave_out(reader, family, &mut comparison)?;
+                    left_out.extend(family);
+                }
+            }
             for bucket in 0..i64::from(BUCKETS) {
                 log::each_member(reader, self.program, bucket, &mut |reader, state| {
-                    if is_replayed(&state) { self.join(reader, &state, &mut together) } else { Ok(()) }
+                    if !is_replayed(&state) || left_out.contains(&state.id) {
+                        return Ok(());
+                    }
+                    if !families.has(state.id) && !log::is_whole(reader, self.program, &state)? {
+                        comparison.left_out += 1;
+                        return Ok(());
+                    }
+                    self.join(reader, &state, &mut together, Between::Everybody)
                 })?;
             }
             together.live(self, reader, &mut pools, &mut comparison)?;
@@ -236,9 +298,16 @@ impl Replay<'_> {
         Ok(comparison)
     }
 
-    fn join(&self, reader: &mut Reader<'_>, state: &MemberState, together: &mut Together) -> Result<(), StoreError> {
-        let places = log::places(reader, self.program, state.id, self.window.to)?;
+    fn join(
+        &self,
+        reader: &mut Reader<'_>,
+        state: &MemberState,
+        together: &mut Together,
+        between: Between,
+    ) -> Result<(), StoreError> {
+        let places = log::places(reader, self.program, state.id, (self.window.to, between))?;
         together.add(state, self.run(reader, state)?, places);
+        together.told_later(&log::told_from(reader, self.program, state, (self.window.to, between))?);
         Ok(())
     }
 
@@ -316,6 +385,9 @@ impl Replay<'_> {
         match run.send(self.versions, event, pools, pooled) {
             Ok(caused) => caused,
             Err(code) => {
+                if event.kind == "transfer" {
+                    self.refuses_transfers.store(true, Ordering::Relaxed);
+                }
                 self.refuse(&code, event.effective_at, comparison);
                 Vec::new()
             }

@@ -2,8 +2,9 @@
 //! everybody where a pool may run out.
 //!
 //! What one causes for another is what the draft makes of it, and it arrives where it was recorded to. What the draft
-//! causes and nothing was recorded of arrives at once; what was recorded and the draft does not cause does not happen.
-//! What a transfer, a friend or a merge brought comes as it came.
+//! causes and nothing was recorded of arrives at once; what was recorded and the draft does not cause does not happen, and
+//! what was on its way when the business looked at ends still is.
+//! What a friend or a merge brought comes as it came; what a transfer brought too, unless the draft refuses one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -16,7 +17,7 @@ use tessera_insight::Comparison;
 use tessera_store::{Reader, StoreError};
 
 use super::Replay;
-use super::log::{self, Cause, Lived, News, Place};
+use super::log::{self, Between, Cause, Lived, News, Place};
 use super::run::{Pooled, Pools, Run};
 
 #[derive(Default)]
@@ -24,14 +25,26 @@ pub(super) struct Together {
     pub runs: HashMap<MemberId, Run>,
     /// What each still has before them.
     ahead: HashMap<MemberId, VecDeque<Place>>,
-    /// What is recorded to have been told because of each member's events, and of which kind it was.
+    /// What is recorded to have been told because of each member's events, or to be on its way, and of which kind it was.
     told: BTreeMap<Cause, CompactString>,
     /// What the draft wants told, until it was recorded to have been.
     on_the_way: BTreeMap<Cause, FollowUp>,
     pooled: Pooled,
+    between: Between,
 }
 
 impl Together {
+    /// `waits`: what is on its way at the end of what is looked at, and is told nobody before.
+    pub fn new(between: Between, waits: &[News]) -> Self {
+        let mut together = Self { between, ..Self::default() };
+        together.told_later(waits);
+        together
+    }
+
+    pub fn told_later(&mut self, news: &[News]) {
+        self.told.extend(news.iter().map(|news| (news.cause, news.kind.clone())));
+    }
+
     /// Takes somebody in, with everything they lived through.
     pub fn add(&mut self, state: &MemberState, run: Run, places: Vec<Place>) {
         for place in &places {
@@ -96,7 +109,10 @@ impl Together {
                 let run = self.runs.get_mut(&member);
                 run.map(|run| run.settle(replay.versions, settled.to, pools)).unwrap_or_default()
             }
-            Lived::Sent { news: Some(News { cause, refused, .. }), .. } => {
+            // Whose sender is not here comes as it came.
+            Lived::Sent { news: Some(News { cause, refused, .. }), .. }
+                if self.runs.contains_key(&cause.event.member) =>
+            {
                 let Some(news) = self.on_the_way.remove(cause) else { return Ok(()) };
                 let news = match refused {
                     Some(code) => news.refused(code).unwrap_or(news),
@@ -104,7 +120,7 @@ impl Together {
                 };
                 self.tell(replay, (member, at), news, pools, comparison)
             }
-            Lived::Sent { seq, news: None } => {
+            Lived::Sent { seq, .. } => {
                 let Some(event) = log::event(reader, replay.program, member, *seq)? else { return Ok(()) };
                 let Some(run) = self.runs.get_mut(&member) else { return Ok(()) };
                 replay.send(run, &event, (pools, &mut self.pooled), comparison)
@@ -122,7 +138,7 @@ impl Together {
         let recorded = self.told.range(first(events.start)..first(events.end));
         let mut recorded: Vec<(Cause, CompactString)> = recorded.map(|(cause, kind)| (*cause, kind.clone())).collect();
         let mut at_once = VecDeque::new();
-        for news in caused.into_iter().filter(is_of_household) {
+        for news in caused.into_iter().filter(|news| self.between.is_told(&news.kind)) {
             match recorded.iter().position(|(_, kind)| *kind == news.kind) {
                 Some(place) => drop(self.on_the_way.insert(recorded.remove(place).0, news)),
                 None => at_once.push_back(news),
@@ -142,7 +158,7 @@ impl Together {
         while let Some(next) = news.pop_front() {
             let to = self.survivor(next.to);
             let caused = self.tell(replay, (to, at), next, pools, comparison);
-            news.extend(caused.into_iter().filter(is_of_household));
+            news.extend(caused.into_iter().filter(|news| self.between.is_told(&news.kind)));
         }
     }
 
@@ -177,8 +193,4 @@ impl Together {
         let sender = self.runs.get_mut(&back.to);
         sender.and_then(|run| run.hear(replay.versions, &back, at, pools).ok()).unwrap_or_default()
     }
-}
-
-fn is_of_household(follow_up: &FollowUp) -> bool {
-    follow_up.kind.starts_with("household-")
 }

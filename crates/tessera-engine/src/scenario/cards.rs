@@ -190,7 +190,11 @@ pub(super) fn make_codes(
     let name = wanted.name.clone().unwrap_or_else(|| wanted.voucher.to_string());
     for numbers in chunks(batch.codes) {
         let from = numbers.start;
-        let codes = make_chunk(&engine.context, engine.executor(), program, (&batch, numbers))?;
+        let codes = match make_chunk(&engine.context, engine.executor(), program, (&batch, numbers)) {
+            Ok(codes) => codes,
+            Err(BatchError::Refused(refusal)) => return Ok(Err(refusal)),
+            Err(BatchError::Store(error)) => return Err(error.into()),
+        };
         for (number, code) in (from..).zip(codes) {
             known.insert(known_as(&format!("{name}-{number}")), code.to_string());
         }

@@ -24,6 +24,15 @@ pub const CODES_MAX: u64 = 1_000_000;
 /// Codes in one transaction: a few milliseconds of the writer's time.
 pub const CHUNK: u64 = 1_000;
 
+/// Lines that are told why they were not taken in.
+pub const TOLD_MAX: usize = 10_000;
+
+/// The longest line of a file of codes, in bytes, its end not counted.
+pub const LINE_MAX: usize = 1_000;
+
+/// The state of a batch that was made void.
+pub(super) const CANCELLED: i64 = 2;
+
 /// The longest name of a batch, in bytes.
 const NAME_MAX: usize = 200;
 
@@ -187,6 +196,14 @@ fn too_many(length: usize, used: i64, count: u64) -> Refusal {
         .with("one_in", one_in.to_string())
 }
 
+/// Codes that came into a batch after it was made void would be good.
+pub(super) fn batch_cancelled() -> Refusal {
+    Refusal::new(
+        "batch-cancelled",
+        "this batch was made void: codes that are to be good go into another, under a key of its own",
+    )
+}
+
 /// The pool that counts the short codes of a length.
 fn pool_row(program: i64, length: usize) -> Row {
     let pool = format!("pool:codes/{length}");
@@ -197,7 +214,7 @@ fn pool_row(program: i64, length: usize) -> Row {
 ///
 /// # Errors
 /// Where the document has no such voucher, the codes would be too easy to guess, the code is there already, or the key
-/// was used for another batch.
+/// was used for another batch or for one that was made void.
 pub fn open_batch(
     context: &std::sync::Arc<Context>,
     executor: &Executor,
@@ -266,6 +283,9 @@ fn find(
         let detail = "another batch was made under this key; give this one a key of its own";
         return Err(Refusal::new("idempotency-key-reused", detail).into());
     }
+    if row[12].int()? == CANCELLED {
+        return Err(batch_cancelled().into());
+    }
     Ok(Some(Batch { most, ..Batch::read(row)? }))
 }
 
@@ -313,7 +333,7 @@ impl Batch {
             self.created_at.micros().into(),
             self.expires_at.map(Instant::micros).into(),
             hash.into(),
-            (if self.cancelled { 2 } else { 1 }).into(),
+            (if self.cancelled { CANCELLED } else { 1 }).into(),
         ]);
         row
     }
@@ -331,7 +351,7 @@ impl Batch {
             version: u32::try_from(row[8].int()?).map_err(|_| corrupt("program_version"))?,
             created_at: Instant::from_micros(row[9].int()?),
             expires_at: row[10].opt_int()?.map(Instant::from_micros),
-            cancelled: row[12].int()? == 2,
+            cancelled: row[12].int()? == CANCELLED,
             most: None,
         })
     }

@@ -8,9 +8,9 @@ use compact_str::CompactString;
 use serde::Serialize;
 use tessera_core::code::Code;
 use tessera_core::voucher::{CodeStatus, as_shown, normalise};
-use tessera_store::{Row, StoreError, Tx, tables};
+use tessera_store::{Row, StoreError, Tx, Value, tables};
 
-use super::batch::{Batch, BatchError, BatchKind, CHUNK};
+use super::batch::{Batch, BatchError, BatchKind, CANCELLED, CHUNK, batch_cancelled};
 use super::{KnownCode, column, text_row};
 use crate::executor::{Context, Executor};
 use crate::programs::ProgramHandle;
@@ -85,18 +85,21 @@ pub(crate) fn numbered(
 /// Makes the codes of a chunk that are not there yet, and gives all of them as they are printed.
 ///
 /// # Errors
-/// What the database may end in.
+/// Where the batch was made void meanwhile; what the database may end in.
 pub fn make_chunk(
     context: &Arc<Context>,
     executor: &Executor,
     program: &ProgramHandle,
     (batch, numbers): (&Batch, Range<u64>),
-) -> Result<Vec<CompactString>, StoreError> {
+) -> Result<Vec<CompactString>, BatchError> {
     let (context, program, batch) = (context.clone(), program.number, batch.clone());
     executor.write(move |tx: &mut Tx<'_>| {
         let made = numbered(tx, &context, program, (&batch, numbers))?;
         let new = made.iter().filter(|made| made.row.is_none());
         let rows: Vec<Row> = new.map(|made| batch.code(made.number).row(program, &made.key)).collect();
+        if !rows.is_empty() {
+            open_row(tx, program, &batch.id)?;
+        }
         tx.insert_rows(&tables::VOUCHER_CODE, &rows)?;
         Ok(made.iter().map(|made| as_shown(&made.code)).collect())
     })
@@ -116,18 +119,19 @@ pub struct LineProblem {
 }
 
 /// Takes in codes from elsewhere, each with its line, which is its number in the batch. A line that was taken in before
-/// is no duplicate of itself.
+/// is no duplicate of itself. What is in can be listed and made void, also where the file breaks off after it.
 ///
 /// # Errors
-/// What the database may end in.
+/// Where the batch was made void meanwhile; what the database may end in.
 pub fn import_chunk(
     context: &Arc<Context>,
     executor: &Executor,
     program: &ProgramHandle,
     (batch, lines): (&Batch, Vec<(u64, String)>),
-) -> Result<Vec<LineProblem>, StoreError> {
+) -> Result<Vec<LineProblem>, BatchError> {
     let (context, program, batch) = (context.clone(), program.number, batch.clone());
     executor.write(move |tx: &mut Tx<'_>| {
+        note_lines(tx, program, &batch.id, lines.last().map_or(0, |(line, _)| *line))?;
         let mut problems = Vec::new();
         let mut wanted: Vec<(u64, CompactString, [u8; 16])> = Vec::with_capacity(lines.len());
         for (line, text) in &lines {
@@ -173,23 +177,34 @@ pub fn import_chunk(
     })
 }
 
-/// Notes how many lines a file had, so that the batch can be listed and cancelled.
+/// Notes how many lines a file had, those without a code included.
 ///
 /// # Errors
-/// What the database may end in.
+/// As [`import_chunk`].
 pub fn finish_import(
     executor: &Executor,
     program: &ProgramHandle,
     (batch, lines): (&Batch, u64),
-) -> Result<(), StoreError> {
+) -> Result<(), BatchError> {
     let (program, id) = (program.number, batch.id);
-    executor.write(move |tx: &mut Tx<'_>| {
-        for mut row in tx.fetch_by_keys(&tables::VOUCHER_BATCH, &[own_key(program, &id)])? {
-            row[7] = crate::record::number(lines.max(unsigned(row[7].int()?))).into();
-            tx.upsert_rows(&tables::VOUCHER_BATCH, &[row])?;
-        }
-        Ok(())
-    })
+    executor.write(move |tx: &mut Tx<'_>| note_lines(tx, program, &id, lines))
+}
+
+/// A batch has this many lines, or more.
+fn note_lines(tx: &mut Tx<'_>, program: i64, batch: &[u8; 16], lines: u64) -> Result<(), BatchError> {
+    let mut row = open_row(tx, program, batch)?;
+    if unsigned(row[7].int()?) < lines {
+        row[7] = crate::record::number(lines).into();
+        tx.upsert_rows(&tables::VOUCHER_BATCH, &[row])?;
+    }
+    Ok(())
+}
+
+/// The row of a batch that codes come into: none once it was made void, or they would be good.
+fn open_row(tx: &mut Tx<'_>, program: i64, batch: &[u8; 16]) -> Result<Row, BatchError> {
+    let row = tx.fetch_by_keys(&tables::VOUCHER_BATCH, &[own_key(program, batch)])?.pop();
+    let row = row.filter(|row| row[12] != Value::from(CANCELLED));
+    row.ok_or_else(|| batch_cancelled().into())
 }
 
 /// The rows of a chunk of any batch, with the codes as they are looked up.
@@ -238,9 +253,19 @@ pub fn cancel_batch(
     batch: &Batch,
     progress: &mut dyn FnMut(u64),
 ) -> Result<u64, StoreError> {
-    let number = program.number;
+    let (number, id) = (program.number, batch.id);
+    // First of all nothing more comes in.
+    let lines = executor.write(move |tx: &mut Tx<'_>| {
+        let mut lines = 0;
+        for mut row in tx.fetch_by_keys(&tables::VOUCHER_BATCH, &[own_key(number, &id)])? {
+            lines = unsigned(row[7].int()?);
+            row[12] = CANCELLED.into();
+            tx.upsert_rows(&tables::VOUCHER_BATCH, &[row])?;
+        }
+        Ok::<_, StoreError>(lines)
+    })?;
     let mut cancelled = 0;
-    for numbers in chunks(batch.codes) {
+    for numbers in chunks(lines) {
         let (context, batch, done) = (context.clone(), batch.clone(), numbers.end - 1);
         cancelled += executor.write(move |tx: &mut Tx<'_>| {
             let mut changed = Vec::new();
@@ -258,14 +283,6 @@ pub fn cancel_batch(
         })?;
         progress(done);
     }
-    let id = batch.id;
-    executor.write(move |tx: &mut Tx<'_>| {
-        for mut row in tx.fetch_by_keys(&tables::VOUCHER_BATCH, &[own_key(number, &id)])? {
-            row[12] = 2.into();
-            tx.upsert_rows(&tables::VOUCHER_BATCH, &[row])?;
-        }
-        Ok::<_, StoreError>(())
-    })?;
     Ok(cancelled)
 }
 

@@ -4,7 +4,7 @@ mod batch;
 mod make;
 mod submission;
 
-pub use batch::{Batch, BatchError, BatchKind, CHUNK, CODES_MAX, NewBatch, open_batch};
+pub use batch::{Batch, BatchError, BatchKind, CHUNK, CODES_MAX, LINE_MAX, NewBatch, TOLD_MAX, open_batch};
 pub(crate) use make::{Kept, rows_of};
 pub use make::{LineProblem, cancel_batch, cancel_code, chunks, finish_import, import_chunk, make_chunk};
 pub use submission::cart;

@@ -9,12 +9,12 @@ use tessera_core::id::MemberId;
 use tessera_core::program::load_program;
 use tessera_engine::household::InvitationCode;
 use tessera_engine::query;
-use tessera_engine::replay::{Span, replay};
+use tessera_engine::replay::{Span, differences, replay};
 use tessera_engine::submission::{Answer, Submission};
-use tessera_testkit::app::{TestApp, accepted, refused};
+use tessera_testkit::app::{TestApp, accepted, event_at, refused};
 use tessera_testkit::on_both_databases;
 use tessera_testkit::partner::{FakePartner, Plan};
-use tessera_testkit::shop::{document, json, spend};
+use tessera_testkit::shop::{at, document, json, spend};
 
 use crate::common::sale;
 use crate::contention::at_once;
@@ -43,6 +43,7 @@ on_both_databases!(TOGETHER =>
     p5_the_pool_buys_rewards_and_gets_back_what_does_not_come,
     p1_a_place_goes_along_with_a_merge_and_comes_back_when_it_is_undone,
     p5_who_is_not_let_in_hears_of_it_as_whoever_they_are_by_then,
+    p5_what_is_on_its_way_to_a_pool_is_on_its_way_in_a_replay_too,
 );
 
 /// Points matured, the scheduler noticed, and in the same instant a merge brought a place in a household. They had matured
@@ -93,6 +94,40 @@ fn p5_who_is_not_let_in_hears_of_it_as_whoever_they_are_by_then(app: &mut TestAp
     app.relay();
     assert_eq!(app.member("card:2")["household"], Value::Null);
     assert_eq!(app.available("card:3", "point"), 20);
+}
+
+/// What the replay's members caused and nothing was recorded of was told at once. What is on its way was so told as well:
+/// points stood in a pool that had not come there, and somebody was refused whom nobody had refused yet.
+fn p5_what_is_on_its_way_to_a_pool_is_on_its_way_in_a_replay_too(app: &mut TestApp) {
+    let household = couple(app);
+    let same = |when: &str| {
+        let found = differences(&app.engine().context, &app.program, None).unwrap();
+        assert!(found.is_empty(), "{when}: {found:#?}");
+    };
+    same("everything has come");
+    let before = in_pool(app, household);
+    app.send(&sale("w-1", "card:1", 30_000));
+    assert_eq!(in_pool(app, household), before, "nobody has told the household");
+    same("points are on their way");
+    app.send(&sale("o-3", "card:3", 0));
+    invite(app, household, Some(id(app, "card:3")), "i-3");
+    done(app, "card:3", HouseholdStep::Accept { household, code: None }, "a-3");
+    same("somebody has asked");
+    relay_all(app);
+    assert_eq!(in_pool(app, household), before + 30);
+    same("it has come");
+    // Looked at up to an instant at which it had not: the pool had seen later business when it came.
+    app.set_clock("2026-03-03T10:00");
+    app.send(&sale("w-2", "card:2", 5_000));
+    relay_all(app);
+    app.send(&event_at("2026-03-02T20:00", "purchase", "w-3", "card:1", &json::sale("w-3", 40_000)));
+    relay_all(app);
+    let draft = Arc::new(load_program(&document(TOGETHER), 2).unwrap());
+    let span = Span { from: None, to: at("2026-03-03T00:00") };
+    let found = replay(&app.engine().context, &app.program, draft, span, &|_| {}).unwrap();
+    let points = &found.currencies[&tessera_testkit::shop::id("point")];
+    assert_eq!(points.before, points.after);
+    assert!(found.unlike.is_empty(), "{:?}", found.unlike);
 }
 
 fn submission(app: &TestApp, about: &str, step: HouseholdStep, key: &str) -> Submission {

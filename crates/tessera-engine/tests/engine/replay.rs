@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tessera_core::event::Adjustment;
+use tessera_core::event::{Adjustment, Transfer};
 use tessera_core::program::load_program;
 use tessera_engine::identifier::Subject;
 use tessera_engine::replay::{Span, differences, replay};
@@ -14,7 +14,7 @@ use tessera_testkit::app::{TestApp, accepted, event, event_at};
 use tessera_testkit::on_both_databases;
 use tessera_testkit::shop::{self, id, json as data};
 
-use crate::common::{back_all, sale};
+use crate::common::{POINTS, back_all, sale};
 
 /// Points that wait and die, a ladder, offers with limits and chance, returns that name no order.
 const SHOP: &str = "
@@ -131,6 +131,37 @@ fn spring(app: &mut TestApp) {
     accepted(app.engine().submit(by_hand).unwrap());
     // Some of it has expired since, and nobody has looked.
     app.set_clock("2026-06-20T12:00");
+}
+
+/// What was sent came as it was recorded, also where the draft lets nobody send it: one had it still, and the other too.
+#[test]
+fn p7_what_a_draft_does_not_let_be_sent_does_not_arrive() {
+    let app = TestApp::new(POINTS);
+    app.send(&sale("o-1", "card:1", 90_000));
+    app.send(&sale("o-2", "card:2", 0));
+    let member = |card: &str| app.member(card)["id"].as_str().unwrap().parse().unwrap();
+    let sent = Transfer { to: member("card:2"), currency: id("point"), amount: 50, message: None };
+    let (secrets, now) = (&app.engine().context.secrets, app.now());
+    accepted(
+        app.engine()
+            .submit(Submission::transfer(secrets, &app.program, Subject::Member(member("card:1")), sent, "t", now))
+            .unwrap(),
+    );
+    app.relay();
+    assert_eq!((app.available("card:1", "point"), app.available("card:2", "point")), (50, 60));
+    let outstanding = |draft: &str| {
+        let found = what_if(&app, draft, None);
+        let point = &found["currencies"]["point"];
+        assert_eq!(point["before"]["outstanding"], 110);
+        (point["after"]["outstanding"].clone(), found["refused"].clone(), found["in_order"].clone())
+    };
+    let forbidden = POINTS.replace("transfers: { point: {} }", "transfers: { point: { to: none } }");
+    assert_eq!(outstanding(&forbidden), (json!(110), json!({ "transfer-not-allowed": 1 }), json!(true)));
+    // A tenth of what it was: there is too little to be sent.
+    let poor = POINTS.replace("/ 1000", "/ 10000");
+    assert_eq!(outstanding(&poor), (json!(29), json!({ "not-enough-points": 1 }), json!(true)));
+    let rich = POINTS.replace("/ 1000", "/ 500");
+    assert_eq!(outstanding(&rich), (json!(200), json!({}), json!(false)));
 }
 
 fn what_if(app: &TestApp, draft: &str, from: Option<&str>) -> Value {

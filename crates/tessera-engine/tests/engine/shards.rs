@@ -5,9 +5,12 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use tessera_core::decide::OutcomeStatus;
+use tessera_core::event::Merge;
+use tessera_core::id::MemberId;
 use tessera_engine::executor::{Fault, sweep_now};
-use tessera_engine::submission::Answer;
-use tessera_testkit::app::{TestApp, accepted, as_duplicate, event};
+use tessera_engine::submission::{Answer, Submission};
+use tessera_testkit::app::{TestApp, accepted, as_duplicate, event, event_at};
+use tessera_testkit::shop::json;
 
 use crate::common::{back_all, sale};
 use crate::contention::{THREADS, at_once};
@@ -47,6 +50,8 @@ macro_rules! on_shards {
 on_shards!(
     i1_a_crash_after_the_claims_is_finished_by_the_retry,
     i1_a_crash_after_the_commit_doubles_nothing,
+    i1_what_was_cut_between_its_claims_goes_on_at_once,
+    i1_what_is_refused_after_its_claims_were_cut_is_answered_when_they_are_let_go,
     i1_one_receipt_of_two_members_counts_once,
     what_nobody_comes_back_for_is_let_go,
     i1_what_is_refused_after_a_crash_stays_refused,
@@ -93,6 +98,117 @@ fn i1_a_crash_after_the_commit_doubles_nothing(app: &mut TestApp) {
     assert_eq!(app.count("SELECT COUNT(*) FROM member"), 1);
     app.run_scheduler();
     assert_eq!(app.available("card:1", "point"), 20 + 7 + 1 + 7, "and the sweep confirms it");
+}
+
+fn guest_sale(id: &str, amount: i64) -> Value {
+    let mut sale = sale(id, "card:0", amount);
+    sale.as_object_mut().unwrap().remove("subject");
+    sale
+}
+
+/// Somebody who is about to be a member, or a guest, has no id but the one in the claims. Where the claim of the order was
+/// written and that of the event was not, nothing said whose it was: the same sale waited three minutes for itself.
+fn i1_what_was_cut_between_its_claims_goes_on_at_once(app: &mut TestApp) {
+    let mut orders_alone = 0;
+    for number in 0..24 {
+        let (id, card) = (format!("r-{number}"), format!("card:{number}"));
+        let sale = if number % 3 == 0 { guest_sale(&id, 1_000) } else { sale(&id, &card, 1_000) };
+        let claims = |app: &TestApp| {
+            ["order_key", "event_key", "member_identifier"]
+                .map(|table| app.count(&format!("SELECT COUNT(*) FROM {table}")))
+        };
+        let before = claims(app);
+        crash(app, Fault::BetweenClaims, &sale);
+        let after = claims(app);
+        orders_alone += i32::from(after[0] > before[0] && after[1..] == before[1..]);
+        app.clock.set(app.now().plus_seconds(5));
+        let first = app.send(&sale);
+        assert_eq!(first.status, OutcomeStatus::Applied);
+        assert_eq!(app.send(&sale), as_duplicate(&first), "and once");
+    }
+    assert!(orders_alone > 3, "orders were claimed without their events");
+}
+
+/// What claimed the order may still be on its way, so the refusal waits until that is let go.
+fn i1_what_is_refused_after_its_claims_were_cut_is_answered_when_they_are_let_go(app: &mut TestApp) {
+    let claims = |app: &TestApp, table: &str| app.count(&format!("SELECT COUNT(*) FROM {table}"));
+    let sale = |number: i32| {
+        let id = format!("r-{number}");
+        event_at("2026-03-02T10:00", "purchase", &id, &format!("card:{number}"), &json::sale(&id, 1_000))
+    };
+    let order_alone = (0..).find(|number| {
+        let before = ["order_key", "event_key", "member_identifier"].map(|table| claims(app, table));
+        crash(app, Fault::BetweenClaims, &sale(*number));
+        let after = ["order_key", "event_key", "member_identifier"].map(|table| claims(app, table));
+        after[0] > before[0] && after[1..] == before[1..]
+    });
+    let sale = sale(order_alone.unwrap());
+    // The clock was wrong, and is put right.
+    app.set_clock("2026-03-02T09:00");
+    assert!(matches!(app.submit(&sale), Answer::Unavailable), "it is of the future now, but that is not final");
+    app.set_clock("2026-03-02T09:04");
+    sweep_now(&app.engine().context, app.engine().executor()).unwrap();
+    let refused = app.refused(&sale);
+    assert_eq!((refused.code.as_str(), refused.replayed), ("event-in-the-future", false));
+    assert!(app.refused(&sale).replayed);
+}
+
+/// Two processes have the same sale at once: somebody waited, and sent it again to the other one. The second takes the
+/// claims of the first over and is done; the first finds the member changed and gives back its claims. They looked like
+/// those that the second stood on: these were gone, and the sale counted once more.
+#[test]
+fn i1_an_attempt_that_fails_gives_back_no_claim_that_another_stands_on() {
+    let Some(app) = TestApp::on_shards_of_postgres(RULES) else { return };
+    app.send(&sale("r-0", "card:0", 1_000));
+    for (number, card) in [(1, "card:0"), (2, "card:0"), (3, "card:3"), (4, "card:4")] {
+        let sale = sale(&format!("r-{number}"), card, 1_000);
+        let (other, same) = (app.neighbour(), app.read(&sale).unwrap());
+        app.engine().executor().meanwhile(Fault::AfterClaims, move || {
+            assert_eq!(accepted(other.submit(same).unwrap()).status, OutcomeStatus::Applied);
+        });
+        assert_eq!(app.send(&sale).status, OutcomeStatus::Duplicate);
+        assert_eq!(app.send(&sale).status, OutcomeStatus::Duplicate);
+        let mut order = sale.clone();
+        order["id"] = format!("again-{number}").into();
+        assert_eq!(app.refused(&order).code, "order-exists");
+    }
+    assert_eq!(app.available("card:0", "point"), 3 * 8);
+    assert_eq!(app.count("SELECT COUNT(*) FROM event WHERE type = 'purchase'"), 5);
+}
+
+/// Each of two processes ends one of two members for the other, and neither sees what the other does. Each of the two had
+/// ended then and was to take in the other, for ever.
+#[test]
+fn p2_of_merges_that_cross_one_gives_way() {
+    let Some(app) = TestApp::on_shards_of_postgres(RULES) else { return };
+    for number in 0..4 {
+        let cards = [format!("card:{number}-a"), format!("card:{number}-b")];
+        for (card, earned) in cards.iter().zip([1_000, 2_000]) {
+            app.send(&sale(&format!("r-{card}"), card, earned));
+        }
+        let [one, two] = cards.each_ref().map(|card| app.member(card)["id"].as_str().unwrap().parse().unwrap());
+        let merge = |from: MemberId, into: MemberId| {
+            let (merge, key) = (Merge { into, reason: None }, format!("{from} into {into}"));
+            Submission::merge(&app.engine().context.secrets, &app.program, from, merge, &key, app.now())
+        };
+        // In either order of their ids.
+        let [first, second] = if number % 2 == 0 { [(one, two), (two, one)] } else { [(two, one), (one, two)] };
+        let (other, crossing) = (app.neighbour(), merge(second.0, second.1));
+        app.engine().executor().meanwhile(Fault::AfterClaims, move || {
+            accepted(other.submit(crossing).unwrap());
+        });
+        accepted(app.engine().submit(merge(first.0, first.1)).unwrap());
+        let ended = "SELECT COUNT(*) FROM event WHERE type = 'merge'";
+        assert_eq!(app.count(ended), 2 * (number + 1), "both have ended");
+        app.run_scheduler();
+        // Who was told to come back does so after a while.
+        app.clock.set(app.now().plus_seconds(3600));
+        app.run_scheduler();
+        assert_eq!(app.count("SELECT COUNT(*) FROM event WHERE type = 'merge-in'"), number + 1, "one of them is left");
+        let [one, two] = cards.each_ref().map(|card| app.member(card)["id"].clone());
+        assert_eq!(one, two, "under both names");
+        assert_eq!(app.available(&cards[0], "point"), 1 + 7 + 2 + 7);
+    }
 }
 
 fn i1_one_receipt_of_two_members_counts_once(app: &mut TestApp) {

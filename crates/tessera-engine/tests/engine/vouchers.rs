@@ -3,6 +3,9 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 use tessera_engine::submission::Answer;
+use tessera_engine::voucher::{
+    Batch, BatchError, BatchKind, NewBatch, cancel_batch, import_chunk, make_chunk, open_batch,
+};
 use tessera_testkit::app::{TestApp, accepted, event, refused};
 use tessera_testkit::shop::json as data;
 
@@ -114,4 +117,36 @@ fn verification_counts_the_uses_of_codes(#[case] damage: &'static str) {
     assert_eq!(differences.len(), 1, "{differences:?}");
     assert!(differences[0].what.contains("uses, events say"), "{differences:?}");
     app.skip_verification();
+}
+
+#[test]
+fn c6_a_batch_that_is_made_void_while_codes_come_gets_no_more() {
+    for app in on_both() {
+        let (context, executor) = (&app.engine().context, app.engine().executor());
+        let new = |kind, count, length| NewBatch {
+            voucher: "cup".parse().unwrap(),
+            kind,
+            name: String::new(),
+            count,
+            length,
+            expires_on: None,
+            code: None,
+        };
+        let open = |new, key| open_batch(context, executor, &app.program, (&new, key)).unwrap();
+        let void = |batch: &Batch| cancel_batch(context, executor, &app.program, batch, &mut |_| {}).unwrap();
+        let (made, taken_in) = (open(new(BatchKind::Made, 2, 16), "k-1"), open(new(BatchKind::Imported, 0, 0), "k-2"));
+        let make = |numbers| make_chunk(context, executor, &app.program, (&made, numbers));
+        let import = |line, code: &str| {
+            import_chunk(context, executor, &app.program, (&taken_in, vec![(line, code.to_owned())]))
+        };
+        make(1..2).unwrap();
+        import(1, "SUMMER-1").unwrap();
+        // Whoever makes it void knows the batch as it was when they looked.
+        assert_eq!((void(&made), void(&taken_in)), (1, 1));
+        let refused =
+            |error: BatchError| matches!(error, BatchError::Refused(refusal) if refusal.code == "batch-cancelled");
+        assert!(refused(make(2..3).unwrap_err()));
+        assert!(refused(import(2, "SUMMER-2").unwrap_err()));
+        assert_eq!(app.count("SELECT COUNT(*) FROM voucher_code"), 2);
+    }
 }

@@ -1,6 +1,5 @@
 //! Codes of partners that rewards give: brought in from a file, and how many are left.
 
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -10,9 +9,10 @@ use serde_json::json;
 use tessera_core::program::Id;
 use tessera_engine::codes::{self, CODE_MAX, CodePoolView, Imported};
 
+use super::code_file::CodeLines;
 use super::task::Task;
 use super::{Context, known};
-use crate::output::{Failure, Progress, counted, grouped, json as print_json, note, say, table, unreadable};
+use crate::output::{Failure, Progress, counted, grouped, json as print_json, note, say, table};
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
@@ -64,8 +64,8 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
 fn import(context: &Context, arguments: &Import) -> Result<ExitCode, Failure> {
     let path = format!("/v1/programs/{}/code-pools/{}/codes", arguments.program, arguments.pool);
     let task = Task::over_api("reward codes import", "POST", path, "with a key for document:write");
-    let file = std::fs::File::open(&arguments.file).map_err(|error| unreadable(&arguments.file, &error))?;
-    let length = file.metadata().map_or(0, |known| known.len());
+    let length = std::fs::metadata(&arguments.file).map_or(0, |known| known.len());
+    let mut file = CodeLines::open(&arguments.file, CODE_MAX)?;
     let engine = context.writer(&task)?;
     let program = known(&engine.context, &arguments.program)?;
     let rules = program.versions().at(context.now()).clone();
@@ -75,27 +75,26 @@ fn import(context: &Context, arguments: &Import) -> Result<ExitCode, Failure> {
         return Err(Failure::refused(wrong).right(format!("its pools: {}", known.join(", "))));
     }
     let (started, mut progress) = (Instant::now(), Progress::new("codes", length));
-    let (mut told, mut waiting, mut read) = (Imported::default(), Vec::new(), 0_u64);
+    let (mut told, mut waiting) = (Imported::default(), Vec::new());
     let write = |waiting: &mut Vec<String>| {
         let codes = std::mem::take(waiting);
         codes::import(&engine.context, engine.executor(), &program, &arguments.pool, codes)
     };
-    for (number, line) in BufReader::new(file).lines().enumerate() {
-        let line = line.map_err(|error| unreadable(&arguments.file, &error))?;
-        read += line.len() as u64 + 1;
-        let code = line.trim();
-        if code.len() > CODE_MAX || code.chars().any(char::is_control) {
+    while let Some(line) = file.next()? {
+        let text = line.and_then(|line| String::from_utf8(line).ok());
+        let Some(code) = text.filter(|text| !text.trim().chars().any(char::is_control)) else {
+            write(&mut waiting)?;
             // The code itself is not repeated: output ends in logs.
-            let wrong = format!("line {}: a code of 1 to {CODE_MAX} bytes of text is expected", number + 1);
+            let wrong = format!("line {}: a code of 1 to {CODE_MAX} bytes of text is expected", file.number);
             return Err(Failure::refused(wrong).right("those before it are in; the whole file may be imported again"));
-        }
-        if !code.is_empty() {
-            waiting.push(code.to_owned());
+        };
+        if !code.trim().is_empty() {
+            waiting.push(code.trim().to_owned());
         }
         if waiting.len() >= CHUNK {
             let new = write(&mut waiting)?;
             told = Imported { imported: told.imported + new.imported, known: told.known + new.known };
-            progress.at(read, told.imported + told.known, started);
+            progress.at(file.read, told.imported + told.known, started);
         }
     }
     let new = write(&mut waiting)?;

@@ -1,4 +1,3 @@
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -11,15 +10,15 @@ use tessera_core::time::Day;
 use tessera_engine::Engine;
 use tessera_engine::query::{self, BatchView};
 use tessera_engine::voucher::{
-    Batch, BatchError, BatchKind, CHUNK, LineProblem, NewBatch, cancel_batch, cancel_code, chunks, finish_import,
-    import_chunk, make_chunk, open_batch,
+    Batch, BatchError, BatchKind, CHUNK, CODES_MAX, LINE_MAX, LineProblem, NewBatch, TOLD_MAX, cancel_batch,
+    cancel_code, chunks, finish_import, import_chunk, make_chunk, open_batch,
 };
 
-use super::code_file::CodeFile;
+use super::code_file::{CodeFile, CodeLines};
 use super::task::Task;
 use super::{Context, all_of, known};
 use crate::output::{
-    Failure, Progress, REFUSED, counted, grouped, json as print_json, moment, note, say, say_first, table, unreadable,
+    Failure, Progress, REFUSED, counted, grouped, json as print_json, moment, note, say, say_first, table,
 };
 
 #[derive(Subcommand, Debug)]
@@ -147,10 +146,14 @@ fn task(command: &'static str, program: &str, rest: &str) -> Task {
 
 fn opened(engine: &Engine, of: &Of, new: &NewBatch, key: &str) -> Result<Batch, Failure> {
     let program = known(&engine.context, &of.program)?;
-    open_batch(&engine.context, engine.executor(), &program, (new, key)).map_err(|error| match error {
+    open_batch(&engine.context, engine.executor(), &program, (new, key)).map_err(refused)
+}
+
+fn refused(error: BatchError) -> Failure {
+    match error {
         BatchError::Refused(refusal) => Failure::refused(refusal.detail),
         BatchError::Store(error) => Failure::refused(error),
-    })
+    }
 }
 
 impl Of {
@@ -178,7 +181,7 @@ fn issue(context: &Context, arguments: &Issue) -> Result<ExitCode, Failure> {
     let mut progress = Progress::new("codes", batch.codes);
     for numbers in chunks(batch.codes) {
         let (from, done) = (numbers.start, numbers.end - 1);
-        let codes = make_chunk(&engine.context, engine.executor(), &program, (&batch, numbers))?;
+        let codes = make_chunk(&engine.context, engine.executor(), &program, (&batch, numbers)).map_err(refused)?;
         for (number, code) in (from..).zip(codes) {
             file.line(format_args!("{number},{code}"))?;
         }
@@ -220,40 +223,63 @@ fn share(context: &Context, arguments: Share) -> Result<ExitCode, Failure> {
 
 fn import(context: &Context, arguments: &Import) -> Result<ExitCode, Failure> {
     let path = format!("vouchers/{}/codes/import", arguments.of.voucher);
-    let file = std::fs::File::open(&arguments.file).map_err(|error| unreadable(&arguments.file, &error))?;
+    let mut file = CodeLines::open(&arguments.file, LINE_MAX)?;
     let engine = context.writer(&task("voucher import", &arguments.of.program, &path))?;
     let program = known(&engine.context, &arguments.of.program)?;
     let batch = opened(&engine, &arguments.of, &arguments.of.batch(BatchKind::Imported), &arguments.key)?;
     let started = Instant::now();
     let mut progress = Progress::new("codes", 0);
-    let (mut line, mut taken) = (0_u64, 0_u64);
-    let mut problems: Vec<LineProblem> = Vec::new();
+    let (mut taken, mut wrong) = (0_u64, 0_u64);
+    let mut told: Vec<LineProblem> = Vec::new();
     let mut waiting = Vec::new();
-    for text in BufReader::new(file).lines() {
-        let text = text.map_err(|error| unreadable(&arguments.file, &error))?;
-        line += 1;
-        if !text.trim().is_empty() {
+    let mut tell = |problems: Vec<LineProblem>| {
+        wrong += problems.len() as u64;
+        let room = TOLD_MAX.saturating_sub(told.len());
+        told.extend(problems.into_iter().take(room));
+    };
+    let import = |waiting: &mut Vec<(u64, String)>| {
+        let lines = std::mem::take(waiting);
+        import_chunk(&engine.context, engine.executor(), &program, (&batch, lines)).map_err(refused)
+    };
+    while let Some(line) = file.next()? {
+        if file.number > CODES_MAX {
+            tell(import(&mut waiting)?);
+            let wrong = format!("line {}: a file has at most {} lines", file.number, grouped(i128::from(CODES_MAX)));
+            return Err(Failure::refused(wrong)
+                .right("those before it are in: put the rest into a file of its own, under another key"));
+        }
+        // What is no text or too long is no code, and told as one that is none.
+        let text = line.map(|line| String::from_utf8_lossy(&line).trim().to_owned());
+        if text.as_ref().is_none_or(|text| !text.is_empty()) {
             taken += 1;
-            waiting.push((line, text.trim().to_owned()));
+        }
+        match text {
+            Some(text) if text.is_empty() => {}
+            Some(text) => waiting.push((file.number, text)),
+            None => {
+                let detail = format!("a line has at most {LINE_MAX} bytes");
+                tell(vec![LineProblem { line: file.number, code: String::new(), detail }]);
+            }
         }
         if waiting.len() as u64 == CHUNK {
-            let lines = std::mem::take(&mut waiting);
-            problems.extend(import_chunk(&engine.context, engine.executor(), &program, (&batch, lines))?);
+            tell(import(&mut waiting)?);
             progress.at(0, taken, started);
         }
     }
-    problems.extend(import_chunk(&engine.context, engine.executor(), &program, (&batch, waiting))?);
-    finish_import(engine.executor(), &program, (&batch, line))?;
+    tell(import(&mut waiting)?);
+    let line = file.number;
+    finish_import(engine.executor(), &program, (&batch, line)).map_err(refused)?;
     progress.done();
     engine.close();
-    let imported = taken - problems.len() as u64;
+    let imported = taken - wrong;
+    told.sort_by_key(|problem| problem.line);
     if context.json {
-        print_json(&json!({ "batch": batch.key(), "lines": line, "imported": imported, "problems": problems }))?;
+        print_json(&json!({ "batch": batch.key(), "lines": line, "imported": imported, "problems": told }))?;
     } else {
         say!("{} of {} (batch {})", counted(imported, "code", "codes"), grouped(i128::from(taken)), batch.key());
-        say_first(&problems, |found| format!("line {}: {}: {}", found.line, found.code, found.detail));
+        say_first(&told, |found| format!("line {}: {}: {}", found.line, found.code, found.detail));
     }
-    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
+    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
 }
 
 fn void(context: &Context, arguments: &Void) -> Result<ExitCode, Failure> {

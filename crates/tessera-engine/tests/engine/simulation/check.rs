@@ -66,6 +66,16 @@ impl Life {
             assert!(!matches!(self.sent[place].fate, Fate::Open), "{:?} has no answer", self.sent[place].command);
         }
         app.run_scheduler();
+        // Something may be on its way still: who was told to come back between the halves of a merge waits some minutes.
+        app.check_replay_of_all_versions();
+        for _ in 0..self.sent.len() {
+            if !self.is_between(app) {
+                break;
+            }
+            self.now = plus_hours(self.now, 1);
+            app.clock.set(self.now);
+            app.run_scheduler();
+        }
         self.check(app, "in the end");
         app.check_replay_of_all_versions();
         self.check_what_is_stored(app);

@@ -35,6 +35,9 @@ pub(super) fn page(what_if: &WhatIf, name: &Texts) -> String {
         grouped(found.events),
         grouped(found.members),
     );
+    if let Some(gone) = super::archived(found) {
+        let _ = writeln!(page, "<p><strong>{}</strong></p>", escaped(&gone));
+    }
     for (code, count) in &found.refused {
         let _ = writeln!(page, "<p>{} events the draft refuses: {}</p>", grouped(*count), escaped(code));
     }

@@ -86,7 +86,9 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Failure
     })?;
     let per_second = (found.events as f64 / started.elapsed().as_secs_f64().max(0.001)) as u64;
     let version = versions.at(to).version;
-    let what_if = WhatIf { program: arguments.program.clone(), version, from: arguments.from, to, per_second, found };
+    // Whoever is in the figures has no history before that.
+    let from = arguments.from.max(found.history_from);
+    let what_if = WhatIf { program: arguments.program.clone(), version, from, to, per_second, found };
     if let Some(file) = &arguments.html {
         let page = html::page(&what_if, &document.definition.name);
         std::fs::write(file, page).map_err(|error| unreadable(file, &error))?;
@@ -129,6 +131,18 @@ impl Watched {
     }
 }
 
+/// What the figures do not tell, as events were archived.
+fn archived(found: &Comparison) -> Option<String> {
+    let since = found.history_from?;
+    let members = counted(found.left_out, "member", "members");
+    Some(format!(
+        "Events before {} were archived. {members} of whom some are gone, or who share a household with such a member, are \
+         left out of every figure: they tell of the others, who joined since. What those left out drew of budgets is not \
+         known here.",
+        moment(since)
+    ))
+}
+
 fn print(what_if: &WhatIf) {
     let found = &what_if.found;
     let since = what_if.from.map_or_else(|| "the first event".to_owned(), moment);
@@ -139,6 +153,9 @@ fn print(what_if: &WhatIf) {
         counted(found.members, "member", "members"),
         grouped(what_if.per_second)
     );
+    if let Some(gone) = archived(found) {
+        say!("{gone}\n");
+    }
     for (code, count) in &found.refused {
         say!("{} the draft refuses: {code}\n", counted(*count, "event", "events"));
     }
@@ -184,5 +201,30 @@ fn print(what_if: &WhatIf) {
         say!("");
         let rows = list.iter().map(|one| vec![one.member.clone(), grouped_amount(&one.gain), html::why(one)]);
         say!("{}", table(&[title, &gain.unit, "why"], &[1], rows));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_page_say_that_events_were_archived_and_whom_that_leaves_out() {
+        let found =
+            Comparison { left_out: 1_200, history_from: Some(Instant::from_micros(0)), ..Comparison::default() };
+        let what_if = WhatIf {
+            program: "shop".to_owned(),
+            version: 3,
+            from: None,
+            to: Instant::from_micros(1),
+            per_second: 0,
+            found,
+        };
+        let said = archived(&what_if.found).expect("somebody is left out");
+        assert!(said.contains("Events before 1970-01-01") && said.contains("were archived. 1,200 members"), "{said}");
+        assert!(html::page(&what_if, &program::Texts::default()).contains(&said), "the page says the same");
+        let json = serde_json::to_value(&what_if).expect("a comparison has a JSON form");
+        assert_eq!((&json["left_out"], json["history_from"].is_string()), (&serde_json::Value::from(1_200), true));
+        assert_eq!(archived(&Comparison::default()), None, "where every event is there nothing is said");
     }
 }
