@@ -346,9 +346,9 @@ impl<'a> Working<'a> {
                 continue;
             };
             // What no order earned has no order whose event could release it.
+            let waits = !pending.period.is_zero() || (pending.until.is_some() && order_id.is_some());
             // Whoever can hold no more waits for nothing.
-            let fits = *all > 0 && !self.room(currency).is_zero();
-            if fits && (!pending.period.is_zero() || (pending.until.is_some() && order_id.is_some())) {
+            if waits && *all > 0 && !self.room(currency).is_zero() {
                 let event = self.state.events;
                 let counts = if pending.counts_to_tiers { 0 } else { base.get(currency).copied().unwrap_or(0) };
                 // What an event causes may add to what the event itself gave.

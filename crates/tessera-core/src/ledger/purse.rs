@@ -7,7 +7,7 @@ use crate::quantity::Points;
 use crate::time::{Day, Instant};
 
 /// Everything a member has in one currency: a fold of its entries.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Purse {
     pub currency: Id,
     /// Open lots in spending order (L1); none is empty.
@@ -53,6 +53,15 @@ pub struct Wait {
     pub base: Points,
     /// With the expiry they will have; for currencies whose expiry counts from maturity without one.
     pub lots: Vec<Lot>,
+}
+
+impl Clone for Purse {
+    /// With room for another lot: a purse is copied to add to it, and without it all lots would be copied again.
+    fn clone(&self) -> Self {
+        let mut lots = Vec::with_capacity(self.lots.len() + 1);
+        lots.extend_from_slice(&self.lots);
+        Self { currency: self.currency.clone(), lots, waits: self.waits.clone(), ..*self }
+    }
 }
 
 impl Purse {
