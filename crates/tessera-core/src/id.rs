@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
+use crate::text::Text;
+
 /// How many buckets members are spread over; a power of two that never changes.
 pub const BUCKETS: u16 = 1024;
 
@@ -108,25 +110,25 @@ impl Serialize for EventId {
 
 impl<'de> Deserialize<'de> for EventId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        std::borrow::Cow::<str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        Text::deserialize(deserializer)?.0.parse().map_err(de::Error::custom)
     }
 }
 
 /// A member's id as text, for data that callers may see: `#[serde(with = "member_text")]`.
 pub mod member_text {
-    use super::{Deserialize, Deserializer, MemberId, Serializer, de};
+    use super::{Deserialize, Deserializer, MemberId, Serializer, Text, de};
 
     pub fn serialize<S: Serializer>(member: &MemberId, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(member)
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MemberId, D::Error> {
-        std::borrow::Cow::<str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        Text::deserialize(deserializer)?.0.parse().map_err(de::Error::custom)
     }
 
     /// The same of one that may be missing.
     pub mod optional {
-        use super::{Deserialize, Deserializer, MemberId, Serializer, de};
+        use super::{Deserialize, Deserializer, MemberId, Serializer, Text, de};
 
         pub fn serialize<S: Serializer>(member: &Option<MemberId>, serializer: S) -> Result<S::Ok, S::Error> {
             match member {
@@ -136,8 +138,8 @@ pub mod member_text {
         }
 
         pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MemberId>, D::Error> {
-            let text = Option::<std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
-            text.map(|text| text.parse().map_err(de::Error::custom)).transpose()
+            let text = Option::<Text<'_>>::deserialize(deserializer)?;
+            text.map(|text| text.0.parse().map_err(de::Error::custom)).transpose()
         }
     }
 }

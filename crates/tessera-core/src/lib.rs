@@ -15,5 +15,6 @@ pub mod ledger;
 pub mod member;
 pub mod program;
 pub mod quantity;
+mod text;
 pub mod time;
 pub mod voucher;

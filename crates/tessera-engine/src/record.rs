@@ -60,10 +60,9 @@ impl Envelope<'_> {
         text.push('{');
         for (name, value) in [("source", source), ("id", id)] {
             if let Some(value) = value {
-                text.push('"');
-                text.push_str(name);
-                text.push_str("\":");
-                text.push_str(&serde_json::Value::from(value).to_string());
+                write_text(name, &mut text);
+                text.push(':');
+                write_text(value, &mut text);
                 text.push(',');
             }
         }
@@ -72,6 +71,16 @@ impl Envelope<'_> {
         text.push('}');
         text
     }
+}
+
+/// Adds a text in its JSON form.
+pub(crate) fn write_text(value: &str, text: &mut String) {
+    if value.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
+        return text.push_str(&serde_json::Value::from(value).to_string());
+    }
+    text.push('"');
+    text.push_str(value);
+    text.push('"');
 }
 
 /// A stored event with what the core does not know: when it was recorded, and its envelope.

@@ -14,7 +14,7 @@ use crate::adjustment::{By, Wanted};
 use crate::identifier::{Identifier, Subject};
 use crate::profile::take_personal;
 use crate::programs::ProgramHandle;
-use crate::record::Envelope;
+use crate::record::{Envelope, write_text};
 use crate::secret::Secrets;
 
 /// A CloudEvents 1.0 event, as far as it concerns us; extension attributes are allowed and not kept.
@@ -314,10 +314,8 @@ fn canonical(data: &str) -> Result<String, Refusal> {
 
 fn write_canonical(value: &Value, text: &mut String) {
     match value {
-        Value::Number(number) => match rust_decimal::Decimal::from_str_exact(number.as_str()) {
-            Ok(decimal) => text.push_str(&decimal.normalize().to_string()),
-            Err(_) => text.push_str(number.as_str()),
-        },
+        Value::Number(number) => write_number(number.as_str(), text),
+        Value::String(value) => write_text(value, text),
         Value::Array(items) => {
             text.push('[');
             for item in items {
@@ -331,7 +329,7 @@ fn write_canonical(value: &Value, text: &mut String) {
             fields.sort_unstable_by_key(|(name, _)| *name);
             text.push('{');
             for (name, value) in fields {
-                text.push_str(&Value::from(name.as_str()).to_string());
+                write_text(name, text);
                 text.push(':');
                 write_canonical(value, text);
                 text.push(',');
@@ -339,6 +337,17 @@ fn write_canonical(value: &Value, text: &mut String) {
             text.push('}');
         }
         other => text.push_str(&other.to_string()),
+    }
+}
+
+fn write_number(number: &str, text: &mut String) {
+    // A whole number is its own canonical form, as long as it is none that a decimal has no room for.
+    if number.len() <= 28 && number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.push_str(number);
+    }
+    match rust_decimal::Decimal::from_str_exact(number) {
+        Ok(decimal) => text.push_str(&decimal.normalize().to_string()),
+        Err(_) => text.push_str(number),
     }
 }
 

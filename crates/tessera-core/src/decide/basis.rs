@@ -258,12 +258,12 @@ impl Basis {
 
 /// A published fact, as the member was.
 pub(super) fn fact_value(program: &Program, member: &MemberState, fact: &Fact, at: Instant) -> FactValue {
-    let day = program.calendar.day(at);
+    let today = || program.calendar.day(at);
     let unit = |currency: &Id, points: i64| {
         let scale = program.currency(currency.as_str()).map_or(0, |definition| definition.scale);
         FactValue::Number(Decimal::new(points, scale))
     };
-    let days_since = |past: Day| FactValue::Number(Decimal::from((day.number() - past.number()).max(0)));
+    let days_since = |past: Day| FactValue::Number(Decimal::from((today().number() - past.number()).max(0)));
     let purse = |currency: &Id| member.purse(currency.as_str());
     match fact {
         Fact::Balance(currency) => unit(currency, purse(currency).map_or(0, crate::ledger::Purse::balance)),
@@ -279,11 +279,11 @@ pub(super) fn fact_value(program: &Program, member: &MemberState, fact: &Fact, a
             FactValue::Number(Decimal::from(count))
         }
         Fact::Challenge(id) => {
-            let standing = program.challenge(id.as_str()).and_then(|rules| play::standing(rules, member, day));
+            let standing = program.challenge(id.as_str()).and_then(|rules| play::standing(rules, member, today()));
             FactValue::Number(standing.map_or(Decimal::ZERO, |row| row.value.to_decimal()))
         }
         Fact::Streak(id) => {
-            let current = member.streak(id.as_str()).map_or(0, |row| row.current(row.every.period(day)));
+            let current = member.streak(id.as_str()).map_or(0, |row| row.current(row.every.period(today())));
             FactValue::Number(Decimal::from(current))
         }
         Fact::Badge(id) => FactValue::Truth(member.badges.iter().any(|held| held.badge == *id)),

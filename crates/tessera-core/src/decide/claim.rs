@@ -64,7 +64,8 @@ impl Working<'_> {
         self.effect(Effect { order_id: Some(order_id), ..Effect::of(EffectKind::Claimed) });
         let standings = self.standings();
         // Vouchers were used when it was bought.
-        let mut made = self.make_order(&record.content, basis, Vec::new());
+        self.make_order(&record.content, basis, Vec::new());
+        let mut made = self.order_made(&record.content);
         let returned = record.progress.map(|progress| progress.returned).unwrap_or_default();
         if !returned.is_nothing() {
             made.progress = Some(self.revalue(&made, None, returned)?);

@@ -265,7 +265,7 @@ pub(super) fn is_hour_of(program: &Program, schedule: &Schedule, at: Instant, da
 }
 
 fn set_net(look: &Look<'_>, base: &Base, scope: &EventScope) {
-    if let Some(order) = look.order {
+    if let Some(order) = look.order.filter(|_| scope.reads_net()) {
         scope.set_net(order.net(base).to_decimal());
     }
 }

@@ -82,11 +82,14 @@ impl Working<'_> {
         let vouchers = self.price_vouchers(order, &basis)?;
         self.open_main("purchase", EventStatus::Applied);
         let standings = self.standings();
-        let record = self.make_order(order, basis, vouchers);
+        self.make_order(order, basis, vouchers);
+        let awaited = (!self.state.parked.is_empty()).then(|| self.order_made(order));
         self.make_claimable(&order.order_id);
         self.judge_tiers(&standings);
         self.follow_causes();
-        self.settle_parked(record);
+        if let Some(made) = awaited {
+            self.settle_parked(made);
+        }
         Ok(())
     }
 
@@ -109,39 +112,39 @@ impl Working<'_> {
     }
 
     /// Decides a purchase that is new, inside the event that is open. Tiers are left for the caller to judge (R10).
-    pub(super) fn make_order(&mut self, order: &Order, basis: Basis, vouchers: Vec<PricedVoucher>) -> OrderRecord {
-        let content = match basis.rate() {
-            Some(rate) => order.converted(rate),
-            None => order.clone(),
-        };
-        let (seq, at, day) = (self.record().seq, self.at(), self.day());
+    pub(super) fn make_order(&mut self, order: &Order, basis: Basis, vouchers: Vec<PricedVoucher>) {
+        let converted = basis.rate().map(|rate| order.converted(rate));
+        let content = converted.as_ref().unwrap_or(order);
+        let (seq, day) = (self.record().seq, self.day());
         self.change(Change::Purchased { amount: content.total, on: day });
-        let mut credits = Vec::new();
         if self.state.status != Status::Guest {
-            let evaluation = self.evaluate("purchase", Some(&content), &content.extra, &basis, None);
-            credits = self.give(&evaluation, Some(&order.order_id));
+            let evaluation = self.evaluate("purchase", Some(content), &content.extra, &basis, None);
+            self.record().record.credits = self.give(&evaluation, Some(&order.order_id));
             self.measure_spend(content.net(&self.program.definition.base), day);
             self.measure_event("purchase", 1, day);
             self.keep_alive("purchase");
             self.expire_dead_on_arrival();
-            self.qualify("purchase", (Some(&content), &content.extra), &basis);
+            self.qualify("purchase", (Some(content), &content.extra), &basis);
         }
         self.use_vouchers(vouchers, Some(&order.order_id));
         self.orders.push((order.order_id.clone(), seq));
-        let record = &mut self.record().record;
-        record.credits.clone_from(&credits);
-        record.basis = Some(basis.clone());
-        let vouchers = record.vouchers.clone();
+        self.record().record.basis = Some(basis);
+    }
+
+    /// The order that the open event has just made.
+    pub(super) fn order_made(&self, order: &Order) -> OrderRecord {
+        let made = self.events.last();
+        let record = made.map(|event| event.record.clone()).unwrap_or_default();
         OrderRecord {
             order_id: order.order_id.clone(),
             member: self.state.id,
             made_by: self.state.id,
-            event: seq,
-            effective_at: at,
-            basis,
+            event: made.map_or(0, |event| event.seq),
+            effective_at: self.at(),
+            basis: record.basis.unwrap_or_default(),
             content: order.clone(),
-            credits,
-            vouchers,
+            credits: record.credits,
+            vouchers: record.vouchers,
             progress: None,
         }
     }

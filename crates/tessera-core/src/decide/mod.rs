@@ -487,8 +487,11 @@ pub fn decide(inputs: &Inputs<'_>, command: &Command) -> Result<Decision, Reject
     }
     // What somebody has is spent or sent now, and what comes from others arrives now.
     let clock = inputs.state.map_or(command.effective_at, |state| state.clock);
-    let now = Command { effective_at: command.effective_at.max(clock), ..command.clone() };
-    let command = if command.what.is_never_past() { &now } else { command };
+    let now = command
+        .what
+        .is_never_past()
+        .then(|| Command { effective_at: command.effective_at.max(clock), ..command.clone() });
+    let command = now.as_ref().unwrap_or(command);
     if inputs.state.is_some_and(|state| state.status == Status::Left) && !command.what.may_follow_leaving() {
         return Err(Rejected::MemberLeft);
     }

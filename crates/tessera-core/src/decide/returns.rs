@@ -64,7 +64,8 @@ impl Working<'_> {
         vouchers: Vec<PricedVoucher>,
     ) -> Result<(OrderProgress, OrderRecord), Rejected> {
         let standings = self.standings();
-        let bought = self.make_order(&exchange.bought, basis, vouchers);
+        self.make_order(&exchange.bought, basis, vouchers);
+        let bought = self.order_made(&exchange.bought);
         let progress = self.take_units(record, &exchange.back)?;
         self.judge_tiers(&standings);
         self.follow_causes();

@@ -211,13 +211,18 @@ impl Working<'_> {
 
     /// Compares where the member stands now with the level they have: up at once, down by a return as set (T3, T6).
     pub(super) fn judge_tiers(&mut self, before: &[standing::Standing]) {
+        if self.judged.is_some() {
+            return;
+        }
         // A backdated event is judged by the member's own clock and the version in force then: nothing later is decided
         // again.
         let now = self.state.clock;
         let program = self.inputs.versions.at(now).clone();
         let day = program.calendar.day(now);
-        for (ladder, before) in program.ladders.iter().zip(before) {
-            let after = standing::at(&program, ladder, &self.state, now, day);
+        let after = self.standings();
+        // What is changed from here on takes it back.
+        self.judged = (before.len() == after.len()).then(|| after.clone());
+        for ((ladder, before), after) in program.ladders.iter().zip(before).zip(after) {
             let current = standing::rank(ladder, &self.state);
             if after.rank > current {
                 self.set_level(ladder, after.rank);
@@ -244,6 +249,9 @@ impl Working<'_> {
 
     /// Where the member stands on every ladder, to compare with later.
     pub(super) fn standings(&self) -> Vec<standing::Standing> {
+        if let Some(judged) = &self.judged {
+            return judged.clone();
+        }
         let now = self.state.clock;
         let program = self.inputs.versions.at(now);
         let day = program.calendar.day(now);

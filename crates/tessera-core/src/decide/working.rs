@@ -13,6 +13,7 @@ use super::evaluate::{self, AwardLine, Evaluation, Look};
 use super::expiry;
 use super::outcome::{self, Effect, EffectKind, points};
 use super::pool::Pooling;
+use super::tier::standing::Standing;
 use super::{
     Answer, Credit, Decision, EventStatus, Inputs, IssuedVoucher, OrderProgress, PartnerOrder, PoolChange, Record,
     Recorded, Rejected, RuleTrace, WaitlistChange,
@@ -55,6 +56,8 @@ pub(super) struct Working<'a> {
     pub pooling: Pooling,
     /// The lot that the points would go to which repay debt next.
     pub repaying: Option<LotRef>,
+    /// Where the member stands on every ladder, once it was judged and as long as nothing has changed since.
+    pub judged: Option<Vec<Standing>>,
 }
 
 /// What was true at the business time of a backdated event.
@@ -124,6 +127,7 @@ impl<'a> Working<'a> {
             cases: Vec::new(),
             pooling: Pooling::default(),
             repaying: None,
+            judged: None,
         })
     }
 
@@ -153,6 +157,7 @@ impl<'a> Working<'a> {
     /// Opens an event; what follows belongs to it.
     pub fn open(&mut self, kind: &str, status: EventStatus, at: Instant, data: Option<String>) -> u64 {
         let day = self.program.calendar.day(at);
+        self.judged = None;
         self.state.begin_event(at, day);
         self.events.push(Recorded {
             seq: self.state.events,
@@ -186,7 +191,7 @@ impl<'a> Working<'a> {
         let (orders, vouchers, trace) = (self.orders.len(), self.vouchers.len(), self.trace.len());
         let done = work(self).ok();
         if done.is_none() {
-            (self.state, self.past) = (state, past);
+            (self.state, self.past, self.judged) = (state, past, None);
             (self.progress, self.pools, self.causes) = (progress, pools, causes);
             (self.redemptions, self.voucher_codes) = (redemptions, voucher_codes);
             *self.record() = event;
@@ -206,6 +211,7 @@ impl<'a> Working<'a> {
         if let (Some(past), Change::Used { limit, from, by, .. }) = (&mut self.past, &change) {
             *past.used.entry((limit.clone(), *from)).or_insert(0) += by;
         }
+        self.judged = None;
         self.state.apply_change(&change);
         self.record().record.changes.push(change);
     }
@@ -236,6 +242,7 @@ impl<'a> Working<'a> {
             hash: [0; 32],
         };
         entry.hash = entry.chained(&self.state.chain);
+        self.judged = None;
         self.state.apply_entry(&entry);
         self.move_parts(&entry);
         self.repay_shortfalls(&entry);
@@ -297,18 +304,18 @@ impl<'a> Working<'a> {
                 self.change(Change::Exposed { campaign, held_out: exposure.held_out, worth });
             }
         }
-        self.announce_waits(evaluation, order_id, day);
+        let (totals, base) = (evaluation.totals(), evaluation.base_totals());
+        self.announce_waits(&totals, &base, order_id, day);
         self.record().record.draws.extend(evaluation.draws.iter().cloned());
         let mut credits = Vec::new();
         for award in &evaluation.awards {
             self.award(award, day, &mut credits);
         }
-        let base = evaluation.base_totals();
-        for (currency, all) in evaluation.totals() {
-            if counts_at_once(&self.program, &currency) || !self.waits_here(&currency) {
-                self.measure_points(&currency, base.get(&currency).copied().unwrap_or(0), all, day);
+        for (currency, all) in &totals {
+            if counts_at_once(&self.program, currency) || !self.waits_here(currency) {
+                self.measure_points(currency, base.get(currency).copied().unwrap_or(0), *all, day);
             }
-            self.moved(&currency);
+            self.moved(currency);
         }
         for action in &evaluation.actions {
             self.act(action);
@@ -326,19 +333,24 @@ impl<'a> Working<'a> {
         }
     }
 
-    fn announce_waits(&mut self, evaluation: &Evaluation, order_id: Option<&CompactString>, day: Day) {
-        let base = evaluation.base_totals();
+    fn announce_waits(
+        &mut self,
+        totals: &BTreeMap<Id, i64>,
+        base: &BTreeMap<Id, i64>,
+        order_id: Option<&CompactString>,
+        day: Day,
+    ) {
         let program = self.program.clone();
-        for (currency, all) in evaluation.totals() {
+        for (currency, all) in totals {
             let Some(pending) = program.currency(currency.as_str()).map(|definition| &definition.pending) else {
                 continue;
             };
             // What no order earned has no order whose event could release it.
             // Whoever can hold no more waits for nothing.
-            let fits = all > 0 && !self.room(&currency).is_zero();
+            let fits = *all > 0 && !self.room(currency).is_zero();
             if fits && (!pending.period.is_zero() || (pending.until.is_some() && order_id.is_some())) {
                 let event = self.state.events;
-                let counts = if pending.counts_to_tiers { 0 } else { base.get(&currency).copied().unwrap_or(0) };
+                let counts = if pending.counts_to_tiers { 0 } else { base.get(currency).copied().unwrap_or(0) };
                 // What an event causes may add to what the event itself gave.
                 let known = self
                     .state
@@ -346,7 +358,7 @@ impl<'a> Working<'a> {
                     .and_then(|purse| purse.waits.iter().find(|wait| wait.event == event));
                 let counts = points(counts) + known.map_or(Points::ZERO, |wait| wait.base);
                 self.change(Change::Waits {
-                    currency,
+                    currency: currency.clone(),
                     event,
                     order_id: order_id.cloned(),
                     earned_on: day,

@@ -13,6 +13,7 @@ use super::{Exchange, ITEMS_MAX, Imported, Item, Order, Payment, Profile, Return
 use crate::id::EventId;
 use crate::program::{Definition, EventDefinition, FieldDefinition, Id, nearest};
 use crate::quantity::{Amount, Points};
+use crate::text::Text;
 use crate::voucher::{self, VOUCHERS_MAX};
 
 /// The names of the event types a program knows.
@@ -108,7 +109,7 @@ fn under<E: de::Error>(segment: &str, error: &E) -> E {
 }
 
 fn text<'de, A: MapAccess<'de>>(map: &mut A, name: &str) -> Result<CompactString, A::Error> {
-    let text = map.next_value::<Cow<'de, str>>().map_err(|_| wrong::<A::Error>(name, "a text is expected"))?;
+    let Text(text) = map.next_value::<Text<'de>>().map_err(|_| wrong::<A::Error>(name, "a text is expected"))?;
     if text.len() > TEXT_MAX {
         return Err(wrong(name, &format!("at most {TEXT_MAX} bytes are kept")));
     }
@@ -116,10 +117,10 @@ fn text<'de, A: MapAccess<'de>>(map: &mut A, name: &str) -> Result<CompactString
 }
 
 fn optional_text<'de, A: MapAccess<'de>>(map: &mut A, name: &str) -> Result<Option<CompactString>, A::Error> {
-    let text = map.next_value::<Option<Cow<'de, str>>>().map_err(|_| wrong::<A::Error>(name, "a text is expected"))?;
+    let text = map.next_value::<Option<Text<'de>>>().map_err(|_| wrong::<A::Error>(name, "a text is expected"))?;
     match text {
-        Some(text) if text.len() > TEXT_MAX => Err(wrong(name, &format!("at most {TEXT_MAX} bytes are kept"))),
-        text => Ok(text.map(CompactString::from)),
+        Some(Text(text)) if text.len() > TEXT_MAX => Err(wrong(name, &format!("at most {TEXT_MAX} bytes are kept"))),
+        text => Ok(text.map(|Text(text)| CompactString::from(text))),
     }
 }
 
@@ -226,7 +227,7 @@ impl<'de> Visitor<'de> for OrderSeed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Order, A::Error> {
         let mut order = Order::default();
         let (mut has_id, mut has_total) = (false, false);
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+        while let Some(Text(key)) = map.next_key::<Text<'de>>()? {
             match key.as_ref() {
                 "order_id" => {
                     order.order_id = text(&mut map, "order_id")?;
@@ -291,7 +292,7 @@ impl<'de> Visitor<'de> for PaymentSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Payment, A::Error> {
         let (mut method, mut paid, mut redemption) = (None, None, None);
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+        while let Some(Text(key)) = map.next_key::<Text<'de>>()? {
             match key.as_ref() {
                 "method" => method = Some(text(&mut map, "method")?),
                 "amount" => paid = Some(amount(&mut map, "amount")?),
@@ -361,7 +362,7 @@ impl<'de> ItemSeed<'_> {
     fn read<A: MapAccess<'de>>(self, mut map: A) -> Result<(Item, bool), A::Error> {
         let mut item = Item { quantity: Amount::whole(1), ..Item::default() };
         let mut given = None;
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+        while let Some(Text(key)) = map.next_key::<Text<'de>>()? {
             match key.as_ref() {
                 "line" => item.line = optional_text(&mut map, "line")?,
                 "sku" => item.sku = optional_text(&mut map, "sku")?,
@@ -447,7 +448,7 @@ impl<'de> Visitor<'de> for ReturnSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Return, A::Error> {
         let mut back = Return::default();
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+        while let Some(Text(key)) = map.next_key::<Text<'de>>()? {
             match key.as_ref() {
                 "order_id" => back.order_id = optional_text(&mut map, "order_id")?,
                 "currency" => back.currency = optional_text(&mut map, "currency")?,
@@ -488,7 +489,7 @@ impl<'de> Visitor<'de> for ExchangeSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Exchange, A::Error> {
         let (mut back, mut bought) = (None, None);
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+        while let Some(Text(key)) = map.next_key::<Text<'de>>()? {
             match key.as_ref() {
                 "returned" => {
                     let seed = ReturnSeed { declared: self.declared };
@@ -530,7 +531,7 @@ impl<'de> Visitor<'de> for ProfileSeed {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Profile, A::Error> {
         let mut profile = Profile::default();
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+        while let Some(Text(key)) = map.next_key::<Text<'de>>()? {
             match key.as_ref() {
                 "birthday" => {
                     let text = optional_text(&mut map, "birthday")?;
@@ -563,7 +564,7 @@ impl<'de> Visitor<'de> for DeclaredSeed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FieldValues, A::Error> {
         let mut values = FieldValues::new();
         let known: Vec<&str> = self.declared.data.keys().map(Id::as_str).collect();
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+        while let Some(Text(key)) = map.next_key::<Text<'de>>()? {
             declared_value(&mut map, &key, self.declared.data.get(key.as_ref()), &known, &mut values)?;
         }
         require_declared(self.declared.data.iter(), &values)?;

@@ -14,7 +14,11 @@ use crate::time::{Calendar, Instant};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventFields {
     pub event: BTreeSet<String>,
+    /// Whether there are lines at all.
     pub items: bool,
+    /// Whether lines are read as a whole, and not only those fields of one that `item` has.
+    pub whole_items: bool,
+    pub item: BTreeSet<String>,
     pub now: bool,
 }
 
@@ -23,11 +27,18 @@ impl EventFields {
         let mut fields = Self::default();
         for path in paths {
             match path.as_slice() {
-                ["event", "items", ..] | ["item", ..] => fields.items = true,
+                ["item", field, ..] => {
+                    fields.items = true;
+                    fields.item.insert((*field).to_owned());
+                }
+                ["event", "items", ..] | ["item"] => (fields.items, fields.whole_items) = (true, true),
                 ["event", field, ..] => {
                     fields.event.insert((*field).to_owned());
                 }
-                ["event"] => fields.items = true,
+                ["event"] => {
+                    (fields.items, fields.whole_items) = (true, true);
+                    fields.event.insert("net".to_owned());
+                }
                 ["now", ..] => fields.now = true,
                 _ => {}
             }
@@ -38,6 +49,8 @@ impl EventFields {
     pub fn merge(&mut self, other: &Self) {
         self.event.extend(other.event.iter().cloned());
         self.items |= other.items;
+        self.whole_items |= other.whole_items;
+        self.item.extend(other.item.iter().cloned());
         self.now |= other.now;
     }
 }
@@ -46,6 +59,7 @@ impl EventFields {
 pub struct EventScope {
     scope: Scope,
     items: Vec<Variable>,
+    reads_net: bool,
 }
 
 impl std::fmt::Debug for EventScope {
@@ -70,7 +84,7 @@ impl EventScope {
                 event.insert_str(name, order_field(order, name));
             }
             if fields.items {
-                items = order.items.iter().map(item).collect();
+                items = order.items.iter().map(|line| item(line, fields)).collect();
                 event.insert_str("items", Variable::from_array(items.clone()));
             }
         }
@@ -83,11 +97,16 @@ impl EventScope {
         if let (true, Some((calendar, instant))) = (fields.now, now) {
             root.insert_str("now", wall_clock(calendar, instant));
         }
-        Self { scope: Scope::new(Variable::from_object(root)), items }
+        Self { scope: Scope::new(Variable::from_object(root)), items, reads_net: fields.event.contains("net") }
     }
 
     pub fn scope(&self) -> &Scope {
         &self.scope
+    }
+
+    /// Whether any expression reads `event.net`; where none does it need not be set.
+    pub fn reads_net(&self) -> bool {
+        self.reads_net
     }
 
     /// Sets `event.net`, which depends on what a rule counts (M4).
@@ -126,25 +145,40 @@ fn order_field(order: &Order, name: &str) -> Variable {
     }
 }
 
-fn item(item: &Item) -> Variable {
-    let mut fields = VariableMap::with_capacity(10);
-    let mut text = |name: &str, value: &Option<compact_str::CompactString>| {
-        fields.insert_str(name, value.as_ref().map_or(Variable::Null, |text| string(text)));
-    };
-    text("line", &item.line);
-    text("sku", &item.sku);
-    text("name", &item.name);
-    text("category", &item.category);
-    text("brand", &item.brand);
-    text("member_price", &item.member_price);
-    fields.insert_str("quantity", Variable::Number(item.quantity.to_decimal()));
-    fields.insert_str("amount", Variable::Number(item.amount.to_decimal()));
-    let unit_price = item.unit_price.map_or(Variable::Null, |price| Variable::Number(price.to_decimal()));
-    fields.insert_str("unit_price", unit_price);
-    for (name, value) in &item.extra {
-        fields.insert_str(name, field(value));
+/// What every line has.
+const ITEM_FIELDS: [&str; 9] =
+    ["line", "sku", "name", "category", "brand", "member_price", "quantity", "amount", "unit_price"];
+
+fn item(item: &Item, read: &EventFields) -> Variable {
+    let mut fields = VariableMap::new();
+    if read.whole_items {
+        for name in ITEM_FIELDS.into_iter().chain(item.extra.iter().map(|(name, _)| name.as_str())) {
+            fields.insert_str(name, item_field(item, name));
+        }
+    } else {
+        for name in &read.item {
+            fields.insert_str(name, item_field(item, name));
+        }
     }
     Variable::from_object(fields)
+}
+
+fn item_field(item: &Item, name: &str) -> Variable {
+    let text = |value: &Option<compact_str::CompactString>| value.as_ref().map_or(Variable::Null, |text| string(text));
+    let number = |value: crate::quantity::Amount| Variable::Number(value.to_decimal());
+    match name {
+        "line" => text(&item.line),
+        "sku" => text(&item.sku),
+        "name" => text(&item.name),
+        "category" => text(&item.category),
+        "brand" => text(&item.brand),
+        "member_price" => text(&item.member_price),
+        "quantity" => number(item.quantity),
+        "amount" => number(item.amount),
+        "unit_price" => item.unit_price.map_or(Variable::Null, number),
+        // Of a field given twice the last.
+        _ => item.extra.iter().rev().find(|(known, _)| known == name).map_or(Variable::Null, |(_, value)| field(value)),
+    }
 }
 
 fn field(value: &FieldValue) -> Variable {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::program::Id;
 use crate::quantity::Points;
+use crate::text::Text;
 use crate::time::{Day, Instant};
 
 /// Which lot an entry is about: its last day, who funds it and, while pending, the event that earned it; of points
@@ -66,7 +67,7 @@ impl Serialize for LotRef {
 
 impl<'de> Deserialize<'de> for LotRef {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        std::borrow::Cow::<str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        Text::deserialize(deserializer)?.0.parse().map_err(de::Error::custom)
     }
 }
 

@@ -10,6 +10,8 @@ use rust_decimal::Decimal;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::text::Text;
+
 /// The name of something in a document: a currency, campaign, tier level … Lower case, at most 40 characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Id(CompactString);
@@ -66,14 +68,14 @@ impl PartialEq<str> for Id {
 
 impl<'de> Deserialize<'de> for Id {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<str>::deserialize(deserializer)?;
+        let text = Text::deserialize(deserializer)?.0;
         text.parse().map_err(de::Error::custom)
     }
 }
 
 /// For stored fields where no name is a value too: a ladder's only measure, a level nobody has set yet.
 pub(crate) fn id_or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Id, D::Error> {
-    let text = Cow::<str>::deserialize(deserializer)?;
+    let text = Text::deserialize(deserializer)?.0;
     if text.is_empty() { Ok(Id::default()) } else { text.parse().map_err(de::Error::custom) }
 }
 
@@ -98,7 +100,7 @@ impl Serialize for Exact {
 
 impl<'de> Deserialize<'de> for Exact {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<str>::deserialize(deserializer)?;
+        let text = Text::deserialize(deserializer)?.0;
         Decimal::from_str_exact(&text)
             .map(Self)
             .map_err(|_| de::Error::custom(format!("`{text}` is not a decimal number")))

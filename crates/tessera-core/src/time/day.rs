@@ -1,9 +1,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::Offset;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::text::Text;
 
 /// A program day: a calendar date in the program's zone, counted in days since 1970-01-01.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -15,6 +19,10 @@ const EPOCH: Date = Date::constant(1970, 1, 1);
 /// The first and the last day there are, in the years -8981 and 9997: their ends are instants in every zone.
 const FIRST: i32 = -4_000_000;
 const LAST: i32 = 2_932_000;
+
+fn days_since_epoch(date: Date) -> i32 {
+    i32::try_from(date.duration_since(EPOCH).as_secs() / 86_400).unwrap_or_default()
+}
 
 impl Day {
     /// The last day there is.
@@ -34,12 +42,29 @@ impl Day {
     }
 
     pub fn from_date(date: Date) -> Self {
-        let days = date.duration_since(EPOCH).as_secs() / 86_400;
-        Self(i32::try_from(days).unwrap_or_default().clamp(FIRST, LAST))
+        Self(days_since_epoch(date).clamp(FIRST, LAST))
     }
 
     pub fn date(self) -> Date {
-        EPOCH.saturating_add(jiff::Span::new().days(self.0.clamp(FIRST, LAST)))
+        let midnight = Timestamp::from_second(i64::from(self.0.clamp(FIRST, LAST)) * 86_400);
+        Offset::UTC.to_datetime(midnight.unwrap_or_default()).date()
+    }
+
+    /// So many months later, or earlier when negative, on the same day of the month or its last; then so many days.
+    pub(super) fn shifted(self, months: i32, days: i32) -> Self {
+        let date = self.date();
+        let month = i32::from(date.year()) * 12 + i32::from(date.month()) - 1 + months;
+        let (year, month) = (i16::try_from(month.div_euclid(12)), i8::try_from(month.rem_euclid(12) + 1));
+        let first = year.ok().zip(month.ok()).and_then(|(year, month)| Date::new(year, month, 1).ok());
+        match first {
+            Some(first) => {
+                let day = i32::from(date.day().min(first.days_in_month()));
+                Self((days_since_epoch(first) + day - 1 + days).clamp(FIRST, LAST))
+            }
+            // Beyond the calendar.
+            None if months < 0 => Self(FIRST),
+            None => Self(LAST),
+        }
     }
 
     /// `days` later, or earlier when negative.
@@ -91,7 +116,7 @@ impl Day {
             Window::Day => start.plus(1),
             Window::Week => start.plus(7),
             Window::Month => Self::from_date(date.last_of_month()).plus(1),
-            Window::Quarter => Self::from_date(date.saturating_add(jiff::Span::new().months(3))),
+            Window::Quarter => start.shifted(3, 0),
             Window::Year => Self::from_date(date.last_of_year()).plus(1),
             Window::Ever => Self(LAST),
         }
@@ -123,7 +148,7 @@ impl<'de> Deserialize<'de> for Day {
         if !deserializer.is_human_readable() {
             return i32::deserialize(deserializer).map(Self);
         }
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        let text = Text::deserialize(deserializer)?.0;
         text.parse().map_err(|_| de::Error::custom("a day is written as 2026-03-31"))
     }
 }

@@ -1,7 +1,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::Span;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -49,12 +48,12 @@ impl Period {
     /// The day this period after `day` (L3): always counted from that day, so 31 January + 1 month is 28 February
     /// and + 2 months is 31 March.
     pub fn after(self, day: Day) -> Day {
-        Day::from_date(day.date().saturating_add(Span::new().months(self.months).days(self.days)))
+        day.shifted(self.months, self.days)
     }
 
     /// The day this period before `day`.
     pub fn before(self, day: Day) -> Day {
-        Day::from_date(day.date().saturating_sub(Span::new().months(self.months).days(self.days)))
+        day.shifted(-self.months, -self.days)
     }
 
     /// Days at the longest (a month is 31), to compare periods.
@@ -185,6 +184,18 @@ mod tests {
         assert_eq!(RoundTo::Quarter.last_day(day("2026-05-01")), day("2026-06-30"));
         assert_eq!(RoundTo::Week.last_day(day("2026-11-22")), day("2026-11-22"));
         assert_eq!(RoundTo::None.last_day(last), last);
+    }
+
+    #[test]
+    fn l3_periods_are_counted_as_the_calendar_counts_them() {
+        let days = (-4_000_000..2_932_000).step_by(9_973).chain([-4_000_000, -1, 0, 19_782, 2_931_999, 2_932_000]);
+        for day in days.map(Day::from_number) {
+            for (months, count) in [(0, 0), (1, 0), (2, 1), (12, 0), (13, 29), (0, 366_000), (11_999, 366_000)] {
+                let (period, span) = (Period { months, days: count }, jiff::Span::new().months(months).days(count));
+                assert_eq!(period.after(day), Day::from_date(day.date().saturating_add(span)), "{day} + {period}");
+                assert_eq!(period.before(day), Day::from_date(day.date().saturating_sub(span)), "{day} - {period}");
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use tessera_core::decide::{self, Cart, CartAsk, Decision, Draws, Inputs, Recorde
 use tessera_core::event::{Command, Origin, What};
 use tessera_core::id::EventId;
 use tessera_core::member::Status;
-use tessera_store::{Dialect, StoreError};
+use tessera_store::{Dialect, StoreError, Tx};
 
 use super::again::{self, SentAgain};
 use super::archived;
@@ -49,15 +49,25 @@ impl Worker {
         let context = self.context.clone();
         let mut one = One::new(&context, &mut self.entropy, (&mut tx, &mut loaded), &mut writes);
         let answers = one.decide_all(batch, |_, _| true)?;
-        let wakes_relay = writes.wakes_relay;
-        again::lock_one(&mut tx, &context, &writes.again)?;
-        part("write").in_scope(|| writes.write(&mut tx, &loaded))?;
-        let began = Instant::now();
-        let flushes = self.answering.flushes();
-        part("commit").in_scope(|| if flushes { tx.commit_visible() } else { tx.commit() })?;
-        metrics::histogram!("tessera_batch_size").record(answers.len() as f64);
-        Ok(Written { answers, began, wakes_relay })
+        finish(tx, &context, (writes, &loaded), answers, self.answering.flushes())
     }
+}
+
+/// Writes what was decided. `flushes`: whether a commit may leave the flush to others.
+pub(super) fn finish(
+    mut tx: Tx<'_>,
+    context: &Context,
+    (writes, loaded): (Writes, &Loaded),
+    answers: Vec<Answer>,
+    flushes: bool,
+) -> Result<Written, StoreError> {
+    let wakes_relay = writes.wakes_relay;
+    again::lock_one(&mut tx, context, &writes.again)?;
+    part("write").in_scope(|| writes.write(&mut tx, loaded))?;
+    let began = Instant::now();
+    part("commit").in_scope(|| if flushes { tx.commit_visible() } else { tx.commit() })?;
+    metrics::histogram!("tessera_batch_size").record(answers.len() as f64);
+    Ok(Written { answers, began, wakes_relay })
 }
 
 /// The span of a part of a batch.

@@ -6,14 +6,17 @@ use tessera_store::StoreError;
 #[cfg(feature = "testkit")]
 use super::Executor;
 
-/// A point of an attempt, where the database is spread.
+/// A point of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// What one shard holds is written, and what the next one holds is not, if there is a next one.
+    /// Nothing of a batch is written, and the next one is being decided upon it.
+    BesideDeciding,
+    /// Where the database is spread: what one shard holds is written, and what the next one holds is not, if there is a
+    /// next one.
     BetweenClaims,
-    /// What other shards hold is written, the member is not.
+    /// And there: what other shards hold is written, the member is not.
     AfterClaims,
-    /// The member is written, and names are not confirmed.
+    /// And there: the member is written, and names are not confirmed.
     AfterCommit,
 }
 
@@ -66,6 +69,12 @@ impl Executor {
     /// The next `times` attempts to write a batch end at a point.
     pub fn fail_at(&self, fault: Fault, times: u32) {
         *self.faults.asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((fault, times));
+    }
+
+    /// Whether an attempt is still to end at a point.
+    pub fn has_fault_left(&self) -> bool {
+        let asked = self.faults.asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        asked.is_some_and(|(_, times)| times > 0)
     }
 
     /// While the next attempt to write a batch is at a point, this happens, and then it goes on: what another process does

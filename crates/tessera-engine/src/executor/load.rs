@@ -68,6 +68,19 @@ pub(super) enum ClosedName {
 
 pub(super) type Key = (i64, [u8; 16]);
 
+/// What the commands of a batch name.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// Members named by their ids.
+    pub members: Vec<(i64, MemberId)>,
+    pub identifiers: Vec<Key>,
+    /// The names of whoever rang orders up.
+    pub staff: Vec<Key>,
+    pub orders: Vec<Key>,
+    pub codes: Vec<Key>,
+    pub redemptions: Vec<(i64, EventId)>,
+}
+
 /// What a batch knows. Keys carry the program first: a program is the wall.
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
@@ -83,8 +96,12 @@ pub(super) struct Loaded {
     pub pools: HashMap<i64, BTreeMap<CompactString, i64>>,
     /// Members with rows that this batch has decided and not yet written.
     pub touched: HashSet<(i64, MemberId)>,
-    /// Keys used by this batch, whose outcome is not written yet.
+    /// Members whose rows the batch before this one has decided, and is writing meanwhile.
+    pub being_written: HashSet<(i64, MemberId)>,
+    /// Keys used by this batch, or the one being written, whose outcome is not written yet.
     pub fresh_keys: HashSet<Key>,
+    /// What the batch's commands name, whether it is there or not.
+    pub asked: Asked,
     /// Over what the database is spread, if it is. What follows is empty where it is not.
     pub shards: Shards,
     pub spread: bool,
@@ -182,23 +199,23 @@ impl Loaded {
                 _ => None,
             };
             for identifier in subject.into_iter().chain(&command.identifiers) {
-                keys.push(own_key(program, &context.secrets.identifier_key(program, &identifier.to_text())));
+                keys.push((program, context.secrets.identifier_key(program, &identifier.to_text())));
             }
             if let What::Enrol(profile) | What::Profile(profile) = &command.what
                 && let Some(key) = crate::referral::key_of(&context.secrets, program, profile)
             {
-                keys.push(own_key(program, &key));
+                keys.push((program, key));
             }
             if let What::Rename(renaming) = &command.what {
                 let second = match &renaming.second {
                     Some(SecondFact::Name { name, .. }) => Some(name),
                     _ => None,
                 };
-                keys.extend(renaming.removed.iter().chain(second).map(|name| own_key(program, &name.key)));
+                keys.extend(renaming.removed.iter().chain(second).map(|name| (program, name.key)));
             }
         }
         let mut claimed = Vec::new();
-        for row in tx.fetch_by_keys(&tables::MEMBER_IDENTIFIER, &keys)? {
+        for row in tx.fetch_by_keys(&tables::MEMBER_IDENTIFIER, &rows_of(&keys))? {
             let key = key_of(&row)?;
             match row[4].opt_int()? {
                 Some(NAME_CLAIMED) => claimed.push((key, row)),
@@ -218,21 +235,23 @@ impl Loaded {
             self.know_claimed_names(tx, batch, claimed)?;
             self.marks = self.closed.clone();
         }
+        self.asked.identifiers = keys;
         Ok(())
     }
 
     /// Who of those who rang orders up is a member: only where a document asks, and without their rows.
     fn read_staff(&mut self, tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<(), StoreError> {
-        let key = |command: &Submission| staff_key(context, command).map(|key| own_key(command.program.number, &key));
-        let keys: Vec<Row> = batch.iter().filter_map(key).collect();
+        let key = |command: &Submission| staff_key(context, command).map(|key| (command.program.number, key));
+        let keys: Vec<Key> = batch.iter().filter_map(key).collect();
         if keys.is_empty() {
             return Ok(());
         }
-        for row in tx.fetch_by_keys(&tables::MEMBER_IDENTIFIER, &keys)? {
+        for row in tx.fetch_by_keys(&tables::MEMBER_IDENTIFIER, &rows_of(&keys))? {
             if row[4].opt_int()?.is_none() {
                 self.staff.insert(key_of(&row)?, member_id(row[3].bytes()?)?);
             }
         }
+        self.asked.staff = keys;
         Ok(())
     }
 
@@ -241,10 +260,12 @@ impl Loaded {
         for command in batch {
             let program = command.program.number;
             for order in order_names(command) {
-                keys.push(own_key(program, &context.secrets.order_key(program, &order)));
+                keys.push((program, context.secrets.order_key(program, &order)));
             }
         }
-        self.read_orders_of(tx, context, &keys)
+        self.read_orders_of(tx, context, &rows_of(&keys))?;
+        self.asked.orders = keys;
+        Ok(())
     }
 
     /// Orders tell whose rows to lock, so they are read first; another process may have changed them until the lock
@@ -270,20 +291,33 @@ impl Loaded {
     }
 
     fn read_members(&mut self, tx: &mut dyn Rows, batch: &[Submission]) -> Result<(), StoreError> {
-        let named = batch.iter().filter_map(|command| match command.subject {
-            Subject::Member(id) => Some((command.program.number, id)),
-            _ => None,
-        });
-        let mut wanted: HashSet<(i64, MemberId)> = named.collect();
-        let others = batch.iter().filter_map(|command| match &command.what {
-            What::Merge(merge) => Some((command.program.number, merge.into)),
-            _ => None,
-        });
-        wanted.extend(others);
-        wanted.extend(self.identifiers.iter().map(|((program, _), member)| (*program, *member)));
-        wanted.extend(self.orders.iter().map(|((program, _), order)| (*program, order.member)));
-        wanted.extend(self.orders.iter().filter_map(|((program, _), order)| Some((*program, order.named_by()?))));
-        self.read_members_of(tx, wanted)
+        for command in batch {
+            let merged_into = match &command.what {
+                What::Merge(merge) => Some(merge.into),
+                _ => None,
+            };
+            let subject = match command.subject {
+                Subject::Member(id) => Some(id),
+                _ => None,
+            };
+            let members = subject.into_iter().chain(merged_into);
+            self.asked.members.extend(members.map(|member| (command.program.number, member)));
+        }
+        self.read_members_of(tx, self.named_members())
+    }
+
+    /// Whom the commands name, by an id, a name or an order.
+    pub fn named_members(&self) -> HashSet<(i64, MemberId)> {
+        let mut named: HashSet<(i64, MemberId)> = self.asked.members.iter().copied().collect();
+        named.extend(self.identifiers.iter().map(|((program, _), member)| (*program, *member)));
+        named.extend(self.orders.iter().map(|((program, _), order)| (*program, order.member)));
+        named.extend(self.orders.iter().filter_map(|((program, _), order)| Some((*program, order.named_by()?))));
+        named
+    }
+
+    /// Whether rows of a member are decided and not written yet, by this batch or the one before.
+    pub fn is_unwritten(&self, member: (i64, MemberId)) -> bool {
+        self.touched.contains(&member) || self.being_written.contains(&member)
     }
 
     /// Reads members, and whoever they were merged into.
@@ -349,7 +383,9 @@ impl Loaded {
                 wanted.push((program, EventId { member: *member, seq }));
             }
         }
-        self.read_redemptions_of(tx, &wanted)
+        self.read_redemptions_of(tx, &wanted)?;
+        self.asked.redemptions = wanted;
+        Ok(())
     }
 
     /// Reads redemptions that are not known yet.
@@ -369,7 +405,9 @@ impl Loaded {
             let program = command.program.number;
             keys.extend(command.what.voucher_codes().map(|code| (program, context.secrets.code_key(program, code))));
         }
-        self.read_codes_of(tx, &keys)
+        self.read_codes_of(tx, &keys)?;
+        self.asked.codes = keys;
+        Ok(())
     }
 
     /// Reads codes that are not known yet.
@@ -545,6 +583,10 @@ pub(super) fn known_orders(
 
 pub(crate) fn pool_key(program: i64, pool: &str) -> Row {
     vec![i64::from(tessera_core::id::Bucket::of(pool.as_bytes()).get()).into(), program.into(), pool.into()]
+}
+
+fn rows_of(keys: &[Key]) -> Vec<Row> {
+    keys.iter().map(|(program, key)| own_key(*program, key)).collect()
 }
 
 pub(super) fn key_of(row: &Row) -> Result<Key, StoreError> {

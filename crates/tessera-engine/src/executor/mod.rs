@@ -3,10 +3,12 @@
 //! A batch reads everything it names at once, decides purely, writes each table at once, commits, and answers every
 //! caller. What bounds it: [`QUEUE_MAX`] waiting commands (more are told to come back), [`BATCH_MAX`] in a batch.
 //!
-//! The embedded database has one writer. PostgreSQL has several in each process, as it has several processes: whoever meets
-//! another one waits for its locks. What has to keep its order goes through one of them.
+//! The embedded database has one writer, and beside it a thread that decides the next batch. PostgreSQL has several in
+//! each process, as it has several processes: whoever meets another one waits for its locks. What has to keep its order
+//! goes through one of them.
 
 mod again;
+mod ahead;
 mod archived;
 mod batch;
 mod claims;
@@ -37,6 +39,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use ahead::Decider;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use faults::Faults;
 use flush::{Answering, Done};
@@ -103,8 +106,13 @@ enum Work {
     /// With the span of whoever waits for it.
     Command(Box<Submission>, Reply, Span),
     /// A rare write that is no event: publishing, keys, notes in the outbox.
-    Job(Box<dyn FnOnce(&mut Writer) + Send>),
+    Job(Job),
 }
+
+type Job = Box<dyn FnOnce(&mut Writer) + Send>;
+
+/// Commands with who waits for their answers.
+type Batch = Vec<(Submission, Reply)>;
 
 /// The queue is full: come back in a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -131,8 +139,10 @@ impl Executor {
                 Dialect::Postgres => Answering::at_once(wake_relay.clone()),
             };
             let (context, health, faults) = (context.clone(), health.clone(), faults.clone());
+            let decides_beside = context.database.dialect() == Dialect::Sqlite && !context.shards.are_spread();
+            let decider = decides_beside.then(|| Decider::start(context.clone())).transpose()?;
             let entropy = entropy.take().unwrap_or_default();
-            let mut worker = Worker { context, writer, entropy, answering, health, faults };
+            let mut worker = Worker { context, writer, entropy, decider, deciding: None, answering, health, faults };
             let name = if number == 0 { "executor".to_owned() } else { format!("executor-{}", number + 1) };
             let thread = std::thread::Builder::new().name(name).spawn(move || worker.run(&waiting));
             let no_thread = |error| StoreError::Unavailable(format!("no thread for the executor: {error}"));
@@ -294,6 +304,10 @@ struct Worker {
     context: Arc<Context>,
     writer: Writer,
     entropy: Entropy,
+    /// Decides the next batch while this thread writes one, where this thread is the only one that writes.
+    decider: Option<Decider>,
+    /// Who waits for what it has.
+    deciding: Option<VecDeque<Reply>>,
     answering: Answering,
     health: Arc<Health>,
     faults: Arc<Faults>,
@@ -301,35 +315,33 @@ struct Worker {
 
 impl Worker {
     fn run(&mut self, queue: &Receiver<Work>) {
-        while let Ok(first) = queue.recv() {
-            let mut batch = Vec::new();
+        loop {
+            let decided = self.decided();
+            let first = match &decided {
+                Some(_) => queue.try_recv().ok(),
+                None => match queue.recv() {
+                    Ok(first) => Some(first),
+                    Err(_) => return,
+                },
+            };
             let span = tracing::debug_span!(target: crate::SPANS, parent: None, "batch", commands = field::Empty);
-            let mut next = Some(first);
-            let mut job = None;
-            while let Some(work) = next.take() {
-                match work {
-                    Work::Command(command, reply, caller) => {
-                        span.follows_from(&caller);
-                        batch.push((*command, reply));
-                    }
-                    Work::Job(waiting) => job = Some(waiting),
-                }
-                if job.is_none() && batch.len() < BATCH_MAX {
-                    next = queue.try_recv().ok();
-                }
-            }
+            let (batch, job) = gather(first, queue, &span);
             let health = self.health.clone();
             let _busy = health.busy();
             span.record("commands", batch.len() as i64);
             let work = AssertUnwindSafe(|| match self.context.shards.are_spread() {
-                false => self.work(batch, queue),
+                false => self.work_in_step(decided, batch, queue),
                 true => self.queues(batch).into_iter().for_each(|of_shard| self.work(of_shard, queue)),
             });
             if span.in_scope(|| std::panic::catch_unwind(work)).is_err() {
                 // Whoever is left without an answer learns that there is none; the door stays open.
                 tracing::error!("a batch could not be worked: this is a bug");
+                self.decide_again(queue);
             }
             if let Some(job) = job {
+                while let Some(decided) = self.decided() {
+                    self.work_in_step(Some(decided), Batch::new(), queue);
+                }
                 // Whoever waits for a job that panics learns that it has no answer.
                 if std::panic::catch_unwind(AssertUnwindSafe(|| job(&mut self.writer))).is_err() {
                     tracing::error!("a write could not be done: this is a bug");
@@ -339,7 +351,7 @@ impl Worker {
     }
 
     /// Works a batch until every command has its answer. While the database is away nobody waits in `queue`.
-    fn work(&mut self, batch: Vec<(Submission, Reply)>, queue: &Receiver<Work>) {
+    fn work(&mut self, batch: Batch, queue: &Receiver<Work>) {
         let (mut commands, mut replies): (Vec<Submission>, VecDeque<Reply>) = batch.into_iter().unzip();
         let mut attempts = 0;
         let mut apart = false;
@@ -394,17 +406,46 @@ impl Worker {
                 }
             };
             commands.drain(..answers.len());
-            for answer in &answers {
-                if let Answer::Refused(refusal) = answer
-                    && !refusal.replayed
-                {
-                    metrics::counter!("tessera_refusals_total", "code" => refusal.code.clone()).increment(1);
-                }
-            }
-            let answers = replies.drain(..answers.len()).zip(answers).collect();
-            self.answering.give(Done { answers, began, wakes_relay });
+            self.answer(answers, began, wakes_relay, &mut replies);
         }
     }
+
+    /// Hands answers over, to the first of those who wait.
+    fn answer(
+        &mut self,
+        answers: Vec<Answer>,
+        began: Option<Instant>,
+        wakes_relay: bool,
+        replies: &mut VecDeque<Reply>,
+    ) {
+        for answer in &answers {
+            if let Answer::Refused(refusal) = answer
+                && !refusal.replayed
+            {
+                metrics::counter!("tessera_refusals_total", "code" => refusal.code.clone()).increment(1);
+            }
+        }
+        let answers = replies.drain(..answers.len()).zip(answers).collect();
+        self.answering.give(Done { answers, began, wakes_relay });
+    }
+}
+
+/// The commands that wait, up to a rare write that waits behind them.
+fn gather(first: Option<Work>, queue: &Receiver<Work>, span: &Span) -> (Batch, Option<Job>) {
+    let (mut batch, mut next) = (Batch::new(), first);
+    while let Some(work) = next.take() {
+        match work {
+            Work::Command(command, reply, caller) => {
+                span.follows_from(&caller);
+                batch.push((*command, reply));
+            }
+            Work::Job(job) => return (batch, Some(job)),
+        }
+        if batch.len() < BATCH_MAX {
+            next = queue.try_recv().ok();
+        }
+    }
+    (batch, None)
 }
 
 /// Tells everybody who waits now to come back: while the database is away, waiting in turn would take minutes.

@@ -61,7 +61,7 @@ impl One<'_> {
             _ => None,
         };
         let needs = decide::needs(&versions, known.map(|known| &known.state), core);
-        let touched = matches!(whom, Whom::Known(member) if self.loaded.touched.contains(&(program, *member)));
+        let touched = matches!(whom, Whom::Known(member) if self.loaded.is_unwritten((program, *member)));
         let reads_profile = command.has_personal_data()
             || matches!(command.what, What::Rename(_) | What::Leave { .. } | What::SurvivorLeft(_));
         if touched && (needs.history || needs.purchases_since.is_some() || reads_profile) {
@@ -79,7 +79,7 @@ impl One<'_> {
                 continue;
             }
             let owner = self.loaded.owner(program, &known);
-            if [known.member, owner].iter().any(|member| self.loaded.touched.contains(&(program, *member))) {
+            if [known.member, owner].iter().any(|member| self.loaded.is_unwritten((program, *member))) {
                 return Ok(None);
             }
             let Some(record) = load::order(self.loaded, self.tx, program, &versions, &known)? else {
@@ -130,7 +130,7 @@ impl One<'_> {
                 history = Some(known);
             }
             if let Some(made_by) = made_by.filter(|_| of_orders) {
-                if self.loaded.touched.contains(&(program, made_by.member)) {
+                if self.loaded.is_unwritten((program, made_by.member)) {
                     return Ok(None);
                 }
                 former = load::history(self.tx, program, made_by.member)?;
@@ -209,7 +209,7 @@ impl One<'_> {
         let Some(guest) = self.loaded.orders.get(&(program, code)).cloned() else {
             return Ok(Claimed::Refused(decide::Rejected::UnknownClaimCode.into()));
         };
-        if self.loaded.touched.contains(&(program, guest.member)) {
+        if self.loaded.is_unwritten((program, guest.member)) {
             return Ok(Claimed::Unwritten);
         }
         let versions = command.program.versions();

@@ -33,30 +33,30 @@ pub(super) struct Writes {
     /// Keys that a refusal held before.
     kept_keys: Vec<Row>,
     new_orders: Vec<Row>,
-    orders: BTreeMap<(i64, [u8; 16]), Row>,
+    pub(super) orders: BTreeMap<(i64, [u8; 16]), Row>,
     identifiers: Vec<Row>,
     /// The keys of the commands that give them.
     given_by: Vec<Option<[u8; 16]>>,
     /// Names that lead nowhere from now on, with whom they led to; `None` of what is kept: free for anybody.
-    closed: Vec<(Key, MemberId, Option<ClosedName>)>,
+    pub(super) closed: Vec<(Key, MemberId, Option<ClosedName>)>,
     /// When marks are forgotten.
     marks: Vec<Row>,
     /// Marks and blocks that a member's name takes the place of.
-    reopened: Vec<Key>,
+    pub(super) reopened: Vec<Key>,
     /// Marks of people who were erased after they had left.
-    undated: Vec<Key>,
+    pub(super) undated: Vec<Key>,
     /// Members whose personal data go.
-    erased: Vec<(i64, MemberId)>,
+    pub(super) erased: Vec<(i64, MemberId)>,
     events: Vec<Row>,
     entries: Vec<Row>,
     vouchers: Vec<Row>,
-    redemptions: BTreeMap<(i64, EventId), Row>,
+    pub(super) redemptions: BTreeMap<(i64, EventId), Row>,
     draws: Vec<Row>,
     fulfilments: BTreeMap<(i64, EventId), Row>,
     waitlist: BTreeMap<(i64, Id, i64), Row>,
-    new_voucher_codes: Vec<Row>,
+    pub(super) new_voucher_codes: Vec<Row>,
     /// Codes whose uses changed.
-    voucher_codes: BTreeMap<(i64, [u8; 16]), Row>,
+    pub(super) voucher_codes: BTreeMap<(i64, [u8; 16]), Row>,
     /// Codes of partners to be given, each to a redemption.
     codes: Vec<(i64, Id, EventId, Instant)>,
     /// Orders of e-gifts.
@@ -72,11 +72,28 @@ pub(super) struct Writes {
     pub wakes_relay: bool,
     /// Identifiers whose waiting events may go now.
     released: Vec<(i64, [u8; 16], Instant)>,
-    pools: HashMap<(i64, CompactString), (i64, i64)>,
+    pub(super) pools: HashMap<(i64, CompactString), (i64, i64)>,
     cases: Cases,
 }
 
 impl Writes {
+    /// How many events there are to write.
+    pub fn events(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether what this changes of what the next batch names can be told from memory.
+    pub fn may_be_followed(&self, next: &Loaded) -> bool {
+        let ends_no_name = self.closed.is_empty() && self.reopened.is_empty() && self.undated.is_empty();
+        let codes = self.voucher_codes.is_empty() && self.new_voucher_codes.is_empty();
+        let asked = &next.asked;
+        ends_no_name
+            && self.erased.is_empty()
+            && (codes || asked.codes.is_empty())
+            && (self.redemptions.is_empty() || asked.redemptions.is_empty())
+            && (self.orders.is_empty() || asked.orders.iter().all(|order| !self.orders.contains_key(order)))
+    }
+
     /// Notes everything one decision wants written.
     pub fn stage(&mut self, context: &Context, loaded: &mut Loaded, command: &Submission, mut decision: Decision) {
         let program = command.program.number;

@@ -3,7 +3,7 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 use tessera_core::decide::{CartAsk, EffectKind, OutcomeStatus};
-use tessera_engine::executor::{Quoted, quote_cart, quote_carts};
+use tessera_engine::executor::{Fault, Quoted, quote_cart, quote_carts};
 use tessera_engine::report;
 use tessera_engine::submission::{Answer, Submission};
 use tessera_testkit::app::{TestApp, accepted, amounts, as_duplicate, event, event_at, refused};
@@ -217,6 +217,80 @@ fn a_batch_equals_the_same_commands_one_by_one(#[values(1, 2, 3, 4, 5, 6, 7, 8)]
     }
     assert_eq!(seen(&one_by_one), seen(&together));
     assert!(batched.iter().filter(|answer| answer["status"] == "applied").count() > 30, "much of it is taken");
+}
+
+/// More than two batches hold, and hardly anything that needs more than is read before deciding: so most of it is decided
+/// beside writing. New members join by a sale all day, each buys again in the next batch, and a budget runs out.
+fn a_busy_day(seed: u64) -> Vec<Value> {
+    let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let mut events: Vec<Value> = Vec::new();
+    for number in 0..560_u64 {
+        let subject = format!("card:{}", dice.roll(4 + number / 30));
+        let time = format!("2026-05-{:02}T{:02}:{:02}", 1 + number / 60, 8 + number % 60 / 5, dice.roll(60));
+        let items = [("A", "coffee", 1, i64::try_from(500 + 777 * dice.roll(40)).unwrap())];
+        let id = format!("e-{number}");
+        events.push(match dice.roll(200) {
+            0..6 => event_at(&time, "visit", &id, &subject, "{}"),
+            6 => event_at(&time, "return", &id, &subject, &data::back_all(&format!("e-{}", dice.roll(560)))),
+            7 => events.last().cloned().unwrap_or_else(|| event_at(&time, "visit", &id, &subject, "{}")),
+            _ => event_at(&time, "purchase", &id, &subject, &data::lines(&id, &items)),
+        });
+    }
+    events
+}
+
+#[rstest]
+fn batches_decided_beside_writing_equal_the_same_commands_one_by_one(#[values(1, 2, 3)] seed: u64) {
+    let events = a_busy_day(seed);
+    let document = RICH.replace("{ point: 60 }", "{ point: 3000 }");
+    let [together, one_by_one] = [(); 2].map(|()| {
+        let app = TestApp::new(&document);
+        app.set_clock("2026-05-20T10:00");
+        app
+    });
+    let batched: Vec<Value> = together.send_together(&events).iter().map(told).collect();
+    for (place, (event, batched)) in events.iter().zip(&batched).enumerate() {
+        assert_eq!(told(&one_by_one.submit(event)), *batched, "event {place}: {event}");
+    }
+    assert_eq!(seen(&one_by_one), seen(&together));
+    assert!(batched.iter().filter(|answer| answer["status"] == "applied").count() > 500, "most of it is taken");
+}
+
+/// The next batch was decided in the belief that the one before it would be written.
+#[test]
+fn i6_a_batch_that_fails_beside_deciding_is_tried_again_and_so_is_the_next() {
+    let app = TestApp::new(POINTS);
+    let sales: Vec<Value> = (0..600).map(|number| sale(&format!("r-{number}"), "card:1", 1_000)).collect();
+    app.engine().executor().fail_at(Fault::BesideDeciding, 1);
+    let answers = app.send_together(&sales);
+    assert!(!app.engine().executor().has_fault_left(), "it was met");
+    let balance = |answer: Answer| accepted(answer).balances["point"].available;
+    let balances: Vec<i64> = answers.into_iter().map(balance).collect();
+    assert_eq!(balances, (11..=610).collect::<Vec<_>>(), "each once, in their order");
+}
+
+/// A damaged row of the next batch costs neither the batch that is written when it is met, nor the others of its own.
+#[test]
+fn a_member_who_cannot_be_read_beside_writing_costs_nobody_else() {
+    let mut app = TestApp::new(POINTS);
+    let damaged = app.send(&sale("first", "card:broken", 50_000)).member.unwrap();
+    let id: tessera_core::id::MemberId = damaged.parse().unwrap();
+    let break_it = move |tx: &mut tessera_store::Tx<'_>| {
+        tx.execute(
+            "UPDATE member SET state = $1 WHERE member = $2",
+            &[vec![99_u8].into(), id.as_bytes().as_slice().into()],
+        )
+    };
+    assert_eq!(app.engine().executor().write(break_it).unwrap(), 1);
+    let sold = |number: usize| match number {
+        300 => sale("r-300", "card:broken", 1_000),
+        _ => sale(&format!("r-{number}"), &format!("card:{}", number % 7), 1_000),
+    };
+    let answers = app.send_together(&(0..600).map(sold).collect::<Vec<_>>());
+    for (number, answer) in answers.into_iter().enumerate() {
+        assert_eq!(matches!(answer, Answer::Unavailable), number == 300, "{number}: {answer:?}");
+    }
+    app.skip_verification();
 }
 
 /// Quotes that wait at the same time share a read: none may see what another would change.

@@ -150,6 +150,7 @@ fn does(stat: &str) -> &'static str {
     let name = stat.split_once('(').map_or("", |(_, rest)| rest);
     match name {
         _ if name.starts_with("executor") => "executor",
+        _ if name.starts_with("decider") => "decider",
         _ if name.starts_with("tokio") => "http",
         _ if name.starts_with("reader") => "reading",
         _ if name.starts_with("tessera-checkpo") => "checkpoint",

@@ -203,3 +203,28 @@ fn print(what_if: &WhatIf) {
         say!("{}", table(&[title, &gain.unit, "why"], &[1], rows));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_page_say_that_events_were_archived_and_whom_that_leaves_out() {
+        let found =
+            Comparison { left_out: 1_200, history_from: Some(Instant::from_micros(0)), ..Comparison::default() };
+        let what_if = WhatIf {
+            program: "shop".to_owned(),
+            version: 3,
+            from: None,
+            to: Instant::from_micros(1),
+            per_second: 0,
+            found,
+        };
+        let said = archived(&what_if.found).expect("somebody is left out");
+        assert!(said.contains("Events before 1970-01-01") && said.contains("were archived. 1,200 members"), "{said}");
+        assert!(html::page(&what_if, &program::Texts::default()).contains(&said), "the page says the same");
+        let json = serde_json::to_value(&what_if).expect("a comparison has a JSON form");
+        assert_eq!((&json["left_out"], json["history_from"].is_string()), (&serde_json::Value::from(1_200), true));
+        assert_eq!(archived(&Comparison::default()), None, "where every event is there nothing is said");
+    }
+}
