@@ -6,6 +6,7 @@ use serde_json::json;
 use tessera_testkit::app::TestApp;
 
 use crate::common::{call, items, sale};
+use crate::lists::comes_in_pages;
 
 fn lucky(chance: &str) -> TestApp {
     TestApp::new(&format!(
@@ -43,6 +44,7 @@ fn g1_every_draw_is_listed_newest_first_a_page_at_a_time() {
     let points: i64 = (0..3).map(|card| app.available(&format!("card:{card}"), "point")).sum();
     assert_eq!(points, 12 + 100 * won);
     assert_eq!(items(&app.get("draws?campaign=base").ok()).len(), 0);
+    comes_in_pages(&app, "draws?campaign=lucky", 12);
     app.get("draws").problem(400, "invalid-request");
     app.get("draws?campaign=lucky&after=nowhere").problem(400, "invalid-request");
 }

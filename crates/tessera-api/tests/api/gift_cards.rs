@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tessera_testkit::app::{Reply, TestApp, event};
 
 use crate::common::{call, items, once};
+use crate::lists::comes_in_pages;
 
 const CARDS: &str = "
 unknown_member: enrol
@@ -297,6 +298,7 @@ fn v3_the_cards_of_a_program_are_listed_by_pages_and_status() {
         query = format!("limit=3&after={next}");
     }
     assert_eq!(seen.len(), 7);
+    comes_in_pages(&app, "gift-cards", 7);
     app.get("gift-cards?status=lost").problem(400, "invalid-request");
     app.get("gift-cards?after=first").problem(400, "invalid-request");
     app.send(&event("enrol", "e", "card:1", "{}"));

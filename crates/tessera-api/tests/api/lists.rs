@@ -16,11 +16,23 @@ fn busy() -> TestApp {
     app
 }
 
+/// A list is the same whatever a page holds, and the last page says that it is.
+pub fn comes_in_pages(app: &TestApp, path: &str, count: usize) {
+    let whole = pages(app, path, 200).concat();
+    assert_eq!(whole.len(), count, "{whole:?}");
+    for limit in [1, 2, count - 1, count, count + 1] {
+        let pages = pages(app, path, limit);
+        assert!(pages.iter().all(|page| page.len() <= limit), "at most {limit} on a page");
+        assert_eq!((pages.concat(), pages.len()), (whole.clone(), count.div_ceil(limit)), "{path}, limit {limit}");
+    }
+}
+
 fn pages(app: &TestApp, path: &str, limit: usize) -> Vec<Vec<Value>> {
     let mut pages = Vec::new();
     let mut after = String::new();
+    let more = if path.contains('?') { '&' } else { '?' };
     loop {
-        let page = app.get(&format!("{path}?limit={limit}{after}")).ok();
+        let page = app.get(&format!("{path}{more}limit={limit}{after}")).ok();
         pages.push(items(&page).clone());
         match page["next"].as_str() {
             Some(next) => after = format!("&after={next}"),

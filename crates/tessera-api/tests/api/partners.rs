@@ -7,6 +7,7 @@ use tessera_testkit::partner::Plan;
 use tessera_testkit::shop::json as data;
 
 use crate::common::{call, items, once};
+use crate::lists::comes_in_pages;
 
 const GIFTS: &str = "
 unknown_member: enrol
@@ -197,6 +198,7 @@ fn a_months_orders_come_a_page_at_a_time() {
     listed.sort_unstable();
     orders.sort_unstable();
     assert_eq!(listed, orders);
+    comes_in_pages(&app, "partners/giftly/orders?month=2026-03", 5);
     app.get("partners/giftly/orders?month=2026-03&after=x").problem(400, "invalid-request");
 }
 

@@ -6,6 +6,7 @@ use tessera_testkit::app::{Reply, TestApp, event};
 use tessera_testkit::shop::json as data;
 
 use crate::common::{call, items, once, with};
+use crate::lists::comes_in_pages;
 
 /// A bean per 1,000 for a year, worth 100 ₫ in tens from 50 on.
 const BEANS: &str = "
@@ -213,6 +214,7 @@ fn redemptions_are_listed_newest_first_in_pages() {
     assert_eq!(listed(&first), [json!(ids[2]), json!(ids[1])]);
     let rest = app.get(&format!("members/card:1/redemptions?limit=2&after={}", first["next"].as_str().unwrap())).ok();
     assert_eq!((listed(&rest), &rest["next"]), (vec![json!(ids[0])], &Value::Null));
+    comes_in_pages(&app, "members/card:1/redemptions", 3);
     app.set_clock("2026-04-03T10:00");
     let statuses: Vec<Value> =
         items(&app.get("members/card:1/redemptions").ok()).iter().map(|item| item["status"].clone()).collect();

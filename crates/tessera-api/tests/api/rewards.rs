@@ -6,6 +6,7 @@ use tessera_testkit::app::{TestApp, event};
 use tessera_testkit::shop::json as data;
 
 use crate::common::{call, items, once};
+use crate::lists::comes_in_pages;
 
 const GIFTS: &str = "
 unknown_member: enrol
@@ -94,6 +95,7 @@ fn the_catalogue_is_filtered_sorted_and_paged_and_says_what_is_missing() {
         (&items(&film)[0]["text"], &items(&film)[0]["images"][0]),
         (&json!("Một ghế"), &json!("https://cdn.example.com/film.jpg"))
     );
+    comes_in_pages(&app, "rewards", 4);
     app.get("rewards?sort=colour").problem(400, "invalid-request");
     app.get("rewards?limit=0").problem(400, "invalid-request");
 }
@@ -139,6 +141,7 @@ fn what_people_have_to_do_is_listed_by_state_and_by_whom_it_was_done() {
     assert_eq!(items(&page)[0]["redemption"], ids[0]);
     let rest = app.get(&format!("fulfilments?state=requested&limit=2&after={}", page["next"].as_str().unwrap())).ok();
     assert_eq!((items(&rest).len(), &items(&rest)[0]["redemption"], &rest["next"]), (1, &json!(ids[2]), &Value::Null));
+    comes_in_pages(&app, "fulfilments?state=requested", 3);
     let path = format!("redemptions/{}/fulfilment", ids[0]);
     let step = |state: &str, key: &str| once(&app, "POST", &path, key).json(&json!({ "state": state }));
     let done = step("done", "f-1").ok();
@@ -173,6 +176,7 @@ fn what_comes_free_goes_to_whoever_waited_longest() {
     let places = app.get("rewards/seat/waitlist").ok();
     let states: Vec<&Value> = items(&places).iter().map(|place| &place["state"]).collect();
     assert_eq!(states, ["offered", "waiting"]);
+    comes_in_pages(&app, "rewards/seat/waitlist", 2);
     grab("card:3", "g-3").problem(409, "reward-sold-out");
     assert_eq!(grab("card:2", "g-2").status, 201);
     assert_eq!(app.run_scheduler(), 0, "nothing is left to offer");

@@ -6,6 +6,7 @@ use tessera_testkit::app::{TestApp, event};
 use tessera_testkit::shop::json as data;
 
 use crate::common::{items, once, with};
+use crate::lists::comes_in_pages;
 
 /// A bean per 1,000 for a year; at most 80 are sent at once.
 const BEANS: &str = "
@@ -73,6 +74,7 @@ fn p7_a_member_sees_what_was_sent_what_came_and_what_came_back() {
     let next = page["next"].as_str().unwrap();
     let rest = app.get(&format!("members/card:1/transfers?limit=2&after={next}")).ok();
     assert_eq!((items(&page).len(), items(&rest).len(), &rest["next"]), (2, 1, &Value::Null));
+    comes_in_pages(&app, "members/card:1/transfers", 3);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use tessera_testkit::app::{Reply, TestApp, event};
 use tessera_testkit::shop::json as data;
 
 use crate::common::{call, items, once};
+use crate::lists::comes_in_pages;
 
 const CAFE: &str = "
 unknown_member: enrol
@@ -270,6 +271,20 @@ fn c6_codes_are_made_void_one_by_one_or_by_the_batch() {
     let listed = app.get("vouchers/ten/batches").ok();
     assert_eq!((&items(&listed)[0]["id"], &items(&listed)[0]["cancelled"]), (&json!(batch), &json!(true)));
     app.get("voucher-batches/vb_x/codes").problem(404, "unknown-batch");
+}
+
+#[test]
+fn batches_and_their_codes_come_a_page_at_a_time() {
+    let app = app();
+    let batch = |voucher: &str, key: &str, count: u64| {
+        let (batch, _) = made(&codes(&app, voucher, key, &json!({ "count": count })));
+        batch["id"].as_str().unwrap().to_owned()
+    };
+    let of_ten = [batch("ten", "k-1", 4), batch("ten", "k-2", 2), batch("ten", "k-3", 1)];
+    batch("cap", "k-4", 3);
+    comes_in_pages(&app, "vouchers/ten/batches", 3);
+    comes_in_pages(&app, &format!("voucher-batches/{}/codes", of_ten[0]), 4);
+    comes_in_pages(&app, &format!("voucher-batches/{}/codes?state=open", of_ten[1]), 2);
 }
 
 #[rstest]

@@ -5,6 +5,7 @@ use tessera_testkit::app::{Reply, TestApp, event};
 use tessera_testkit::shop::json as data;
 
 use crate::common::{call, items, once};
+use crate::lists::comes_in_pages;
 
 const CAFE: &str = "
 unknown_member: enrol
@@ -142,6 +143,8 @@ fn vouchers_are_listed_by_state_a_page_at_a_time() {
     let second = app.get(&format!("members/card:1/vouchers?limit=2&state=open&after={next}")).ok();
     assert_eq!((told(&second), &second["next"]), (vec![codes[1].clone(), codes[0].clone()], &Value::Null));
     assert_eq!(told(&app.get("members/card:1/vouchers?state=used").ok()), [codes[3].clone()]);
+    comes_in_pages(&app, "members/card:1/vouchers", 5);
+    comes_in_pages(&app, "members/card:1/vouchers?state=open", 4);
     app.get("members/card:1/vouchers?state=good").problem(400, "invalid-request");
     app.get("members/card:1/vouchers?after=x").problem(400, "invalid-request");
 }

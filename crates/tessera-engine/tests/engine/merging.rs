@@ -2,10 +2,11 @@
 
 use tessera_core::event::Merge;
 use tessera_core::id::{EventId, MemberId};
-use tessera_engine::query::{Seen, Wanted, see};
+use tessera_engine::programs::ProgramHandle;
+use tessera_engine::query::{self, Seen, Wanted, see};
 use tessera_engine::redemption::Step;
 use tessera_engine::submission::{Answer, Submission};
-use tessera_testkit::app::{TestApp, accepted, as_duplicate, refused};
+use tessera_testkit::app::{TestApp, accepted, as_duplicate, event, refused};
 use tessera_testkit::on_both_databases;
 use tessera_testkit::shop::{json as data, spend};
 
@@ -28,6 +29,7 @@ on_both_databases!(POINTS =>
     p1_two_again_within_the_time,
     p3_the_survivor_is_erased_with_whoever_is_one_with_them,
     looked_at_together_everybody_is_seen_as_alone,
+    looked_at_together_everybody_is_as_a_look_at_them_alone_says,
 );
 
 fn merge(app: &TestApp, from: MemberId, into: MemberId, key: &str) -> Submission {
@@ -345,4 +347,40 @@ fn looked_at_together_everybody_is_seen_as_alone(app: &mut TestApp) {
         (&together[..5], &together[together.len() - 5..]),
         (&by_name.map(str::to_owned)[..], &by_id.map(str::to_owned)[..])
     );
+}
+
+/// Two programs have members of the same names; some are one by now, some of what they have is over.
+fn looked_at_together_everybody_is_as_a_look_at_them_alone_says(app: &mut TestApp) {
+    for (number, name) in ["An", "Bình", "Chi"].iter().enumerate() {
+        let (id, card) = (format!("e-{number}"), format!("card:{}", number + 1));
+        app.send(&event("enrol", &id, &card, &format!(r#"{{"name": "{name}"}}"#)));
+    }
+    let (one, two) = two(app);
+    app.send(&sale("o-3", "card:3", 30_000));
+    accepted(submit(app, merge(app, two, one, "m-1")));
+    app.relay();
+    let head = "program: other\nname: Other\ntimezone: Asia/Ho_Chi_Minh\ncurrency: VND\n";
+    let other = app.publish(&format!("{head}{POINTS}")).unwrap().0;
+    for (order, card) in [("o-1", "card:3"), ("o-2", "card:2"), ("o-3", "card:1")] {
+        accepted(submit(app, app.read_for(&other, &sale(order, card, 7_000)).unwrap()));
+    }
+    for clock in ["2026-03-02T10:00", "2027-05-01T10:00"] {
+        app.set_clock(clock);
+        let of = |program: &std::sync::Arc<ProgramHandle>, card: &str| Wanted {
+            program: program.clone(),
+            subject: card.parse().unwrap(),
+        };
+        let cards = ["card:1", "card:2", "card:3"];
+        let wanted: Vec<Wanted> = cards.iter().flat_map(|card| [of(&app.program, card), of(&other, card)]).collect();
+        let context = &app.engine().context;
+        let mut seen_in = Vec::new();
+        for (wanted, seen) in wanted.iter().zip(see(context, &wanted).unwrap()) {
+            let Seen::Member(view) = seen else { panic!("{:?} is a member", wanted.subject) };
+            let alone = query::member(context, &wanted.program, view.id.parse().unwrap()).unwrap();
+            assert_eq!(serde_json::json!(view), serde_json::json!(alone), "at {clock}");
+            seen_in.push((view.id.clone(), wanted.program.number));
+        }
+        assert_eq!(seen_in[0], seen_in[2], "one and two are one");
+        assert_eq!(seen_in.iter().collect::<std::collections::BTreeSet<_>>().len(), 5, "of each program its own");
+    }
 }

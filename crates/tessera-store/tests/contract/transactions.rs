@@ -236,3 +236,30 @@ on_both! {
         assert_eq!(count(db), 1);
     }
 }
+
+/// The embedded database whose log can be flushed no more, and a writer of it.
+fn without_log() -> (crate::support::TestDb, tessera_store::Writer) {
+    let db = crate::support::TestDb::new(tessera_store::Dialect::Sqlite).unwrap();
+    let writer = db.database.writer().unwrap();
+    let mut log = db.file().unwrap().into_os_string();
+    log.push("-wal");
+    std::fs::remove_file(log).unwrap();
+    (db, writer)
+}
+
+#[test]
+fn i6_a_commit_that_cannot_be_flushed_is_none() {
+    let (_db, mut writer) = without_log();
+    let commit = writer.begin().unwrap().commit();
+    assert!(matches!(commit, Err(StoreError::Unavailable(_))), "{commit:?}");
+}
+
+#[test]
+fn i6_after_a_flush_that_failed_nothing_is_written_any_more() {
+    let (db, mut writer) = without_log();
+    writer.begin().unwrap().commit_visible().unwrap();
+    let flush = db.database.flush();
+    assert!(matches!(flush, Err(StoreError::Unavailable(_))), "{flush:?}");
+    let next = writer.begin().map(drop);
+    assert!(matches!(next, Err(StoreError::Unavailable(_))), "{next:?}");
+}
