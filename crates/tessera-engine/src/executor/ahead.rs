@@ -18,7 +18,7 @@ use super::batch::{One, Step, Written, finish, part};
 use super::faults::Fault;
 use super::load::{KnownMember, Loaded};
 use super::write::Writes;
-use super::{Batch, Context, Reply, Work, Worker};
+use super::{BESIDE_FROM, Batch, Context, Reply, Work, Worker};
 use crate::clock::Entropy;
 use crate::record::Rows;
 use crate::submission::{Answer, Submission};
@@ -42,6 +42,11 @@ pub(super) struct Decided {
 }
 
 impl Decided {
+    /// How many commands there are.
+    pub fn size(&self) -> usize {
+        self.commands.len()
+    }
+
     fn is_whole(&self) -> bool {
         self.answers.len() == self.commands.len()
     }
@@ -218,8 +223,8 @@ impl Worker {
 
     /// Has a batch decided that follows upon nothing.
     fn begin_with(&mut self, batch: Batch, queue: &Receiver<Work>) {
-        // Nobody else waits: another thread would only cost the way to it.
-        if batch.len() < 2 || self.decider.is_none() {
+        // Hardly anybody else waits: this thread would only stand still meanwhile.
+        if queue.len() < BESIDE_FROM / 2 || self.decider.is_none() {
             return self.work(batch, queue);
         }
         let (commands, replies): (Vec<Submission>, VecDeque<Reply>) = batch.into_iter().unzip();

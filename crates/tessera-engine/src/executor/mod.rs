@@ -39,7 +39,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ahead::Decider;
+use ahead::{Decided, Decider};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use faults::Faults;
 use flush::{Answering, Done};
@@ -60,6 +60,10 @@ const WRITERS_MAX: usize = 8;
 
 /// Commands in one transaction: enough to share the cost of a commit, few enough to answer soon.
 pub const BATCH_MAX: usize = 256;
+
+/// From so many waiting commands on the next batch is decided while one is written. Fewer make small batches of a commit
+/// each, which costs more than the other processor gains.
+const BESIDE_FROM: usize = 48;
 
 /// How often a batch that met another writer is tried again before its commands are tried one by one.
 const ATTEMPTS_TOGETHER: usize = 3;
@@ -325,7 +329,8 @@ impl Worker {
                 },
             };
             let span = tracing::debug_span!(target: crate::SPANS, parent: None, "batch", commands = field::Empty);
-            let (batch, job) = gather(first, queue, &span);
+            let most = self.most(decided.as_ref(), queue.len());
+            let (batch, job) = gather(first, queue, most, &span);
             let health = self.health.clone();
             let _busy = health.busy();
             span.record("commands", batch.len() as i64);
@@ -347,6 +352,16 @@ impl Worker {
                     tracing::error!("a write could not be done: this is a bug");
                 }
             }
+        }
+    }
+
+    /// How many commands the next batch may have. Where batches go in step, two halves keep two threads busy; a whole one
+    /// after a small one would not.
+    fn most(&self, decided: Option<&Decided>, waiting: usize) -> usize {
+        let in_hand = decided.map_or(0, Decided::size) + waiting;
+        match decided {
+            None if self.decider.is_none() || waiting < BESIDE_FROM => BATCH_MAX,
+            _ => in_hand.div_ceil(2).clamp(BESIDE_FROM / 2, BATCH_MAX),
         }
     }
 
@@ -430,8 +445,8 @@ impl Worker {
     }
 }
 
-/// The commands that wait, up to a rare write that waits behind them.
-fn gather(first: Option<Work>, queue: &Receiver<Work>, span: &Span) -> (Batch, Option<Job>) {
+/// The commands that wait, at most so many, up to a rare write that waits behind them.
+fn gather(first: Option<Work>, queue: &Receiver<Work>, most: usize, span: &Span) -> (Batch, Option<Job>) {
     let (mut batch, mut next) = (Batch::new(), first);
     while let Some(work) = next.take() {
         match work {
@@ -441,7 +456,7 @@ fn gather(first: Option<Work>, queue: &Receiver<Work>, span: &Span) -> (Batch, O
             }
             Work::Job(job) => return (batch, Some(job)),
         }
-        if batch.len() < BATCH_MAX {
+        if batch.len() < most {
             next = queue.try_recv().ok();
         }
     }
