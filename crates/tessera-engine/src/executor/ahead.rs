@@ -213,11 +213,11 @@ impl Worker {
         Some(decided)
     }
 
-    /// What was decided in the belief that the batch before would be written is decided anew.
-    pub(super) fn decide_again(&mut self, queue: &Receiver<Work>) {
-        if let Some(decided) = self.decided() {
-            let replies = self.deciding.take().unwrap_or_default();
-            self.work(decided.commands.into_iter().zip(replies).collect(), queue);
+    /// Takes back what the decider was given in the belief that the batch before would be written.
+    pub(super) fn take_back(&mut self) -> Batch {
+        match self.decided() {
+            Some(decided) => decided.commands.into_iter().zip(self.deciding.take().unwrap_or_default()).collect(),
+            None => Batch::new(),
         }
     }
 
@@ -255,9 +255,10 @@ impl Worker {
             }
             // It is tried again as any other. So is the next one, which was decided upon it.
             Some(Err(_)) => {
+                let after = self.take_back();
                 self.work(decided.commands.into_iter().zip(replies).collect(), queue);
-                self.decide_again(queue);
-                return self.begin_with(next, queue);
+                self.work(after, queue);
+                return self.work(next, queue);
             }
             None => {}
         }

@@ -341,7 +341,8 @@ impl Worker {
             if span.in_scope(|| std::panic::catch_unwind(work)).is_err() {
                 // Whoever is left without an answer learns that there is none; the door stays open.
                 tracing::error!("a batch could not be worked: this is a bug");
-                self.decide_again(queue);
+                let after = self.take_back();
+                self.work(after, queue);
             }
             if let Some(job) = job {
                 while let Some(decided) = self.decided() {
