@@ -368,7 +368,9 @@ pub(super) fn on_the_way(reader: &mut Reader<'_>, program: i64, between: Between
     let sql = format!("SELECT payload FROM outbox WHERE program = $1 AND kind = 'command' AND state <> {DONE}");
     let mut waits = Vec::new();
     for row in reader.query(&sql, &[program.into()])? {
-        let waiting = Payload::read(&row[0])?.follow_up.filter(|waiting| between.is_told(&waiting.kind));
+        // What cannot be read reaches nobody either: the relay says so, and a replay goes on.
+        let Ok(payload) = Payload::read(&row[0]) else { continue };
+        let waiting = payload.follow_up.filter(|waiting| between.is_told(&waiting.kind));
         waits.extend(waiting.map(|waiting| News {
             cause: Cause { event: waiting.cause, number: waiting.number },
             kind: waiting.kind,
