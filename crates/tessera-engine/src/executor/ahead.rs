@@ -326,8 +326,7 @@ mod tests {
 
     /// A member as read at a version, with so many events.
     fn known(number: u8, version: i64, events: u64) -> KnownMember {
-        let day = Day::new(2026, 1, 1).unwrap();
-        let mut state = MemberState::new(member(number), Status::Active, Instant::from_micros(0), day);
+        let mut state = MemberState::new(member(number), Status::Active, Instant::default(), Day::default());
         state.events = events;
         KnownMember { state, version }
     }
