@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crate::db::checkpoint::WriteTurn;
 use crate::db::log::LogFile;
 use crate::db::postgres::PgConnection;
+use crate::db::recent::{Changes, RecentRows};
 use crate::db::sqlite::SqliteConnection;
 use crate::error::StoreError;
 use crate::shards::{Shards, Watch};
@@ -30,13 +31,24 @@ pub struct Tx<'a> {
 }
 
 enum Link<'a> {
-    Sqlite { connection: &'a mut SqliteConnection, turn: WriteTurn<'a>, log: &'a LogFile },
+    Sqlite {
+        connection: &'a mut SqliteConnection,
+        turn: WriteTurn<'a>,
+        log: &'a LogFile,
+        recent: &'a RecentRows,
+        changes: Changes,
+    },
     Postgres(&'a mut PgConnection),
 }
 
 impl<'a> Tx<'a> {
-    pub(crate) fn sqlite(connection: &'a mut SqliteConnection, turn: WriteTurn<'a>, log: &'a LogFile) -> Self {
-        Self { link: Link::Sqlite { connection, turn, log }, open: true, failed: false, watch: None }
+    pub(crate) fn sqlite(
+        connection: &'a mut SqliteConnection,
+        turn: WriteTurn<'a>,
+        (log, recent): (&'a LogFile, &'a RecentRows),
+    ) -> Self {
+        let link = Link::Sqlite { connection, turn, log, recent, changes: Changes::default() };
+        Self { link, open: true, failed: false, watch: None }
     }
 
     pub(crate) fn postgres(connection: &'a mut PgConnection) -> Self {
@@ -96,7 +108,7 @@ impl<'a> Tx<'a> {
         self.watched(table, rows)?;
         let rows = fitting(table, rows)?;
         let written = self.write(table, |sql| &sql.insert, &rows)?;
-        all_written(table, written, rows.len())
+        self.all_written(table, written, rows.len())
     }
 
     /// Adds rows, or replaces all columns but the key of those that are there.
@@ -115,7 +127,7 @@ impl<'a> Tx<'a> {
         let first = |row: &&[Value]| table.guard.is_none_or(|guard| row[guard] == Value::Int(1));
         let (new, changed): (Vec<_>, Vec<_>) = rows.into_iter().partition(first);
         let written = self.write(table, |sql| &sql.upsert, &new)? + self.update(table, &changed)?;
-        all_written(table, written, new.len() + changed.len())
+        self.all_written(table, written, new.len() + changed.len())
     }
 
     /// Takes from scarce things, or gives back: each of `deltas` is a key of [`POOL`], what to add to the amount in
@@ -168,7 +180,10 @@ impl<'a> Tx<'a> {
     pub fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, StoreError> {
         self.watched_statement(sql, params)?;
         let answer = match &mut self.link {
-            Link::Sqlite { connection, .. } => connection.query(sql, params),
+            Link::Sqlite { connection, changes, .. } => {
+                changes.statement(sql);
+                connection.query(sql, params)
+            }
             Link::Postgres(connection) => connection.query(sql, params),
         };
         self.noted(answer)
@@ -181,7 +196,10 @@ impl<'a> Tx<'a> {
     pub fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, StoreError> {
         self.watched_statement(sql, params)?;
         let answer = match &mut self.link {
-            Link::Sqlite { connection, .. } => connection.execute(sql, params),
+            Link::Sqlite { connection, changes, .. } => {
+                changes.statement(sql);
+                connection.execute(sql, params)
+            }
             Link::Postgres(connection) => connection.execute(sql, params),
         };
         self.noted(answer)
@@ -195,7 +213,10 @@ impl<'a> Tx<'a> {
     pub fn execute_patiently(&mut self, sql: &str, params: &[Value]) -> Result<u64, StoreError> {
         self.watched_statement(sql, params)?;
         let answer = match &mut self.link {
-            Link::Sqlite { connection, .. } => connection.execute(sql, params),
+            Link::Sqlite { connection, changes, .. } => {
+                changes.statement(sql);
+                connection.execute(sql, params)
+            }
             Link::Postgres(connection) => connection.execute_patiently(sql, params),
         };
         self.noted(answer)
@@ -228,9 +249,14 @@ impl<'a> Tx<'a> {
             return Err(StoreError::Database("the transaction has failed before, so nothing is committed".to_owned()));
         }
         let log = match &mut self.link {
-            Link::Sqlite { connection, turn, log } => {
+            Link::Sqlite { connection, turn, log, recent, changes } => {
                 // On an error the transaction may still be open, and dropping it rolls back.
-                connection.run("COMMIT")?;
+                let committed = connection.run("COMMIT");
+                if committed.is_err() {
+                    changes.unsure();
+                }
+                recent.tell(changes);
+                committed?;
                 turn.committed();
                 Some(*log)
             }
@@ -253,7 +279,8 @@ impl<'a> Tx<'a> {
             return Ok(0);
         }
         let written = match &mut self.link {
-            Link::Sqlite { connection, .. } => {
+            Link::Sqlite { connection, recent, changes, .. } => {
+                recent.note(changes, table, rows);
                 let sql = connection.table(table);
                 connection.write_rows(text(&sql), table, rows)
             }
@@ -267,7 +294,8 @@ impl<'a> Tx<'a> {
 
     fn update(&mut self, table: &'static Table, rows: &[&[Value]]) -> Result<usize, StoreError> {
         match &mut self.link {
-            Link::Sqlite { connection, .. } => {
+            Link::Sqlite { connection, recent, changes, .. } => {
+                recent.note(changes, table, rows);
                 let sql = connection.table(table);
                 let written = connection.update_rows(&sql, table, rows);
                 self.noted(written)
@@ -276,8 +304,19 @@ impl<'a> Tx<'a> {
         }
     }
 
+    fn all_written(&mut self, table: &'static Table, written: usize, given: usize) -> Result<(), StoreError> {
+        let answer = if written == given { Ok(()) } else { Err(StoreError::Conflict { table: table.name }) };
+        self.noted(answer)
+    }
+
     fn noted<T>(&mut self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
-        self.failed |= answer.as_ref().is_err_and(|error| !matches!(error, StoreError::Conflict { .. }));
+        match (&answer, &mut self.link) {
+            (Ok(_), _) => {}
+            // It goes on without some of what it meant to write.
+            (Err(StoreError::Conflict { .. }), Link::Sqlite { changes, .. }) => changes.unsure(),
+            (Err(StoreError::Conflict { .. }), Link::Postgres(_)) => {}
+            (Err(_), _) => self.failed = true,
+        }
         answer
     }
 }
@@ -317,10 +356,6 @@ fn fitting<'r>(table: &Table, rows: &'r [Row]) -> Result<Vec<&'r [Value]>, Store
     }
     fitting.sort_unstable_by(|one, other| table.key_of(one).cmp(table.key_of(other)));
     Ok(fitting)
-}
-
-fn all_written(table: &'static Table, written: usize, given: usize) -> Result<(), StoreError> {
-    if written == given { Ok(()) } else { Err(StoreError::Conflict { table: table.name }) }
 }
 
 /// What is in use after the change, or nothing where too little is left.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tessera_core::decide;
 use tessera_core::id::MemberId;
 use tessera_core::member::Status;
-use tessera_store::{Reader, Row, StoreError, Table, tables};
+use tessera_store::{Row, StoreError, Table, tables};
 
 use super::member::{MemberView, view};
 use super::people::{self, Located};
@@ -14,7 +14,7 @@ use crate::executor::Context;
 use crate::identifier::{Identifier, Subject};
 use crate::profile::Profile;
 use crate::programs::ProgramHandle;
-use crate::record::{member_key, own_key, state_from_bytes};
+use crate::record::{Rows, member_key, own_key, state_from_bytes};
 use crate::report::{profile_of_row, whole_profile};
 
 /// Whom somebody asks about.
@@ -41,6 +41,14 @@ pub fn see(context: &Context, wanted: &[Wanted]) -> Result<Vec<Seen>, StoreError
     })
 }
 
+/// What one of them would see, from rows that were read lately; `None` where something has to be read. Never blocks.
+pub fn see_recent(context: &Context, wanted: &Wanted) -> Option<Seen> {
+    let mut recent = context.database.recent()?;
+    let found = Found::read(context, &mut recent, std::slice::from_ref(wanted)).ok()?;
+    let seen = found.see(context, &mut recent, wanted).ok()?;
+    recent.is_still_so().then_some(seen)
+}
+
 /// Rows by their keys.
 #[derive(Default)]
 struct Found {
@@ -50,13 +58,13 @@ struct Found {
 }
 
 impl Found {
-    fn read(context: &Context, reader: &mut Reader<'_>, wanted: &[Wanted]) -> Result<Self, StoreError> {
+    fn read(context: &Context, rows: &mut dyn Rows, wanted: &[Wanted]) -> Result<Self, StoreError> {
         let named = |one: &Wanted| match &one.subject {
             Subject::Identifier(name) => Some(name_key(context, &one.program, name)),
             _ => None,
         };
         let names: Vec<Row> = wanted.iter().filter_map(named).collect();
-        let names = rows_by_key(reader, &tables::MEMBER_IDENTIFIER, &names)?;
+        let names = rows_by_key(rows, &tables::MEMBER_IDENTIFIER, &names)?;
         let mut found = Self { names, ..Self::default() };
         let mut keys = Vec::new();
         for one in wanted {
@@ -64,8 +72,8 @@ impl Found {
                 keys.push(member_key(one.program.number, id));
             }
         }
-        found.members = rows_by_key(reader, &tables::MEMBER, &keys)?;
-        found.profiles = rows_by_key(reader, &tables::MEMBER_PROFILE, &keys)?;
+        found.members = rows_by_key(rows, &tables::MEMBER, &keys)?;
+        found.profiles = rows_by_key(rows, &tables::MEMBER_PROFILE, &keys)?;
         Ok(found)
     }
 
@@ -83,7 +91,7 @@ impl Found {
         }
     }
 
-    fn see(&self, context: &Context, reader: &mut Reader<'_>, wanted: &Wanted) -> Result<Seen, StoreError> {
+    fn see(&self, context: &Context, rows: &mut dyn Rows, wanted: &Wanted) -> Result<Seen, StoreError> {
         let program = &wanted.program;
         let located = self.locate(context, wanted)?;
         let Located::Member(id) = located else { return Ok(Seen::Not(located)) };
@@ -93,13 +101,13 @@ impl Found {
         match state.status {
             Status::Active => {}
             Status::Left => return Ok(Seen::Not(Located::Left)),
-            Status::Merged => return self.see_survivor(context, reader, program, id),
+            Status::Merged => return self.see_survivor(context, rows, program, id),
             Status::Guest | Status::GiftCard | Status::Household => return Ok(Seen::Not(Located::Nobody)),
         }
         let state = decide::settled_to(&program.versions(), &state, context.clock.now());
         // Whoever was merged has something to add.
         let profile = match (self.profiles.get(&key), state.merged_now().next()) {
-            (_, Some(_)) => whole_profile(context, reader, program.number, &state)?,
+            (_, Some(_)) => whole_profile(context, rows, program.number, &state)?,
             (Some(row), None) => profile_of_row(context, &row[key.len()], &row[key.len() + 1])?,
             (None, None) => Profile::default(),
         };
@@ -110,16 +118,16 @@ impl Found {
     fn see_survivor(
         &self,
         context: &Context,
-        reader: &mut Reader<'_>,
+        rows: &mut dyn Rows,
         program: &Arc<ProgramHandle>,
         id: MemberId,
     ) -> Result<Seen, StoreError> {
-        let now = people::survivor(reader, program, id)?;
+        let now = people::survivor(rows, program, id)?;
         if now == id {
             return Ok(Seen::Not(Located::Nobody));
         }
         let wanted = Wanted { program: program.clone(), subject: Subject::Member(now) };
-        Self::read(context, reader, std::slice::from_ref(&wanted))?.see(context, reader, &wanted)
+        Self::read(context, rows, std::slice::from_ref(&wanted))?.see(context, rows, &wanted)
     }
 }
 
@@ -131,10 +139,10 @@ fn name_key(context: &Context, program: &ProgramHandle, name: &Identifier) -> Ro
     own_key(program.number, &context.secrets.identifier_key(program.number, &name.to_text()))
 }
 
-fn rows_by_key(reader: &mut Reader<'_>, table: &'static Table, keys: &[Row]) -> Result<HashMap<Row, Row>, StoreError> {
+fn rows_by_key(rows: &mut dyn Rows, table: &'static Table, keys: &[Row]) -> Result<HashMap<Row, Row>, StoreError> {
     if keys.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows = reader.fetch_by_keys(table, keys)?;
-    Ok(rows.into_iter().map(|row| (row[..table.key].to_vec(), row)).collect())
+    let found = rows.fetch_by_keys(table, keys)?;
+    Ok(found.into_iter().map(|row| (row[..table.key].to_vec(), row)).collect())
 }

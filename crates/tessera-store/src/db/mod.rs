@@ -6,6 +6,7 @@ pub(crate) mod log;
 mod pool;
 pub(crate) mod postgres;
 pub(crate) mod reader;
+pub(crate) mod recent;
 pub(crate) mod scratch;
 pub(crate) mod servers;
 pub(crate) mod sqlite;
@@ -22,6 +23,7 @@ use sqlite::SqliteConnection;
 
 use crate::citus::SHARD_OF_EACH_BUCKET;
 use crate::db::reader::{READERS_MAX, Reader};
+use crate::db::recent::{Recent, RecentRows};
 use crate::db::servers::Servers;
 use crate::error::StoreError;
 use crate::hot::Tx;
@@ -55,6 +57,7 @@ struct SqliteDatabase {
     log: LogFile,
     writer_lent: AtomicBool,
     readers: Pool<SqliteConnection>,
+    recent: RecentRows,
     /// Stops its thread when the last handle goes. Whoever only reads leaves the log to whoever writes.
     checkpointer: Option<Checkpointer>,
 }
@@ -109,6 +112,7 @@ impl Database {
             log: LogFile::of(&std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned())),
             writer_lent: AtomicBool::new(false),
             readers: Pool::new(READERS_MAX),
+            recent: RecentRows::new(),
             checkpointer,
         };
         Self { backend: Backend::Sqlite(Arc::new(database)) }
@@ -208,6 +212,15 @@ impl Database {
         }
     }
 
+    /// Rows that were read lately, as they are now, without a statement; `None` where none are kept: on PostgreSQL, whose
+    /// rows other processes change, and while this handle has no writer. Never blocks for long.
+    pub fn recent(&self) -> Option<Recent<'_>> {
+        match &self.backend {
+            Backend::Sqlite(database) => database.recent.now(),
+            Backend::Postgres(_) => None,
+        }
+    }
+
     /// Makes durable what [`Tx::commit_visible`] has committed until now. Any thread may call it, beside the writer.
     ///
     /// # Errors
@@ -243,8 +256,10 @@ impl SqliteDatabase {
     fn read<T>(&self, f: impl FnOnce(&mut Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut lease = self.readers.take(|| SqliteConnection::open(&self.file, sqlite::Role::Reader))?;
         let connection = lease.connection();
+        // Before the read begins, which then sees everything until then.
+        let since = self.recent.since();
         connection.run("BEGIN")?;
-        let answer = f(&mut Reader::sqlite(connection));
+        let answer = f(&mut Reader::sqlite(connection, since.map(|since| (&self.recent, since))));
         // A panic in `f`, or a rollback that fails, closes the connection instead of lending it again.
         connection.rollback()?;
         lease.give_back();
@@ -306,12 +321,14 @@ impl SqliteLink {
         let lent = WriterLent(database);
         let mut connection = SqliteConnection::open(&lent.0.file, sqlite::Role::Writer)?;
         connection.leave_flushing_to_others()?;
+        lent.0.recent.begin();
         Ok(Self { connection, lent })
     }
 }
 
 impl Drop for WriterLent {
     fn drop(&mut self) {
+        self.0.recent.end();
         self.0.writer_lent.store(false, Ordering::Release);
     }
 }
@@ -331,7 +348,7 @@ impl Writer {
                 database.log.check()?;
                 let turn: WriteTurn<'_> = database.turns.write();
                 link.connection.run("BEGIN IMMEDIATE")?;
-                Ok(Tx::sqlite(&mut link.connection, turn, &database.log))
+                Ok(Tx::sqlite(&mut link.connection, turn, (&database.log, &database.recent)))
             }
             Link::Postgres { database, connection } => {
                 if connection.is_lost() || connection.run("BEGIN").is_err() {

@@ -1,6 +1,7 @@
 //! Reading: one moment of the database, never a write.
 
 use crate::db::postgres::PgConnection;
+use crate::db::recent::RecentRows;
 use crate::db::sqlite::SqliteConnection;
 use crate::error::StoreError;
 use crate::hot::distinct_keys;
@@ -18,13 +19,14 @@ pub struct Reader<'a> {
 }
 
 enum Source<'a> {
-    Sqlite(&'a mut SqliteConnection),
+    Sqlite(&'a mut SqliteConnection, Option<(&'a RecentRows, u64)>),
     Postgres(&'a mut PgConnection),
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn sqlite(connection: &'a mut SqliteConnection) -> Self {
-        Self { source: Source::Sqlite(connection) }
+    /// `recent`: where rows are kept, and since when this reads.
+    pub(crate) fn sqlite(connection: &'a mut SqliteConnection, recent: Option<(&'a RecentRows, u64)>) -> Self {
+        Self { source: Source::Sqlite(connection, recent) }
     }
 
     pub(crate) fn postgres(connection: &'a mut PgConnection) -> Self {
@@ -37,7 +39,7 @@ impl<'a> Reader<'a> {
     /// [`StoreError::Database`] if the statement, or the number or kind of `params`, is wrong, or if it writes.
     pub fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, StoreError> {
         match &mut self.source {
-            Source::Sqlite(connection) => connection.query(sql, params),
+            Source::Sqlite(connection, _) => connection.query(sql, params),
             Source::Postgres(connection) => connection.query(sql, params),
         }
     }
@@ -53,7 +55,7 @@ impl<'a> Reader<'a> {
         f: &mut dyn FnMut(Row) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         match &mut self.source {
-            Source::Sqlite(connection) => connection.query_each(sql, params, f),
+            Source::Sqlite(connection, _) => connection.query_each(sql, params, f),
             Source::Postgres(connection) => connection.query_each(sql, params, f),
         }
     }
@@ -68,9 +70,13 @@ impl<'a> Reader<'a> {
             return Ok(Vec::new());
         }
         match &mut self.source {
-            Source::Sqlite(connection) => {
+            Source::Sqlite(connection, recent) => {
                 let sql = connection.table(table);
-                connection.select_rows(&sql.select, &keys)
+                let found = connection.select_rows(&sql.select, &keys)?;
+                if let Some((rows, since)) = recent {
+                    rows.keep(*since, table, &keys, &found);
+                }
+                Ok(found)
             }
             Source::Postgres(connection) => {
                 let sql = connection.table(table);

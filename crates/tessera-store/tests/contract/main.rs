@@ -15,6 +15,7 @@ mod postgres;
 
 mod pools;
 mod reading;
+mod recent;
 mod schema;
 mod servers;
 mod sql;
