@@ -4,11 +4,9 @@
 //! connection, and be woken one after the other to get it. Long reads (lists, reports) have threads of their own, so that
 //! they hold nobody up.
 //!
-//! A quote or a look at a member that needs only rows which were read lately is answered at once, on the caller's thread.
-//! Those that wait are answered together: they share one read of the database, and each is answered as if it alone had
-//! come.
+//! Quotes that wait are answered together, and so are looks at members: they share one read of the database, and each is
+//! answered as if it alone had come.
 
-use std::fmt;
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -16,8 +14,8 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use tessera_core::decide::CartAsk;
 use tessera_engine::StoreError;
-use tessera_engine::executor::{Context, Quoted, quote_carts, quote_recent};
-use tessera_engine::query::{Seen, Wanted, see, see_recent};
+use tessera_engine::executor::{Context, Quoted, quote_carts};
+use tessera_engine::query::{Seen, Wanted, see};
 use tessera_engine::submission::Submission;
 use tokio::sync::oneshot;
 
@@ -48,31 +46,18 @@ type SeeAsk = Ask<Wanted, Seen>;
 pub(crate) struct Answers {
     pub quote: Quoter,
     pub see: Seer,
-    /// Who knows some of them without blocking.
-    pub quote_recent: RecentQuoter,
-    pub see_recent: RecentSeer,
 }
 
 pub(crate) type Quoter = Arc<dyn Fn(&[Submission], &[CartAsk]) -> Result<Vec<Quoted>, StoreError> + Send + Sync>;
-pub(crate) type RecentQuoter = Arc<dyn Fn(&Submission, &CartAsk) -> Quoted + Send + Sync>;
-pub(crate) type RecentSeer = Arc<dyn Fn(&Wanted) -> Option<Seen> + Send + Sync>;
 pub(crate) type Seer = Arc<dyn Fn(&[Wanted]) -> Result<Vec<Seen>, StoreError> + Send + Sync>;
 
 impl Answers {
     pub fn of(context: Arc<Context>) -> Self {
-        let [quoting, seeing, seeing_recent] = [(); 3].map(|()| context.clone());
+        let seeing = context.clone();
         Self {
-            quote: Arc::new(move |commands, carts| quote_carts(&quoting, commands, carts)),
+            quote: Arc::new(move |commands, carts| quote_carts(&context, commands, carts)),
             see: Arc::new(move |wanted| see(&seeing, wanted)),
-            quote_recent: Arc::new(move |command, cart| quote_recent(&context, command, cart)),
-            see_recent: Arc::new(move |wanted| see_recent(&seeing_recent, wanted)),
         }
-    }
-}
-
-impl fmt::Debug for Answers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Answers")
     }
 }
 
@@ -82,7 +67,6 @@ pub(crate) struct Readers {
     queue: Sender<Read>,
     quotes: Sender<QuoteAsk>,
     looks: Sender<SeeAsk>,
-    answers: Answers,
 }
 
 impl Readers {
@@ -100,7 +84,7 @@ impl Readers {
             // A machine that has no thread left answers "overloaded" in `read`, when the queue has filled.
             let _ = std::thread::Builder::new().name(format!("reader-{number}")).spawn(move || waiting.work());
         }
-        Self { queue, quotes, looks, answers: answers.clone() }
+        Self { queue, quotes, looks }
     }
 
     /// Runs a read that blocks, and waits for it without blocking.
@@ -120,19 +104,12 @@ impl Readers {
 
     /// What a command would do, and what its cart could bring.
     pub async fn quote(&self, command: Submission, cart: CartAsk) -> Result<Quoted, Problem> {
-        // One that breaks breaks again where it is told.
-        if let Some(quoted) = caught(|| (self.answers.quote_recent)(&command, &cart)).flatten() {
-            return Ok(Some(quoted));
-        }
         let (answer, answered) = oneshot::channel();
         wait_for(self.quotes.try_send(Ask { question: (command, cart), answer }), answered).await
     }
 
     /// A member, or why there is none.
     pub async fn see(&self, wanted: Wanted) -> Result<Seen, Problem> {
-        if let Some(seen) = caught(|| (self.answers.see_recent)(&wanted)).flatten() {
-            return Ok(seen);
-        }
         let (answer, answered) = oneshot::channel();
         wait_for(self.looks.try_send(Ask { question: wanted, answer }), answered).await
     }
@@ -250,12 +227,7 @@ mod tests {
     use super::*;
 
     fn no_answers() -> Answers {
-        Answers {
-            quote: Arc::new(|_, _| Ok(Vec::new())),
-            see: Arc::new(|_| Ok(Vec::new())),
-            quote_recent: Arc::new(|_, _| None),
-            see_recent: Arc::new(|_| None),
-        }
+        Answers { quote: Arc::new(|_, _| Ok(Vec::new())), see: Arc::new(|_| Ok(Vec::new())) }
     }
 
     /// Doubles numbers; some of them break it.

@@ -10,7 +10,7 @@ use tessera_core::member::MemberState;
 use tessera_core::program::Versions;
 use tessera_core::quantity::Points;
 use tessera_core::time::Instant;
-use tessera_store::{Reader, Recent, Row, StoreError, Table, Tx, Value};
+use tessera_store::{Reader, Row, StoreError, Table, Tx, Value};
 
 /// Something rows can be read from: the executor's transaction, or a reader's snapshot.
 pub trait Rows {
@@ -34,21 +34,6 @@ impl Rows for Reader<'_> {
     fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, StoreError> {
         Reader::query(self, sql, params)
     }
-}
-
-/// From memory alone: what would have to be read is an error.
-impl Rows for Recent<'_> {
-    fn fetch_by_keys(&mut self, table: &'static Table, keys: &[Row]) -> Result<Vec<Row>, StoreError> {
-        Recent::fetch_by_keys(self, table, keys)?.ok_or_else(not_in_memory)
-    }
-    fn query(&mut self, _: &str, _: &[Value]) -> Result<Vec<Row>, StoreError> {
-        Err(not_in_memory())
-    }
-}
-
-/// What is asked for has to be read, and cannot be here.
-pub fn not_in_memory() -> StoreError {
-    StoreError::Database("this needs rows that are not in memory".to_owned())
 }
 
 /// The columns of `event`, in the order [`event_from_row`] reads them.

@@ -17,7 +17,7 @@ use crate::executor::Context;
 use crate::profile::{Profile, SealedProfile};
 use crate::programs::{ProgramHandle, member_id};
 use crate::record::{
-    ENTRY_COLUMNS, EVENT_COLUMNS, Rows, StoredEvent, entry_from_row, event_from_row, member_key, state_from_bytes,
+    ENTRY_COLUMNS, EVENT_COLUMNS, StoredEvent, entry_from_row, event_from_row, member_key, state_from_bytes,
 };
 
 /// Members read in one query.
@@ -307,7 +307,7 @@ pub(crate) fn identifier_of(
 /// What is personal of a member, with what those brought who were merged into them: the member's own word first.
 pub(crate) fn whole_profile(
     context: &Context,
-    reader: &mut dyn Rows,
+    reader: &mut Reader<'_>,
     program: i64,
     state: &MemberState,
 ) -> Result<Profile, StoreError> {
@@ -324,7 +324,7 @@ pub(crate) fn whole_profile(
 
 pub(crate) fn profile_of(
     context: &Context,
-    reader: &mut dyn Rows,
+    reader: &mut Reader<'_>,
     program: i64,
     member: MemberId,
 ) -> Result<Profile, StoreError> {

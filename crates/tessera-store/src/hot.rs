@@ -251,11 +251,18 @@ impl<'a> Tx<'a> {
         let log = match &mut self.link {
             Link::Sqlite { connection, turn, log, recent, changes } => {
                 // On an error the transaction may still be open, and dropping it rolls back.
+                // Most transactions that are not the executor's change nothing that is kept.
+                let tells = !changes.is_empty();
+                if tells {
+                    recent.commits();
+                }
                 let committed = connection.run("COMMIT");
                 if committed.is_err() {
                     changes.unsure();
                 }
-                recent.tell(changes);
+                if tells {
+                    recent.told(changes);
+                }
                 committed?;
                 turn.committed();
                 Some(*log)

@@ -31,7 +31,6 @@ mod value;
 
 pub use citus::{citus_statements, spread_with_citus};
 pub use db::reader::{READERS_MAX, Reader};
-pub use db::recent::Recent;
 pub use db::scratch::ScratchSchema;
 pub use db::{Database, Dialect, Writer};
 pub use error::StoreError;

@@ -20,7 +20,7 @@ use super::load::{KnownMember, Loaded};
 use super::write::Writes;
 use super::{BESIDE_FROM, Batch, Context, Reply, Work, Worker};
 use crate::clock::Entropy;
-use crate::record::{Rows, not_in_memory};
+use crate::record::Rows;
 use crate::submission::{Answer, Submission};
 
 /// A batch with what it rests on.
@@ -139,13 +139,17 @@ impl Rows for NothingMore {
     fn fetch_by_keys(&mut self, _: &'static Table, keys: &[Row]) -> Result<Vec<Row>, StoreError> {
         match keys {
             [] => Ok(Vec::new()),
-            _ => Err(not_in_memory()),
+            _ => Err(needs_more()),
         }
     }
 
     fn query(&mut self, _: &str, _: &[Value]) -> Result<Vec<Row>, StoreError> {
-        Err(not_in_memory())
+        Err(needs_more())
     }
+}
+
+fn needs_more() -> StoreError {
+    StoreError::Database("this needs more than was read before deciding".to_owned())
 }
 
 impl Loaded {

@@ -93,7 +93,7 @@ pub fn quote_cart(context: &Context, command: &Submission, ask: CartAsk) -> Resu
 /// deciding them. An error is that of one of them.
 pub fn quote_carts(context: &Context, commands: &[Submission], asks: &[CartAsk]) -> Result<Vec<Quoted>, StoreError> {
     let mut entropy = Entropy::default();
-    context.database.read(|reader| {
+    context.database.read_again(|reader| {
         // The embedded database has no other process that could have published a version.
         let mut loaded = match context.database.dialect() {
             Dialect::Sqlite => Loaded::read_rows(reader, context, commands)?,
@@ -105,23 +105,16 @@ pub fn quote_carts(context: &Context, commands: &[Submission], asks: &[CartAsk])
         // Stays empty: what one of them would change, the next does not see.
         let mut writes = Writes::default();
         let quoted = commands.iter().zip(asks).map(|(command, ask)| {
-            One::new(context, &mut entropy, (&mut *reader, &mut loaded), &mut writes).quote(command, ask)
+            let mut one = One::new(context, &mut entropy, (&mut *reader, &mut loaded), &mut writes);
+            one.quote = Some(Quoting { ask: ask.clone(), cart: Cart::default() });
+            one.hold_hollow_keys(std::slice::from_ref(command))?;
+            match one.decide(command)? {
+                Step::Answer(answer) => Ok(Some((answer, one.quote.map(|quote| quote.cart).unwrap_or_default()))),
+                Step::Cut => Ok(None),
+            }
         });
         quoted.collect()
     })
-}
-
-/// The same of one command, from rows that were read lately; `None` where something has to be read, or much is to be
-/// found out. It takes no longer than deciding does and never blocks.
-pub fn quote_recent(context: &Context, command: &Submission, ask: &CartAsk) -> Option<(Answer, Cart)> {
-    if ask.best || ask.missing || ask.rewards {
-        return None;
-    }
-    let mut recent = context.database.recent()?;
-    let mut loaded = Loaded::read_rows(&mut recent, context, std::slice::from_ref(command)).ok()?;
-    let (mut entropy, mut writes) = (Entropy::default(), Writes::default());
-    let quoted = One::new(context, &mut entropy, (&mut recent, &mut loaded), &mut writes).quote(command, ask);
-    quoted.ok()?.filter(|_| recent.is_still_so())
 }
 
 pub(super) struct One<'a> {
@@ -178,16 +171,6 @@ impl<'a> One<'a> {
 }
 
 impl One<'_> {
-    /// Decides a command of which nothing is written.
-    fn quote(mut self, command: &Submission, ask: &CartAsk) -> Result<Quoted, StoreError> {
-        self.quote = Some(Quoting { ask: ask.clone(), cart: Cart::default() });
-        self.hold_hollow_keys(std::slice::from_ref(command))?;
-        match self.decide(command)? {
-            Step::Answer(answer) => Ok(Some((answer, self.quote.map(|quote| quote.cart).unwrap_or_default()))),
-            Step::Cut => Ok(None),
-        }
-    }
-
     pub(super) fn decide(&mut self, command: &Submission) -> Result<Step, StoreError> {
         let program = command.program.number;
         if self.is_contested(command) {

@@ -25,7 +25,7 @@ mod slices;
 mod whom;
 mod write;
 
-pub use batch::{Quoted, quote, quote_cart, quote_carts, quote_recent};
+pub use batch::{Quoted, quote, quote_cart, quote_carts};
 #[cfg(feature = "testkit")]
 pub use faults::Fault;
 pub use health::{Health, tell};

@@ -39,7 +39,7 @@ pub use redemption::{
     FulfilmentView, code_of, explain_redemption, fulfilments, quote_redemption, redemption, redemptions,
 };
 pub use reward::{RewardPage, RewardQuery, RewardSort, RewardView, rewards};
-pub use seen::{Seen, Wanted, see, see_recent};
+pub use seen::{Seen, Wanted, see};
 pub use transfer::{Direction, TransferView, transfers};
 pub use voucher::{
     ClaimView, CodeView, DiscountView, VoucherPlace, VoucherState, VoucherView, code, last_user, validate, vouchers,

@@ -5,7 +5,7 @@ use tessera_store::{Reader, StoreError, Value};
 use crate::executor::Context;
 use crate::identifier::{Identifier, NAME_REPLACED, Subject};
 use crate::programs::{ProgramHandle, member_id};
-use crate::record::{Rows, member_key, own_key, state_from_bytes};
+use crate::record::{member_key, own_key, state_from_bytes};
 use crate::report::whole_profile;
 
 /// Whom a name or an id leads to.
@@ -44,7 +44,7 @@ pub fn locate(context: &Context, program: &ProgramHandle, subject: &Subject) -> 
 
 /// Who a member is by now, if they were merged (P2).
 pub(super) fn survivor(
-    reader: &mut dyn Rows,
+    reader: &mut Reader<'_>,
     program: &ProgramHandle,
     member: MemberId,
 ) -> Result<MemberId, StoreError> {

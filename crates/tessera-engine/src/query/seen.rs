@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tessera_core::decide;
 use tessera_core::id::MemberId;
 use tessera_core::member::Status;
-use tessera_store::{Row, StoreError, Table, tables};
+use tessera_store::{Reader, Row, StoreError, Table, tables};
 
 use super::member::{MemberView, view};
 use super::people::{self, Located};
@@ -14,7 +14,7 @@ use crate::executor::Context;
 use crate::identifier::{Identifier, Subject};
 use crate::profile::Profile;
 use crate::programs::ProgramHandle;
-use crate::record::{Rows, member_key, own_key, state_from_bytes};
+use crate::record::{member_key, own_key, state_from_bytes};
 use crate::report::{profile_of_row, whole_profile};
 
 /// Whom somebody asks about.
@@ -35,18 +35,10 @@ pub enum Seen {
 
 /// What each of these would see. They share one read, which costs more than what it finds.
 pub fn see(context: &Context, wanted: &[Wanted]) -> Result<Vec<Seen>, StoreError> {
-    context.database.read(|reader| {
+    context.database.read_again(|reader| {
         let found = Found::read(context, reader, wanted)?;
         wanted.iter().map(|one| found.see(context, reader, one)).collect()
     })
-}
-
-/// What one of them would see, from rows that were read lately; `None` where something has to be read. Never blocks.
-pub fn see_recent(context: &Context, wanted: &Wanted) -> Option<Seen> {
-    let mut recent = context.database.recent()?;
-    let found = Found::read(context, &mut recent, std::slice::from_ref(wanted)).ok()?;
-    let seen = found.see(context, &mut recent, wanted).ok()?;
-    recent.is_still_so().then_some(seen)
 }
 
 /// Rows by their keys.
@@ -58,13 +50,13 @@ struct Found {
 }
 
 impl Found {
-    fn read(context: &Context, rows: &mut dyn Rows, wanted: &[Wanted]) -> Result<Self, StoreError> {
+    fn read(context: &Context, reader: &mut Reader<'_>, wanted: &[Wanted]) -> Result<Self, StoreError> {
         let named = |one: &Wanted| match &one.subject {
             Subject::Identifier(name) => Some(name_key(context, &one.program, name)),
             _ => None,
         };
         let names: Vec<Row> = wanted.iter().filter_map(named).collect();
-        let names = rows_by_key(rows, &tables::MEMBER_IDENTIFIER, &names)?;
+        let names = rows_by_key(reader, &tables::MEMBER_IDENTIFIER, &names)?;
         let mut found = Self { names, ..Self::default() };
         let mut keys = Vec::new();
         for one in wanted {
@@ -72,8 +64,8 @@ impl Found {
                 keys.push(member_key(one.program.number, id));
             }
         }
-        found.members = rows_by_key(rows, &tables::MEMBER, &keys)?;
-        found.profiles = rows_by_key(rows, &tables::MEMBER_PROFILE, &keys)?;
+        found.members = rows_by_key(reader, &tables::MEMBER, &keys)?;
+        found.profiles = rows_by_key(reader, &tables::MEMBER_PROFILE, &keys)?;
         Ok(found)
     }
 
@@ -91,7 +83,7 @@ impl Found {
         }
     }
 
-    fn see(&self, context: &Context, rows: &mut dyn Rows, wanted: &Wanted) -> Result<Seen, StoreError> {
+    fn see(&self, context: &Context, reader: &mut Reader<'_>, wanted: &Wanted) -> Result<Seen, StoreError> {
         let program = &wanted.program;
         let located = self.locate(context, wanted)?;
         let Located::Member(id) = located else { return Ok(Seen::Not(located)) };
@@ -101,13 +93,13 @@ impl Found {
         match state.status {
             Status::Active => {}
             Status::Left => return Ok(Seen::Not(Located::Left)),
-            Status::Merged => return self.see_survivor(context, rows, program, id),
+            Status::Merged => return self.see_survivor(context, reader, program, id),
             Status::Guest | Status::GiftCard | Status::Household => return Ok(Seen::Not(Located::Nobody)),
         }
         let state = decide::settled_to(&program.versions(), &state, context.clock.now());
         // Whoever was merged has something to add.
         let profile = match (self.profiles.get(&key), state.merged_now().next()) {
-            (_, Some(_)) => whole_profile(context, rows, program.number, &state)?,
+            (_, Some(_)) => whole_profile(context, reader, program.number, &state)?,
             (Some(row), None) => profile_of_row(context, &row[key.len()], &row[key.len() + 1])?,
             (None, None) => Profile::default(),
         };
@@ -118,16 +110,16 @@ impl Found {
     fn see_survivor(
         &self,
         context: &Context,
-        rows: &mut dyn Rows,
+        reader: &mut Reader<'_>,
         program: &Arc<ProgramHandle>,
         id: MemberId,
     ) -> Result<Seen, StoreError> {
-        let now = people::survivor(rows, program, id)?;
+        let now = people::survivor(reader, program, id)?;
         if now == id {
             return Ok(Seen::Not(Located::Nobody));
         }
         let wanted = Wanted { program: program.clone(), subject: Subject::Member(now) };
-        Self::read(context, rows, std::slice::from_ref(&wanted))?.see(context, rows, &wanted)
+        Self::read(context, reader, std::slice::from_ref(&wanted))?.see(context, reader, &wanted)
     }
 }
 
@@ -139,10 +131,10 @@ fn name_key(context: &Context, program: &ProgramHandle, name: &Identifier) -> Ro
     own_key(program.number, &context.secrets.identifier_key(program.number, &name.to_text()))
 }
 
-fn rows_by_key(rows: &mut dyn Rows, table: &'static Table, keys: &[Row]) -> Result<HashMap<Row, Row>, StoreError> {
+fn rows_by_key(reader: &mut Reader<'_>, table: &'static Table, keys: &[Row]) -> Result<HashMap<Row, Row>, StoreError> {
     if keys.is_empty() {
         return Ok(HashMap::new());
     }
-    let found = rows.fetch_by_keys(table, keys)?;
-    Ok(found.into_iter().map(|row| (row[..table.key].to_vec(), row)).collect())
+    let rows = reader.fetch_by_keys(table, keys)?;
+    Ok(rows.into_iter().map(|row| (row[..table.key].to_vec(), row)).collect())
 }

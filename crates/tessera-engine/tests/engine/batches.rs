@@ -3,11 +3,9 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 use tessera_core::decide::{CartAsk, EffectKind, OutcomeStatus};
-use tessera_engine::executor::{Fault, Quoted, quote_cart, quote_carts, quote_recent};
-use tessera_engine::query::{Wanted, see, see_recent};
+use tessera_engine::executor::{Fault, Quoted, quote_cart, quote_carts};
 use tessera_engine::report;
 use tessera_engine::submission::{Answer, Submission};
-use tessera_store::Dialect;
 use tessera_testkit::app::{TestApp, accepted, amounts, as_duplicate, event, event_at, refused};
 use tessera_testkit::on_both_databases;
 use tessera_testkit::shop::json as data;
@@ -310,37 +308,4 @@ fn quotes_asked_together_are_those_asked_alone(#[values(1, 2, 3, 4)] seed: u64) 
     }
     assert_eq!(seen(&app), stand, "nothing was written");
     assert!(commands.len() > 30);
-}
-
-/// Nobody may be told from memory what a read would not tell, whatever was written since it was read.
-#[rstest]
-fn what_is_quoted_and_seen_from_memory_is_what_a_read_finds(#[values(1, 2, 3, 4)] seed: u64) {
-    let app = TestApp::new(RICH);
-    app.set_clock("2026-05-20T10:00");
-    let business = some_business(seed);
-    let context = &app.engine().context;
-    let plain = CartAsk::default();
-    let said = |quoted: &Quoted| quoted.as_ref().map(|(answer, cart)| (told(answer), json!(cart)));
-    let (mut quoted_so, mut seen_so) = (0, 0);
-    for (place, event) in business.iter().enumerate() {
-        let next = business.iter().skip(place).take(4).filter_map(|event| app.read(event).ok());
-        for command in next.map(|command| Submission { key: None, ..command }) {
-            let known = quote_recent(context, &command, &plain);
-            let read = quote_cart(context, &command, plain.clone()).unwrap();
-            if known.is_some() {
-                quoted_so += 1;
-                assert_eq!(said(&known), said(&read), "{command:?}");
-            }
-            let wanted = Wanted { program: command.program.clone(), subject: command.subject.clone() };
-            let known = see_recent(context, &wanted);
-            let read = see(context, std::slice::from_ref(&wanted)).unwrap().remove(0);
-            if let Some(known) = known {
-                seen_so += 1;
-                assert_eq!(format!("{known:?}"), format!("{read:?}"));
-            }
-        }
-        app.send_together(std::slice::from_ref(event));
-    }
-    let is_kept = context.database.dialect() == Dialect::Sqlite;
-    assert_eq!((quoted_so > 60, seen_so > 60), (is_kept, is_kept), "{quoted_so} quoted, {seen_so} seen from memory");
 }

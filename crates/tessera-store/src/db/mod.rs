@@ -10,6 +10,7 @@ pub(crate) mod recent;
 pub(crate) mod scratch;
 pub(crate) mod servers;
 pub(crate) mod sqlite;
+mod tls;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use sqlite::SqliteConnection;
 
 use crate::citus::SHARD_OF_EACH_BUCKET;
 use crate::db::reader::{READERS_MAX, Reader};
-use crate::db::recent::{Recent, RecentRows};
+use crate::db::recent::RecentRows;
 use crate::db::servers::Servers;
 use crate::error::StoreError;
 use crate::hot::Tx;
@@ -212,12 +213,15 @@ impl Database {
         }
     }
 
-    /// Rows that were read lately, as they are now, without a statement; `None` where none are kept: on PostgreSQL, whose
-    /// rows other processes change, and while this handle has no writer. Never blocks for long.
-    pub fn recent(&self) -> Option<Recent<'_>> {
+    /// As [`read`](Self::read), for reads that come again and again: rows that are asked for by their keys are taken from
+    /// memory where they are known and have not changed, on the embedded database. What is seen is of one moment as there.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_again<T>(&self, f: impl FnOnce(&mut Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         match &self.backend {
-            Backend::Sqlite(database) => database.recent.now(),
-            Backend::Postgres(_) => None,
+            Backend::Sqlite(database) => database.read_again(f),
+            Backend::Postgres(database) => database.read(f),
         }
     }
 
@@ -253,13 +257,30 @@ impl Database {
 }
 
 impl SqliteDatabase {
+    /// What makes a read begin: the smallest table there is.
+    const LOOK: &str = "SELECT 1 FROM installation LIMIT 1";
+
     fn read<T>(&self, f: impl FnOnce(&mut Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.lend(|connection| f(&mut Reader::sqlite(connection, None)))
+    }
+
+    fn read_again<T>(&self, f: impl FnOnce(&mut Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.lend(|connection| {
+            let before = self.recent.moment();
+            if before.is_some() {
+                connection.query(Self::LOOK, &[])?;
+            }
+            // Unless a commit came between, the read sees what there was at that moment.
+            let moment = before.filter(|_| self.recent.moment() == before);
+            f(&mut Reader::sqlite(connection, moment.map(|moment| (&self.recent, moment))))
+        })
+    }
+
+    fn lend<T>(&self, f: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut lease = self.readers.take(|| SqliteConnection::open(&self.file, sqlite::Role::Reader))?;
         let connection = lease.connection();
-        // Before the read begins, which then sees everything until then.
-        let since = self.recent.since();
         connection.run("BEGIN")?;
-        let answer = f(&mut Reader::sqlite(connection, since.map(|since| (&self.recent, since))));
+        let answer = f(connection);
         // A panic in `f`, or a rollback that fails, closes the connection instead of lending it again.
         connection.rollback()?;
         lease.give_back();

@@ -24,7 +24,7 @@ enum Source<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// `recent`: where rows are kept, and since when this reads.
+    /// `recent`: where rows are kept, and the moment that this reads.
     pub(crate) fn sqlite(connection: &'a mut SqliteConnection, recent: Option<(&'a RecentRows, u64)>) -> Self {
         Self { source: Source::Sqlite(connection, recent) }
     }
@@ -72,9 +72,18 @@ impl<'a> Reader<'a> {
         match &mut self.source {
             Source::Sqlite(connection, recent) => {
                 let sql = connection.table(table);
-                let found = connection.select_rows(&sql.select, &keys)?;
-                if let Some((rows, since)) = recent {
-                    rows.keep(*since, table, &keys, &found);
+                let Some((rows, moment)) = recent else { return connection.select_rows(&sql.select, &keys) };
+                let (mut found, mut unknown) = (Vec::with_capacity(keys.len()), Vec::new());
+                for key in keys {
+                    match rows.get(*moment, table, key) {
+                        Some(row) => found.extend(row),
+                        None => unknown.push(key),
+                    }
+                }
+                if !unknown.is_empty() {
+                    let mut read = connection.select_rows(&sql.select, &unknown)?;
+                    rows.keep(*moment, table, &unknown, &read);
+                    found.append(&mut read);
                 }
                 Ok(found)
             }

@@ -15,10 +15,10 @@ mod postgres;
 
 mod pools;
 mod reading;
-mod recent;
 mod schema;
 mod servers;
 mod sql;
+mod tls;
 mod transactions;
 mod upserts;
 mod verbs;

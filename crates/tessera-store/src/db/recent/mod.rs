@@ -1,8 +1,8 @@
-//! Rows that were read lately, as they are now: whoever asks for them again needs no statement, and no thread that may
-//! block.
+//! Rows that were read lately, as they are now: whoever asks for them again needs no statement.
 //!
-//! Only of the embedded database, and only while this handle has the writer: then nobody else changes its rows. A commit
-//! tells what it has written; what was read before that and comes late is not kept.
+//! Only of the embedded database, and only while this handle has the writer: then nobody else changes its rows. Commits
+//! count moments up, by one when they begin and by one when they have told what they wrote. A read that begins between two
+//! commits takes kept rows for those of its moment as long as nobody has written them since, and keeps what it finds.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,8 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use crate::error::StoreError;
-use crate::hot::distinct_keys;
 use crate::table::Table;
 use crate::tables::{CODE_POOL, MEMBER, MEMBER_IDENTIFIER, MEMBER_PROFILE, ORDER_KEY, POOL, VOUCHER_CODE};
 use crate::value::{Row, Value};
@@ -38,18 +36,16 @@ type Kept = Option<Arc<Row>>;
 /// The rows of one database.
 pub(crate) struct RecentRows {
     rows: Cache<Key, Kept, ByBytes>,
-    marks: Mutex<Marks>,
-    /// Goes up when a commit begins to tell what it has written, and when it has told it: odd in between.
+    /// The moment at which rows were last written, by the hash of their keys.
+    marks: Box<[AtomicU64]>,
+    /// The moment at which any of them may have been.
+    all: AtomicU64,
+    /// Held by whoever changes what is kept: a row may be found that a commit is about to tell.
+    changing: Mutex<()>,
+    /// Odd while a commit is under way.
     moment: AtomicU64,
     /// Whether this handle has the writer.
     is_own: AtomicBool,
-}
-
-struct Marks {
-    /// The moment at which rows were last written, by the hash of their keys.
-    written: Box<[u64]>,
-    /// The moment at which all of them may have been.
-    all: u64,
 }
 
 /// What a transaction has written, until it commits.
@@ -80,45 +76,13 @@ fn size(value: &Value) -> usize {
     size_of::<Value>() + beside
 }
 
-/// Rows of one moment, from memory alone.
-pub struct Recent<'d> {
-    rows: &'d RecentRows,
-    moment: u64,
-}
-
-impl Recent<'_> {
-    /// All columns of the rows whose primary key is one of `keys`, each row once, in no order; `None` where they would have
-    /// to be read.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`] if a key does not fit the table.
-    pub fn fetch_by_keys(&self, table: &'static Table, keys: &[Row]) -> Result<Option<Vec<Row>>, StoreError> {
-        if keys.is_empty() {
-            return Ok(Some(Vec::new()));
-        }
-        let Some(place) = place_of(table) else { return Ok(None) };
-        let mut found = Vec::with_capacity(keys.len());
-        for key in distinct_keys(table, keys)? {
-            match self.rows.rows.get(&key_at(place, key)) {
-                Some(Some(row)) => found.push(row.to_vec()),
-                Some(None) => {}
-                None => return Ok(None),
-            }
-        }
-        Ok(Some(found))
-    }
-
-    /// Whether nothing has changed since this began: then everything found is of one moment.
-    pub fn is_still_so(&self) -> bool {
-        self.rows.moment.load(Ordering::SeqCst) == self.moment
-    }
-}
-
 impl RecentRows {
     pub(crate) fn new() -> Self {
         Self {
             rows: Cache::with_weighter(ROWS, BYTES_MAX, ByBytes),
-            marks: Mutex::new(Marks { written: vec![0; MARKS].into(), all: 0 }),
+            marks: (0..MARKS).map(|_| AtomicU64::new(0)).collect(),
+            all: AtomicU64::new(0),
+            changing: Mutex::new(()),
             moment: AtomicU64::new(0),
             is_own: AtomicBool::new(false),
         }
@@ -126,7 +90,8 @@ impl RecentRows {
 
     /// From here on nobody but this handle's writer changes rows.
     pub(crate) fn begin(&self) {
-        self.tell(&Changes { all: true, ..Changes::default() });
+        self.commits();
+        self.told(&Changes { all: true, ..Changes::default() });
         self.is_own.store(true, Ordering::SeqCst);
     }
 
@@ -136,26 +101,30 @@ impl RecentRows {
         self.rows.clear();
     }
 
-    /// What is known of now; `None` while nothing may be kept, and for the instant in which a commit tells what it wrote.
-    pub(crate) fn now(&self) -> Option<Recent<'_>> {
-        let moment = self.since()?;
-        moment.is_multiple_of(2).then_some(Recent { rows: self, moment })
+    /// The moment, where no commit is under way and rows may be kept.
+    pub(crate) fn moment(&self) -> Option<u64> {
+        let moment = self.moment.load(Ordering::SeqCst);
+        (self.is_own.load(Ordering::SeqCst) && moment.is_multiple_of(2)).then_some(moment)
     }
 
-    /// The moment at which a read begins whose rows are to be kept.
-    pub(crate) fn since(&self) -> Option<u64> {
-        self.is_own.load(Ordering::SeqCst).then(|| self.moment.load(Ordering::SeqCst))
+    /// Whether there is a row with this key, and which, at a moment that is not later than now; `None` where that is not
+    /// known.
+    pub(crate) fn get(&self, moment: u64, table: &'static Table, key: &[Value]) -> Option<Option<Row>> {
+        let key = key_at(place_of(table)?, key);
+        let row = self.rows.get(&key)?;
+        // Looked at after the row: a commit marks it before it puts another in its place.
+        self.is_as_at(moment, &key).then(|| row.map(|row| row.to_vec()))
     }
 
-    /// Keeps what a read that began at `since` has found under `keys`, which are distinct and in the order of `found`.
-    pub(crate) fn keep(&self, since: u64, table: &'static Table, keys: &[&[Value]], found: &[Row]) {
+    /// Keeps what a read of `moment` has found under `keys`, which are distinct and in the order of `found`.
+    pub(crate) fn keep(&self, moment: u64, table: &'static Table, keys: &[&[Value]], found: &[Row]) {
         let Some(place) = place_of(table) else { return };
         let mut found = found.iter().peekable();
-        let marks = self.marks();
+        let _changing = self.changing();
         for key in keys {
             let row = found.next_if(|row| table.key_of(row) == *key);
             let key = key_at(place, key);
-            if marks.all.max(marks.written[mark_of(&key)]) <= since {
+            if self.is_as_at(moment, &key) {
                 self.rows.insert(key, row.cloned().map(Arc::new));
             }
         }
@@ -174,19 +143,21 @@ impl RecentRows {
         }));
     }
 
-    /// Tells what has been committed, once readers see it and before anybody is told.
-    pub(crate) fn tell(&self, changes: &Changes) {
-        if changes.rows.is_empty() && !changes.all {
-            return;
-        }
-        let mut marks = self.marks();
-        let now = self.moment.fetch_add(1, Ordering::SeqCst) + 1;
+    /// A commit begins: before readers may see it. [`told`](Self::told) follows.
+    pub(crate) fn commits(&self) {
+        self.moment.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// It has ended, and has written this: before anybody is told.
+    pub(crate) fn told(&self, changes: &Changes) {
+        let changing = self.changing();
+        let now = self.moment.load(Ordering::SeqCst);
         if changes.all {
-            marks.all = now;
+            self.all.store(now, Ordering::SeqCst);
             self.rows.clear();
         } else {
             for (key, row) in &changes.rows {
-                marks.written[mark_of(key)] = now;
+                self.marks[mark_of(key)].store(now, Ordering::SeqCst);
                 // Whoever comes once is not kept for it.
                 let is_kept =
                     row.as_ref().is_some_and(|row| self.rows.replace(key.clone(), Some(row.clone()), true).is_ok());
@@ -195,16 +166,27 @@ impl RecentRows {
                 }
             }
         }
+        drop(changing);
         self.moment.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// Whether nobody has written a row since.
+    fn is_as_at(&self, moment: u64, key: &[u8]) -> bool {
+        let written = self.marks[mark_of(key)].load(Ordering::SeqCst);
+        written.max(self.all.load(Ordering::SeqCst)) <= moment
+    }
+
     /// Nothing can panic while it is held.
-    fn marks(&self) -> MutexGuard<'_, Marks> {
-        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Changes {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && !self.all
+    }
+
     /// A statement that may write, of which only the text is known.
     pub(crate) fn statement(&mut self, sql: &str) {
         self.all |= match written_table(sql) {
@@ -264,3 +246,6 @@ fn mark_of(key: &[u8]) -> usize {
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
     (hash >> 32) as usize % MARKS
 }
+
+#[cfg(test)]
+mod tests;
