@@ -12,8 +12,9 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::io::{self, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::{CommandExt, parent_id};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -25,6 +26,14 @@ use std::time::{Duration, Instant};
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How often it is asked meanwhile.
 const ASK_EVERY: Duration = Duration::from_millis(20);
+
+/// What a server without a port of its own has in the name of its socket.
+const PORT: u16 = 5432;
+
+/// What a server with TLS is told besides; `ssl` is not said on its command line, so that a test can switch it off.
+#[allow(dead_code, reason = "not every test that includes this file has such a server")]
+const TLS_SETTINGS: &str =
+    "\nssl = on\nssl_cert_file = 'server.crt'\nssl_key_file = 'server.key'\nssl_ca_file = 'issuer.crt'\n";
 
 /// Waits for the owner ($1) to end, then stops the server of the folder ($2), whichever it is by then, and removes that.
 const WATCH: &str = r#"
@@ -155,6 +164,52 @@ impl OwnCluster {
         Self::with(Cluster::fill)
     }
 
+    /// One with TLS, which listens on this machine's addresses too. It trusts whoever comes, from `pg_hba` on.
+    ///
+    /// `files` are put where its settings name them, in PEM: `server.crt`, `server.key` and `issuer.crt`, who issues what
+    /// clients show.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    pub fn with_tls(files: &[(&str, &str)]) -> Option<Self> {
+        Self::with_and_start(
+            |cluster, user| {
+                cluster.fill(user)?;
+                let settings = cluster.folder.join("data/postgresql.conf");
+                fs::OpenOptions::new().append(true).open(settings)?.write_all(TLS_SETTINGS.as_bytes())?;
+                files.iter().try_for_each(|(name, text)| cluster.put(name, text, user))
+            },
+            || Some(free_port()),
+        )
+    }
+
+    /// Where it listens.
+    ///
+    /// # Panics
+    /// If it listens on its socket only.
+    pub fn port(&self) -> u16 {
+        self.cluster.port.expect("a server that listens")
+    }
+
+    /// Writes a file of its data folder, and has it read its settings again.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn put(&self, name: &str, text: &str) {
+        self.cluster.put(name, text, self.user.as_ref()).expect("a file in the data folder");
+        self.reload();
+    }
+
+    /// Has it read its settings again; whoever connects from now on finds them so.
+    pub fn reload(&self) {
+        let read_at = || self.cluster.answer("postgres", "SELECT pg_conf_load_time()");
+        let before = read_at();
+        self.run(&["SELECT pg_reload_conf()"]);
+        while read_at() == before {
+            std::thread::sleep(ASK_EVERY);
+        }
+    }
+
     /// One that follows another: it takes what that one writes, and no writes of its own until it is promoted.
     ///
     /// # Panics
@@ -165,15 +220,23 @@ impl OwnCluster {
     }
 
     fn with(fill: impl FnOnce(&Cluster, Option<&User>) -> io::Result<()>) -> Option<Self> {
+        Self::with_and_start(fill, || None)
+    }
+
+    fn with_and_start(
+        fill: impl FnOnce(&Cluster, Option<&User>) -> io::Result<()>,
+        port: impl FnOnce() -> Option<u16>,
+    ) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let Some(programs) = Programs::find() else {
             missing();
             return None;
         };
         let name = format!("tessera-pg-own-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let cluster = Cluster { programs, folder: std::env::temp_dir().join(name) };
+        let mut cluster = Cluster { programs, folder: std::env::temp_dir().join(name), port: None };
         let user = cluster.make(fill).expect("a PostgreSQL of the test's own");
         cluster.watch(std::process::id()).expect("a shell");
+        cluster.port = port();
         let mut own = Self { cluster, user, server: None };
         own.start();
         Some(own)
@@ -218,17 +281,17 @@ impl OwnCluster {
 
     /// Where its socket is.
     pub fn socket(&self) -> PathBuf {
-        self.cluster.folder.join(".s.PGSQL.5432")
+        self.cluster.folder.join(format!(".s.PGSQL.{}", self.cluster.port.unwrap_or(PORT)))
     }
 
-    /// Where its database is, in the form `postgres://…`.
+    /// Where its database is, by its socket, in the form `postgres://…`.
     pub fn url(&self) -> String {
-        url_in(&self.cluster.folder, "postgres")
+        Self::url_of(&[self])
     }
 
     /// Where the database of several is, which are asked in this order.
     pub fn url_of(each: &[&Self]) -> String {
-        let hosts: Vec<String> = each.iter().map(|own| host_in(&own.cluster.folder)).collect();
+        let hosts: Vec<String> = each.iter().map(|own| own.cluster.host()).collect();
         format!("postgres://postgres@{}/postgres", hosts.join(","))
     }
 }
@@ -242,6 +305,13 @@ impl Drop for OwnCluster {
         }
         let _: io::Result<()> = fs::remove_dir_all(&self.cluster.folder);
     }
+}
+
+/// A port of this machine that nobody has at this moment.
+#[allow(dead_code, reason = "not every test that includes this file has a server that listens")]
+fn free_port() -> u16 {
+    let taken = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    taken.expect("a free port").port()
 }
 
 fn url_in(folder: &Path, database: &str) -> String {
@@ -289,9 +359,18 @@ impl Programs {
 struct Cluster {
     programs: Programs,
     folder: PathBuf,
+    /// Where it listens besides its socket, if it does.
+    port: Option<u16>,
 }
 
 impl Cluster {
+    /// Its socket as the host of a URL.
+    #[allow(dead_code, reason = "not every test that includes this file has a cluster of its own")]
+    fn host(&self) -> String {
+        let port = self.port.map_or_else(String::new, |port| format!(":{port}"));
+        format!("{}{port}", host_in(&self.folder))
+    }
+
     /// The cluster of this test run; the first test process that asks starts it.
     fn shared(programs: Programs) -> Self {
         // Under nextest the parent of every test process is nextest itself, which outlives them all.
@@ -299,7 +378,7 @@ impl Cluster {
         let owner = if run.is_some() { parent_id() } else { std::process::id() };
         let key: String = run.as_deref().unwrap_or("p").chars().filter(char::is_ascii_alphanumeric).take(12).collect();
         let folder = std::env::temp_dir().join(format!("tessera-pg-{key}-{owner}"));
-        let cluster = Self { programs, folder };
+        let cluster = Self { programs, folder, port: None };
         let _lock = cluster.lock();
         if cluster.ask(&["SELECT 1"]).is_err() {
             cluster.start(owner).expect("a PostgreSQL of the tests' own");
@@ -359,14 +438,26 @@ impl Cluster {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.folder.join("log"))?;
         let mut postgres = self.command(&self.programs.bin.join("postgres"), user);
         postgres.arg("-D").arg(self.folder.join("data")).arg("-k").arg(&self.folder);
-        for setting in
-            ["listen_addresses=", "fsync=off", "full_page_writes=off", "max_connections=200", "shared_buffers=64MB"]
-        {
+        if let Some(port) = self.port {
+            postgres.args(["-c", "listen_addresses=localhost", "-p", &port.to_string()]);
+        } else {
+            postgres.args(["-c", "listen_addresses="]);
+        }
+        for setting in ["fsync=off", "full_page_writes=off", "max_connections=200", "shared_buffers=64MB"] {
             postgres.args(["-c", setting]);
         }
         // A group of its own: a Ctrl-C for the tests must not reach it before the watcher does.
         postgres.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
         postgres.spawn()
+    }
+
+    /// Writes a file into the data folder, for nobody but the server.
+    #[allow(dead_code, reason = "not every test that includes this file has one to write")]
+    fn put(&self, name: &str, text: &str, user: Option<&User>) -> io::Result<()> {
+        let file = self.folder.join("data").join(name);
+        fs::write(&file, text)?;
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+        user.map_or(Ok(()), |user| chown(&file, Some(user.uid), Some(user.gid)))
     }
 
     fn watch(&self, owner: u32) -> io::Result<()> {
@@ -403,6 +494,7 @@ impl Cluster {
     fn ask(&self, statements: &[&str]) -> io::Result<()> {
         let mut psql = self.command(&self.programs.psql, None);
         psql.args(["-X", "-q", "-U", "postgres", "-d", "postgres", "-v", "ON_ERROR_STOP=1", "-h"]).arg(&self.folder);
+        psql.args(["-p", &self.port.unwrap_or(PORT).to_string()]);
         for statement in statements {
             psql.args(["-c", statement]);
         }
@@ -417,6 +509,7 @@ impl Cluster {
     fn answer(&self, database: &str, sql: &str) -> String {
         let mut psql = self.command(&self.programs.psql, None);
         psql.args(["-X", "-q", "-A", "-t", "-U", "postgres", "-d", database, "-c", sql, "-h"]).arg(&self.folder);
+        psql.args(["-p", &self.port.unwrap_or(PORT).to_string()]);
         let answer = psql.output().expect("psql runs");
         String::from_utf8_lossy(&answer.stdout).trim().to_owned()
     }

@@ -9,6 +9,7 @@ pub(crate) mod reader;
 pub(crate) mod scratch;
 pub(crate) mod servers;
 pub(crate) mod sqlite;
+mod tls;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

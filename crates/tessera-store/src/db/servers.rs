@@ -7,11 +7,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio_postgres::config::{Host, TargetSessionAttrs};
-use tokio_postgres::tls::NoTlsStream;
-use tokio_postgres::{Client, Config, Connection, NoTls, Socket};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres::{Client, Config, Connection, Error, Socket};
 
 use super::postgres::{chain, refused, silent};
+use super::tls::{Tls, TlsStream};
 use crate::error::StoreError;
 
 /// How long to wait for a server that does not answer a call, unless the URL says otherwise (`connect_timeout`).
@@ -28,11 +28,15 @@ const KEEPALIVE_IDLE_OF_DRIVER: Duration = Duration::from_secs(2 * 60 * 60);
 /// What the driver says of a server that follows another.
 const TAKES_NO_WRITES: &str = "database does not allow writes";
 
+/// A connection, and what moves its bytes: as they are, or through TLS.
+type Connected = (Client, Connection<Socket, TlsStream>);
+
 /// The servers of one database.
 #[derive(Debug)]
 pub(crate) struct Servers {
     /// How to call each, in the order of the URL; at least one.
     each: Vec<Config>,
+    tls: Tls,
     /// The one that answered last.
     found: AtomicUsize,
 }
@@ -53,7 +57,10 @@ impl Servers {
         let unreadable = || {
             StoreError::Database("the database URL cannot be read: postgres://user:password@host:5432/name".to_owned())
         };
-        let mut config: Config = url.parse().map_err(|_: tokio_postgres::Error| unreadable())?;
+        let (mut tls, rest) = Tls::of_url(url)?;
+        let mut config: Config = rest.parse().map_err(|_: Error| unreadable())?;
+        tls.begins(config.get_ssl_negotiation())?;
+        config.ssl_mode(tls.mode());
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
@@ -66,11 +73,12 @@ impl Servers {
                 .keepalives_retries(KEEPALIVE_RETRIES);
         }
         let count = config.get_hosts().len().max(config.get_hostaddrs().len());
-        let each = match count {
+        let mut each = match count {
             0 | 1 => vec![config],
             _ => (0..count).map(|i| alone(&config, i)).collect::<Option<_>>().ok_or_else(unreadable)?,
         };
-        Ok(Self { each, found: AtomicUsize::new(0) })
+        each.iter_mut().for_each(fit_for_tls);
+        Ok(Self { each, tls, found: AtomicUsize::new(0) })
     }
 
     /// How long one answer may take.
@@ -79,7 +87,7 @@ impl Servers {
     }
 
     /// Calls one server after the other until one is as wanted.
-    pub(crate) async fn connect(&self) -> Result<(Client, Connection<Socket, NoTlsStream>), StoreError> {
+    pub(crate) async fn connect(&self) -> Result<Connected, StoreError> {
         let first = self.found.load(Ordering::Relaxed);
         let mut troubles = Vec::new();
         for turn in 0..self.each.len() {
@@ -95,21 +103,51 @@ impl Servers {
         Err(summed_up(&self.each, troubles))
     }
 
-    async fn call(&self, config: &Config) -> Result<(Client, Connection<Socket, NoTlsStream>), StoreError> {
+    async fn call(&self, config: &Config) -> Result<Connected, StoreError> {
+        let error = match self.attempt(config).await? {
+            Ok(connected) => return Ok(connected),
+            Err(error) => error,
+        };
+        if config.get_ssl_mode() != SslMode::Prefer || !self.tls.may_be_left(&error) {
+            return Err(self.trouble(&error));
+        }
+        let mut bare = config.clone();
+        bare.ssl_mode(SslMode::Disable);
+        let second = match self.attempt(&bare).await? {
+            Ok(connected) => return Ok(connected),
+            Err(second) => self.trouble(&second),
+        };
+        let first = self.trouble(&error);
+        Err(match second {
+            StoreError::Unavailable(why) => StoreError::Unavailable(format!("{why} (with TLS: {first})")),
+            StoreError::Database(why) => StoreError::Database(format!("{why} (with TLS: {first})")),
+            other => other,
+        })
+    }
+
+    /// One call, which may take its time and no longer.
+    async fn attempt(&self, config: &Config) -> Result<Result<Connected, Error>, StoreError> {
         let mut within = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
         if self.each.len() == 1 {
             // There is no other: it may take its time once it has taken the call.
             within += answer_within(config);
         }
-        let connecting = tokio::time::timeout(within, config.connect(NoTls)).await;
-        connecting.map_err(|_| silent(within))?.map_err(|error| match error.as_db_error() {
-            Some(_) => refused(&error),
-            None if chain(&error).contains(TAKES_NO_WRITES) => {
+        let connecting = tokio::time::timeout(within, config.connect(self.tls.connector())).await;
+        connecting.map_err(|_| silent(within))
+    }
+
+    fn trouble(&self, error: &Error) -> StoreError {
+        if let Some(refusal) = self.tls.refusal(error) {
+            return refusal;
+        }
+        match error.as_db_error() {
+            Some(_) => refused(error),
+            None if chain(error).contains(TAKES_NO_WRITES) => {
                 let why = "this PostgreSQL takes no writes: it follows another server, or was made read-only";
                 StoreError::Unavailable(why.to_owned())
             }
-            None => StoreError::Unavailable(format!("cannot reach PostgreSQL: {}", chain(&error))),
-        })
+            None => StoreError::Unavailable(format!("cannot reach PostgreSQL: {}", chain(error))),
+        }
     }
 }
 
@@ -173,6 +211,16 @@ fn alone(all: &Config, place: usize) -> Option<Config> {
         ports => drop(one.port(*ports.get(place)?)),
     }
     Some(one)
+}
+
+/// Servers do without TLS on a socket of their own machine, and one that is called by its address has that for a name.
+fn fit_for_tls(server: &mut Config) {
+    match (server.get_hosts().first(), server.get_hostaddrs().first().copied()) {
+        #[cfg(unix)]
+        (Some(Host::Unix(_)), None) => drop(server.ssl_mode(SslMode::Disable)),
+        (None, Some(address)) => drop(server.host(address.to_string())),
+        _ => {}
+    }
 }
 
 /// Why none can be used. It passes if it does so for one of them.

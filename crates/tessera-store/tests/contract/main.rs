@@ -18,6 +18,7 @@ mod reading;
 mod schema;
 mod servers;
 mod sql;
+mod tls;
 mod transactions;
 mod upserts;
 mod verbs;
