@@ -11,6 +11,7 @@ pub mod http;
 pub mod import;
 mod installation;
 mod load;
+pub mod quote;
 mod random;
 pub mod retail;
 mod till;
