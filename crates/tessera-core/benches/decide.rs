@@ -3,15 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on fails")]
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use tessera_core::decide::{CartAsk, Draws, Inputs, decide, decide_cart};
 use tessera_core::event::{Command, read_event};
 use tessera_core::member::MemberState;
-use tessera_core::program::Versions;
+use tessera_core::program::{Versions, load_program};
 use tessera_core::time::Instant;
 use tessera_core::voucher::CodeRecord;
-use tessera_testkit::shop::{Shop, at, json::lines};
+use tessera_testkit::shop::{self, Shop, at, json::lines};
 
 /// A shop's year: base and stamps, a tier, and eighteen offers of every kind. Points live two years to the day, so that
 /// a member who buys daily has 730 open lots.
@@ -149,5 +150,32 @@ fn carts(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, decisions, carts, states);
+/// A thousand offers for one article each, with their limits, of which five lines name five; looked up, and looked at all.
+fn offers(criterion: &mut Criterion) {
+    for (limit, of) in [("", ""), (", limit: { per_member: { ever: 1 } }", "_with_limits")] {
+        let offers: String = (0..1_000)
+            .map(|number| {
+                format!("  offer-{number}: {{ trigger: purchase, earning: bonus, rules: [ {{ each: event.items, when: item.sku == \"S{number}\", award: {{ currency: point, amount: 1 }}{limit} }} ] }}\n")
+            })
+            .collect();
+        let text =
+            format!("currencies: {{ point: {{ name: Point, expires: {{ after: P1Y }} }} }}\ncampaigns:\n{offers}");
+        let mut shop = Shop::new(&text).unchecked();
+        shop.send_at(at("2026-01-01T09:00"), "enrol", "{}");
+        let (state, now) = (shop.state(), at("2026-01-02T09:00"));
+        let all = load_program(&shop::document(&text), 1).unwrap().looking_at_all();
+        let skus = ["S3", "S141", "S592", "S653", "S999"];
+        let data = lines("next", &skus.map(|sku| (sku, "goods", 1, 10_000)));
+        for (how, versions) in [("", shop.versions), ("_all_looked_at", Versions::new(Arc::new(all)))] {
+            let what = read_event(&versions.head().definition, "purchase", &data).unwrap();
+            let command = Command { effective_at: now, recorded_at: now, what };
+            let inputs = Inputs { payload: &data, ..Inputs::of_member(&versions, &state) };
+            criterion.bench_function(&format!("1000_offers_five_lines{of}{how}"), |bencher| {
+                bencher.iter(|| decide_cart(black_box(&inputs), black_box(&command), &CartAsk::default()).unwrap());
+            });
+        }
+    }
+}
+
+criterion_group!(benches, decisions, carts, offers, states);
 criterion_main!(benches);

@@ -10,6 +10,7 @@ use tessera_engine::submission::{Answer, Submission};
 use tessera_testkit::app::{Reply, TestApp};
 
 use crate::common::{adjustment as new_adjustment, app, call, items, once, sale, with};
+use crate::lists::{comes_in_pages, pages};
 
 #[test]
 fn points_are_given_and_taken_by_hand_with_a_reason() {
@@ -178,6 +179,22 @@ fn a2_what_nobody_decides_about_expires_and_what_is_rejected_moves_nothing() {
     assert_eq!(desk.app.available("card:1", "point"), 100);
     desk.app.get("adjustments?state=lost").problem(400, "invalid-request");
     desk.app.get("adjustments/adj_none").problem(404, "unknown-adjustment");
+}
+
+#[test]
+fn a2_what_waits_comes_a_page_at_a_time_and_newest_first() {
+    let desk = desk(TestApp::new(RULES));
+    // Three are asked for at one instant, and two later; what was decided is in no list of what waits.
+    for (number, seconds) in [0, 0, 0, 60, 60].into_iter().enumerate() {
+        desk.app.clock.set(desk.app.now().plus_seconds(seconds));
+        assert_eq!(desk.ask(&format!("a-{number}"), &desk.agent, 700 + i64::try_from(number).unwrap()).status, 202);
+    }
+    let no = desk.ask("a-9", &desk.agent, 900).json();
+    desk.decide(&no, "reject", &desk.manager).ok();
+    comes_in_pages(&desk.app, "adjustments", 5);
+    let asked = pages(&desk.app, "adjustments", 2).concat();
+    assert_eq!([&asked[0]["amount"], &asked[1]["amount"]], [704, 703], "{asked:?}");
+    desk.app.get("adjustments?after=first").problem(400, "invalid-request");
 }
 
 #[test]

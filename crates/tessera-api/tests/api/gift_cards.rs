@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tessera_testkit::app::{Reply, TestApp, event};
 
 use crate::common::{call, items, once};
-use crate::lists::comes_in_pages;
+use crate::lists::{comes_in_pages, pages};
 
 const CARDS: &str = "
 unknown_member: enrol
@@ -305,6 +305,47 @@ fn v3_the_cards_of_a_program_are_listed_by_pages_and_status() {
     app.get("gift-cards?after=first").problem(400, "invalid-request");
     app.send(&event("enrol", "e", "card:1", "{}"));
     assert_eq!(items(&page("")).len(), 7, "members are no cards");
+}
+
+#[test]
+fn v3_of_more_cards_than_are_read_at_once_each_is_listed_once() {
+    let app = app();
+    let printed = once(&app, "POST", "gift-cards/batch", "run").json(&json!({ "count": 401, "amount": "0" })).lines();
+    let listed = |limit: usize| -> Vec<Value> {
+        let cards = pages(&app, "gift-cards", limit);
+        assert_eq!(cards.len(), 401_usize.div_ceil(limit));
+        cards.concat().iter().map(|card| card["id"].clone()).collect()
+    };
+    let all = listed(200);
+    let different: std::collections::BTreeSet<&str> = all.iter().map(|id| id.as_str().unwrap()).collect();
+    assert_eq!((all.len(), different.len()), (401, 401));
+    assert_eq!(listed(150), all);
+    // The few of a status are found wherever they stand, and asked for a page at a time they are the same.
+    let few: Vec<&Value> = [0, 199, 200, 400].into_iter().map(|place: usize| &all[place]).collect();
+    for (place, card) in printed.iter().filter(|card| few.contains(&&card["gift_card"]["id"])).enumerate() {
+        at(&app, &code_of(card), "top-up", &format!("t-{place}"), &json!({ "amount": "50000" })).ok();
+    }
+    for limit in [1, 3, 200] {
+        let active = pages(&app, "gift-cards?status=active", limit).concat();
+        assert_eq!(active.iter().map(|card| &card["id"]).collect::<Vec<_>>(), few, "limit {limit}");
+    }
+}
+
+#[test]
+fn v3_what_moved_on_a_card_comes_a_page_at_a_time_newest_first_and_is_of_that_card() {
+    let app = app();
+    let (one, other) = (card(&app), code_of(&make(&app, "other", &json!({ "amount": "300000" }))));
+    for (place, code) in [&one, &other, &one, &one].into_iter().enumerate() {
+        pay(&app, code, &format!("p-{place}"), &json!({ "amount": "1000" }));
+    }
+    let path = format!("gift-cards/{one}/movements");
+    comes_in_pages(&app, &path, 4);
+    let seqs: Vec<i64> = items(&app.get(&path).ok()).iter().map(|moved| moved["seq"].as_i64().unwrap()).collect();
+    assert_eq!(seqs, [4, 3, 2, 1]);
+    let own = shown(&app, &one)["id"].as_str().unwrap().replace("mem_", "evt_");
+    let moved = pages(&app, &path, 3).concat();
+    assert!(moved.iter().all(|moved| moved["event_id"].as_str().unwrap().starts_with(&own)), "{own}: {moved:?}");
+    app.get(&format!("{path}?after=first")).problem(400, "invalid-request");
 }
 
 #[test]

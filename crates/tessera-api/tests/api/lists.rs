@@ -27,7 +27,7 @@ pub fn comes_in_pages(app: &TestApp, path: &str, count: usize) {
     }
 }
 
-fn pages(app: &TestApp, path: &str, limit: usize) -> Vec<Vec<Value>> {
+pub fn pages(app: &TestApp, path: &str, limit: usize) -> Vec<Vec<Value>> {
     let mut pages = Vec::new();
     let mut after = String::new();
     let more = if path.contains('?') { '&' } else { '?' };

@@ -203,6 +203,36 @@ fn a_months_orders_come_a_page_at_a_time() {
 }
 
 #[test]
+fn a_partner_is_shown_no_order_of_another() {
+    let app = TestApp::new(&GIFTS.replace(
+        "  mug:",
+        "  lounge: { costs: { bean: 10 }, gives: { e_gift: { partner: airport, product: PASS } } }\n  mug:",
+    ));
+    app.post("events", &event("purchase", "r-1", "card:1", &data::sale("r-1", 900_000))).ok();
+    app.partner.plan(&[Plan::Accept; 20]);
+    let mut orders = Vec::new();
+    for (place, reward) in ["gift", "lounge", "lounge", "gift", "lounge"].into_iter().enumerate() {
+        app.clock.set(app.now().plus_seconds(60));
+        let body = json!({ "member": "card:1", "reward": reward, "capture": true });
+        let taken = once(&app, "POST", "redemptions", &format!("k-{place}")).json(&body).ok();
+        orders.push(taken["redemption"]["id"].clone());
+    }
+    for (partner, product, own) in [("giftly", "TEA-50", vec![0, 3]), ("airport", "PASS", vec![1, 2, 4])] {
+        let path = format!("partners/{partner}/orders?month=2026-03");
+        comes_in_pages(&app, &path, own.len());
+        let month = app.get(&path).ok();
+        let listed: Vec<&Value> = items(&month).iter().map(|order| &order["order"]).collect();
+        assert_eq!(listed, own.iter().map(|place: &usize| &orders[*place]).collect::<Vec<_>>(), "{partner}");
+        let products = month["products"].as_array().unwrap();
+        assert_eq!(products.iter().map(|of| &of["product"]).collect::<Vec<_>>(), [product]);
+        // Behind an order of another partner there is nothing of this one's.
+        let foreign = (0..5).find(|place| !own.contains(place)).unwrap();
+        let behind = app.get(&format!("{path}&after={}", orders[foreign].as_str().unwrap())).ok();
+        assert_eq!((items(&behind).len(), &behind["next"]), (0, &Value::Null), "{partner}");
+    }
+}
+
+#[test]
 fn shops_that_take_an_e_gift_are_listed() {
     let (app, _) = ordered();
     assert_eq!(items(&app.get("rewards/gift/shops").ok()), &[json!({ "name": "Giftly", "city": "Huế" })]);

@@ -11,7 +11,8 @@ use super::play::{self, Playing};
 use super::tier::standing;
 use crate::expression::{Fact, FactValue, Facts};
 use crate::member::MemberState;
-use crate::program::{Campaign, Crossing, Id, OwnPurchases, Program};
+pub(super) use crate::program::limit_key as key;
+use crate::program::{Crossing, Id, OwnPurchases, Program};
 use crate::quantity::{Amount, Points};
 use crate::time::{Day, Instant, Window};
 
@@ -55,47 +56,6 @@ pub struct Basis {
     pub draws: BTreeMap<CompactString, u32>,
 }
 
-/// A limit with its window, as keys of counters, pools and rooms.
-pub(super) mod key {
-    use super::*;
-
-    pub fn rule(rule: &str, window: Window) -> CompactString {
-        format_compact!("rule/{rule}/{}", window.name())
-    }
-    pub fn campaign(campaign: &Id, window: Window) -> CompactString {
-        format_compact!("campaign/{campaign}/{}", window.name())
-    }
-    pub fn member(currency: &Id, window: Window) -> CompactString {
-        format_compact!("member/{currency}/{}", window.name())
-    }
-    /// Over all members, so a pool: the window's first day is part of the name.
-    pub fn pool(limit: &str, window: Window, day: Day) -> CompactString {
-        match window {
-            Window::Ever => format_compact!("pool:{limit}"),
-            window => format_compact!("pool:{limit}/{}", day.start_of(window)),
-        }
-    }
-    pub fn program(currency: &Id, window: Window, day: Day) -> CompactString {
-        pool(&format_compact!("program/{currency}/{}", window.name()), window, day)
-    }
-    pub fn budget(campaign: &Id, currency: &Id) -> CompactString {
-        format_compact!("pool:budget/{campaign}/{currency}")
-    }
-    pub fn balance(currency: &Id) -> CompactString {
-        format_compact!("balance/{currency}")
-    }
-    pub fn is_pool(key: &str) -> bool {
-        key.starts_with("pool:")
-    }
-    /// The window a limit is counted in; none for budgets and limits that no window closes.
-    pub fn window(key: &str) -> Option<Window> {
-        let (before, last) = key.rsplit_once('/')?;
-        let dated = is_pool(key) && last.parse::<Day>().is_ok();
-        let name = if dated { before.rsplit_once('/')?.1 } else { last };
-        Window::ALL.into_iter().find(|window| window.name() == name)
-    }
-}
-
 /// Where used-up limits are looked up.
 pub(super) trait Usage {
     /// Used of a member's limit in the window that begins on a day.
@@ -104,69 +64,22 @@ pub(super) trait Usage {
     fn pool(&self, pool: &str) -> i64;
 }
 
-/// Each limit and budget of a program on one day: its key, its window, and the most it allows.
-///
-/// Of campaigns only those given: what an event never reaches costs it nothing.
-fn limits<'a>(
-    program: &Program,
-    campaigns: impl Iterator<Item = &'a Campaign>,
+/// The limits and budgets that one kind of event may use, on one day: each with its key, the window in which a member's use
+/// of it is counted (`None` for a pool) and the most it allows.
+pub(super) fn limits_of<'p>(
+    program: &'p Program,
+    kind: &str,
     day: Day,
-) -> Vec<(CompactString, Option<Window>, i64)> {
-    let mut found = Vec::new();
-    for campaign in campaigns {
-        campaign_limits(campaign, day, &mut found);
-    }
-    let limits = &program.definition.limits;
-    for (currency, windows) in &limits.per_member {
-        found.extend(windows.iter().map(|(window, most)| (key::member(currency, *window), Some(*window), *most)));
-    }
-    for (currency, windows) in &limits.program {
-        found.extend(windows.iter().map(|(window, most)| (key::program(currency, *window, day), None, *most)));
-    }
-    found
-}
-
-fn campaign_limits(campaign: &Campaign, day: Day, found: &mut Vec<(CompactString, Option<Window>, i64)>) {
-    let limits = &campaign.limits;
-    found.extend(
-        limits.per_member.iter().map(|(window, cap)| (key::campaign(&campaign.id, *window), Some(*window), cap.max)),
-    );
-    found.extend(
-        limits
-            .program
-            .iter()
-            .map(|(window, cap)| (key::pool(&key::campaign(&campaign.id, *window), *window, day), None, cap.max)),
-    );
-    found.extend(campaign.budget.iter().map(|(currency, most)| (key::budget(&campaign.id, currency), None, *most)));
-    for rule in &campaign.rules {
-        found.extend(
-            rule.limits.per_member.iter().map(|(window, cap)| (key::rule(&rule.key, *window), Some(*window), cap.max)),
-        );
-        found.extend(
-            rule.limits
-                .program
-                .iter()
-                .map(|(window, cap)| (key::pool(&key::rule(&rule.key, *window), *window, day), None, cap.max)),
-        );
-    }
-}
-
-/// The limits and budgets that one kind of event may use, on one day.
-pub(super) fn limits_of(program: &Program, kind: &str, day: Day) -> Vec<(CompactString, Option<Window>, i64)> {
-    let places = program.trigger(kind).map(|trigger| trigger.campaigns.as_slice()).unwrap_or_default();
-    limits(program, places.iter().map(|place| &program.campaigns[*place]), day)
+) -> impl Iterator<Item = (CompactString, Option<Window>, i64)> + use<'p> {
+    let limits = program.trigger(kind).map(|trigger| trigger.limits.as_slice()).unwrap_or_default();
+    limits.iter().map(move |limit| (limit.key(day), limit.of_member_in(), limit.most))
 }
 
 /// The pools that limits and budgets of a program draw on, on one day.
 pub(super) fn pool_names(program: &Program, day: Day) -> Vec<CompactString> {
-    let limits = limits(program, program.campaigns.iter(), day).into_iter().map(|(key, ..)| key);
+    let limits = program.pools().map(|limit| limit.key(day));
     let stocks = stocks(program).map(|(pool, _)| pool);
-    limits
-        .filter(|key| key::is_pool(key))
-        .chain(stocks)
-        .chain(super::reward::code_pools(program))
-        .chain(super::waitlist::pools(program))
-        .collect()
+    limits.chain(stocks).chain(super::reward::code_pools(program)).chain(super::waitlist::pools(program)).collect()
 }
 
 /// The pool of each reward that is scarce, and how many there are.
@@ -180,8 +93,7 @@ pub(super) fn pool_most(program: &Program, pool: &CompactString, day: Day) -> i6
     if let Some((_, stock)) = stocks(program).find(|(known, _)| known == pool) {
         return stock;
     }
-    let known = limits(program, program.campaigns.iter(), day).into_iter().find(|(known, ..)| known == pool);
-    known.map_or(i64::MAX, |(.., most)| most)
+    program.pool(pool, day).map_or(i64::MAX, |limit| limit.most)
 }
 
 /// The basis for one event: `before` is the member as they were at its business time, `now` as they are, to whom it
@@ -214,13 +126,14 @@ pub(super) fn basis(
     let has_rate = |plan: &Id| program.plan(plan.as_str()).is_some_and(|plan| !plan.rate.is_empty());
     let clubs = before.clubs.iter().filter(|club| club.is_open(at) && has_rate(&club.plan));
     basis.clubs = clubs.map(|club| club.plan.clone()).collect();
-    for (key, window, most) in limits_of(program, kind, day) {
+    let rooms = limits_of(program, kind, day).map(|(key, window, most)| {
         let used = match window {
             Some(window) => usage.used(&key, day.start_of(window)),
             None => usage.pool(&key),
         };
-        basis.rooms.insert(key, most.saturating_sub(used).max(0));
-    }
+        (key, most.saturating_sub(used).max(0))
+    });
+    basis.rooms = rooms.collect();
     for (id, currency) in &program.definition.currencies {
         if let Some(most) = currency.max_balance {
             let held = now.purse(id.as_str()).map_or(Points::ZERO, |purse| purse.active() + purse.pending());
@@ -228,16 +141,11 @@ pub(super) fn basis(
             basis.rooms.insert(key::balance(id), (most - held.get()).max(0));
         }
     }
-    for place in &trigger.campaigns {
-        let campaign = &program.campaigns[*place];
-        if holdout::is_held_out(program, campaign, before) {
-            basis.held_out.push(campaign.id.clone());
-        }
-        for rule in &campaign.rules {
-            let carried = before.fraction(&rule.key);
-            if !carried.is_zero() {
-                basis.fractions.insert(rule.key.clone(), format_compact!("{}", carried.normalize()));
-            }
+    basis.held_out = holdout::held_out(program, trigger, before);
+    for carried in &before.fractions {
+        let of_kind = program.rule(&carried.rule).is_some_and(|(campaign, _)| campaign.trigger == *kind);
+        if of_kind && !carried.carried.is_zero() {
+            basis.fractions.insert(carried.rule.clone(), format_compact!("{}", carried.carried.normalize()));
         }
     }
     // It posts to the member as they are: what is over for them is over.

@@ -19,7 +19,8 @@ pub(super) fn due(versions: &Versions, member: &MemberState, until: Instant) -> 
     let (Some(_), Some(since)) = (member.birthday, member.birthday_since) else { return Vec::new() };
     let mut found = Vec::new();
     for (from, end, program) in versions.within(since, until) {
-        let campaigns = program.campaigns.iter().filter(|campaign| campaign.trigger == *"birthday" && campaign.active);
+        let places = program.trigger("birthday").into_iter().flat_map(|trigger| &trigger.campaigns);
+        let campaigns = places.map(|place| &program.campaigns[*place]).filter(|campaign| campaign.active);
         for campaign in campaigns {
             let given = member.gifts.iter().find(|(known, _)| *known == campaign.id).map(|(_, day)| *day);
             let since_day = program.calendar.day(since);

@@ -77,8 +77,8 @@ pub(super) struct Seed<'a> {
 
 /// A number for every rule with a chance that looks at a kind of event.
 pub(super) fn numbers(program: &Program, kind: &str, seed: Seed<'_>) -> BTreeMap<CompactString, u32> {
-    let places = program.trigger(kind).map(|trigger| trigger.campaigns.as_slice()).unwrap_or_default();
-    let rules = places.iter().flat_map(|place| &program.campaigns[*place].rules).filter(|rule| rule.chance.is_some());
+    let places = program.trigger(kind).map(|trigger| trigger.chances.as_slice()).unwrap_or_default();
+    let rules = places.iter().map(|(campaign, rule)| &program.campaigns[*campaign].rules[*rule]);
     let number = |rule: &Rule| match seed.draws {
         Draws::Hidden => None,
         Draws::Stored(known) => known.get(&rule.key).copied().or_else(|| Some(fresh(&rule.key, seed))),

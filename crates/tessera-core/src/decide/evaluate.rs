@@ -17,7 +17,7 @@ use super::trace::{Reason, RuleTrace};
 use super::{holdout, stacking};
 use crate::event::{FieldValues, Order};
 use crate::expression::EventScope;
-use crate::program::{Base, Campaign, Id, Limits, OwnPurchases, Program, Rule, Schedule};
+use crate::program::{Base, Campaign, Id, Limits, OwnPurchases, Program, Rule, Schedule, Trigger};
 use crate::time::{Day, Instant, Window};
 
 /// What is looked at.
@@ -32,6 +32,32 @@ pub(super) struct Look<'a> {
     /// What can be spent of a currency, for rules that spend.
     pub spendable: &'a dyn Fn(&Id) -> i64,
     pub explain: bool,
+}
+
+impl<'a> Look<'a> {
+    /// The campaigns to look at, in their order: for an explanation all of the trigger's, else those that the event can
+    /// concern. The others give nothing, whatever else they hold or however their evaluation would fail.
+    fn campaigns(&self, trigger: &'a Trigger, scope: &EventScope) -> impl Iterator<Item = &'a Campaign> + use<'a> {
+        let program = self.program;
+        let places = match self.only {
+            // Nothing else is told of either.
+            Some(only) => {
+                let own =
+                    program.place_of(only.as_str()).filter(|place| trigger.campaigns.binary_search(place).is_ok());
+                own.into_iter().collect()
+            }
+            None => {
+                let found = if self.explain { trigger.all() } else { trigger.concerned(scope) };
+                found.iter().map(|place| trigger.campaigns[place]).collect::<Vec<usize>>()
+            }
+        };
+        places.into_iter().map(|place| &program.campaigns[place])
+    }
+
+    /// Why a rule does not apply, where somebody asks.
+    fn why(&self, reason: impl FnOnce() -> Reason) -> Why {
+        self.explain.then(reason)
+    }
 }
 
 /// What the rules give.
@@ -141,22 +167,20 @@ pub(super) fn evaluate(look: &Look<'_>) -> Evaluation {
     let mut scope = EventScope::new(&trigger.fields, look.order, look.data, &look.basis.facts, clock);
     let mut applied: Vec<Applied<'_>> = Vec::new();
     let mut held: BTreeSet<&Id> = BTreeSet::new();
-    for place in &trigger.campaigns {
-        let campaign = &look.program.campaigns[*place];
-        if look.only.is_some_and(|only| *only != campaign.id) {
-            continue;
-        }
+    for campaign in look.campaigns(trigger, &scope) {
         // An audience reads `event.net` as the program counts it; a rule may count otherwise.
-        set_net(look, &look.program.definition.base, &scope);
-        if let Err(reason) = gate(look, campaign, &scope) {
+        if campaign.audience.is_some() {
+            set_net(look, &look.program.definition.base, &scope);
+        }
+        if let Err(why) = gate(look, campaign, &scope) {
             for place in 0..campaign.rules.len() {
-                explain(look, &mut result, campaign, place, reason.clone());
+                explain_why(look, &mut result, campaign, place, why.clone());
             }
             continue;
         }
         if look.basis.own_purchase.is_some_and(|own| own == OwnPurchases::None || !campaign.is_base) {
             for place in 0..campaign.rules.len() {
-                explain(look, &mut result, campaign, place, Reason::OwnPurchase);
+                explain(look, &mut result, campaign, place, || Reason::OwnPurchase);
             }
             continue;
         }
@@ -164,16 +188,16 @@ pub(super) fn evaluate(look: &Look<'_>) -> Evaluation {
         for (place, rule) in campaign.rules.iter().enumerate() {
             match matches(look, campaign, place, rule, &mut scope) {
                 Ok(_) if look.basis.own_purchase.is_some() && rule.extra.is_some() => {
-                    explain(look, &mut result, campaign, place, Reason::OwnPurchase);
+                    explain(look, &mut result, campaign, place, || Reason::OwnPurchase);
                 }
                 Ok(found) => {
                     if is_held {
                         held.insert(&campaign.id);
-                        explain(look, &mut result, campaign, place, Reason::HeldOut);
+                        explain(look, &mut result, campaign, place, || Reason::HeldOut);
                     }
                     applied.push(found);
                 }
-                Err(reason) => explain(look, &mut result, campaign, place, reason),
+                Err(why) => explain_why(look, &mut result, campaign, place, why),
             }
         }
     }
@@ -183,7 +207,8 @@ pub(super) fn evaluate(look: &Look<'_>) -> Evaluation {
     award::extras(look, &mut applied);
     for (loser, chosen) in stacking::losers(look.program, &applied) {
         for found in applied.iter().filter(|found| found.campaign.id == loser) {
-            explain(look, &mut result, found.campaign, found.place, Reason::AnotherChosen { chosen: chosen.clone() });
+            let another = || Reason::AnotherChosen { chosen: chosen.clone() };
+            explain(look, &mut result, found.campaign, found.place, another);
         }
         applied.retain(|found| found.campaign.id != loser);
     }
@@ -211,8 +236,24 @@ fn expose(look: &Look<'_>, applied: &[Applied<'_>], held: &BTreeSet<&Id>, result
     }
 }
 
-fn explain(look: &Look<'_>, result: &mut Evaluation, campaign: &Campaign, place: usize, reason: Reason) {
+/// Why a rule does not apply; `None` where nobody asks.
+type Why = Option<Reason>;
+
+fn explain_why(look: &Look<'_>, result: &mut Evaluation, campaign: &Campaign, place: usize, why: Why) {
+    if let Some(reason) = why {
+        explain(look, result, campaign, place, || reason);
+    }
+}
+
+fn explain(
+    look: &Look<'_>,
+    result: &mut Evaluation,
+    campaign: &Campaign,
+    place: usize,
+    reason: impl FnOnce() -> Reason,
+) {
     if look.explain {
+        let reason = reason();
         let applied = matches!(
             reason,
             Reason::Awarded { .. }
@@ -232,23 +273,25 @@ fn explain(look: &Look<'_>, result: &mut Evaluation, campaign: &Campaign, place:
 }
 
 /// Whether a campaign runs and is for this member.
-pub(super) fn gate(look: &Look<'_>, campaign: &Campaign, scope: &EventScope) -> Result<(), Reason> {
+pub(super) fn gate(look: &Look<'_>, campaign: &Campaign, scope: &EventScope) -> Result<(), Why> {
     if !campaign.active {
-        return Err(Reason::SwitchedOff);
+        return Err(look.why(|| Reason::SwitchedOff));
     }
     let (schedule, day) = (&campaign.schedule, look.basis.day);
     let in_days = schedule.from.is_none_or(|from| from <= day) && schedule.until.is_none_or(|until| day <= until);
     if !(in_days && is_hour_of(look.program, schedule, look.basis.at, day)) {
-        let local = look.program.calendar.local(look.basis.at);
-        let at = format_compact!("{} {day} {:02}:{:02}", day.weekday().name(), local.hour(), local.minute());
-        return Err(Reason::NotScheduled { at });
+        return Err(look.why(|| {
+            let local = look.program.calendar.local(look.basis.at);
+            let at = format_compact!("{} {day} {:02}:{:02}", day.weekday().name(), local.hour(), local.minute());
+            Reason::NotScheduled { at }
+        }));
     }
     match &campaign.audience {
         None => Ok(()),
         Some(audience) => match audience.holds(scope.scope()) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(Reason::NotInAudience { condition: audience.source().to_owned() }),
-            Err(error) => Err(Reason::CannotBeWorkedOut { error: error.to_string() }),
+            Ok(false) => Err(look.why(|| Reason::NotInAudience { condition: audience.source().to_owned() })),
+            Err(error) => Err(look.why(|| Reason::CannotBeWorkedOut { error: error.to_string() })),
         },
     }
 }
@@ -277,8 +320,9 @@ fn matches<'a>(
     place: usize,
     rule: &'a Rule,
     scope: &mut EventScope,
-) -> Result<Applied<'a>, Reason> {
-    let failed = |error: crate::expression::EvaluationError| Reason::CannotBeWorkedOut { error: error.to_string() };
+) -> Result<Applied<'a>, Why> {
+    let failed =
+        |error: crate::expression::EvaluationError| look.why(|| Reason::CannotBeWorkedOut { error: error.to_string() });
     set_net(look, rule.award.as_ref().map_or(&look.program.definition.base, |award| &award.base), scope);
     let condition = || rule.when.as_ref().map(|when| when.source().to_owned()).unwrap_or_default();
     let lines = if rule.each {
@@ -291,19 +335,20 @@ fn matches<'a>(
             }
         }
         if lines.is_empty() {
-            return Err(Reason::NoLineMatches { condition: condition() });
+            return Err(look.why(|| Reason::NoLineMatches { condition: condition() }));
         }
         Some(lines)
     } else {
         if !rule.when.as_ref().map_or(Ok(true), |when| when.holds(scope.scope())).map_err(failed)? {
-            return Err(Reason::ConditionNotMet { condition: condition() });
+            return Err(look.why(|| Reason::ConditionNotMet { condition: condition() }));
         }
         None
     };
     if let Some(spend) = &rule.spend {
         let available = (look.spendable)(&spend.currency);
         if available < spend.amount {
-            return Err(Reason::NotEnoughToSpend { currency: spend.currency.clone(), wanted: spend.amount, available });
+            let (currency, wanted) = (&spend.currency, spend.amount);
+            return Err(look.why(|| Reason::NotEnoughToSpend { currency: currency.clone(), wanted, available }));
         }
     }
     let award = match &rule.award {
@@ -343,26 +388,30 @@ fn give_one(look: &Look<'_>, found: &Applied<'_>, caps: &mut Caps<'_>, result: &
         || found.rule.badge.is_some();
     let wanted: i64 = parts.iter().map(|(_, amount)| *amount).sum();
     if wanted == 0 && !acts {
-        explain(look, result, found.campaign, found.place, nothing(found));
+        explain(look, result, found.campaign, found.place, || nothing(found));
         return;
     }
     if let Err(limit) = caps.times_left(found) {
-        explain(look, result, found.campaign, found.place, Reason::UsedUp { limit });
+        explain(look, result, found.campaign, found.place, || Reason::UsedUp { limit });
         return;
     }
     if let Some(chance) = found.rule.chance {
         let full = parts.iter().find_map(|(currency, wanted)| caps.first_too_small(found, currency, *wanted));
         if let Some(limit) = full {
-            explain(look, result, found.campaign, found.place, Reason::UsedUp { limit });
+            explain(look, result, found.campaign, found.place, || Reason::UsedUp { limit });
             return;
         }
         let chance_text = format_compact!("{}", chance.decimal().normalize());
         let Some(drawn) = draw::draw(look.basis, found.campaign, found.place, found.rule, chance) else {
-            explain(look, result, found.campaign, found.place, Reason::MayWin { chance: chance_text });
+            explain(look, result, found.campaign, found.place, || Reason::MayWin { chance: chance_text });
             return;
         };
         let (number, won) = (drawn.drawn, drawn.won);
-        explain(look, result, found.campaign, found.place, Reason::Drawn { chance: chance_text, drawn: number, won });
+        explain(look, result, found.campaign, found.place, || Reason::Drawn {
+            chance: chance_text,
+            drawn: number,
+            won,
+        });
         result.draws.push(drawn);
         if !won {
             return;
@@ -372,11 +421,10 @@ fn give_one(look: &Look<'_>, found: &Applied<'_>, caps: &mut Caps<'_>, result: &
     for (currency, wanted) in parts {
         let (amount, capped_by) = caps.take(found, currency, wanted, &mut result.usage);
         given |= amount > 0;
-        let reason = match &capped_by {
+        explain(look, result, found.campaign, found.place, || match &capped_by {
             Some(by) => Reason::Capped { currency: currency.clone(), wanted, amount, by: by.clone() },
             None => awarded(found, currency, amount),
-        };
-        explain(look, result, found.campaign, found.place, reason);
+        });
         if amount > 0 || capped_by.is_some() {
             let (campaign, currency) = (found.campaign.id.clone(), currency.clone());
             result.awards.push(AwardLine {
@@ -414,7 +462,7 @@ fn give_one(look: &Look<'_>, found: &Applied<'_>, caps: &mut Caps<'_>, result: &
             found.rule.badge.iter().map(|badge| Action::Badge { campaign: campaign.clone(), badge: badge.clone() });
         result.actions.extend(spend.chain(issue).chain(grant).chain(badge));
         if found.rule.award.is_none() && found.rule.extra.is_none() {
-            explain(look, result, found.campaign, found.place, Reason::Acted);
+            explain(look, result, found.campaign, found.place, || Reason::Acted);
         }
     }
 }

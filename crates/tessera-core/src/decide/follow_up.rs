@@ -112,7 +112,7 @@ impl Working<'_> {
             Ok(What::MergeIn(brought)) => self.merge_refused(&brought, refused.by),
             Ok(What::MergeBack(back)) => self.merge_back_refused(&back, refused.by),
             Ok(What::Referral(step)) => self.referral_refused(&step, &refused.code),
-            Ok(What::HouseholdNews(news)) => self.household_refused(&news, &refused.code),
+            Ok(What::HouseholdNews(news)) => self.household_refused(&news, refused.by, &refused.code),
             _ => {}
         }
         Ok(())

@@ -123,7 +123,7 @@ impl Working<'_> {
     pub(super) fn gift_card_refund(&mut self, refund: &GiftCardRefund) -> Result<(), Rejected> {
         let found = self.redemption(refund.redemption)?;
         let is_spent = found.status == RedemptionStatus::Captured && found.terms.currency == GIFT_CARD;
-        if self.state.gift_card.is_none() || !is_spent {
+        if !is_spent {
             let redemption = self.redemption_id(refund.redemption);
             return Err(Rejected::RedemptionClosed { redemption, status: found.status });
         }

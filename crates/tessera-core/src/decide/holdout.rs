@@ -4,21 +4,23 @@ use rust_decimal::Decimal;
 
 use crate::id::MemberId;
 use crate::member::MemberState;
-use crate::program::{Campaign, HoldoutPerson, Id, Program, Share};
+use crate::program::{Campaign, HoldoutPerson, Id, Program, Share, Trigger};
 
-/// Whether a member is held out of a campaign: by its own share, or by the program's control group.
+/// The campaigns that a member is held out of: by their own share, or by the program's control group.
 ///
 /// Base earning and campaigns open to all are promises to everybody; the control group only stays out of targeted ones.
-pub(super) fn is_held_out(program: &Program, campaign: &Campaign, member: &MemberState) -> bool {
-    if campaign.is_base {
-        return false;
-    }
+pub(super) fn held_out(program: &Program, trigger: &Trigger, member: &MemberState) -> Vec<Id> {
     let member = person(program, member);
     let salt = program.definition.program.as_str();
-    let own = campaign.holdout.is_some_and(|share| falls_within(salt, campaign.id.as_str(), member, share));
     let control = Id::constant("control-group");
-    own || is_targeted(campaign)
-        && program.definition.control_group.is_some_and(|share| falls_within(salt, control.as_str(), member, share))
+    let controls = program.definition.control_group.filter(|_| !trigger.targeted.is_empty());
+    let in_control = controls.is_some_and(|share| falls_within(salt, control.as_str(), member, share));
+    let targeted = trigger.targeted.iter().map(|place| &program.campaigns[*place]);
+    let held = targeted.filter(|campaign| {
+        let own = |share| falls_within(salt, campaign.id.as_str(), member, share);
+        in_control || campaign.holdout.is_some_and(own)
+    });
+    held.map(|campaign| campaign.id.clone()).collect()
 }
 
 /// Who is drawn: the member, or where the document says so the household they are in.
@@ -28,14 +30,9 @@ fn person(program: &Program, member: &MemberState) -> MemberId {
     member.home().filter(|_| together).unwrap_or(member.id)
 }
 
-fn is_targeted(campaign: &Campaign) -> bool {
-    campaign.audience.is_some() || campaign.holdout.is_some()
-}
-
 /// Whether some members are held out of a campaign, so that both groups are worth noting.
 pub(super) fn is_measured(program: &Program, campaign: &Campaign) -> bool {
-    let by_control_group = program.definition.control_group.is_some() && is_targeted(campaign);
-    !campaign.is_base && (campaign.holdout.is_some() || by_control_group)
+    campaign.may_hold_out() && (campaign.holdout.is_some() || program.definition.control_group.is_some())
 }
 
 /// `hash(salt, campaign, person) < share`: raising the share only adds people.

@@ -339,12 +339,13 @@ impl Working<'_> {
     }
 
     /// What a household or one of its people could not be told.
-    pub(super) fn household_refused(&mut self, news: &HouseholdNews, code: &CompactString) {
+    pub(super) fn household_refused(&mut self, news: &HouseholdNews, by: MemberId, code: &CompactString) {
         match news {
-            HouseholdNews::Made { .. } | HouseholdNews::Join { .. } => {
-                let asked = self.state.belongs.as_ref().filter(|belongs| belongs.asked);
-                if let Some(household) = asked.and_then(|belongs| belongs.household) {
-                    self.no_longer_in(household, EffectKind::HouseholdRefused);
+            HouseholdNews::Made { head: member } | HouseholdNews::Join { member, .. } => {
+                // They may have asked elsewhere by now, and so may whoever is one with them: that is answered apart.
+                let asks = self.state.belongs.as_ref().is_some_and(|own| own.asked && own.household == Some(by));
+                if asks && *member == self.state.id {
+                    self.no_longer_in(by, EffectKind::HouseholdRefused);
                 }
             }
             HouseholdNews::Put { points, .. } => self.put_back_in_lots(points),

@@ -4,7 +4,7 @@
 use compact_str::ToCompactString;
 
 use super::outcome::{Effect, EffectKind};
-use super::tier::standing;
+use super::tier::standing::{self, Standing};
 use super::working::{Posting, Working};
 use super::{EventStatus, Recorded, Rejected, WaitlistChange, stock_pool, waiting_pool};
 use crate::event::{BackPurse, Brought, GivenBack, Merge, SurvivorLeft, Unmerge};
@@ -385,10 +385,8 @@ impl Working<'_> {
     pub(super) fn merge_refused(&mut self, brought: &Brought, by: MemberId) {
         self.change(Change::Unmerged);
         let purses: Vec<BackPurse> = brought.state.purses.iter().map(BackPurse::of).collect();
+        // No time has passed for them, and nothing has moved.
         self.receive(&purses, by, EffectKind::CameBack);
-        self.expire_dead_on_arrival();
-        self.follow_causes();
-        self.settle_what_came();
     }
 
     /// Two again (P1): what came with the other goes back as far as it is there; what happened since stays.
@@ -404,14 +402,16 @@ impl Working<'_> {
         let history = self.inputs.history.unwrap_or_default();
         let brought = history.iter().find(|event| event.seq == merged.event).and_then(|event| {
             event.record.changes.iter().find_map(|change| match change {
-                Change::TookIn { brought, .. } if brought.state.id == member => Some(brought.clone()),
+                Change::TookIn { brought, .. } => Some(brought.clone()),
                 _ => None,
             })
         });
         let brought = brought.ok_or_else(not_merged)?;
         let seq = self.open_main("merge-undo", EventStatus::Applied);
         self.effect(with(EffectKind::Unmerged, member));
-        let standings = self.standings();
+        // No review is waited for with a level that only came with the other.
+        let standings: Vec<_> =
+            self.standings().into_iter().map(|standing| Standing { until: None, ..standing }).collect();
         let from = &brought.state;
         let purses: Vec<BackPurse> =
             from.purses.iter().map(|purse| self.hand_back(from, &BackPurse::of(purse), history)).collect();
@@ -428,7 +428,6 @@ impl Working<'_> {
         let on_the_way = (carries(&back.purses), owes(&back.purses));
         self.follow_up_owing(member, "merge-back", &back, on_the_way);
         self.follow_causes();
-        self.settle_what_came();
         Ok(())
     }
 

@@ -45,7 +45,7 @@ impl Working<'_> {
     ) -> Result<(), Rejected> {
         let mut paid: BTreeMap<u64, Amount> = BTreeMap::new();
         for payment in &whole.payments {
-            if let Some(number) = payment.redemption.and_then(|redemption| self.state.number_of(redemption)) {
+            if let Some(number) = payment.by_points().and_then(|redemption| self.state.number_of(redemption)) {
                 *paid.entry(number).or_default() += payment.amount;
             }
         }

@@ -45,8 +45,7 @@ impl Working<'_> {
         }
         let since =
             own.as_ref().filter(|own| own.household.is_some()).map_or(theirs.since, |own| own.since.min(theirs.since));
-        let left_on = own.as_ref().and_then(|own| own.left_on).max(theirs.left_on);
-        let mut belonging = Belonging { since, left_on, ..theirs };
+        let mut belonging = Belonging { since, ..theirs };
         for (currency, amount) in own.iter().flat_map(|own| &own.given) {
             belonging.give(currency, *amount);
         }
@@ -71,10 +70,9 @@ impl Working<'_> {
             of.collect()
         };
         let before = history.iter().filter(|event| event.seq < merged).flat_map(belongs).last();
-        let was_there = before.as_ref().is_some_and(|before| before.household == Some(household));
+        let was_there = before.as_ref().is_some_and(|before| before.household.is_some());
         let moved = history.iter().any(|event| event.seq > merged && !belongs(event).is_empty());
-        let now = self.state.belongs.clone().filter(|now| now.home() == Some(household) && !was_there && !moved);
-        let Some(now) = now else {
+        let Some(now) = self.state.belongs.clone().filter(|_| !was_there && !moved) else {
             let stays = Effect { reason: Some("household".into()), ..with(EffectKind::Stays, from.id) };
             self.effect(stays);
             return None;
@@ -83,8 +81,7 @@ impl Working<'_> {
         let left_on = before.and_then(|before| before.left_on);
         let nowhere = Belonging { household: None, asked: false, since: self.day(), left_on, given: Vec::new() };
         self.change(Change::Belongs { belonging: nowhere });
-        let left_on = from.belongs.as_ref().and_then(|belongs| belongs.left_on);
-        Some(Belonging { left_on, ..now })
+        Some(now)
     }
 
     /// Whoever is a member of their own again is where they were, or belongs nowhere.

@@ -10,6 +10,10 @@ use crate::program::{Choose, Id, Program};
 /// The campaigns that give way, each with the one that was chosen instead.
 pub(super) fn losers(program: &Program, applied: &[Applied<'_>]) -> Vec<(Id, Id)> {
     let stacking = &program.definition.stacking;
+    // Nothing gives way to nothing.
+    if stacking.order.is_empty() || applied.len() < 2 {
+        return Vec::new();
+    }
     // In the order of priority, then name, as `applied` is.
     let mut standing: Vec<&Id> = Vec::new();
     let mut worth: BTreeMap<&Id, Decimal> = BTreeMap::new();

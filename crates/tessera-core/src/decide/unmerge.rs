@@ -59,11 +59,15 @@ impl Working<'_> {
     fn take_placement_back(&mut self, came: &Placement, own: &MemberState) {
         let of_kind = |known: &&Placement| known.ladder == came.ladder && known.kind == came.kind;
         let (now, before) = (self.state.placements.iter().find(of_kind), own.placements.iter().find(of_kind));
-        if now != Some(came) || before == Some(came) {
+        // What came may have come to its end by itself.
+        let is_over = now.is_none() && came.until.is_some_and(|until| until <= self.state.clock);
+        if (now != Some(came) && !is_over) || before == Some(came) {
             return;
         }
         let before = before.filter(|known| known.until.is_none_or(|until| until > self.state.clock)).cloned();
-        self.change(Change::Unplaced { ladder: came.ladder.clone(), kind: came.kind });
+        if !is_over {
+            self.change(Change::Unplaced { ladder: came.ladder.clone(), kind: came.kind });
+        }
         if let Some(placement) = before {
             self.change(Change::Placed { placement });
         }

@@ -9,7 +9,7 @@ use zen_expression::parser::Node;
 use zen_expression::variable::VariableType;
 
 use super::cost::{self, Cost, DEPTH_MAX};
-use super::{COLLECTION_DEPTH_MAX, Code, EventFields, Expression, Fact, RootTypes, SOURCE_MAX};
+use super::{COLLECTION_DEPTH_MAX, Code, EventFields, Expression, Fact, Requirement, RootTypes, SOURCE_MAX};
 use super::{contradiction, goal};
 use crate::program::nearest;
 
@@ -52,7 +52,8 @@ pub(super) fn check(source: &str, types: &RootTypes, expected: Expected) -> Resu
             let never = matches!(code, Code::Truth(false));
             let fields = EventFields::default();
             let (facts, goals, cost) = (Vec::new(), Vec::new(), Cost::default());
-            return Ok(Expression { source: source.to_owned(), code, facts, fields, goals, never, cost });
+            let requirement = if never { Requirement::NEVER } else { Requirement::Nothing };
+            return Ok(Expression { source: source.to_owned(), code, facts, fields, goals, requirement, never, cost });
         }
     }
     if cost::closes_too_much(source) {
@@ -109,8 +110,10 @@ pub(super) fn check(source: &str, types: &RootTypes, expected: Expected) -> Resu
     let fields = EventFields::read_by(&paths);
     let never = sense.with_ast(source, false, |ast, _| contradiction::contradicts_itself(ast)).unwrap_or_default();
     let goals = sense.with_ast(source, false, |ast, _| goal::goals(ast)).unwrap_or_default();
+    let requirement = sense.with_ast(source, false, |ast, _| Requirement::of(ast)).unwrap_or_default();
     let cost = sense.with_ast(source, false, |ast, _| Cost::of(ast)).unwrap_or_default();
-    Ok(Expression { source: source.to_owned(), code: Code::Compiled(bytecode), facts, fields, goals, never, cost })
+    let (source, code) = (source.to_owned(), Code::Compiled(bytecode));
+    Ok(Expression { source, code, facts, fields, goals, requirement, never, cost })
 }
 
 /// Compiles a source that was checked before, whatever is refused now; `None` where it cannot even run.
@@ -123,8 +126,9 @@ pub(super) fn unchecked(source: &str) -> Option<Expression> {
     let fields = EventFields::read_by(&paths);
     let code = constant(source).or_else(|| zen_expression::compile_expression(source).ok().map(Code::Compiled))?;
     let goals = sense.with_ast(source, false, |ast, _| goal::goals(ast)).unwrap_or_default();
+    let requirement = sense.with_ast(source, false, |ast, _| Requirement::of(ast)).unwrap_or_default();
     let cost = sense.with_ast(source, false, |ast, _| Cost::of(ast)).unwrap_or_default();
-    Some(Expression { source: source.to_owned(), code, facts, fields, goals, never: false, cost })
+    Some(Expression { source: source.to_owned(), code, facts, fields, goals, requirement, never: false, cost })
 }
 
 /// A reference with the collection that `#` or a name for its elements stands for in front.

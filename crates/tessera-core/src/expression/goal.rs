@@ -95,7 +95,7 @@ pub(super) fn goals(ast: &Node<'_>) -> Vec<Goal> {
     goals
 }
 
-fn goal(left: &Node<'_>, comparison: ComparisonOperator, right: &Node<'_>) -> Option<Goal> {
+pub(super) fn goal(left: &Node<'_>, comparison: ComparisonOperator, right: &Node<'_>) -> Option<Goal> {
     let (of, least, above) = match (left, comparison, right) {
         (of, ComparisonOperator::GreaterThanOrEqual, Node::Number(least)) => (of, least, false),
         (of, ComparisonOperator::GreaterThan, Node::Number(least)) => (of, least, true),
@@ -188,7 +188,7 @@ fn line_field<'a>(node: &Node<'a>) -> Option<&'a str> {
     }
 }
 
-fn event_field<'a>(node: &Node<'a>) -> Option<&'a str> {
+pub(super) fn event_field<'a>(node: &Node<'a>) -> Option<&'a str> {
     match node {
         Node::Member { node: Node::Identifier("event"), property: Node::String(name) } => Some(name),
         _ => None,

@@ -12,6 +12,7 @@ mod contradiction;
 mod cost;
 mod fact;
 mod goal;
+mod requirement;
 mod scope;
 mod types;
 
@@ -24,6 +25,7 @@ pub use check::{Expected, Finding};
 pub use cost::{Cost, DEPTH_MAX, STEPS_MAX};
 pub use fact::{Fact, FactValue, Facts};
 pub use goal::{CartNumber, Goal, LineKind};
+pub use requirement::{FieldOf, FieldText, Requirement};
 pub use scope::{EventFields, EventScope};
 pub use types::RootTypes;
 pub use zen_expression::Scope;
@@ -44,6 +46,8 @@ pub struct Expression {
     pub fields: EventFields,
     /// The numbers of a cart that it waits for, as far as comparisons with constants show it.
     pub goals: Vec<Goal>,
+    /// What an event must have for this condition to hold.
+    pub requirement: Requirement,
     never: bool,
     cost: Cost,
 }

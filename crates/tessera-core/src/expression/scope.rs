@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use zen_expression::Scope;
 use zen_expression::variable::{Variable, VariableMap};
 
-use super::{Fact, FactValue, Facts};
+use super::{Fact, FactValue, Facts, FieldOf};
 use crate::event::{FieldValue, Item, Order};
 use crate::time::{Calendar, Instant};
 
@@ -19,6 +19,8 @@ pub struct EventFields {
     /// Whether lines are read as a whole, and not only those fields of one that `item` has.
     pub whole_items: bool,
     pub item: BTreeSet<String>,
+    /// Whether `item` is read, as a whole or a field of it.
+    pub line: bool,
     pub now: bool,
 }
 
@@ -26,6 +28,7 @@ impl EventFields {
     pub(super) fn read_by(paths: &[Vec<&str>]) -> Self {
         let mut fields = Self::default();
         for path in paths {
+            fields.line |= path.first() == Some(&"item");
             match path.as_slice() {
                 ["item", field, ..] => {
                     fields.items = true;
@@ -51,6 +54,7 @@ impl EventFields {
         self.items |= other.items;
         self.whole_items |= other.whole_items;
         self.item.extend(other.item.iter().cloned());
+        self.line |= other.line;
         self.now |= other.now;
     }
 }
@@ -102,6 +106,21 @@ impl EventScope {
 
     pub fn scope(&self) -> &Scope {
         &self.scope
+    }
+
+    /// Tells the texts of a field: the event's, or that of each of its lines.
+    pub fn each_text(&self, of: FieldOf, field: &str, mut tell: impl FnMut(&str)) {
+        let mut tell_of = |fields: &Variable| {
+            if let Variable::Object(fields) = fields
+                && let Some(Variable::String(text)) = fields.borrow().get_str(field)
+            {
+                tell(text.as_str());
+            }
+        };
+        match of {
+            FieldOf::Event => self.scope.get_str("event").iter().for_each(tell_of),
+            FieldOf::Line => self.items.iter().for_each(&mut tell_of),
+        }
     }
 
     /// Whether any expression reads `event.net`; where none does it need not be set.

@@ -1,6 +1,6 @@
 //! From a definition to what decides: expressions compiled, rules indexed by trigger, names resolved.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use compact_str::{CompactString, format_compact};
 use rust_decimal::Decimal;
@@ -9,19 +9,20 @@ use super::benefits::Benefit;
 use super::challenges::Challenge;
 use super::definition::*;
 use super::gift_cards::GIFT_CARD;
-use super::limits::Limits;
+use super::limits::{self, Limits, NamedLimit};
 use super::membership::PlanDefinition;
 use super::prices::Price;
 use super::referral::Referral;
 use super::rewards::Reward;
 use super::streaks::StreakRules;
+use super::triggers::{Trigger, triggers};
 use super::validate::{Checker, Strictness};
 use super::velocity::VelocityRule;
 use super::vouchers::Voucher;
 use super::{Id, Node, Problem, Share};
-use crate::expression::{EventFields, Expected, Expression, Fact, RootTypes};
+use crate::expression::{Expected, Expression, RootTypes};
 use crate::quantity::{Currency, Rounding};
-use crate::time::Calendar;
+use crate::time::{Calendar, Day};
 
 /// A published version, ready to decide.
 #[derive(Debug)]
@@ -32,7 +33,11 @@ pub struct Program {
     pub money: Currency,
     /// By priority, highest first, then by name.
     pub campaigns: Vec<Campaign>,
+    /// Their places, by name.
+    places: BTreeMap<Id, usize>,
     triggers: BTreeMap<Id, Trigger>,
+    /// Limits and budgets that are counted over all members, by name.
+    pools: BTreeMap<CompactString, NamedLimit>,
     pub ladders: Vec<LadderRules>,
     rewards: BTreeMap<Id, Reward>,
     pub referral: Option<Referral>,
@@ -45,16 +50,6 @@ pub struct Program {
     pub velocity: Vec<VelocityRule>,
     /// What gift cards hold, where the program has any.
     gift_card: Option<CurrencyDefinition>,
-}
-
-/// The campaigns that look at one event type, and all that their expressions read.
-#[derive(Debug, Default)]
-pub struct Trigger {
-    pub campaigns: Vec<usize>,
-    pub challenges: Vec<usize>,
-    pub streaks: Vec<usize>,
-    pub facts: BTreeSet<Fact>,
-    pub fields: EventFields,
 }
 
 #[derive(Debug)]
@@ -123,13 +118,6 @@ pub struct LadderRules {
     pub return_undoes: ReturnUndoes,
     /// Lowest first.
     pub levels: Vec<LevelDefinition>,
-}
-
-impl Trigger {
-    fn reads(&mut self, expression: &Expression) {
-        self.facts.extend(expression.facts.iter().cloned());
-        self.fields.merge(&expression.fields);
-    }
 }
 
 impl LadderRules {
@@ -222,12 +210,18 @@ impl Program {
         if findings.iter().any(Problem::is_error) {
             return (None, findings);
         }
-        let mut triggers = index(&campaigns, &challenges, &streaks);
+        let limits = limits::of_program(definition);
+        let mut triggers = triggers(&campaigns, &challenges, &streaks, &limits);
         // What qualifies a referral reads the member as they were before the event: its facts are in the basis.
         if let Some((referral, when)) = referral.as_ref().and_then(|known| Some((known, known.when.as_ref()?))) {
-            let trigger = triggers.entry(referral.definition.qualifies.trigger.clone()).or_default();
+            let kind = referral.definition.qualifies.trigger.clone();
+            let trigger = triggers.entry(kind).or_insert_with(|| Trigger::new(&limits));
             trigger.facts.extend(when.facts.iter().cloned());
         }
+        let limits = campaigns.iter().flat_map(Campaign::named_limits).chain(limits);
+        let pools = limits.filter(|limit| limit.of_member_in().is_none());
+        let pools = pools.map(|limit| (limit.name().clone(), limit)).collect();
+        let places = campaigns.iter().enumerate().map(|(place, campaign)| (campaign.id.clone(), place)).collect();
         let definition = definition.clone();
         let gift_card = definition.gift_cards.as_ref().map(|cards| cards.currency(money));
         let program = Self {
@@ -236,7 +230,9 @@ impl Program {
             calendar,
             money,
             campaigns,
+            places,
             triggers,
+            pools,
             ladders,
             rewards,
             vouchers,
@@ -257,7 +253,39 @@ impl Program {
     }
 
     pub fn campaign(&self, id: &str) -> Option<&Campaign> {
-        self.campaigns.iter().find(|campaign| campaign.id == *id)
+        self.place_of(id).map(|place| &self.campaigns[place])
+    }
+
+    /// A campaign's place among all.
+    pub(crate) fn place_of(&self, id: &str) -> Option<usize> {
+        self.places.get(id).copied()
+    }
+
+    /// A rule by its key, with its campaign.
+    pub(crate) fn rule(&self, key: &str) -> Option<(&Campaign, &Rule)> {
+        let (campaign, _) = key.rsplit_once('/')?;
+        let campaign = self.campaign(campaign)?;
+        campaign.rules.iter().find(|rule| rule.key == key).map(|rule| (campaign, rule))
+    }
+
+    /// Limits and budgets that are counted over all members.
+    pub(crate) fn pools(&self) -> impl Iterator<Item = &NamedLimit> {
+        self.pools.values()
+    }
+
+    /// One of them, by its key on a day.
+    pub(crate) fn pool(&self, key: &str, day: Day) -> Option<&NamedLimit> {
+        let undated = key.rsplit_once('/').map(|(name, _)| name);
+        let mut named = [Some(key), undated].into_iter().flatten().filter_map(|name| self.pools.get(name));
+        named.find(|limit| limit.key(day) == key)
+    }
+
+    /// The same program without looking up which campaigns an event can concern: decides the same, in more time.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn looking_at_all(mut self) -> Self {
+        self.triggers.values_mut().for_each(Trigger::look_at_all);
+        self
     }
 
     pub fn reward(&self, id: &str) -> Option<&Reward> {
@@ -293,31 +321,6 @@ impl Program {
         let implied = self.gift_card.as_ref().filter(|_| GIFT_CARD == *id);
         implied.or_else(|| self.definition.currencies.get(id))
     }
-}
-
-fn index(campaigns: &[Campaign], challenges: &[Challenge], streaks: &[StreakRules]) -> BTreeMap<Id, Trigger> {
-    let mut triggers: BTreeMap<Id, Trigger> = BTreeMap::new();
-    for (place, campaign) in campaigns.iter().enumerate() {
-        let trigger = triggers.entry(campaign.trigger.clone()).or_default();
-        trigger.campaigns.push(place);
-        let expressions = campaign.audience.iter().chain(
-            campaign.rules.iter().flat_map(|rule| rule.when.iter().chain(rule.award.iter().map(|award| &award.amount))),
-        );
-        expressions.for_each(|expression| trigger.reads(expression));
-        trigger.fields.items |= campaign.rules.iter().any(|rule| rule.each);
-    }
-    for (place, challenge) in challenges.iter().enumerate() {
-        let trigger = triggers.entry(challenge.counts.clone()).or_default();
-        trigger.challenges.push(place);
-        challenge.expressions().for_each(|expression| trigger.reads(expression));
-        trigger.fields.items |= challenge.each;
-    }
-    for (place, streak) in streaks.iter().enumerate() {
-        let trigger = triggers.entry(streak.counts.clone()).or_default();
-        trigger.streaks.push(place);
-        streak.when.iter().for_each(|expression| trigger.reads(expression));
-    }
-    triggers
 }
 
 fn compile_campaign(
@@ -361,6 +364,14 @@ fn compile_campaign(
         funders: funders.map(|(funder, share)| (funder, weight(share))).collect(),
         days_before: campaign.days_before,
         rules,
+    }
+}
+
+impl Campaign {
+    /// Whether somebody may be held out of it, so that what it brings can be measured (C9). Base earning and campaigns open
+    /// to all are promises to everybody.
+    pub(crate) fn may_hold_out(&self) -> bool {
+        !self.is_base && (self.audience.is_some() || self.holdout.is_some())
     }
 }
 

@@ -15,6 +15,7 @@ mod event_types;
 mod gift_cards;
 mod gives;
 mod households;
+mod index;
 mod inert;
 mod ladders;
 mod leaderboards;
@@ -36,6 +37,7 @@ mod spending;
 mod stacking;
 mod streaks;
 mod transfers;
+mod triggers;
 mod validate;
 mod velocity;
 mod version;
@@ -50,7 +52,7 @@ pub use challenges::{
     VALUES_MAX, Within,
 };
 pub use claims::ClaimsDefinition;
-pub use compile::{Award, Campaign, Extra, LadderRules, Program, Rule, Trigger};
+pub use compile::{Award, Campaign, Extra, LadderRules, Program, Rule};
 pub use decode::{Mistakes, decode};
 pub use definition::*;
 pub use diff::{Difference, difference};
@@ -60,6 +62,7 @@ pub use households::{Contributed, HoldoutPerson, HouseholdsDefinition, Inviters,
 pub use leaderboards::{
     BANDS, LeaderboardDefinition, Names, PLACES_MAX, PRIZES_MAX, PrizeDefinition, RankingDefinition,
 };
+pub(crate) use limits::key as limit_key;
 pub use limits::{CapRule, Limits};
 pub use members::{MembersDefinition, MergeDefinition};
 pub use membership::{MembershipDefinition, PlanDefinition, Refund, RefundPolicy, Renews};
@@ -80,6 +83,7 @@ pub use scalar::{Exact, Formula, Id, IdProblem, Share, Texts};
 pub use spending::{CashRounding, Restored, SpendDefinition};
 pub use streaks::{Every, MilestoneDefinition, StreakDefinition, StreakRules};
 pub use transfers::{TransferDefinition, TransferTo};
+pub use triggers::Trigger;
 use validate::Strictness;
 pub use velocity::{
     OwnPurchases, Per, StaffDefinition, Stretch, StretchError, Summed, VelocityAction, VelocityDefinition,

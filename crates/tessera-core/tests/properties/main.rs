@@ -12,6 +12,7 @@ mod gift_cards;
 mod histories;
 mod hostile;
 mod households;
+mod index;
 mod merging;
 mod programs;
 mod redemptions;

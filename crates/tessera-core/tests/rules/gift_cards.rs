@@ -445,3 +445,17 @@ fn v3_an_order_of_nobody_gives_back_to_the_card_too() {
     let returned = guests.send("2026-01-12T09:00", "return", &back_all("o1"));
     assert_eq!((given_back(&returned), returned.follow_ups.len()), ((money(150_000), Amount::ZERO), 1));
 }
+
+#[test]
+fn v3_an_order_that_names_points_as_a_card_gives_nothing_back_to_them() {
+    let mut shop = shop_with("");
+    shop.of_member(0).send("2026-01-10T09:00", "purchase", &sale("o0", 200_000));
+    let spent = shop.redeem("2026-01-11T09:00", spend("point", 150)).unwrap();
+    let has = shop.balance("point");
+    let payment = shop.payment(spent.events[spent.main].seq, 150).replace("\"points\"", "\"gift_card\"");
+    let order = format!(r#"{{"order_id": "o1", "currency": "VND", "total": 150, "payments": [{payment}]}}"#);
+    shop.send("2026-01-11T09:01", "purchase", &order);
+    shop.send("2026-01-11T09:02", "return", &back_all("o1"));
+    let refused = shop.relay().remove(0).unwrap_err();
+    assert_eq!((refused.code(), shop.of_member(0).balance("point")), ("redemption-closed", has));
+}

@@ -242,3 +242,41 @@ fn two_shops_never_share_a_member() {
     let refused = shop.refused("2026-03-03T09:00", "amend", &sale("o2", 1_000));
     assert_eq!(refused, Rejected::OrderOfAnotherMember { order_id: "o2".into() });
 }
+
+fn merge(shop: &mut Shop, from: usize, into: usize, time: &str) {
+    shop.of_member(from).merge(time, into).unwrap();
+    shop.relay().remove(0).unwrap();
+    shop.of_member(into);
+}
+
+/// One of the two has had the gift for a birthday that comes, a week ahead: nobody has it twice, whoever survives.
+#[test]
+fn p8_two_who_are_one_have_one_gift_for_one_birthday() {
+    for (from, into, second) in [(1, 0, None), (0, 1, None), (1, 0, Some("02-20")), (0, 1, Some("02-20"))] {
+        let mut shop = birthdays(7);
+        shop.of_member(1).send("2026-02-01T09:00", "enrol", r#"{"birthday": "03-03"}"#);
+        let other = second.map_or("{}".to_owned(), |birthday| format!(r#"{{"birthday": "{birthday}"}}"#));
+        shop.of_member(0).send("2026-02-01T09:00", "enrol", &other);
+        for member in [0, 1] {
+            shop.of_member(member).wake("2026-02-24T09:00");
+        }
+        let had = 9 * (1 + i64::from(second.is_some()));
+        merge(&mut shop, from, into, "2026-02-25T09:00");
+        assert_eq!(shop.available("point"), had);
+        shop.wake("2026-12-31T09:00");
+        assert_eq!(shop.available("point"), had, "{from} into {into}, {second:?}");
+    }
+}
+
+#[test]
+fn p8_a_birthday_that_holds_from_next_year_comes_along() {
+    let mut shop = birthdays(7);
+    shop.of_member(1).send("2026-02-01T09:00", "enrol", r#"{"birthday": "03-03"}"#);
+    shop.wake("2026-03-03T09:00");
+    shop.send("2026-03-04T09:00", "profile", r#"{"birthday": "06-15"}"#);
+    let next = shop.state().birthday_next;
+    shop.of_member(0).send("2026-02-01T09:00", "enrol", "{}");
+    merge(&mut shop, 1, 0, "2026-03-05T09:00");
+    assert!(next.is_some_and(|(year, _)| year == 2027));
+    assert_eq!(shop.state().birthday_next, next);
+}

@@ -301,6 +301,20 @@ fn g1_a_place_comes_along_and_what_was_set_aside_stays_so() {
 }
 
 #[test]
+fn g1_a_place_that_was_given_up_is_not_had_again_by_an_undo() {
+    let mut shop = shop();
+    waits(&mut shop, 1, "2026-02-10T09:00");
+    merge(&mut shop, 1, 0, "2026-02-11T09:00");
+    shop.ask(at("2026-02-11T10:00"), What::LeaveWaitlist { reward: id("seat") }).unwrap();
+    waits(&mut shop, 0, "2026-02-11T11:00");
+    shop.of_member(0).unmerge("2026-02-12T09:00", 1).unwrap();
+    let back = shop.relay().remove(0).unwrap();
+    assert_eq!((back.waitlist.len(), shop.of_member(1).state().waiting.len()), (0, 0));
+    let own: Vec<i64> = shop.of_member(0).state().waiting.iter().map(|wait| wait.place).collect();
+    assert_eq!((own, shop.pools["pool:waiting:seat"]), (vec![2], 1), "the survivor's own place stays theirs");
+}
+
+#[test]
 fn i4_what_waits_for_an_order_comes_along() {
     let mut shop = shop();
     shop.of_member(1).send("2026-02-10T09:00", "return", &back_all("late"));

@@ -169,8 +169,12 @@ fn p2_debts_net(#[case] owes: usize, #[case] has: usize) {
     let others = shop.of_member(has).available("point");
     assert!(debt > 0 && debt < others);
     shop.of_member(1).merge("2026-02-12T09:00", 0).unwrap();
+    let sent = shop.state().purse("point").map_or(0, |purse| purse.active().get());
+    assert_eq!(sent, 0, "everything is on the way");
     let arrived = shop.relay().remove(0).unwrap();
     assert_eq!(sum_of(&arrived, EffectKind::DebtRepaid, "point"), debt);
+    let came = if owes == 0 { others - debt } else { 0 };
+    assert_eq!(sum_of(&arrived, EffectKind::Received, "point"), came, "what repaid a debt was not received");
     let balance = shop.of_member(0).balance("point");
     assert_eq!((balance.available, balance.debt), (others - debt, 0));
 }
@@ -426,4 +430,47 @@ fn p1_so_many_are_one_and_no_more() {
     }
     assert_eq!(shop.state().status, Status::Active, "the last one is one of their own");
     shop.check();
+}
+
+#[test]
+fn p1_those_who_come_along_count_too() {
+    let mut shop = Shop::new("currencies: { point: { name: Point, expires: never } }").unchecked();
+    for member in 0..MemberState::MERGED_MAX {
+        shop.of_member(member).send("2026-01-05T09:00", "enrol", "{}");
+    }
+    let (one, other, most) = (0, 1, MemberState::MERGED_MAX);
+    for member in 2..most {
+        shop.of_member(member).merge("2026-01-06T09:00", if member == 2 { one } else { other }).unwrap();
+        shop.relay().remove(0).unwrap();
+    }
+    let mut fewer = shop.clone();
+    // 1 and 47 with who brings them are as many as there may be; one more is too many.
+    fewer.of_member(other).merge("2026-01-07T09:00", one).unwrap();
+    fewer.relay().remove(0).unwrap();
+    assert_eq!(fewer.of_member(one).state().merged.len(), most - 1);
+    for member in [most, most + 1] {
+        shop.of_member(member).send("2026-01-06T09:00", "enrol", "{}");
+        shop.merge("2026-01-06T09:00", other).unwrap();
+        shop.relay().remove(0).unwrap();
+    }
+    shop.of_member(other).merge("2026-01-07T09:00", one).unwrap();
+    assert_eq!(shop.relay().remove(0).unwrap_err(), Rejected::TooManyMerged { most });
+}
+
+#[test]
+fn p1_a_guest_and_whoever_never_joined_become_one_with_nobody() {
+    let mut shop = shop();
+    for member in [0, 1] {
+        shop.of_member(member).wake("2026-02-25T09:00");
+    }
+    // Of guests nothing is settled; nothing is due here.
+    let mut guests = shop.guest();
+    guests.of_member(2).send("2026-02-26T09:00", "purchase", &sale("g1", 50_000));
+    assert_eq!(guests.state().status, Status::Guest);
+    for nobody in [2, 3] {
+        assert_eq!(guests.of_member(nobody).merge("2026-02-27T09:00", 0).unwrap_err(), Rejected::NeedsMember);
+        guests.of_member(0).merge("2026-02-27T09:00", nobody).unwrap();
+        assert_eq!(guests.relay().remove(0).unwrap_err(), Rejected::NeedsMember);
+        assert_eq!(guests.state().status, Status::Active);
+    }
 }

@@ -11,7 +11,9 @@ use super::Executor;
 pub enum Fault {
     /// Nothing of a batch is written, and the next one is being decided upon it.
     BesideDeciding,
-    /// Where the database is spread: what one shard holds is written, and what the next one holds is not, if there is a
+    /// Where the database is spread: all is decided, and nothing is taken from a pool or claimed yet.
+    Decided,
+    /// And there: what one shard holds is written, and what the next one holds is not, if there is a
     /// next one.
     BetweenClaims,
     /// And there: what other shards hold is written, the member is not.

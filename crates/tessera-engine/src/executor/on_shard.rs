@@ -128,6 +128,7 @@ impl Worker {
             return Err(StoreError::Conflict { table: contested[0].0.name });
         }
         let wanted = writes.pools_wanted();
+        self.faults.meet(Fault::Decided)?;
         slices::fill(context, &mut self.writer, home, &wanted)?;
         let began = Instant::now();
         claims.take(&mut self.writer, &context.shards, &self.faults)?;

@@ -76,19 +76,10 @@ pub(super) fn fill(context: &Context, writer: &mut Writer, shard: u16, wanted: &
         if free >= want.by {
             continue;
         }
-        // What was given before and never came is had first.
-        let given = beside(want.program, &want.pool, &format!("#{bucket}"));
-        let ever = amount_of(context, &given)?;
+        let ever = give(writer, shards, bucket, want, free)?;
         let mut tx = begin(writer, shards)?;
         receive(&mut tx, bucket, (want.program, &want.pool), ever)?;
         tx.commit()?;
-        let free = free_of(context, bucket, want)?;
-        if free < want.by {
-            let ever = give(writer, shards, bucket, want, free)?;
-            let mut tx = begin(writer, shards)?;
-            receive(&mut tx, bucket, (want.program, &want.pool), ever)?;
-            tx.commit()?;
-        }
     }
     Ok(())
 }

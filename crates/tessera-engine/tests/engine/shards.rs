@@ -1,16 +1,17 @@
 //! A database spread over eight shards: no transaction of a batch names two of them (the store refuses it here), and a crash
 //! between what is claimed on one and what is written on another loses and doubles nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use tessera_core::decide::OutcomeStatus;
-use tessera_core::event::Merge;
+use tessera_core::event::{Merge, Redeem};
 use tessera_core::id::MemberId;
 use tessera_engine::executor::{Fault, sweep_now};
+use tessera_engine::redemption::Step;
 use tessera_engine::submission::{Answer, Submission};
 use tessera_testkit::app::{TestApp, accepted, as_duplicate, event, event_at};
-use tessera_testkit::shop::json;
+use tessera_testkit::shop::{json, reward};
 
 use crate::common::{back_all, sale};
 use crate::contention::{THREADS, at_once};
@@ -21,6 +22,7 @@ currencies: { point: { name: Point, expires: never } }
 campaigns:
   base: { trigger: purchase, rules: [ { award: { currency: point, amount: event.net / 1000 } } ] }
   gift: { trigger: purchase, earning: bonus, budget: { point: 100 }, rules: [ { award: { currency: point, amount: 7 } } ] }
+rewards: { mug: { costs: { point: 1 }, gives: { item: MUG }, stock: 200 } }
 ";
 
 /// How often the executor tries before it tells callers to come back.
@@ -58,6 +60,7 @@ on_shards!(
     a_return_finds_its_order_on_another_shard,
     c5_a_budget_in_slices_is_never_overspent_and_comes_to_its_end,
     a_slice_that_was_given_and_never_came_is_not_lost,
+    c5_what_a_slice_has_over_is_shown_as_left_and_what_comes_back_is_there_again,
     members_of_many_shards_join_in_one_batch,
 );
 
@@ -329,6 +332,66 @@ fn a_slice_that_was_given_and_never_came_is_not_lost(app: &mut TestApp) {
         app.send(&sale(&format!("r-{number}"), "card:1", 1_000));
     }
     assert_eq!(app.available("card:1", "point"), 19 + 100);
+}
+
+fn c5_what_a_slice_has_over_is_shown_as_left_and_what_comes_back_is_there_again(app: &mut TestApp) {
+    let left = |app: &TestApp| app.get("rewards").ok()["items"][0]["left"].as_i64();
+    app.send(&sale("r-1", "card:1", 1_000));
+    assert_eq!(left(app), Some(200));
+    let mug = || Redeem { capture: true, ..reward("mug") };
+    let taken = accepted(app.engine().submit(app.redeeming("card:1", mug(), "k-1")).unwrap());
+    let slices = "SELECT used FROM pool WHERE pool LIKE '%mug%#free'";
+    assert!(app.count(slices) > 0, "the shard was given more than one");
+    assert_eq!(left(app), Some(199));
+    let redemption = taken.redemption.unwrap().id.to_string();
+    let had = app.count(slices);
+    let back = app.redemption_step(&redemption, Step::Return { points: None }, "b-1");
+    accepted(app.engine().submit(back).unwrap());
+    assert_eq!((left(app), app.count(slices)), (Some(200), had + 1));
+    // Taken back from the slices it is as if nobody had taken one.
+    app.run_scheduler();
+    assert_eq!((left(app), app.count(slices)), (Some(200), 0));
+    assert_eq!(app.count("SELECT used FROM pool WHERE pool LIKE '%mug%' AND pool NOT LIKE '%#%'"), 0);
+}
+
+/// Two cards of members on one shard, whatever shards chance put them on; 91 of the budget of 100 are given by then.
+fn on_one_shard(app: &TestApp) -> (String, String) {
+    let mut known = BTreeMap::new();
+    let cards: Vec<String> = (0..13).map(|number| format!("card:{number}")).collect();
+    for card in &cards {
+        app.send(&sale(&format!("r-{card}"), card, 1_000));
+    }
+    let shard_of = |card: &String| -> u16 {
+        let id: MemberId = app.member(card)["id"].as_str().unwrap().parse().unwrap();
+        app.engine().context.shards.of(i64::from(id.bucket().get()))
+    };
+    for card in cards {
+        if let Some(other) = known.insert(shard_of(&card), card.clone()) {
+            return (other, card);
+        }
+    }
+    unreachable!("13 members on 8 shards")
+}
+
+/// Each of two processes has seen that there is room for 7, and there is for one of them alone: before anything is taken of
+/// the pool, and once the slice is filled and not taken from yet.
+#[test]
+fn c5_of_two_processes_that_see_the_last_of_a_budget_one_has_it() {
+    for fault in [Fault::Decided, Fault::AfterClaims] {
+        let Some(app) = TestApp::on_shards_of_postgres(RULES) else { return };
+        let (one, two) = on_one_shard(&app);
+        let (other, first) = (app.neighbour(), app.read(&sale("other", &two, 1_000)).unwrap());
+        app.engine().executor().meanwhile(fault, move || {
+            assert_eq!(accepted(other.submit(first).unwrap()).status, OutcomeStatus::Applied);
+        });
+        app.send(&sale("last", &one, 1_000));
+        assert_eq!(
+            (app.available(&one, "point"), app.available(&two, "point")),
+            (1 + 7 + 1 + 2, 2 * (1 + 7)),
+            "{fault:?}"
+        );
+        assert_eq!(app.count("SELECT used FROM pool WHERE pool LIKE '%gift%' AND pool NOT LIKE '%#%'"), 100);
+    }
 }
 
 fn members_of_many_shards_join_in_one_batch(app: &mut TestApp) {

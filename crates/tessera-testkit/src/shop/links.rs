@@ -88,20 +88,33 @@ impl Shop {
         let current = self.current;
         let mut done = Vec::new();
         while !self.waiting.is_empty() {
-            let follow_up = self.waiting.remove(0);
-            let applied = self.follow(&follow_up);
-            if let Err(rejected) = &applied {
-                let back = follow_up.refused(rejected.code());
-                let back = back.unwrap_or_else(|| panic!("what comes back was refused: {rejected}"));
-                self.follow(&back).unwrap_or_else(|rejected| panic!("what comes back was refused: {rejected}"));
-            }
-            done.push(applied);
+            done.push(self.bring(0));
         }
         self.current = current;
         for (currency, left) in self.clearing() {
             assert_eq!(left, 0, "P7: {currency} is between two members, and nothing is on the way");
         }
         done
+    }
+
+    /// Brings one thing of what decisions caused, by its place in the order in which they did: what two members cause may
+    /// arrive in any.
+    pub fn relay_one(&mut self, place: usize) -> Result<Decision, Rejected> {
+        let current = self.current;
+        let applied = self.bring(place);
+        self.current = current;
+        applied
+    }
+
+    fn bring(&mut self, place: usize) -> Result<Decision, Rejected> {
+        let follow_up = self.waiting.remove(place);
+        let applied = self.follow(&follow_up);
+        if let Err(rejected) = &applied {
+            let back = follow_up.refused(rejected.code());
+            let back = back.unwrap_or_else(|| panic!("what comes back was refused: {rejected}"));
+            self.follow(&back).unwrap_or_else(|rejected| panic!("what comes back was refused: {rejected}"));
+        }
+        applied
     }
 
     fn follow(&mut self, follow_up: &FollowUp) -> Result<Decision, Rejected> {

@@ -68,6 +68,7 @@ pub struct Shop {
     waiting: Vec<FollowUp>,
     current: usize,
     checked: bool,
+    explains: bool,
     guest: bool,
     memory: Option<Memory>,
     /// From where commands come; from nowhere unless it says a key.
@@ -103,6 +104,7 @@ impl Shop {
             waiting: Vec::new(),
             current: 0,
             checked: true,
+            explains: true,
             guest: false,
             memory: None,
             origin: Origin::default(),
@@ -119,6 +121,13 @@ impl Shop {
     #[must_use]
     pub fn unchecked(mut self) -> Self {
         self.checked = false;
+        self
+    }
+
+    /// Decides without saying for every rule why it did or did not apply, as an engine does.
+    #[must_use]
+    pub fn quiet(mut self) -> Self {
+        self.explains = false;
         self
     }
 
@@ -280,7 +289,9 @@ impl Shop {
         let decision = self.with_inputs(&command, payload, None, |inputs| {
             let decision = decide(inputs, &command)?;
             if self.checked {
-                let again = decide(inputs, &command)
+                // Explained or not: what is looked at for an explanation alone changes nothing.
+                let again = Inputs { explain: !inputs.explain, ..*inputs };
+                let again = decide(&again, &command)
                     .unwrap_or_else(|rejected| panic!("the same inputs decided differently: {rejected}"));
                 assert_eq!(
                     (&again.events, &again.state, &again.voucher_codes),
@@ -342,7 +353,7 @@ impl Shop {
             draws: tessera_core::decide::Draws::Fresh,
             payload,
             origin: &self.origin,
-            explain: true,
+            explain: self.explains,
         })
     }
 

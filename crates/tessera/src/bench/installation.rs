@@ -65,7 +65,7 @@ impl Drop for Folder {
     }
 }
 
-/// An installation with the coffee chain's program.
+/// An installation with one program.
 #[derive(Debug)]
 pub struct Installation {
     pub engine: Engine,
@@ -78,8 +78,13 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// Opens it and publishes the program. A database that somebody else uses is refused.
+    /// Opens it and publishes the coffee chain's program.
     pub fn make(place: &Place) -> Result<Self, Failure> {
+        Self::of_document(place, DOCUMENT.replace("program: copper-cup", &format!("program: {PROGRAM}")))
+    }
+
+    /// Opens it and publishes a document of [`PROGRAM`]. A database that somebody else uses is refused.
+    pub fn of_document(place: &Place, text: String) -> Result<Self, Failure> {
         let folder = Folder::make(&place.within)?;
         let location = Location {
             folder: folder.0.clone(),
@@ -96,7 +101,6 @@ impl Installation {
                 Failure::refused(wrong).right("give it an empty database of its own, or leave --database-url out")
             );
         }
-        let text = DOCUMENT.replace("program: copper-cup", &format!("program: {PROGRAM}"));
         let publication = Publication { text, by: "bench".to_owned(), ..Publication::default() };
         let (program, _, _) = engine.publish(publication)?;
         let run = engine.context.clock.now().micros();

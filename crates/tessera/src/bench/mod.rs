@@ -13,6 +13,7 @@ pub mod import;
 mod installation;
 mod load;
 pub mod memory;
+pub mod quote;
 mod random;
 pub mod retail;
 mod till;

@@ -19,15 +19,15 @@ const MENU: [(&str, &str, &str, u32); 8] = [
 
 /// One line of a basket.
 #[derive(Clone, Copy, Debug)]
-pub struct Line {
-    pub sku: &'static str,
-    pub name: &'static str,
-    pub category: &'static str,
+pub struct Line<'a> {
+    pub sku: &'a str,
+    pub name: &'a str,
+    pub category: &'a str,
     pub price: u32,
     pub quantity: u32,
 }
 
-impl Line {
+impl Line<'_> {
     pub fn amount(&self) -> u32 {
         self.price * self.quantity
     }
@@ -48,7 +48,7 @@ pub struct Till {
 }
 
 /// So many lines, each of one or, seldom, two of something.
-pub fn basket(lines: u32, random: &mut Random) -> Vec<Line> {
+pub fn basket(lines: u32, random: &mut Random) -> Vec<Line<'static>> {
     let line = |_| {
         let (sku, name, category, price) = random.pick(&MENU);
         Line { sku, name, category, price, quantity: 1 + u32::from(random.below(6) == 0) }
@@ -68,7 +68,7 @@ impl Till {
     }
 
     /// Two or three lines.
-    pub fn basket(&mut self) -> Vec<Line> {
+    pub fn basket(&mut self) -> Vec<Line<'static>> {
         let lines = 2 + self.random.below(2);
         basket(lines, &mut self.random)
     }
@@ -94,7 +94,7 @@ impl Till {
     }
 
     /// One purchase.
-    pub fn purchase(&mut self, member: u32, lines: &[Line]) -> &str {
+    pub fn purchase(&mut self, member: u32, lines: &[Line<'_>]) -> &str {
         self.body.clear();
         self.event(member, lines);
         self.sold += 1;
@@ -102,7 +102,7 @@ impl Till {
     }
 
     /// Asks what the lines so far would bring, under the number that the purchase will have.
-    pub fn quote(&mut self, member: u32, lines: &[Line]) -> &str {
+    pub fn quote(&mut self, member: u32, lines: &[Line<'_>]) -> &str {
         self.body.clear();
         self.event(member, lines);
         self.post("quotes", "application/cloudevents+json")
@@ -120,7 +120,7 @@ impl Till {
     }
 
     /// Adds an event to the body. Writing into a `String` cannot fail.
-    fn event(&mut self, member: u32, lines: &[Line]) {
+    fn event(&mut self, member: u32, lines: &[Line<'_>]) {
         let Self { number, run, sold, body, .. } = self;
         let phone = phone(member);
         let total: u32 = lines.iter().map(Line::amount).sum();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::Context;
-use crate::bench::{Cpu, Load, Place, http, import, memory, retail};
+use crate::bench::{Cpu, Load, Place, http, import, memory, quote, retail};
 use crate::output::{Failure, REFUSED, grouped, json, note, say, table};
 
 const HELP: &str = "Everything runs in this process on an installation of its own, which is removed afterwards: in the folder for \
@@ -54,6 +54,18 @@ pub enum Command {
         /// The same seed makes the same requests
         #[arg(long, default_value_t = 1, value_name = "NUMBER")]
         seed: u64,
+    },
+    /// Quotes of five lines under many campaigns, each an offer for one article
+    #[command(after_help = format!("Example:\n  tessera bench quote --campaigns 1000 --clients 1 --seconds 10\n\n{HELP}"))]
+    Quote {
+        /// How many campaigns are active: earning on everything, and the rest offers
+        #[arg(long, default_value_t = 1000, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(2..=1000))]
+        campaigns: u16,
+        /// How many clients ask at the same time
+        #[arg(long, default_value_t = 1, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=4096))]
+        clients: u32,
+        #[command(flatten)]
+        run: Run,
     },
     /// The retail moment: four quotes, a balance and the purchase, one after the other
     #[command(after_help = format!("Example:\n  tessera bench retail --clients 256 --seconds 10\n\n{HELP}"))]
@@ -122,6 +134,15 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
             }
             (figures.refused, figures.example)
         }
+        Command::Quote { campaigns, clients, run } => {
+            let figures = quote::run(&place, run.load(clients), campaigns)?;
+            if context.json {
+                json(&figures)?
+            } else {
+                print_quote(&figures)
+            }
+            (figures.refused, figures.example)
+        }
         Command::Retail { clients, run } => {
             let figures = retail::run(&place, run.load(clients))?;
             if context.json {
@@ -185,6 +206,22 @@ fn print_memory(figures: &memory::Figures) {
     let idle = format!("MB, {} s after {} requests", figures.rest_seconds, grouped(figures.requests));
     line("idle", megabytes(figures.idle_bytes), &idle);
     line("most", megabytes(figures.most_bytes), "MB, at any time");
+}
+
+fn print_quote(figures: &quote::Figures) {
+    say!(
+        "quotes of {} lines under {} campaigns: {} clients, {} members, {:.1} s\n",
+        quote::LINES,
+        grouped(figures.campaigns),
+        figures.clients,
+        grouped(figures.members),
+        figures.seconds
+    );
+    line("rate", grouped(figures.per_second), "quotes/s");
+    line("p50", format!("{:.2}", figures.latency.p50_ms), "ms");
+    line("p99", format!("{:.2}", figures.latency.p99_ms), "ms");
+    cpu(&figures.cpu, "a quote");
+    line("quotes", grouped(figures.quotes), "");
 }
 
 fn print_retail(figures: &retail::Figures) {

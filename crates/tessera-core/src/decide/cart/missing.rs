@@ -167,7 +167,7 @@ impl<'a> Larger<'a> {
         let (asked, program) = (self.asked, self.program());
         let Some(trigger) = program.trigger("purchase") else { return Vec::new() };
         let basis = asked.working.basis("purchase");
-        let campaigns = trigger.campaigns.iter().map(|place| &program.campaigns[*place]);
+        let campaigns = trigger.waiting.iter().map(|place| &program.campaigns[*place]);
         let is_spent = |campaign: &Campaign| {
             let room = |(currency, _): &(Id, i64)| basis.rooms.get(&key::budget(&campaign.id, currency)).copied();
             campaign.budget.iter().any(|budget| room(budget) == Some(0))
