@@ -292,8 +292,8 @@ fn p3_no_place_is_kept_for_somebody_who_ended_and_left() {
     shop.of_member(friend).send("2026-01-06T09:00", "enrol", "{}");
     step(&mut shop, 2, "2026-01-07T10:00", HouseholdStep::Accept { household, code: None }).unwrap();
     shop.of_member(2).merge("2026-01-07T10:00", friend).unwrap();
-    // They are taken in, take back their wish, and are one with the other.
-    for _ in 0..3 {
+    // The household takes them in; that they are does not reach them before they are one with the other.
+    while shop.of_member(friend).state().merged.is_empty() {
         shop.relay_one(0).unwrap();
     }
     let leave = tessera_core::event::What::Leave { erase: false };
@@ -313,4 +313,18 @@ fn p1_a_place_that_is_left_before_the_household_knows_of_it_is_free() {
     shop.relay();
     assert_eq!(shop.of_member(2).state().home(), None);
     assert_eq!(shop.of_member(HOME).state().household.unwrap().people.len(), 1);
+}
+
+#[test]
+fn p1_of_two_who_ask_and_are_one_by_then_there_is_one_place() {
+    let mut shop = couple(ALL);
+    invite(&mut shop, "2026-01-07T09:00", Some(2)).unwrap();
+    let household = id_of(&mut shop, HOME);
+    step(&mut shop, 2, "2026-01-07T10:00", HouseholdStep::Accept { household, code: None }).unwrap();
+    shop.of_member(2).merge("2026-01-07T10:00", 1).unwrap();
+    // That they ask no more is heard before that they asked.
+    shop.relay_one(1).unwrap();
+    shop.relay();
+    let people = shop.of_member(HOME).state().household.unwrap().people;
+    assert_eq!((people.len(), people[1].member), (2, id_of(&mut shop, 1)));
 }
