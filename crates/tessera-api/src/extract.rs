@@ -255,12 +255,13 @@ impl<Place: FromStr> FromRequestParts<AppState> for WantedPage<Place> {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
         let Parameters(query) = Parameters::<PageQuery>::from_request_parts(parts, state).await?;
-        let limit = query.limit()?;
-        if query.after.as_deref().is_some_and(|after| after.parse::<Place>().is_err()) {
-            return Err(Problem::invalid("after: the `next` of the page before is expected"));
-        }
-        Ok(Self(PageRequest { limit, after: query.after }, PhantomData))
+        Ok(Self(query.wanted::<Place>()?, PhantomData))
     }
+}
+
+/// What is told of an `after` that no page gave out.
+pub fn unknown_place() -> Problem {
+    Problem::invalid("after: the `next` of the page before is expected")
 }
 
 impl PageQuery {
@@ -272,6 +273,15 @@ impl PageQuery {
         Ok(limit)
     }
 
+    /// The page that is asked for, of a list whose places are written as `Place`.
+    pub fn wanted<Place: FromStr>(self) -> Result<PageRequest, Problem> {
+        let limit = self.limit()?;
+        if self.after.as_deref().is_some_and(|after| after.parse::<Place>().is_err()) {
+            return Err(unknown_place());
+        }
+        Ok(PageRequest { limit, after: self.after })
+    }
+
     /// A page of a list that is at hand as a whole. `place`: what is unique of an item, with its number.
     pub fn of<T: Serialize>(&self, items: &[T], place: impl Fn(usize, &T) -> String) -> Result<Value, Problem> {
         let limit = self.limit()?;
@@ -279,7 +289,7 @@ impl PageQuery {
             None => 0,
             Some(after) => {
                 let known = items.iter().enumerate().position(|(number, item)| place(number, item) == *after);
-                known.ok_or_else(|| Problem::invalid("after: the `next` of the page before is expected"))? + 1
+                known.ok_or_else(unknown_place)? + 1
             }
         };
         let end = items.len().min(start + limit);

@@ -389,6 +389,26 @@ fn reading_leaves_the_folder_as_it_was() {
 }
 
 /// What a command prints on a terminal of 80 columns; nothing where no terminal can be had.
+#[test]
+fn the_memory_of_a_server_is_told_and_nothing_of_it_stays() {
+    let tessera = Tessera::new();
+    let bench = ["bench", "memory", "--members", "60", "--seconds", "0"];
+    if !cfg!(target_os = "linux") {
+        tessera.run(&bench).failed(1, "memory cannot be measured here");
+        return;
+    }
+    let said = tessera.run(&bench);
+    let text = &said.expect(0).out;
+    assert!(text.contains("a server that knows 60 members") && text.contains("s after 300 requests"), "{text}");
+    let figures = tessera.json(&bench);
+    let bytes = |name: &str| figures[name].as_u64().unwrap();
+    assert_eq!((bytes("members"), bytes("requests"), bytes("refused")), (60, 300, 0));
+    // More than a program that does nothing has; less than a thousand of them would be.
+    assert!((4_000_000..2_000_000_000).contains(&bytes("idle_bytes")), "{figures}");
+    assert!(bytes("most_bytes") >= bytes("idle_bytes") && bytes("started_bytes") > 0, "{figures}");
+    assert_eq!(std::fs::read_dir(tessera.data()).unwrap().count(), 0, "its folder is removed");
+}
+
 fn on_a_terminal(tessera: &Tessera, line: &str, colour: bool) -> Option<String> {
     let (binary, data) = (support::binary(), tessera.data());
     let shell = format!("stty rows 24 cols 80; {} --data {} {line}", binary.display(), data.display());

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tessera_core::id::EventId;
 use tessera_core::ledger::FulfilmentState;
 use tessera_core::program::Id;
-use tessera_engine::query::{self, PageRequest};
+use tessera_engine::query::{self, FulfilmentPlace};
 use tessera_engine::redemption::Waiting;
 use tessera_engine::submission::Submission;
 use tessera_engine::waitlist;
@@ -87,12 +87,8 @@ pub async fn list_fulfilments(
     caller: Caller<ReadMembers>,
     Parameters(wanted): Parameters<Wanted>,
 ) -> Result<Json<Value>, Problem> {
-    let limit = wanted.limit.unwrap_or(50);
-    if !(1..=200).contains(&limit) {
-        return Err(Problem::invalid("limit: a number from 1 to 200 is expected").with("limit", limit));
-    }
     let (context, state) = (app.context.clone(), state(&wanted.state)?);
-    let page = PageRequest { limit, after: wanted.after };
+    let page = PageQuery { limit: wanted.limit, after: wanted.after }.wanted::<FulfilmentPlace>()?;
     app.blocking(move || Ok(Json(json!(query::fulfilments(&context, &caller.program, state, &page)?)))).await
 }
 

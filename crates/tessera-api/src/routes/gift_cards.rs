@@ -308,7 +308,7 @@ pub async fn show_gift_card(
 ///
 /// Needs `members:read`.
 ///
-/// A page of one status may be short or empty and have a `next`: ask on until there is none.
+/// A rare status among many cards takes as long as looking at them all.
 #[utoipa::path(get, path = "/v1/programs/{program}/gift-cards", tag = "gift-cards", security(("key" = [])),
     params(("program" = String, Path, example = "copper-cup"), PageQuery, ("status" = Option<String>, Query, description = "Only these", example = "blocked")),
     responses((status = 200, description = "`items` and `next`", body = Object,

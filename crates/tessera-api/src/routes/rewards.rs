@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use tessera_core::program::Id;
 use tessera_core::time::Day;
 use tessera_engine::codes::{self, CODE_MAX, Imported};
-use tessera_engine::query::{self, PageRequest, RewardQuery, RewardSort};
+use tessera_engine::query::{self, Catalogue, PageRequest, RewardQuery, RewardSort};
 
 use super::members::{language, named};
-use crate::extract::{Caller, PageQuery, Parameters, ReadMembers, WriteDocument, stream_too_large};
+use crate::extract::{Caller, PageQuery, Parameters, ReadMembers, WriteDocument, stream_too_large, unknown_place};
 use crate::{AppState, Problem, STREAM_MAX};
 
 /// Who looks at the catalogue, and for what.
@@ -33,14 +33,7 @@ pub struct Looker {
 
 impl Looker {
     fn page(&self) -> Result<PageRequest, Problem> {
-        let limit = self.limit.unwrap_or(50);
-        if !(1..=200).contains(&limit) {
-            return Err(Problem::invalid("limit: a number from 1 to 200 is expected").with("limit", limit));
-        }
-        if self.after.as_ref().is_some_and(|after| after.parse::<Id>().is_err()) {
-            return Err(Problem::invalid("after: the `next` of the page before is expected"));
-        }
-        Ok(PageRequest { limit, after: self.after.clone() })
+        PageQuery { limit: self.limit, after: self.after.clone() }.wanted::<Id>()
     }
 
     fn sort(&self) -> Result<RewardSort, Problem> {
@@ -89,8 +82,11 @@ pub async fn list_rewards(
         available: looker.available,
     };
     let context = app.context.clone();
-    let rewards = app.blocking(move || Ok(query::rewards(&context, &caller.program, &asked, &page)?)).await?;
-    Ok(Json(json!(rewards.ok_or_else(Problem::unknown_member)?)))
+    match app.blocking(move || Ok(query::rewards(&context, &caller.program, &asked, &page)?)).await? {
+        Catalogue::Page(page) => Ok(Json(json!(page))),
+        Catalogue::UnknownMember => Err(Problem::unknown_member()),
+        Catalogue::UnknownPlace => Err(unknown_place()),
+    }
 }
 
 /// How many codes of partners there are, and where they run low.

@@ -299,6 +299,8 @@ fn v3_the_cards_of_a_program_are_listed_by_pages_and_status() {
     }
     assert_eq!(seen.len(), 7);
     comes_in_pages(&app, "gift-cards", 7);
+    comes_in_pages(&app, "gift-cards?status=active", 2);
+    comes_in_pages(&app, "gift-cards?status=empty", 4);
     app.get("gift-cards?status=lost").problem(400, "invalid-request");
     app.get("gift-cards?after=first").problem(400, "invalid-request");
     app.send(&event("enrol", "e", "card:1", "{}"));

@@ -96,6 +96,12 @@ fn the_catalogue_is_filtered_sorted_and_paged_and_says_what_is_missing() {
         (&json!("Một ghế"), &json!("https://cdn.example.com/film.jpg"))
     );
     comes_in_pages(&app, "rewards", 4);
+    comes_in_pages(&app, "rewards?member=card:1&affordable=true&sort=-price", 3);
+    // Its last one may be no longer what is looked for: the page goes on from its place all the same.
+    let behind = app.get("rewards?member=card:1&available=true&sort=price&after=film").ok();
+    assert_eq!(ids(&behind), Vec::<String>::new());
+    let unknown = app.get("rewards?after=nothing").problem(400, "invalid-request");
+    assert_eq!(unknown["detail"], "after: the `next` of the page before is expected");
     app.get("rewards?sort=colour").problem(400, "invalid-request");
     app.get("rewards?limit=0").problem(400, "invalid-request");
 }
@@ -142,6 +148,10 @@ fn what_people_have_to_do_is_listed_by_state_and_by_whom_it_was_done() {
     let rest = app.get(&format!("fulfilments?state=requested&limit=2&after={}", page["next"].as_str().unwrap())).ok();
     assert_eq!((items(&rest).len(), &items(&rest)[0]["redemption"], &rest["next"]), (1, &json!(ids[2]), &Value::Null));
     comes_in_pages(&app, "fulfilments?state=requested", 3);
+    for after in ["first", "7.first", ids[0].as_str()] {
+        let unknown = app.get(&format!("fulfilments?state=requested&after={after}")).problem(400, "invalid-request");
+        assert_eq!(unknown["detail"], "after: the `next` of the page before is expected");
+    }
     let path = format!("redemptions/{}/fulfilment", ids[0]);
     let step = |state: &str, key: &str| once(&app, "POST", &path, key).json(&json!({ "state": state }));
     let done = step("done", "f-1").ok();

@@ -10,6 +10,7 @@ mod award;
 mod basis;
 mod benefit;
 mod birthday;
+mod caps;
 mod cart;
 mod claim;
 mod club;

@@ -7,6 +7,7 @@ use compact_str::CompactString;
 use rust_decimal::Decimal;
 
 use super::basis::{self, Basis, Usage, key};
+use super::caps;
 use super::derived::Cause;
 use super::draw;
 use super::evaluate::{self, AwardLine, Evaluation, Look};
@@ -503,7 +504,7 @@ impl<'a> Working<'a> {
             change.0 += by;
             return;
         }
-        if let Some(window) = key::window(limit).filter(|_| evaluate::is_counted(limit)) {
+        if let Some(window) = key::window(limit).filter(|_| caps::is_counted(limit)) {
             self.change(Change::Used {
                 limit: limit.clone(),
                 from: day.start_of(window),

@@ -142,8 +142,36 @@ pub fn gift_card(context: &Context, program: &ProgramHandle, card: &Subject) -> 
 /// Cards that are read in one query.
 const CHUNK: usize = 200;
 
-/// The most cards that are looked at for one page: a page of a rare status may be short, and says where to go on.
-const LOOKED_AT_MAX: usize = 5_000;
+/// Cards that are looked at in one read: a rare status among many must not keep a reader to itself.
+const READ_MAX: usize = 5_000;
+
+/// What one read found.
+struct Piece<T> {
+    found: Vec<T>,
+    /// Where the next one goes on; nothing at the end of the list.
+    goes_on: Option<MemberId>,
+}
+
+/// The first `limit` that are wanted of a list of which few may be, and whether there is another. `read` is told behind
+/// whom to look and how many to find at most; it may find fewer before the end.
+fn first_wanted<T>(
+    limit: usize,
+    mut after: Option<MemberId>,
+    mut read: impl FnMut(Option<MemberId>, usize) -> Result<Piece<T>, StoreError>,
+) -> Result<(Vec<T>, bool), StoreError> {
+    let mut all = Vec::new();
+    loop {
+        let Piece { found, goes_on } = read(after, limit + 1 - all.len())?;
+        all.extend(found);
+        if all.len() > limit || goes_on.is_none() {
+            break;
+        }
+        after = goes_on;
+    }
+    let more = all.len() > limit;
+    all.truncate(limit);
+    Ok((all, more))
+}
 
 /// The gift cards of a program, in no order that means anything; of one status where one is named.
 pub fn gift_cards(
@@ -151,34 +179,46 @@ pub fn gift_cards(
     program: &ProgramHandle,
     (page, wanted): (&PageRequest, Option<CardStatus>),
 ) -> Result<Page<GiftCardView>, StoreError> {
-    let mut after = page.after.as_deref().and_then(|after| after.parse::<MemberId>().ok());
+    let after = page.after.as_deref().and_then(|after| after.parse::<MemberId>().ok());
+    let read = |after, room| context.database.read(|reader| piece(context, reader, program, (after, room, wanted)));
+    let (items, more) = first_wanted(page.limit, after, read)?;
+    let next = items.last().filter(|_| more).map(|last| last.id.clone());
+    Ok(Page { items, next })
+}
+
+/// The cards behind one that are wanted, at most so many, of those that one read looks at.
+fn piece(
+    context: &Context,
+    reader: &mut Reader<'_>,
+    program: &ProgramHandle,
+    (mut after, room, wanted): (Option<MemberId>, usize, Option<CardStatus>),
+) -> Result<Piece<GiftCardView>, StoreError> {
     let (versions, now) = (program.versions(), context.clock.now());
     let sql = format!(
         "SELECT state FROM member WHERE program = $1 AND status = {} AND (bucket > $2 OR (bucket = $2 AND member > $3)) \
          ORDER BY bucket, member LIMIT {CHUNK}",
         Status::GiftCard.code()
     );
-    context.database.read(|reader| {
-        let (mut items, mut looked_at) = (Vec::new(), 0);
-        loop {
-            let (bucket, last) =
-                after.map_or((-1, Vec::new()), |id| (i64::from(id.bucket().get()), id.as_bytes().to_vec()));
-            let rows = reader.query(&sql, &[program.number.into(), bucket.into(), last.into()])?;
-            for row in &rows {
-                if items.len() == page.limit || looked_at == LOOKED_AT_MAX {
-                    return Ok(Page { items, next: after.map(|id| id.to_string()) });
-                }
-                let state = decide::settled_to(&versions, &state_from_bytes(row[0].bytes()?)?, now);
-                (after, looked_at) = (Some(state.id), looked_at + 1);
-                if wanted.is_none_or(|wanted| wanted == CardStatus::of(&state)) {
-                    items.push(view(context, reader, program, &state)?);
-                }
+    let mut found = Vec::new();
+    for _ in 0..READ_MAX / CHUNK {
+        let (bucket, last) =
+            after.map_or((-1, Vec::new()), |id| (i64::from(id.bucket().get()), id.as_bytes().to_vec()));
+        let rows = reader.query(&sql, &[program.number.into(), bucket.into(), last.into()])?;
+        for row in &rows {
+            let state = decide::settled_to(&versions, &state_from_bytes(row[0].bytes()?)?, now);
+            after = Some(state.id);
+            if wanted.is_none_or(|wanted| wanted == CardStatus::of(&state)) {
+                found.push(view(context, reader, program, &state)?);
             }
-            if rows.len() < CHUNK {
-                return Ok(Page { items, next: None });
+            if found.len() == room {
+                return Ok(Piece { found, goes_on: after });
             }
         }
-    })
+        if rows.len() < CHUNK {
+            return Ok(Piece { found, goes_on: None });
+        }
+    }
+    Ok(Piece { found, goes_on: after })
 }
 
 fn view(
@@ -245,4 +285,49 @@ pub fn quote_gift_card(context: &Context, program: &ProgramHandle, card: &Subjec
     let rules = program.versions().at(context.clock.now()).clone();
     let quoted = of_card(context, program, card, |_, state| Ok(decide::quote_redemption(&rules, state, redeem)))?;
     Ok(quoted.and_then(|quote| quote.map_err(Refusal::from)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A list of which every seventh is wanted, looked at five at a time.
+    fn pages(length: usize, limit: usize) -> Vec<Vec<usize>> {
+        let ids: Vec<MemberId> =
+            (0..length).map(|number| MemberId::from_bytes([u8::try_from(number).unwrap(); 16])).collect();
+        let read = |after: Option<MemberId>, room: usize| {
+            let from = after.map_or(0, |after| ids.iter().position(|id| *id == after).unwrap() + 1);
+            let mut found = Vec::new();
+            for (number, id) in ids.iter().enumerate().skip(from).take(5) {
+                if number % 7 == 6 {
+                    found.push(number);
+                }
+                if found.len() == room {
+                    return Ok(Piece { found, goes_on: Some(*id) });
+                }
+            }
+            Ok(Piece { found, goes_on: ids.get(from + 4).copied() })
+        };
+        let (mut pages, mut after) = (Vec::new(), None);
+        loop {
+            let (found, more) = first_wanted(limit, after, read).unwrap();
+            after = found.last().map(|last| ids[*last]);
+            pages.push(found);
+            if !more {
+                return pages;
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_of_a_rare_status_is_whole_and_the_last_one_says_so() {
+        for length in 0..60 {
+            let all: Vec<usize> = (0..length).filter(|number| number % 7 == 6).collect();
+            for limit in 1..6 {
+                let pages = pages(length, limit);
+                assert_eq!(pages.concat(), all, "{length}, {limit}");
+                assert_eq!(pages.len(), all.len().div_ceil(limit).max(1), "{length}, {limit}: {pages:?}");
+            }
+        }
+    }
 }

@@ -36,9 +36,10 @@ pub use merge::{MergePreview, preview_merge};
 pub use people::{Located, find_member, identifiers, locate, own_id};
 pub use progress::progress;
 pub use redemption::{
-    FulfilmentView, code_of, explain_redemption, fulfilments, quote_redemption, redemption, redemptions,
+    FulfilmentPlace, FulfilmentView, code_of, explain_redemption, fulfilments, quote_redemption, redemption,
+    redemptions,
 };
-pub use reward::{RewardPage, RewardQuery, RewardSort, RewardView, rewards};
+pub use reward::{Catalogue, RewardPage, RewardQuery, RewardSort, RewardView, rewards};
 pub use seen::{Seen, Wanted, see};
 pub use transfer::{Direction, TransferView, transfers};
 pub use voucher::{

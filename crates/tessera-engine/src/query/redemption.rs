@@ -1,10 +1,13 @@
+use std::fmt;
+use std::str::FromStr;
+
 use serde::Serialize;
 use tessera_core::decide::{self, LotTrace, Quote, RedemptionView};
 use tessera_core::event::Redeem;
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::{FulfilmentState, Given, GivenCardState, PartnerState, RedemptionStatus};
 use tessera_core::time::Instant;
-use tessera_store::{Reader, StoreError, tables};
+use tessera_store::{Reader, Row, StoreError, tables};
 
 use super::member::{Page, PageRequest, page_of, settled};
 use crate::codes;
@@ -39,6 +42,34 @@ pub struct FulfilmentView {
     pub since: Instant,
 }
 
+/// Where a list of them goes on: behind this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FulfilmentPlace {
+    since: i64,
+    redemption: EventId,
+}
+
+impl fmt::Display for FulfilmentPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.since, self.redemption)
+    }
+}
+
+/// A text that names no place in a list of what people have to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the `next` of the page before is expected")]
+pub struct FulfilmentPlaceError;
+
+impl FromStr for FulfilmentPlace {
+    type Err = FulfilmentPlaceError;
+
+    fn from_str(text: &str) -> Result<Self, FulfilmentPlaceError> {
+        let (since, redemption) = text.split_once('.').ok_or(FulfilmentPlaceError)?;
+        let since = since.parse().map_err(|_| FulfilmentPlaceError)?;
+        Ok(Self { since, redemption: redemption.parse().map_err(|_| FulfilmentPlaceError)? })
+    }
+}
+
 /// Redemptions at one point of what people do for them, those that have been there longest first.
 pub fn fulfilments(
     context: &Context,
@@ -46,12 +77,11 @@ pub fn fulfilments(
     state: FulfilmentState,
     page: &PageRequest,
 ) -> Result<Page<FulfilmentView>, StoreError> {
-    let after = page.after.as_deref().and_then(|after| {
-        let (since, id) = after.split_once('.')?;
-        Some((since.parse::<i64>().ok()?, id.parse::<EventId>().ok()?))
-    });
+    let after = page.after.as_deref().and_then(|after| after.parse::<FulfilmentPlace>().ok());
     let (since, member, seq) = match after {
-        Some((since, id)) => (since, id.member.as_bytes().to_vec(), crate::record::number(id.seq)),
+        Some(FulfilmentPlace { since, redemption }) => {
+            (since, redemption.member.as_bytes().to_vec(), crate::record::number(redemption.seq))
+        }
         None => (i64::MIN, Vec::new(), 0),
     };
     let sql = format!(
@@ -62,19 +92,24 @@ pub fn fulfilments(
     );
     let params = [program.number.into(), state.code().into(), since.into(), member.as_slice().into(), seq.into()];
     let rows = context.database.read(|reader| reader.query(&sql, &params))?;
-    let view = |row: &Vec<tessera_store::Value>| {
+    let place = |row: &Row| {
         let member = crate::programs::member_id(row[1].bytes()?)?;
+        let redemption = EventId { member, seq: unsigned(row[2].int()?) };
+        Ok::<_, StoreError>(FulfilmentPlace { since: row[0].int()?, redemption })
+    };
+    let view = |row: &Row| {
+        let FulfilmentPlace { since, redemption } = place(row)?;
         Ok(FulfilmentView {
-            redemption: EventId { member, seq: unsigned(row[2].int()?) }.to_string(),
-            member: member.to_string(),
+            redemption: redemption.to_string(),
+            member: redemption.member.to_string(),
             reward: row[3].text()?.to_owned(),
             state,
-            since: Instant::from_micros(row[0].int()?),
+            since: Instant::from_micros(since),
         })
     };
     let items: Vec<FulfilmentView> = rows.iter().take(page.limit).map(view).collect::<Result<_, StoreError>>()?;
-    let last = items.last().filter(|_| rows.len() > page.limit);
-    let next = last.map(|last| format!("{}.{}", last.since.micros(), last.redemption));
+    let last = rows.get(page.limit.saturating_sub(1)).filter(|_| rows.len() > page.limit);
+    let next = last.map(place).transpose()?.map(|place| place.to_string());
     Ok(Page { items, next })
 }
 

@@ -86,15 +86,25 @@ pub struct RewardPage {
     pub next: Option<String>,
 }
 
-/// The catalogue for a member or for anybody; `None` where there is no such member.
+/// What is found of a catalogue.
+#[derive(Clone, Debug)]
+pub enum Catalogue {
+    Page(RewardPage),
+    /// There is no such member.
+    UnknownMember,
+    /// The program has no reward that the page is to come after.
+    UnknownPlace,
+}
+
+/// The catalogue for a member or for anybody.
 pub fn rewards(
     context: &Context,
     program: &ProgramHandle,
     asked: &RewardQuery,
     page: &PageRequest,
-) -> Result<Option<RewardPage>, StoreError> {
+) -> Result<Catalogue, StoreError> {
     let rules = program.versions().at(context.clock.now()).clone();
-    let mut found = context.database.read(|reader| {
+    let found = context.database.read(|reader| {
         let state = match asked.member {
             Some(member) => match settled(context, reader, program, member)? {
                 Some(state) => Some(state),
@@ -106,22 +116,28 @@ pub fn rewards(
         let view = |id: &Id| view(&rules, id, state.as_ref(), &left, &asked.language);
         Ok(Some(rules.definition.rewards.keys().filter_map(view).collect::<Vec<_>>()))
     })?;
-    let Some(views) = &mut found else { return Ok(None) };
-    views.retain(|reward| is_asked_for(reward, asked));
+    let Some(mut views) = found else { return Ok(Catalogue::UnknownMember) };
     views.sort_by(|one, other| match asked.sort {
         RewardSort::Id => one.id.cmp(&other.id),
         RewardSort::Name => (&one.name, &one.id).cmp(&(&other.name, &other.id)),
         RewardSort::Price => (one.points, one.money, &one.id).cmp(&(other.points, other.money, &other.id)),
         RewardSort::PriceDown => (other.points, other.money, &one.id).cmp(&(one.points, one.money, &other.id)),
     });
-    let after = page.after.as_deref();
-    let start =
-        after.and_then(|after| views.iter().position(|reward| reward.id == *after)).map_or(0, |place| place + 1);
-    let mut items: Vec<RewardView> = views.drain(start..).collect();
+    // The last of the page before has its place among all: it may no longer be what is looked for, as one that was sold
+    // out since.
+    let start = match page.after.as_deref() {
+        None => 0,
+        Some(after) => match views.iter().position(|reward| reward.id == *after) {
+            Some(place) => place + 1,
+            None => return Ok(Catalogue::UnknownPlace),
+        },
+    };
+    let mut items: Vec<RewardView> =
+        views.into_iter().skip(start).filter(|reward| is_asked_for(reward, asked)).take(page.limit + 1).collect();
     let more = items.len() > page.limit;
     items.truncate(page.limit);
     let next = items.last().filter(|_| more).map(|last| last.id.to_string());
-    Ok(Some(RewardPage { items, next }))
+    Ok(Catalogue::Page(RewardPage { items, next }))
 }
 
 fn view(

@@ -34,7 +34,7 @@ const REQUEST: &str = "request";
 
 pub fn run(place: &Place, load: Load, batch_size: u16) -> Result<Figures, Failure> {
     let installation = Installation::make(place)?;
-    installation.enrol(load.members)?;
+    installation.enrol(load.members, &mut |_| {})?;
     let run = installation.run;
     let (mut tally, spent) = load::run(&installation, load, |number, key, connection, phase| {
         let till = Till::new(load.seed, number, load.members, run, &key);

@@ -18,6 +18,13 @@ const DOCUMENT: &str = include_str!("../../../../programs/coffee.yaml");
 /// Its key here.
 pub const PROGRAM: &str = "tessera-bench";
 
+/// A byte of its master key, as digits. Always the same, so that one database serves one bench after the other: nothing in
+/// it is anybody's.
+pub const MASTER_KEY: &str = "be";
+
+/// How often whoever watches is told how many members there are.
+const TELL_EVERY: u32 = 1_000;
+
 /// Where a bench may work: a folder to make its own in, and a database in place of the embedded one.
 #[derive(Clone, Debug)]
 pub struct Place {
@@ -42,6 +49,7 @@ impl Folder {
         let left = folder.clone();
         // Only the first bench of a process sets it; the command runs one.
         let _ = ctrlc::set_handler(move || {
+            super::memory::end_server();
             let _ = std::fs::remove_dir_all(&left);
             std::process::exit(130);
         });
@@ -81,8 +89,7 @@ impl Installation {
         let location = Location {
             folder: folder.0.clone(),
             database_url: place.database_url.clone(),
-            // Always the same, so that one database serves one bench after the other. Nothing in it is anybody's.
-            master_key: Some("be".repeat(32)),
+            master_key: Some(MASTER_KEY.repeat(32)),
         };
         let engine = Engine::open(&location)?;
         let programs = engine.context.programs.list(&engine.context.database)?;
@@ -100,8 +107,8 @@ impl Installation {
         Ok(Self { engine, program, run, database_url: place.database_url.clone(), folder })
     }
 
-    /// Enrols members, through the executor as everybody is.
-    pub fn enrol(&self, members: u32) -> Result<(), Failure> {
+    /// Enrols members, through the executor as everybody is. `progress` is told how many were asked for.
+    pub fn enrol(&self, members: u32, progress: &mut dyn FnMut(u64)) -> Result<(), Failure> {
         let refused = Arc::new(AtomicU64::new(0));
         for member in 0..members {
             let data = format!("{{\"name\":\"Nguyen Thi {member}\",\"language\":\"vi\"}}");
@@ -125,6 +132,9 @@ impl Installation {
                 }
             });
             self.engine.executor().submit_in_order_waiting(submission, reply)?;
+            if member % TELL_EVERY == 0 {
+                progress(member.into());
+            }
         }
         // The queue keeps its order, so an empty write comes after everybody.
         self.engine.executor().write(|_| Ok::<_, tessera_engine::StoreError>(()))?;
@@ -132,6 +142,13 @@ impl Installation {
             0 => Ok(()),
             refused => Err(Failure::refused(format!("{refused} of {members} members could not be enrolled"))),
         }
+    }
+
+    /// Writes what was accepted and lets go of the database, for another process to take it. Its folder stays.
+    pub fn close(self) -> Folder {
+        let Self { engine, folder, .. } = self;
+        engine.close();
+        folder
     }
 }
 

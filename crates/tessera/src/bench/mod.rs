@@ -2,7 +2,8 @@
 //!
 //! Every figure comes from the real thing: the router that `serve` serves, the executor, commits flushed to the disk.
 //! The load comes from the same process over the loopback, so its own share of the processors is in the figures, and is
-//! told apart. The same seed gives the same members and baskets; the clock and the network decide their order.
+//! told apart. The same seed gives the same members and baskets; the clock and the network decide their order. Only for its
+//! memory the server is a process of its own.
 
 mod client;
 mod figures;
@@ -11,6 +12,7 @@ pub mod http;
 pub mod import;
 mod installation;
 mod load;
+pub mod memory;
 pub mod quote;
 mod random;
 pub mod retail;

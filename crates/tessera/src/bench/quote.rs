@@ -63,7 +63,7 @@ fn sku(article: u16) -> String {
 
 pub fn run(place: &Place, load: Load, campaigns: u16) -> Result<Figures, Failure> {
     let installation = Installation::of_document(place, document(campaigns))?;
-    installation.enrol(load.members)?;
+    installation.enrol(load.members, &mut |_| {})?;
     let run = installation.run;
     let skus: Arc<[String]> = (1..campaigns).map(sku).collect();
     let (mut tally, spent) = load::run(&installation, load, |number, key, connection, phase| {

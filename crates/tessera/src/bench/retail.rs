@@ -46,7 +46,7 @@ const LINES: u32 = 3;
 
 pub fn run(place: &Place, load: Load) -> Result<Figures, Failure> {
     let installation = Installation::make(place)?;
-    installation.enrol(load.members)?;
+    installation.enrol(load.members, &mut |_| {})?;
     let run = installation.run;
     let (mut tally, spent) = load::run(&installation, load, |number, key, connection, phase| {
         let till = Till::new(load.seed, number, load.members, run, &key);

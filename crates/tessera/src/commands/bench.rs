@@ -5,13 +5,18 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::Context;
-use crate::bench::{Cpu, Load, Place, http, import, quote, retail};
+use crate::bench::{Cpu, Load, Place, http, import, memory, quote, retail};
 use crate::output::{Failure, REFUSED, grouped, json, note, say, table};
 
 const HELP: &str = "Everything runs in this process on an installation of its own, which is removed afterwards: in the folder for \
     temporary files, in that of --data, or in the empty database of --database-url. Commits reach the disk, so the folder \
     should lie on one, not in memory. The clients use the same processors as the server; `cpu` is the time of all of them \
     for each event, as Linux tells it, and empty elsewhere.";
+
+const MEMORY_HELP: &str = "Members are made in this process, on an installation of its own that is removed afterwards, as the other \
+    benches' is: in the folder for temporary files, in that of --data, or in the empty database of --database-url (which \
+    keeps them). Then `tessera serve` is started on it, answers some quotes, balances and purchases, is left alone and \
+    looked at: Linux tells what a process has, other systems do not. The memory of PostgreSQL is not in it.";
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
@@ -34,6 +39,19 @@ pub enum Command {
         #[arg(long, default_value_t = 200_000, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
         events: u32,
         /// The same seed makes the same file
+        #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+        seed: u64,
+    },
+    /// How much memory a server has that knows many members and little to do
+    #[command(after_help = format!("Example:\n  tessera bench memory --members 1000000\n\n{MEMORY_HELP}"))]
+    Memory {
+        /// How many members it knows
+        #[arg(long, default_value_t = 1_000_000, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+        members: u32,
+        /// How long it is left alone before it is looked at
+        #[arg(long, default_value_t = 10, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(0..=3600))]
+        seconds: u64,
+        /// The same seed makes the same requests
         #[arg(long, default_value_t = 1, value_name = "NUMBER")]
         seed: u64,
     },
@@ -106,6 +124,16 @@ pub fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
             }
             (figures.refused, figures.example)
         }
+        Command::Memory { members, seconds, seed } => {
+            let wanted = memory::Wanted { members, rest: Duration::from_secs(seconds), seed };
+            let figures = memory::run(&place, wanted)?;
+            if context.json {
+                json(&figures)?
+            } else {
+                print_memory(&figures)
+            }
+            (figures.refused, figures.example)
+        }
         Command::Quote { campaigns, clients, run } => {
             let figures = quote::run(&place, run.load(clients), campaigns)?;
             if context.json {
@@ -169,6 +197,15 @@ fn print_import(figures: &import::Figures) {
     cpu(&figures.floor.cpu, "a purchase on the floor");
     line("ratio", format!("{:.2}", figures.ratio), "of the floor's speed");
     line("events", grouped(figures.events), "");
+}
+
+fn print_memory(figures: &memory::Figures) {
+    say!("memory of a server that knows {} members\n", grouped(figures.members));
+    let megabytes = |bytes: u64| format!("{:.1}", bytes as f64 / 1e6);
+    line("started", megabytes(figures.started_bytes), "MB, once it answers");
+    let idle = format!("MB, {} s after {} requests", figures.rest_seconds, grouped(figures.requests));
+    line("idle", megabytes(figures.idle_bytes), &idle);
+    line("most", megabytes(figures.most_bytes), "MB, at any time");
 }
 
 fn print_quote(figures: &quote::Figures) {

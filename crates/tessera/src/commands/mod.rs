@@ -106,7 +106,7 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Bring the schema of the database up to date
     Migrate(migrate::Arguments),
-    /// Measure how fast this machine is
+    /// Measure how fast this machine is, and how much memory a server has
     #[command(subcommand, after_help = "Example:\n  tessera bench http --clients 64 --seconds 10")]
     Bench(bench::Command),
 }
