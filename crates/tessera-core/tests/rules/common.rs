@@ -1,4 +1,7 @@
-//! Programs that several tests share.
+//! Programs that several tests share, and what several tests do.
+
+use tessera_core::decide::Decision;
+use tessera_testkit::shop::Shop;
 
 /// One point per 1,000, for a year rounded to the month's end; gold from 100 base points a year at twice the rate.
 pub const POINTS: &str = "
@@ -27,4 +30,19 @@ campaigns:
 {campaigns}
 "
     )
+}
+
+/// Merges one member into another, and brings word of it: what the survivor's decision was.
+pub fn merge(shop: &mut Shop, from: usize, into: usize, time: &str) -> Decision {
+    shop.of_member(from).merge(time, into).unwrap();
+    let arrived = shop.relay().remove(0).unwrap();
+    shop.of_member(into);
+    arrived
+}
+
+/// Makes them two again, and brings what goes back: what the survivor's decision was.
+pub fn undo_merge(shop: &mut Shop, survivor: usize, from: usize, time: &str) -> Decision {
+    let undone = shop.of_member(survivor).unmerge(time, from).unwrap();
+    shop.relay().remove(0).unwrap();
+    undone
 }

@@ -6,7 +6,7 @@ use tessera_core::event::What;
 use tessera_core::member::Status;
 use tessera_testkit::shop::{Shop, at, count_of, json::*};
 
-use crate::common::{points_and, points_with};
+use crate::common::{merge, points_and, points_with};
 
 /// A gift of nine points on birthdays, so many days ahead.
 fn birthdays(days_before: i64) -> Shop {
@@ -241,12 +241,6 @@ fn two_shops_never_share_a_member() {
     assert_eq!((shop.available("point"), shop.of_member(0).available("point")), (20, 10));
     let refused = shop.refused("2026-03-03T09:00", "amend", &sale("o2", 1_000));
     assert_eq!(refused, Rejected::OrderOfAnotherMember { order_id: "o2".into() });
-}
-
-fn merge(shop: &mut Shop, from: usize, into: usize, time: &str) {
-    shop.of_member(from).merge(time, into).unwrap();
-    shop.relay().remove(0).unwrap();
-    shop.of_member(into);
 }
 
 /// One of the two has had the gift for a birthday that comes, a week ahead: nobody has it twice, whoever survives.

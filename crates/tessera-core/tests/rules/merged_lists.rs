@@ -7,6 +7,8 @@ use tessera_core::id::EventId;
 use tessera_core::member::{Status, WaitState};
 use tessera_testkit::shop::{Shop, at, count_of, id, json::*, spend, sum_of};
 
+use crate::common::{merge, undo_merge};
+
 const LISTS: &str = "
 currencies:
   point: { name: Point, expires: { after: P12M, round: month } }
@@ -39,19 +41,6 @@ fn shop() -> Shop {
         shop.of_member(member).send("2026-02-01T09:00", "enrol", "{}");
     }
     shop
-}
-
-fn merge(shop: &mut Shop, from: usize, into: usize, time: &str) -> Decision {
-    shop.of_member(from).merge(time, into).unwrap();
-    let arrived = shop.relay().remove(0).unwrap();
-    shop.of_member(into);
-    arrived
-}
-
-fn undo(shop: &mut Shop, survivor: usize, from: usize, time: &str) -> Decision {
-    let undone = shop.of_member(survivor).unmerge(time, from).unwrap();
-    shop.relay().remove(0).unwrap();
-    undone
 }
 
 fn visit(shop: &mut Shop, member: usize, time: &str, place: &str) -> Decision {
@@ -123,7 +112,7 @@ fn c1_what_one_of_them_used_of_a_limit_is_used_and_undone_it_is_not() {
     let bought = shop.send("2026-02-12T09:00", "purchase", &sale("a", 5_000));
     assert_eq!(sum_of(&bought, EffectKind::Accrual, "point"), 5, "neither the month's seven nor the eleven");
     // Undone, the month is the survivor's own; what is given once was given to both.
-    undo(&mut undone, 0, 1, "2026-02-11T10:00");
+    undo_merge(&mut undone, 0, 1, "2026-02-11T10:00");
     let bought = undone.send("2026-02-12T09:00", "purchase", &sale("a", 5_000));
     assert_eq!(sum_of(&bought, EffectKind::Accrual, "point"), 5 + 7);
     let theirs = undone.of_member(1).send("2026-02-12T09:00", "purchase", &sale("c", 5_000));
@@ -136,7 +125,7 @@ fn c2_nothing_goes_below_none_when_what_came_was_given_back_before_the_undo() {
     shop.of_member(1).send("2026-02-10T09:00", "purchase", &sale("b", 50_000));
     merge(&mut shop, 1, 0, "2026-02-11T09:00");
     shop.send("2026-02-11T10:00", "return", &back_all("b"));
-    undo(&mut shop, 0, 1, "2026-02-11T11:00");
+    undo_merge(&mut shop, 0, 1, "2026-02-11T11:00");
     let state = shop.of_member(0).state();
     assert!(state.counters.iter().all(|counter| counter.used >= 0), "{:?}", state.counters);
     assert!(shop.measured("club").is_empty(), "nothing of theirs is missing of what was never the survivor's");
@@ -168,9 +157,9 @@ fn p2_who_came_with_somebody_goes_with_them_and_not_alone() {
     merge(&mut shop, 1, 0, "2026-02-11T09:00");
     merge(&mut shop, 0, 2, "2026-02-11T10:00");
     assert_eq!(shop.unmerge("2026-02-12T09:00", 1).unwrap_err().code(), "not-merged");
-    undo(&mut shop, 2, 0, "2026-02-12T10:00");
+    undo_merge(&mut shop, 2, 0, "2026-02-12T10:00");
     assert_eq!(shop.of_member(2).state().merged_now().count(), 0);
-    undo(&mut shop, 0, 1, "2026-02-12T11:00");
+    undo_merge(&mut shop, 0, 1, "2026-02-12T11:00");
     assert_eq!(shop.of_member(1).state().status, Status::Active);
 }
 
@@ -191,7 +180,7 @@ fn p1_undone_each_is_at_the_level_of_what_they_did() {
     }
     merge(&mut shop, 1, 0, "2026-02-11T09:00");
     assert_eq!(shop.level("club"), "gold");
-    undo(&mut shop, 0, 1, "2026-02-12T09:00");
+    undo_merge(&mut shop, 0, 1, "2026-02-12T09:00");
     assert_eq!([0, 1].map(|member| shop.of_member(member).level("club")), ["blue", "blue"]);
 }
 
@@ -216,7 +205,7 @@ fn p1_undone_what_matured_meanwhile_goes_back_and_of_a_lot_of_both_each_part() {
     assert_eq!(shop.lots("point").len(), 1);
     shop.wake("2026-02-25T09:00");
     assert_eq!(shop.available("star"), 100);
-    let undone = undo(&mut shop, 0, 1, "2026-02-26T09:00");
+    let undone = undo_merge(&mut shop, 0, 1, "2026-02-26T09:00");
     assert_eq!(count_of(&undone, EffectKind::Stays), 0);
     assert_eq!([0, 1].map(|member| shop.of_member(member).available("star")), [50, 50]);
     assert_eq!([0, 1].map(|member| shop.of_member(member).available("point")), [before, before]);
@@ -229,7 +218,7 @@ fn p2_a_debt_goes_back_as_far_as_it_is_still_owed() {
     merge(&mut shop, 1, 0, "2026-02-11T09:00");
     assert_eq!(shop.balance("point").debt, 30);
     shop.adjust("2026-02-11T10:00", "point", 20).unwrap();
-    undo(&mut shop, 0, 1, "2026-02-12T09:00");
+    undo_merge(&mut shop, 0, 1, "2026-02-12T09:00");
     assert_eq!([0, 1].map(|member| shop.of_member(member).balance("point").debt), [0, 10]);
 }
 
@@ -245,7 +234,7 @@ fn r7_what_came_home_before_the_undo_was_not_spent_by_the_other() {
     merge(&mut shop, 1, 0, "2026-02-11T09:00");
     let number = shop.state().number_of(theirs).unwrap();
     shop.cancel("2026-02-11T10:00", number, None).unwrap();
-    undo(&mut shop, 0, 1, "2026-02-12T09:00");
+    undo_merge(&mut shop, 0, 1, "2026-02-12T09:00");
     let redeemed =
         |shop: &mut Shop, member: usize| shop.of_member(member).state().purse("point").unwrap().totals.redeemed;
     assert_eq!([0, 1].map(|member| redeemed(&mut shop, member).get()), [25, 0]);
@@ -279,9 +268,9 @@ fn g1_a_place_comes_along_and_what_was_set_aside_stays_so() {
     // The survivor changes their mind: undone, the other has no place either.
     let mut left = shop.clone();
     left.ask(at("2026-02-11T10:00"), What::LeaveWaitlist { reward: id("seat") }).unwrap();
-    undo(&mut left, 0, 1, "2026-02-11T11:00");
+    undo_merge(&mut left, 0, 1, "2026-02-11T11:00");
     assert!(left.of_member(1).state().waiting.is_empty());
-    undo(&mut shop, 0, 1, "2026-02-11T11:00");
+    undo_merge(&mut shop, 0, 1, "2026-02-11T11:00");
     assert!(shop.of_member(0).state().waiting.is_empty());
     assert_eq!(shop.of_member(1).state().waiting.len(), 1);
     // Set aside for one of them it is for both.
@@ -324,7 +313,7 @@ fn i4_what_waits_for_an_order_comes_along() {
     shop.send("2026-02-11T10:00", "purchase", &sale("late", 50_000));
     assert_eq!((shop.available("point"), shop.state().parked.len()), (0, 0), "it came back before it was bought");
     merge(&mut undone, 1, 0, "2026-02-11T09:00");
-    undo(&mut undone, 0, 1, "2026-02-11T10:00");
+    undo_merge(&mut undone, 0, 1, "2026-02-11T10:00");
     assert!(undone.of_member(0).state().parked.is_empty());
     assert_eq!(undone.of_member(1).state().parked.len(), 1);
 }
@@ -343,7 +332,7 @@ fn t6_a_use_of_the_other_can_be_taken_back_and_goes_with_them() {
     assert_eq!(count_of(&back, EffectKind::BenefitReturned), 1);
     merge(&mut undone, 1, 0, "2026-02-11T09:00");
     assert_eq!(undone.state().uses.len(), 1);
-    undo(&mut undone, 0, 1, "2026-02-11T10:00");
+    undo_merge(&mut undone, 0, 1, "2026-02-11T10:00");
     assert!(undone.of_member(0).state().uses.is_empty());
 }
 
@@ -366,7 +355,7 @@ fn p1_what_was_counted_of_both_is_one_sum_and_two_again() {
     assert_eq!(of(&both), (2, "25000".into(), 1, "10000".into()));
     assert_eq!(both.statistics.last_purchase.unwrap().to_string(), "2026-02-08");
     assert!(both.statistics.last_event >= Some(at("2026-02-10T09:00")));
-    undo(&mut shop, 0, 1, "2026-02-12T09:00");
+    undo_merge(&mut shop, 0, 1, "2026-02-12T09:00");
     let again = shop.of_member(0).state();
     assert_eq!((of(&again), again.counts), (of(&own), own.counts));
 }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use tessera_core::decide::{Decision, EffectKind};
+use tessera_core::decide::EffectKind;
 use tessera_core::event::{PlaceTier, PlacementEnd, PlacementKind, PlacementStep, SurvivorLeft, What};
 use tessera_core::id::EventId;
 use tessera_core::member::Status;
 use tessera_testkit::shop::{Shop, at, id, json::*, spend, sum_of};
+
+use crate::common::{merge, undo_merge};
 
 const DOCUMENT: &str = "
 members: { merge: { undo_within: P1Y } }
@@ -40,19 +42,6 @@ fn shop() -> Shop {
     shop
 }
 
-fn merge(shop: &mut Shop, from: usize, into: usize, time: &str) -> Decision {
-    shop.of_member(from).merge(time, into).unwrap();
-    let arrived = shop.relay().remove(0).unwrap();
-    shop.of_member(into);
-    arrived
-}
-
-fn undo(shop: &mut Shop, survivor: usize, from: usize, time: &str) -> Decision {
-    let undone = shop.of_member(survivor).unmerge(time, from).unwrap();
-    shop.relay().remove(0).unwrap();
-    undone
-}
-
 fn available(shop: &mut Shop, currency: &str) -> [i64; 3] {
     [0, 1, 2].map(|member| shop.of_member(member).available(currency))
 }
@@ -72,8 +61,8 @@ fn r7_what_came_home_while_both_were_one_with_a_third_was_spent_by_none_of_them(
     merge(&mut shop, 0, 2, "2026-02-13T09:00");
     let number = shop.state().number_of(theirs).unwrap();
     shop.cancel("2026-02-14T09:00", number, None).unwrap();
-    undo(&mut shop, 2, 0, "2026-02-15T09:00");
-    undo(&mut shop, 0, 1, "2026-02-16T09:00");
+    undo_merge(&mut shop, 2, 0, "2026-02-15T09:00");
+    undo_merge(&mut shop, 0, 1, "2026-02-16T09:00");
     let redeemed = |member: usize| shop.clone().of_member(member).state().purse("point").unwrap().totals.redeemed.get();
     assert_eq!([0, 1, 2].map(redeemed), [0, 0, 0]);
     // What came home since the third was there stays where it came.
@@ -105,7 +94,7 @@ fn l2_what_comes_back_when_it_is_over_is_over() {
     let mut refused = shop.clone();
     // The survivor has kept alive what came, and bought in July; the other's date was in August.
     shop.of_member(0).send("2026-07-01T09:00", "purchase", &sale("a2", 1_000));
-    undo(&mut shop, 0, 1, "2026-09-01T09:00");
+    undo_merge(&mut shop, 0, 1, "2026-09-01T09:00");
     assert_eq!(available(&mut shop, "mile"), [61, 0, 0]);
     // Nobody takes it back, and meanwhile it has come to its end.
     refused.of_member(0).unmerge("2027-01-31T09:00", 1).unwrap();
@@ -147,7 +136,7 @@ fn c8_what_each_has_again_counts_for_each() {
     merge(&mut shop, 1, 0, "2026-02-12T09:00");
     let mut refused = shop.clone();
     shop.publish("2026-02-13T00:00", &format!("{DOCUMENT}{FULL_CARD}\n"));
-    undo(&mut shop, 0, 1, "2026-02-13T09:00");
+    undo_merge(&mut shop, 0, 1, "2026-02-13T09:00");
     assert_eq!(available(&mut shop, "stamp"), [1, 1, 0]);
     assert_eq!(available(&mut shop, "point"), [110, 110, 0]);
     // What cannot go back has come as anything else does.
@@ -172,7 +161,7 @@ fn i7_what_fell_due_while_somebody_was_merged_is_settled_when_they_are_back() {
     shop.of_member(1).ask(at("2026-02-11T09:00"), What::PlaceTier(wish)).unwrap();
     merge(&mut shop, 1, 0, "2026-02-12T09:00");
     assert_eq!(shop.level("club"), "gold");
-    undo(&mut shop, 0, 1, "2026-03-05T09:00");
+    undo_merge(&mut shop, 0, 1, "2026-03-05T09:00");
     assert_eq!([0, 1].map(|member| shop.of_member(member).level("club")), ["blue", "blue"]);
 }
 
@@ -180,7 +169,7 @@ fn i7_what_fell_due_while_somebody_was_merged_is_settled_when_they_are_back() {
 fn p3_who_went_again_does_not_leave_with_the_survivor() {
     let mut shop = shop();
     merge(&mut shop, 1, 0, "2026-02-12T09:00");
-    undo(&mut shop, 0, 1, "2026-02-13T09:00");
+    undo_merge(&mut shop, 0, 1, "2026-02-13T09:00");
     shop.of_member(0).ask(at("2026-02-14T09:00"), What::Leave { erase: true }).unwrap();
     assert!(shop.relay().is_empty(), "nobody is told");
     assert_eq!(shop.of_member(1).state().status, Status::Active);
@@ -261,7 +250,7 @@ fn l6_what_matured_meanwhile_goes_back_with_its_date_and_without_what_repaid_a_d
     shop.wake("2026-02-24T09:00");
     assert_eq!((shop.available("star"), shop.balance("star").debt), (20, 0));
     shop.send("2026-02-25T09:00", "purchase", &sale("a2", 50_000));
-    undo(&mut shop, 0, 1, "2026-03-12T09:00");
+    undo_merge(&mut shop, 0, 1, "2026-03-12T09:00");
     assert_eq!(available(&mut shop, "star"), [50, 20, 0]);
     assert_eq!(available(&mut shop, "coin"), [110, 60, 0]);
     assert_eq!(shop.of_member(1).lots("coin"), [("2027-02-10".to_owned(), 60)]);

@@ -342,7 +342,8 @@ fn starts_of(log: &Path) -> Option<u32> {
 #[test]
 fn sqlite_copies_the_log_beside_the_writer_and_starts_it_anew() {
     let db = TestDb::new(Dialect::Sqlite).unwrap();
-    let log = db.file().unwrap().with_extension("db-wal");
+    let file = db.file().unwrap();
+    let log = file.with_extension("db-wal");
     let mut writer = db.database.writer().unwrap();
     let payload = "x".repeat(100_000);
     // Transactions of about 1 MB.
@@ -361,13 +362,13 @@ fn sqlite_copies_the_log_beside_the_writer_and_starts_it_anew() {
         assert!(written < 3_000, "it was not started anew in {written} MB");
         write(written);
         written += 1;
-        // Where the disk takes all at once, the thread is let come to it.
-        if std::fs::metadata(&log).unwrap().len() > 256 << 20 {
-            std::thread::sleep(std::time::Duration::from_millis(5));
+        // Where the disk takes all at once, the thread is let copy most of it.
+        while std::fs::metadata(&file).unwrap().len() + (256 << 20) < u64::try_from(written).unwrap() << 20 {
+            std::thread::yield_now();
         }
     }
     assert!(written > 90, "it was started anew after {written} MB");
-    let copied = std::fs::metadata(db.file().unwrap()).unwrap().len();
+    let copied = std::fs::metadata(&file).unwrap().len();
     assert!(copied > 80 << 20, "what was in it was copied: {} MiB", copied >> 20);
 }
 
