@@ -7,7 +7,7 @@ use tessera_core::id::MemberId;
 use tessera_core::member::MemberState;
 use tessera_core::program::{self, Difference, Document, GIFT_CARD, Id, Problem, Versions};
 use tessera_core::time::Instant;
-use tessera_store::{Database, Dialect, StoreError, Tx, Value};
+use tessera_store::{Database, Dialect, Row, StoreError, Tx, Value, tables};
 
 use crate::record::Rows;
 
@@ -124,8 +124,13 @@ const VERSIONS: &str = "SELECT version, valid_from, document FROM program_versio
 
 /// Reads the versions again when another process has published one.
 pub(crate) fn refresh(tx: &mut dyn Rows, handle: &ProgramHandle) -> Result<(), StoreError> {
-    let rows = tx.query("SELECT head FROM program WHERE program = $1", &[handle.number.into()])?;
-    let head = rows.first().map_or(Ok(0), |row| row[0].int())?;
+    let rows = tx.fetch_by_keys(&tables::PROGRAM, &[vec![handle.number.into()]])?;
+    refresh_at(tx, handle, rows.first())
+}
+
+/// The same, with the program's row at hand.
+pub(crate) fn refresh_at(tx: &mut dyn Rows, handle: &ProgramHandle, row: Option<&Row>) -> Result<(), StoreError> {
+    let head = row.map_or(Ok(0), |row| row[2].int())?;
     if i64::from(handle.versions().head().version) != head {
         let rows = tx.query(VERSIONS, &[handle.number.into()])?;
         handle.replace(Arc::new(versions_of(rows)?));

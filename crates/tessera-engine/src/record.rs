@@ -16,6 +16,11 @@ use tessera_store::{Reader, Row, StoreError, Table, Tx, Value};
 pub trait Rows {
     fn fetch_by_keys(&mut self, table: &'static Table, keys: &[Row]) -> Result<Vec<Row>, StoreError>;
     fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, StoreError>;
+
+    /// Rows of several tables, each table's in the place of its keys.
+    fn fetch_together(&mut self, asked: &[(&'static Table, Vec<Row>)]) -> Result<Vec<Vec<Row>>, StoreError> {
+        asked.iter().map(|(table, keys)| self.fetch_by_keys(table, keys)).collect()
+    }
 }
 
 impl Rows for Tx<'_> {
@@ -25,6 +30,9 @@ impl Rows for Tx<'_> {
     fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, StoreError> {
         Tx::query(self, sql, params)
     }
+    fn fetch_together(&mut self, asked: &[(&'static Table, Vec<Row>)]) -> Result<Vec<Vec<Row>>, StoreError> {
+        Tx::fetch_together(self, asked)
+    }
 }
 
 impl Rows for Reader<'_> {
@@ -33,6 +41,9 @@ impl Rows for Reader<'_> {
     }
     fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, StoreError> {
         Reader::query(self, sql, params)
+    }
+    fn fetch_together(&mut self, asked: &[(&'static Table, Vec<Row>)]) -> Result<Vec<Vec<Row>>, StoreError> {
+        Reader::fetch_together(self, asked)
     }
 }
 

@@ -1,13 +1,13 @@
 //! The transaction and its verbs: what the executor reads and writes, a batch at a time.
 //!
 //! What must differ between the databases stands side by side here; the texts are in `sql.rs`. A batch costs SQLite
-//! one run of a cached statement per row, and PostgreSQL one statement per call.
+//! one run of a cached statement per row, and PostgreSQL one statement per call and table.
 
 use std::collections::BTreeMap;
 
 use crate::db::checkpoint::WriteTurn;
 use crate::db::log::LogFile;
-use crate::db::postgres::PgConnection;
+use crate::db::postgres::{Asked, PgConnection, Writing};
 use crate::db::recent::{Changes, RecentRows};
 use crate::db::sqlite::SqliteConnection;
 use crate::error::StoreError;
@@ -78,23 +78,35 @@ impl<'a> Tx<'a> {
     /// [`StoreError::Database`] if a key does not fit the table; [`StoreError::Unavailable`] if a lock did not come
     /// free within ten seconds, or no answer came within twenty.
     pub fn fetch_by_keys(&mut self, table: &'static Table, keys: &[Row]) -> Result<Vec<Row>, StoreError> {
-        self.watched(table, keys)?;
-        let keys = distinct_keys(table, keys)?;
-        if keys.is_empty() {
-            return Ok(Vec::new());
+        let found = self.fetch_asked(&[(table, keys)])?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The same of several tables, the rows of each in the place of its keys. They are read, and locked, in the order
+    /// given; to PostgreSQL all goes in one message.
+    ///
+    /// # Errors
+    /// As [`fetch_by_keys`](Self::fetch_by_keys).
+    pub fn fetch_together(&mut self, asked: &[(&'static Table, Vec<Row>)]) -> Result<Vec<Vec<Row>>, StoreError> {
+        let asked: Vec<(&'static Table, &[Row])> =
+            asked.iter().map(|(table, keys)| (*table, keys.as_slice())).collect();
+        self.fetch_asked(&asked)
+    }
+
+    fn fetch_asked(&mut self, asked: &[(&'static Table, &[Row])]) -> Result<Vec<Vec<Row>>, StoreError> {
+        for (table, keys) in asked {
+            self.watched(table, keys)?;
         }
+        let asked = distinct_of_each(asked)?;
         let found = match &mut self.link {
-            Link::Sqlite { connection, .. } => {
-                let sql = connection.table(table);
-                connection.select_rows(&sql.select, &keys)
-            }
-            Link::Postgres(connection) => {
-                let sql = connection.table(table);
-                match table.locked {
-                    false => connection.select_rows(&sql.select, table, &keys),
-                    true => connection.select_locked(&sql, table, &keys),
-                }
-            }
+            Link::Sqlite { connection, .. } => asked
+                .iter()
+                .map(|(table, keys)| {
+                    let sql = connection.table(table);
+                    connection.select_rows(&sql.select, keys)
+                })
+                .collect(),
+            Link::Postgres(connection) => connection.select_together(&asked, true),
         };
         self.noted(found)
     }
@@ -120,14 +132,54 @@ impl<'a> Tx<'a> {
     /// be), or if a key is twice in `rows`; [`StoreError::Database`] if a row does not fit the table.
     pub fn upsert_rows(&mut self, table: &'static Table, rows: &[Row]) -> Result<(), StoreError> {
         self.watched(table, rows)?;
-        let rows = fitting(table, rows)?;
-        if rows.windows(2).any(|pair| table.key_of(pair[0]) == table.key_of(pair[1])) {
-            return Err(StoreError::Conflict { table: table.name });
-        }
-        let first = |row: &&[Value]| table.guard.is_none_or(|guard| row[guard] == Value::Int(1));
-        let (new, changed): (Vec<_>, Vec<_>) = rows.into_iter().partition(first);
+        let [new, changed] = new_and_changed(table, rows)?;
         let written = self.write(table, |sql| &sql.upsert, &new)? + self.update(table, &changed)?;
         self.all_written(table, written, new.len() + changed.len())
+    }
+
+    /// Several [`insert_rows`](Self::insert_rows) and [`upsert_rows`](Self::upsert_rows), in this order; to PostgreSQL all
+    /// goes in one message.
+    ///
+    /// # Errors
+    /// As theirs, of the first that fails; after any error nothing can be committed.
+    pub fn write_together(&mut self, writes: &[Write<'_>]) -> Result<(), StoreError> {
+        let answer = match &self.link {
+            Link::Sqlite { .. } => writes.iter().try_for_each(|write| match write {
+                Write::Insert(table, rows) => self.insert_rows(table, rows),
+                Write::Upsert(table, rows) => self.upsert_rows(table, rows),
+            }),
+            Link::Postgres(_) => self.write_in_one_message(writes),
+        };
+        self.failed |= answer.is_err();
+        answer
+    }
+
+    fn write_in_one_message(&mut self, writes: &[Write<'_>]) -> Result<(), StoreError> {
+        let mut writings = Vec::with_capacity(writes.len());
+        let mut writing = |text: fn(&TableSql) -> &str, table, rows: Vec<_>| {
+            if !rows.is_empty() {
+                writings.push(Writing { text, table, rows });
+            }
+        };
+        for write in writes {
+            let (Write::Insert(table, rows) | Write::Upsert(table, rows)) = write;
+            self.watched(table, rows)?;
+            match write {
+                Write::Insert(..) => writing(|sql| &sql.insert_new, table, fitting(table, rows)?),
+                Write::Upsert(..) => {
+                    let [new, changed] = new_and_changed(table, rows)?;
+                    writing(|sql| &sql.upsert, table, new);
+                    writing(|sql| &sql.update, table, changed);
+                }
+            }
+        }
+        let Link::Postgres(connection) = &mut self.link else { return Ok(()) };
+        if writings.is_empty() {
+            return Ok(());
+        }
+        let written = connection.write_together(&writings)?;
+        let missed = writings.iter().zip(written).find(|(writing, written)| writing.rows.len() != *written);
+        missed.map_or(Ok(()), |(writing, _)| Err(StoreError::Conflict { table: writing.table.name }))
     }
 
     /// Takes from scarce things, or gives back: each of `deltas` is a key of [`POOL`], what to add to the amount in
@@ -268,7 +320,7 @@ impl<'a> Tx<'a> {
                 Some(*log)
             }
             Link::Postgres(connection) => {
-                connection.run("COMMIT")?;
+                connection.end("COMMIT")?;
                 None
             }
         };
@@ -292,8 +344,8 @@ impl<'a> Tx<'a> {
                 connection.write_rows(text(&sql), table, rows)
             }
             Link::Postgres(connection) => {
-                let sql = connection.table(table);
-                connection.write_rows(text(&sql), table, rows)
+                let writing = Writing { text, table, rows: rows.to_vec() };
+                connection.write_together(&[writing]).map(|written| written.into_iter().sum())
             }
         };
         self.noted(written)
@@ -328,6 +380,15 @@ impl<'a> Tx<'a> {
     }
 }
 
+/// One of several writes that go together.
+#[derive(Clone, Copy, Debug)]
+pub enum Write<'r> {
+    /// Rows that must be new.
+    Insert(&'static Table, &'r [Row]),
+    /// Rows that are added, or take the place of those that are there.
+    Upsert(&'static Table, &'r [Row]),
+}
+
 impl Drop for Tx<'_> {
     fn drop(&mut self) {
         if !self.open {
@@ -336,7 +397,7 @@ impl Drop for Tx<'_> {
         // Should it fail, the connection is lost, and with it the transaction.
         let _: Result<(), StoreError> = match &mut self.link {
             Link::Sqlite { connection, .. } => connection.rollback(),
-            Link::Postgres(connection) => connection.run("ROLLBACK"),
+            Link::Postgres(connection) => connection.end("ROLLBACK"),
         };
     }
 }
@@ -351,6 +412,22 @@ pub(crate) fn distinct_keys<'k>(table: &Table, keys: &'k [Row]) -> Result<Vec<&'
     distinct.sort_unstable();
     distinct.dedup();
     Ok(distinct)
+}
+
+/// The same for several tables.
+pub(crate) fn distinct_of_each<'k>(asked: &[(&'static Table, &'k [Row])]) -> Result<Vec<Asked<'k>>, StoreError> {
+    asked.iter().map(|(table, keys)| Ok((*table, distinct_keys(table, keys)?))).collect()
+}
+
+/// Rows for an upsert: those that may be new, and those of a table with a guard that must be there.
+fn new_and_changed<'r>(table: &'static Table, rows: &'r [Row]) -> Result<[Vec<&'r [Value]>; 2], StoreError> {
+    let rows = fitting(table, rows)?;
+    if rows.windows(2).any(|pair| table.key_of(pair[0]) == table.key_of(pair[1])) {
+        return Err(StoreError::Conflict { table: table.name });
+    }
+    let first = |row: &&[Value]| table.guard.is_none_or(|guard| row[guard] == Value::Int(1));
+    let (new, changed) = rows.into_iter().partition(first);
+    Ok([new, changed])
 }
 
 /// The rows, checked, in key order: two writers that meet on the same keys then wait one for the other instead of in a

@@ -3,7 +3,8 @@
 //! Two ways in. The executor writes through the verbs of [`Tx`]: [`fetch_by_keys`](Tx::fetch_by_keys),
 //! [`insert_rows`](Tx::insert_rows), [`upsert_rows`](Tx::upsert_rows), [`take_from_pools`](Tx::take_from_pools) and
 //! [`commit`](Tx::commit), each in the best form of its database: a cached statement run per row on SQLite, one
-//! statement over `UNNEST` arrays on PostgreSQL. Everything else is ordinary SQL, written once in the subset both
+//! statement over `UNNEST` arrays on PostgreSQL, several of them in one message ([`fetch_together`](Tx::fetch_together),
+//! [`write_together`](Tx::write_together)). Everything else is ordinary SQL, written once in the subset both
 //! databases accept, with `$1`, `$2` … as placeholders.
 //!
 //! Promises:
@@ -34,7 +35,7 @@ pub use db::reader::{READERS_MAX, Reader};
 pub use db::scratch::ScratchSchema;
 pub use db::{Database, Dialect, Writer};
 pub use error::StoreError;
-pub use hot::Tx;
+pub use hot::{Tx, Write};
 pub use migrate::{Schema, migration_names};
 pub use shards::{BUCKETS, SPREAD, Shards};
 pub use table::{Column, Kind, Table};

@@ -3,6 +3,8 @@
 //! Old programs are still running while a new one migrates, so a change first adds what the new one needs and takes
 //! the old away in a later release. A released migration is never edited.
 
+use std::sync::Arc;
+
 use refinery::{Migration, Runner};
 
 use crate::db::servers::Servers;
@@ -67,7 +69,7 @@ pub(crate) fn sqlite(connection: &mut sqlite::SqliteConnection) -> Result<(), St
     must_be_whole(&mut |sql| connection.query(sql, &[]))
 }
 
-pub(crate) fn postgres(servers: &Servers) -> Result<(), StoreError> {
+pub(crate) fn postgres(servers: &Arc<Servers>) -> Result<(), StoreError> {
     let migrations = migrations(|source| source.postgres)?;
     let mut connection = postgres::PgConnection::open(servers, postgres::Role::Migration)?;
     // Whoever starts at the same time waits here, and then finds the work done. The end of the connection unlocks too.

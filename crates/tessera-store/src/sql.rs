@@ -11,8 +11,11 @@ pub(crate) struct TableSql {
     pub(crate) select_locked: String,
     /// Those of the row with one key, locked: what Citus, which locks on one shard at a time, takes in its place.
     pub(crate) select_one_locked: String,
-    /// New rows.
+    /// New rows; those whose keys are taken are left out.
     pub(crate) insert: String,
+    /// New rows; one whose key is taken is an error, and then the transaction is lost. PostgreSQL looks for a key once, not
+    /// twice, and writes one record less to its log for each row.
+    pub(crate) insert_new: String,
     /// New rows, or the other columns of those there are (where the guard allows it).
     pub(crate) upsert: String,
     /// The other columns of rows there are, where the guard allows it. Empty for a table without a guard.
@@ -52,8 +55,8 @@ impl TableSql {
             }
             _ => String::new(),
         };
-        let (select_locked, select_one_locked) = (select.clone(), select.clone());
-        Self { select, select_locked, select_one_locked, insert, upsert, update, update_steady }
+        let (select_locked, select_one_locked, insert_new) = (select.clone(), select.clone(), insert.clone());
+        Self { select, select_locked, select_one_locked, insert, insert_new, upsert, update, update_steady }
     }
 
     /// Statements for a whole batch; `$n` is the array of the n-th column (of the key, in a select).
@@ -72,15 +75,16 @@ impl TableSql {
         let select_locked = format!("{select} ORDER BY {order} FOR UPDATE OF t");
         let found = list(table.key_columns(), " AND ", |i, column| format!("{} = ${}", column.name, i + 1));
         let select_one_locked = format!("SELECT {all} FROM {name} WHERE {found} FOR UPDATE");
-        let insert_from = format!("INSERT INTO {name} ({all}) SELECT {all} FROM {rows}");
-        let insert = format!("{insert_from} ON CONFLICT DO NOTHING");
-        let upsert = format!("{insert_from} {}", on_conflict_update(table));
+        let insert_new = format!("INSERT INTO {name} ({all}) SELECT {all} FROM {rows}");
+        let insert = format!("{insert_new} ON CONFLICT DO NOTHING");
+        let upsert = format!("{insert_new} {}", on_conflict_update(table));
         let update = table.guard.map_or_else(String::new, |guard| {
             let set = list(table.other_columns(), ", ", |_, column| format!("{0} = k.{0}", column.name));
             let guard = table.columns[guard].name;
             format!("UPDATE {name} t SET {set} FROM {rows} WHERE {matched} AND t.{guard} = k.{guard} - 1")
         });
-        Self { select, select_locked, select_one_locked, insert, upsert, update, update_steady: String::new() }
+        let update_steady = String::new();
+        Self { select, select_locked, select_one_locked, insert, insert_new, upsert, update, update_steady }
     }
 }
 
@@ -185,8 +189,9 @@ mod tests {
     fn the_verbs_join_a_table_with_the_keys_asked_for_and_with_nothing_else() {
         for table in tables::every() {
             for sql in [TableSql::sqlite(table), TableSql::postgres(table)] {
-                for text in [&sql.select, &sql.select_locked, &sql.insert, &sql.upsert, &sql.update, &sql.update_steady]
-                {
+                let selects = [&sql.select, &sql.select_locked];
+                let writes = [&sql.insert, &sql.insert_new, &sql.upsert, &sql.update, &sql.update_steady];
+                for text in selects.into_iter().chain(writes) {
                     let joined: Vec<&str> = text.split("JOIN ").skip(1).collect();
                     assert!(joined.iter().all(|rest| rest.starts_with("UNNEST(")), "{text}");
                     let others = tables::every().filter(|other| other.name != table.name);

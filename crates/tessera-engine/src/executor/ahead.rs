@@ -311,7 +311,8 @@ mod tests {
     use tessera_core::member::{MemberState, Status};
     use tessera_core::time::{Day, Instant};
 
-    use super::super::load::{Asked, Key, KnownMember, KnownOrder, Loaded};
+    use super::super::asked::Asked;
+    use super::super::load::{Key, KnownMember, KnownOrder, Loaded};
     use super::super::write::Writes;
 
     const PROGRAM: i64 = 1;

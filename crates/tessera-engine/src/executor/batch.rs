@@ -10,6 +10,7 @@ use tessera_store::{Dialect, StoreError, Tx};
 
 use super::again::{self, SentAgain};
 use super::archived;
+use super::asked::staff_key;
 use super::load::{self, Loaded};
 use super::more::{Claimed, More};
 use super::whom::{Whom, known_member};
@@ -384,7 +385,7 @@ impl One<'_> {
     fn origin(&mut self, command: &Submission, core: &Command, whom: &Whom) -> Result<Origin, StoreError> {
         let mut origin = command.origin.clone();
         let program = command.program.number;
-        if let (Some(key), Whom::Known(member)) = (load::staff_key(self.context, command), whom) {
+        if let (Some(key), Whom::Known(member)) = (staff_key(self.context, command), whom) {
             let known = self.loaded.identifiers.get(&(program, key)).or_else(|| self.loaded.staff.get(&(program, key)));
             let order = match &command.what {
                 What::Purchase(order) => Some(order),

@@ -10,8 +10,9 @@ use tessera_store::{Row, StoreError, Value, tables};
 
 use super::Context;
 use super::archived;
+use super::asked::order_names;
 use super::batch::One;
-use super::load::{ClosedName, Key, KnownKey, Loaded, events_between, order_names};
+use super::load::{ClosedName, Key, KnownKey, Loaded, events_between};
 use super::whom::Whom;
 use crate::identifier::Subject;
 use crate::programs::{ProgramHandle, member_id};

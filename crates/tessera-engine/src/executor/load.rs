@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use tessera_core::decide::{Memory, OrderProgress, OrderRecord, Recorded, velocity_pools};
-use tessera_core::event::{Claim, Command, SecondFact, What};
+use tessera_core::decide::{Memory, OrderProgress, OrderRecord, Recorded};
+use tessera_core::event::What;
 use tessera_core::id::{EventId, MemberId};
 use tessera_core::ledger::Redemption;
 use tessera_core::member::MemberState;
@@ -13,16 +13,17 @@ use tessera_core::program::Versions;
 use tessera_core::time::Instant;
 use tessera_store::{Dialect, Row, Shards, StoreError, Table, tables};
 
+use super::asked::{Asked, pool_keys, rows_of, staff_key};
 use super::known::is_made;
 use super::{Context, slices};
-use crate::identifier::{Identifier, NAME_CLAIMED, NAME_LEFT, Subject};
-use crate::programs::{ProgramHandle, member_id, refresh};
+use crate::identifier::{NAME_CLAIMED, NAME_LEFT, Subject};
+use crate::programs::{ProgramHandle, member_id, refresh_at};
 use crate::record::{
     ENTRY_COLUMNS, EVENT_COLUMNS, Rows, StoredEvent, entry_from_row, event_from_row, member_key, number,
     order_progress, order_record, own_key, redemption_from_text, redemption_key, state_from_bytes, unsigned,
 };
 use crate::submission::Submission;
-use crate::voucher::{KnownCode, shared_pool};
+use crate::voucher::KnownCode;
 
 /// A key that some command used before.
 #[derive(Clone, Debug)]
@@ -67,19 +68,6 @@ pub(super) enum ClosedName {
 }
 
 pub(super) type Key = (i64, [u8; 16]);
-
-/// What the commands of a batch name.
-#[derive(Debug, Default)]
-pub(super) struct Asked {
-    /// Members named by their ids.
-    pub members: Vec<(i64, MemberId)>,
-    pub identifiers: Vec<Key>,
-    /// The names of whoever rang orders up.
-    pub staff: Vec<Key>,
-    pub orders: Vec<Key>,
-    pub codes: Vec<Key>,
-    pub redemptions: Vec<(i64, EventId)>,
-}
 
 /// What a batch knows. Keys carry the program first: a program is the wall.
 #[derive(Debug, Default)]
@@ -131,45 +119,62 @@ impl Loaded {
 
     /// Everything `batch` names, for the one transaction that decides it.
     pub fn read(tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<Self, StoreError> {
-        let mut programs = HashSet::new();
+        let mut programs: Vec<Arc<ProgramHandle>> = Vec::new();
         for command in batch {
-            if programs.insert(command.program.number) {
-                refresh(tx, &command.program)?;
+            if !programs.iter().any(|known| known.number == command.program.number) {
+                programs.push(command.program.clone());
             }
         }
-        Self::read_rows(tx, context, batch)
+        Self::read_under(tx, context, batch, &programs)
     }
 
     /// The same under the versions this process knows.
     pub fn read_rows(tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<Self, StoreError> {
+        Self::read_under(tx, context, batch, &[])
+    }
+
+    /// `programs`: those to be looked at for a newer version.
+    fn read_under(
+        tx: &mut dyn Rows,
+        context: &Context,
+        batch: &[Submission],
+        programs: &[Arc<ProgramHandle>],
+    ) -> Result<Self, StoreError> {
         let shards = context.shards.clone();
-        let mut loaded = Self { spread: shards.are_spread(), shards, ..Self::default() };
+        let asked = Asked::by(context, batch);
+        let mut loaded = Self { spread: shards.are_spread(), shards, asked, ..Self::default() };
         if loaded.spread {
             let programs = batch.iter().map(|command| (command.program.number, command.program.clone()));
             loaded.programs = programs.collect();
         }
-        loaded.read_keys(tx, batch)?;
-        loaded.read_identifiers(tx, context, batch)?;
+        let mut found = tx.fetch_together(&loaded.asked.first_keys(batch, programs))?.into_iter();
+        let mut next = || found.next().unwrap_or_default();
+        let (heads, keys, names, orders, codes) = (next(), next(), next(), next(), next());
+        for program in programs {
+            let head = heads.iter().find(|row| row[0] == program.number.into());
+            refresh_at(tx, program, head)?;
+        }
+        loaded.know_keys(&keys)?;
+        loaded.know_identifiers(tx, batch, names)?;
         loaded.read_staff(tx, context, batch)?;
-        loaded.read_orders(tx, context, batch)?;
-        loaded.read_codes(tx, context, batch)?;
-        loaded.read_members(tx, batch)?;
+        loaded.know_orders(tx, context, orders)?;
+        loaded.know_codes(codes)?;
+        let pools = match loaded.spread {
+            // Pools are read for the shard that the batch turns out to be of.
+            true => None,
+            false => Some(loaded.pools_named(context, batch)),
+        };
+        loaded.read_members_and_pools(tx, batch, pools.as_ref())?;
         // After the members: whoever has a member's row has their redemptions to themselves.
         loaded.read_redemptions(tx, batch)?;
-        if loaded.spread {
-            // Pools are read for the shard that the batch turns out to be of.
-            return Ok(loaded);
-        }
-        if context.database.dialect() == Dialect::Postgres {
+        if !loaded.spread && context.database.dialect() == Dialect::Postgres {
             loaded.read_known_orders_again(tx, context)?;
         }
-        loaded.read_pools(tx, context, batch)?;
         Ok(loaded)
     }
 
-    fn read_keys(&mut self, tx: &mut dyn Rows, batch: &[Submission]) -> Result<(), StoreError> {
-        let keys = batch.iter().filter_map(|command| command.key.map(|(key, _)| own_key(command.program.number, &key)));
-        for row in tx.fetch_by_keys(&tables::EVENT_KEY, &keys.collect::<Vec<_>>())? {
+    fn know_keys(&mut self, rows: &[Row]) -> Result<(), StoreError> {
+        for row in rows {
             let member = row[4].opt_bytes()?.map(member_id).transpose()?;
             let known = KnownKey {
                 hash: row[3].bytes()?.to_vec(),
@@ -178,44 +183,16 @@ impl Loaded {
                 refusal: row[6].opt_text()?.map(str::to_owned),
             };
             if self.spread && known.refusal.is_some() {
-                self.hollow.insert((tables::EVENT_KEY.name, key_of(&row)?), row.clone());
+                self.hollow.insert((tables::EVENT_KEY.name, key_of(row)?), row.clone());
             }
-            self.keys.insert(key_of(&row)?, known);
+            self.keys.insert(key_of(row)?, known);
         }
         Ok(())
     }
 
-    fn read_identifiers(
-        &mut self,
-        tx: &mut dyn Rows,
-        context: &Context,
-        batch: &[Submission],
-    ) -> Result<(), StoreError> {
-        let mut keys = Vec::new();
-        for command in batch {
-            let program = command.program.number;
-            let subject = match &command.subject {
-                Subject::Identifier(identifier) => Some(identifier),
-                _ => None,
-            };
-            for identifier in subject.into_iter().chain(&command.identifiers) {
-                keys.push((program, context.secrets.identifier_key(program, &identifier.to_text())));
-            }
-            if let What::Enrol(profile) | What::Profile(profile) = &command.what
-                && let Some(key) = crate::referral::key_of(&context.secrets, program, profile)
-            {
-                keys.push((program, key));
-            }
-            if let What::Rename(renaming) = &command.what {
-                let second = match &renaming.second {
-                    Some(SecondFact::Name { name, .. }) => Some(name),
-                    _ => None,
-                };
-                keys.extend(renaming.removed.iter().chain(second).map(|name| (program, name.key)));
-            }
-        }
+    fn know_identifiers(&mut self, tx: &mut dyn Rows, batch: &[Submission], rows: Vec<Row>) -> Result<(), StoreError> {
         let mut claimed = Vec::new();
-        for row in tx.fetch_by_keys(&tables::MEMBER_IDENTIFIER, &rows_of(&keys))? {
+        for row in rows {
             let key = key_of(&row)?;
             match row[4].opt_int()? {
                 Some(NAME_CLAIMED) => claimed.push((key, row)),
@@ -235,7 +212,6 @@ impl Loaded {
             self.know_claimed_names(tx, batch, claimed)?;
             self.marks = self.closed.clone();
         }
-        self.asked.identifiers = keys;
         Ok(())
     }
 
@@ -255,19 +231,6 @@ impl Loaded {
         Ok(())
     }
 
-    fn read_orders(&mut self, tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<(), StoreError> {
-        let mut keys = Vec::new();
-        for command in batch {
-            let program = command.program.number;
-            for order in order_names(command) {
-                keys.push((program, context.secrets.order_key(program, &order)));
-            }
-        }
-        self.read_orders_of(tx, context, &rows_of(&keys))?;
-        self.asked.orders = keys;
-        Ok(())
-    }
-
     /// Orders tell whose rows to lock, so they are read first; another process may have changed them until the lock
     /// was there. From then on nobody does.
     fn read_known_orders_again(&mut self, tx: &mut dyn Rows, context: &Context) -> Result<(), StoreError> {
@@ -276,7 +239,12 @@ impl Loaded {
     }
 
     fn read_orders_of(&mut self, tx: &mut dyn Rows, context: &Context, keys: &[Row]) -> Result<(), StoreError> {
-        for row in tx.fetch_by_keys(&tables::ORDER_KEY, keys)? {
+        let rows = tx.fetch_by_keys(&tables::ORDER_KEY, keys)?;
+        self.know_orders(tx, context, rows)
+    }
+
+    fn know_orders(&mut self, tx: &mut dyn Rows, context: &Context, rows: Vec<Row>) -> Result<(), StoreError> {
+        for row in rows {
             let (key, member, seq) = (key_of(&row)?, member_id(row[3].bytes()?)?, unsigned(row[4].int()?));
             if let Some(handle) = self.programs.get(&key.0)
                 && !is_made(tx, context, handle, &key.1, EventId { member, seq })?
@@ -290,7 +258,13 @@ impl Loaded {
         Ok(())
     }
 
-    fn read_members(&mut self, tx: &mut dyn Rows, batch: &[Submission]) -> Result<(), StoreError> {
+    /// Pools after the members: locks are taken in this order everywhere.
+    fn read_members_and_pools(
+        &mut self,
+        tx: &mut dyn Rows,
+        batch: &[Submission],
+        pools: Option<&HashSet<(i64, CompactString)>>,
+    ) -> Result<(), StoreError> {
         for command in batch {
             let merged_into = match &command.what {
                 What::Merge(merge) => Some(merge.into),
@@ -303,7 +277,15 @@ impl Loaded {
             let members = subject.into_iter().chain(merged_into);
             self.asked.members.extend(members.map(|member| (command.program.number, member)));
         }
-        self.read_members_of(tx, self.named_members())
+        let members = self.named_members().into_iter().map(|(program, member)| member_key(program, member));
+        let mut asked = vec![(&tables::MEMBER, members.collect())];
+        asked.extend(pools.into_iter().flat_map(pool_keys));
+        let mut found = tx.fetch_together(&asked)?.into_iter();
+        let merged_into = self.know_members(found.next().unwrap_or_default())?;
+        if let Some(names) = pools {
+            self.know_pools(names, found)?;
+        }
+        self.read_members_of(tx, merged_into)
     }
 
     /// Whom the commands name, by an id, a name or an order.
@@ -325,15 +307,22 @@ impl Loaded {
         wanted.retain(|wanted| !self.members.contains_key(wanted));
         while !wanted.is_empty() {
             let keys: Vec<Row> = wanted.drain().map(|(program, member)| member_key(program, member)).collect();
-            for row in tx.fetch_by_keys(&tables::MEMBER, &keys)? {
-                let state = state_from_bytes(row[6].bytes()?)?;
-                let program = row[1].int()?;
-                wanted.extend(state.into.map(|into| (program, into)));
-                self.members.insert((program, state.id), KnownMember { state, version: row[3].int()? });
-            }
-            wanted.retain(|wanted| !self.members.contains_key(wanted));
+            wanted = self.know_members(tx.fetch_by_keys(&tables::MEMBER, &keys)?)?;
         }
         Ok(())
+    }
+
+    /// Says whom of those who are not known yet they were merged into.
+    fn know_members(&mut self, rows: Vec<Row>) -> Result<HashSet<(i64, MemberId)>, StoreError> {
+        let mut merged_into = HashSet::new();
+        for row in rows {
+            let state = state_from_bytes(row[6].bytes()?)?;
+            let program = row[1].int()?;
+            merged_into.extend(state.into.map(|into| (program, into)));
+            self.members.insert((program, state.id), KnownMember { state, version: row[3].int()? });
+        }
+        merged_into.retain(|wanted| !self.members.contains_key(wanted));
+        Ok(merged_into)
     }
 
     /// Who a member is by now (P2): the last of those they were merged into; themselves where that leads back.
@@ -399,14 +388,10 @@ impl Loaded {
         Ok(())
     }
 
-    fn read_codes(&mut self, tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<(), StoreError> {
-        let mut keys = Vec::new();
-        for command in batch {
-            let program = command.program.number;
-            keys.extend(command.what.voucher_codes().map(|code| (program, context.secrets.code_key(program, code))));
+    fn know_codes(&mut self, rows: Vec<Row>) -> Result<(), StoreError> {
+        for row in rows {
+            self.codes.insert(key_of(&row)?, KnownCode::read(row)?);
         }
-        self.read_codes_of(tx, &keys)?;
-        self.asked.codes = keys;
         Ok(())
     }
 
@@ -414,48 +399,36 @@ impl Loaded {
     pub fn read_codes_of(&mut self, tx: &mut dyn Rows, wanted: &[Key]) -> Result<(), StoreError> {
         let unknown = wanted.iter().filter(|key| !self.codes.contains_key(key));
         let keys: Vec<Row> = unknown.map(|(program, key)| own_key(*program, key)).collect();
-        for row in tx.fetch_by_keys(&tables::VOUCHER_CODE, &keys)? {
-            self.codes.insert(key_of(&row)?, KnownCode::read(row)?);
-        }
-        Ok(())
+        let rows = tx.fetch_by_keys(&tables::VOUCHER_CODE, &keys)?;
+        self.know_codes(rows)
     }
 
     pub fn read_pools(&mut self, tx: &mut dyn Rows, context: &Context, batch: &[Submission]) -> Result<(), StoreError> {
-        let mut names: HashSet<(i64, CompactString)> = HashSet::new();
-        let mut looked = HashSet::new();
-        for command in batch {
-            let (program, versions) = (command.program.number, command.program.versions());
-            let rules = versions.at(command.effective_at);
-            // Commands of one day and version name the same pools.
-            if looked.insert((program, rules.version, rules.calendar.day(command.effective_at))) {
-                let pools = tessera_core::decide::pools(&versions, command.effective_at);
-                names.extend(pools.into_iter().map(|pool| (program, pool)));
-            }
-            let named = match &command.subject {
-                Subject::Member(id) => Some(*id),
-                Subject::Identifier(identifier) => {
-                    let key = context.secrets.identifier_key(program, &identifier.to_text());
-                    self.identifiers.get(&(program, key)).copied()
-                }
-                Subject::Nobody => None,
-            };
-            if !rules.velocity.is_empty() {
-                let counted = velocity_pools(&versions, &core_of(command), &command.origin, named);
-                names.extend(counted.into_iter().map(|pool| (program, pool)));
-            }
-            if let What::Adjust(adjustment) = &command.what {
-                let pool = tessera_core::decide::adjustment_pool(rules, adjustment, command.effective_at);
-                names.extend(pool.map(|pool| (program, pool)));
-            }
+        let names = self.pools_named(context, batch);
+        let found = tx.fetch_together(&pool_keys(&names))?;
+        self.know_pools(&names, found.into_iter())?;
+        self.read_slices(tx, names.iter().map(|(program, pool)| (*program, pool)))
+    }
+
+    /// `found`: the rows of [`pool_keys`].
+    fn know_pools(
+        &mut self,
+        names: &HashSet<(i64, CompactString)>,
+        mut found: impl Iterator<Item = Vec<Row>>,
+    ) -> Result<(), StoreError> {
+        // There are no codes where nobody brought any in.
+        for (program, name) in names.iter().filter(|(_, name)| tessera_core::decide::imports_of(name).is_some()) {
+            self.pools.entry(*program).or_default().insert(name.clone(), 0);
         }
-        let shared = self.codes.iter().filter(|(_, code)| code.is_shared());
-        names.extend(shared.map(|((program, key), _)| (*program, shared_pool(key))));
-        self.read_imported_codes(tx, &names)?;
-        let keys: Vec<Row> = names.iter().map(|(program, pool)| pool_key(*program, pool)).collect();
-        for row in tx.fetch_by_keys(&tables::POOL, &keys)? {
+        for row in found.next().unwrap_or_default() {
+            let Ok(pool) = row[2].text()?.parse() else { continue };
+            let name = tessera_core::decide::codes_imported(&pool);
+            self.pools.entry(row[1].int()?).or_default().insert(name, row[3].int()?);
+        }
+        for row in found.next().unwrap_or_default() {
             self.pools.entry(row[1].int()?).or_default().insert(row[2].text()?.into(), row[3].int()?);
         }
-        self.read_slices(tx, names.iter().map(|(program, pool)| (*program, pool)))
+        Ok(())
     }
 
     /// What the batch's own shard has of pools and not given out yet is as good as free.
@@ -500,63 +473,6 @@ impl Loaded {
         }
         self.read_slices(tx, unknown.iter().map(|name| (program, name)))
     }
-
-    /// How many codes of partners there are: none where nobody brought any in.
-    fn read_imported_codes(
-        &mut self,
-        tx: &mut dyn Rows,
-        names: &HashSet<(i64, CompactString)>,
-    ) -> Result<(), StoreError> {
-        let mut keys: Vec<Row> = Vec::new();
-        for (program, name) in names {
-            if let Some(pool) = tessera_core::decide::imports_of(name) {
-                self.pools.entry(*program).or_default().insert(name.clone(), 0);
-                let bucket = i64::from(tessera_core::id::Bucket::of(pool.as_bytes()).get());
-                keys.push(vec![bucket.into(), (*program).into(), pool.into()]);
-            }
-        }
-        for row in tx.fetch_by_keys(&tables::CODE_POOL, &keys)? {
-            let Ok(pool) = row[2].text()?.parse() else { continue };
-            let name = tessera_core::decide::codes_imported(&pool);
-            self.pools.entry(row[1].int()?).or_default().insert(name, row[3].int()?);
-        }
-        Ok(())
-    }
-}
-
-/// A command as the core sees it.
-pub(super) fn core_of(command: &Submission) -> Command {
-    Command { effective_at: command.effective_at, recorded_at: command.recorded_at, what: command.what.clone() }
-}
-
-/// The key of the name under which whoever rang an order up may be a member, where the document asks.
-pub(super) fn staff_key(context: &Context, command: &Submission) -> Option<[u8; 16]> {
-    let staff = match &command.what {
-        What::Purchase(order) => order.staff.as_ref(),
-        What::Exchange(exchange) => exchange.bought.staff.as_ref(),
-        _ => None,
-    }?;
-    let versions = command.program.versions();
-    let looks = versions.at(command.effective_at).definition.staff.looks();
-    let identifier = looks.then(|| format!("staff:{staff}").parse::<Identifier>().ok()).flatten()?;
-    Some(context.secrets.identifier_key(command.program.number, &identifier.to_text()))
-}
-
-/// Every order a command makes or names.
-pub(super) fn order_names(command: &Submission) -> Vec<CompactString> {
-    let what = &command.what;
-    let mut names: Vec<CompactString> =
-        what.makes_order().into_iter().chain(what.names_order()).map(CompactString::from).collect();
-    if let What::Claim(claim) = what {
-        names.push(Claim::key_of(&claim.code));
-    }
-    if let tessera_core::event::What::Declared { data, .. } = what {
-        names.extend(data.iter().filter_map(|(name, value)| match value {
-            tessera_core::event::FieldValue::Text(text) if name == "order_id" => Some(text.clone()),
-            _ => None,
-        }));
-    }
-    names
 }
 
 /// Reads the keys of orders that the batch's commands did not name.
@@ -583,10 +499,6 @@ pub(super) fn known_orders(
 
 pub(crate) fn pool_key(program: i64, pool: &str) -> Row {
     vec![i64::from(tessera_core::id::Bucket::of(pool.as_bytes()).get()).into(), program.into(), pool.into()]
-}
-
-fn rows_of(keys: &[Key]) -> Vec<Row> {
-    keys.iter().map(|(program, key)| own_key(*program, key)).collect()
 }
 
 pub(super) fn key_of(row: &Row) -> Result<Key, StoreError> {

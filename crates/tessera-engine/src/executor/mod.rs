@@ -10,10 +10,12 @@
 mod again;
 mod ahead;
 mod archived;
+mod asked;
 mod batch;
 mod claims;
 mod faults;
 mod flush;
+mod forget;
 mod health;
 mod known;
 mod load;

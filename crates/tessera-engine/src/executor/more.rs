@@ -9,6 +9,7 @@ use tessera_core::voucher::CodeRecord;
 use tessera_store::StoreError;
 
 use super::archived;
+use super::asked::order_names;
 use super::batch::One;
 use super::load;
 use super::whom::{Whom, known_member};
@@ -69,7 +70,7 @@ impl One<'_> {
         }
         let (mut orders, mut is_early) = (Vec::new(), false);
         load::known_orders(self.loaded, self.tx, self.context, program, &needs.awaited)?;
-        for name in load::order_names(command).into_iter().chain(needs.awaited.iter().cloned()) {
+        for name in order_names(command).into_iter().chain(needs.awaited.iter().cloned()) {
             let key = self.context.secrets.order_key(program, &name);
             let Some(known) = self.loaded.orders.get(&(program, key)).cloned() else { continue };
             let wanted = command.what.makes_order() == Some(name.as_str())

@@ -224,7 +224,7 @@ impl Worker {
         };
         let known = subject.into_iter().chain(&command.identifiers);
         names.extend(known.map(|name| secrets.identifier_key(program, &name.to_text())));
-        names.extend(super::load::order_names(command).iter().map(|order| secrets.order_key(program, order)));
+        names.extend(super::asked::order_names(command).iter().map(|order| secrets.order_key(program, order)));
         names.extend(command.what.voucher_codes().map(|code| secrets.code_key(program, code)));
         names.into_iter().map(|name| (program, name)).collect()
     }

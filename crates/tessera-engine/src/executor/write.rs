@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, HashMap};
 
 use compact_str::CompactString;
-use tessera_core::decide::{CaseHit, Decision, EffectKind, FollowUp, Memory, Record};
+use tessera_core::decide::{CaseHit, Decision, EffectKind, FollowUp};
 use tessera_core::event::{Claim, What};
 use tessera_core::id::{Bucket, EventId, MemberId};
 use tessera_core::member::Change;
 use tessera_core::program::Id;
 use tessera_core::time::Instant;
-use tessera_store::{Row, Shards, StoreError, Table, Tx, Value, tables};
+use tessera_store::{Row, Shards, StoreError, Table, Tx, Value, Write, tables};
 
 use super::Context;
 use super::again::SentAgain;
 use super::claims::Claims;
+use super::forget;
 use super::known::NameClaim;
 use super::load::{ClosedName, Key, KnownOrder, Loaded, key_of, pool_key};
 use super::slices::Wanted;
@@ -373,27 +374,6 @@ impl Writes {
         Ok(())
     }
 
-    fn forget(tx: &mut Tx<'_>, erased: &[(i64, MemberId)]) -> Result<(), StoreError> {
-        for (program, member) in erased {
-            let key = member_key(*program, *member);
-            tx.execute("DELETE FROM member_profile WHERE bucket = $1 AND program = $2 AND member = $3", &key)?;
-            // The secret of their card, and codes sent to them.
-            tx.execute("DELETE FROM possession WHERE bucket = $1 AND program = $2 AND member = $3", &key)?;
-            undate(tx, &key)?;
-            // What they told when they joined, such as the year they were born.
-            tx.execute(
-                "UPDATE event SET payload = '{\"data\":{}}' WHERE bucket = $1 AND program = $2 AND member = $3 \
-                 AND type IN ('enrol', 'profile', 'move-in')",
-                &key,
-            )?;
-            // What colleagues noted about them.
-            let (_, of_program) = key.split_at(1);
-            tx.execute("UPDATE adjustment SET note = NULL WHERE program = $1 AND member = $2", of_program)?;
-            tx.execute("UPDATE case_file SET note = NULL WHERE program = $1 AND member = $2", of_program)?;
-        }
-        Ok(())
-    }
-
     pub fn profile(&mut self, program: i64, member: MemberId, sealed: SealedProfile) {
         let mut row = member_key(program, member);
         row.extend([sealed.wrapped_key.into(), sealed.data.into()]);
@@ -526,46 +506,57 @@ impl Writes {
         }
     }
 
-    /// Writes everything, in the order in which locks are taken everywhere: keys, members, pools.
+    /// Writes everything, in the order in which locks are taken everywhere: keys, members, pools. What is not rare goes
+    /// together.
     pub fn write(mut self, tx: &mut Tx<'_>, loaded: &Loaded) -> Result<(), StoreError> {
         self.outbox.append(&mut self.parked);
-        tx.insert_rows(&tables::EVENT_KEY, &self.keys)?;
-        tx.upsert_rows(&tables::EVENT_KEY, &self.kept_keys)?;
-        tx.insert_rows(&tables::ORDER_KEY, &self.new_orders)?;
-        tx.upsert_rows(&tables::ORDER_KEY, &self.orders.into_values().collect::<Vec<_>>())?;
-        Self::write_names(tx, self.closed, &self.reopened)?;
-        tx.upsert_rows(&tables::OUTBOX, &self.marks)?;
-        tx.insert_rows(&tables::MEMBER_IDENTIFIER, &self.identifiers)?;
-        tx.insert_rows(&tables::EVENT, &self.events)?;
-        tx.insert_rows(&tables::ENTRY, &self.entries)?;
-        tx.insert_rows(&tables::VOUCHER, &self.vouchers)?;
-        tx.insert_rows(&tables::DRAW, &self.draws)?;
-        tx.upsert_rows(&tables::FULFILMENT, &self.fulfilments.into_values().collect::<Vec<_>>())?;
-        tx.upsert_rows(&tables::WAITLIST, &self.waitlist.into_values().collect::<Vec<_>>())?;
-        tx.insert_rows(&tables::VOUCHER_CODE, &self.new_voucher_codes)?;
-        tx.upsert_rows(&tables::VOUCHER_CODE, &self.voucher_codes.into_values().collect::<Vec<_>>())?;
-        tx.upsert_rows(&tables::REDEMPTION, &self.redemptions.into_values().collect::<Vec<_>>())?;
-        tx.insert_rows(&tables::PARTNER_ORDER, &self.partner_orders)?;
-        for ((program, id), (state, since)) in self.partner_states {
-            let mut params = redemption_key(program, id);
-            params.extend([state.into(), since.into()]);
-            let sql = "UPDATE partner_order SET state = $5, changed_at = $6 WHERE bucket = $1 AND program = $2 \
-                       AND member = $3 AND seq = $4 AND state <> $5";
-            tx.execute(sql, &params)?;
+        let orders: Vec<Row> = self.orders.into_values().collect();
+        let fulfilments: Vec<Row> = self.fulfilments.into_values().collect();
+        let waitlist: Vec<Row> = self.waitlist.into_values().collect();
+        let voucher_codes: Vec<Row> = self.voucher_codes.into_values().collect();
+        let redemptions: Vec<Row> = self.redemptions.into_values().collect();
+        let members = loaded.touched.iter().filter_map(|(program, member)| {
+            let known = loaded.members.get(&(*program, *member))?;
+            Some(member_row(*program, known.version + 1, &known.state))
+        });
+        let members: Vec<Row> = members.collect();
+        let mut together = vec![
+            Write::Insert(&tables::EVENT_KEY, &self.keys),
+            Write::Upsert(&tables::EVENT_KEY, &self.kept_keys),
+            Write::Insert(&tables::ORDER_KEY, &self.new_orders),
+            Write::Upsert(&tables::ORDER_KEY, &orders),
+        ];
+        if !self.closed.is_empty() || !self.reopened.is_empty() {
+            tx.write_together(&std::mem::take(&mut together))?;
+            Self::write_names(tx, self.closed, &self.reopened)?;
         }
-        let members: Vec<Row> = loaded
-            .touched
-            .iter()
-            .filter_map(|(program, member)| {
-                let known = loaded.members.get(&(*program, *member))?;
-                Some(member_row(*program, known.version + 1, &known.state))
-            })
-            .collect();
-        tx.upsert_rows(&tables::MEMBER, &members)?;
-        tx.upsert_rows(&tables::MEMBER_PROFILE, &self.profiles)?;
-        Self::forget(tx, &self.erased)?;
-        forget_birthdays(tx, &self.undated)?;
-        tx.insert_rows(&tables::OUTBOX, &self.outbox)?;
+        together.extend([
+            Write::Upsert(&tables::OUTBOX, &self.marks),
+            Write::Insert(&tables::MEMBER_IDENTIFIER, &self.identifiers),
+            Write::Insert(&tables::EVENT, &self.events),
+            Write::Insert(&tables::ENTRY, &self.entries),
+            Write::Insert(&tables::VOUCHER, &self.vouchers),
+            Write::Insert(&tables::DRAW, &self.draws),
+            Write::Upsert(&tables::FULFILMENT, &fulfilments),
+            Write::Upsert(&tables::WAITLIST, &waitlist),
+            Write::Insert(&tables::VOUCHER_CODE, &self.new_voucher_codes),
+            Write::Upsert(&tables::VOUCHER_CODE, &voucher_codes),
+            Write::Upsert(&tables::REDEMPTION, &redemptions),
+            Write::Insert(&tables::PARTNER_ORDER, &self.partner_orders),
+        ]);
+        if !self.partner_states.is_empty() {
+            tx.write_together(&std::mem::take(&mut together))?;
+            Self::write_partner_states(tx, self.partner_states)?;
+        }
+        together
+            .extend([Write::Upsert(&tables::MEMBER, &members), Write::Upsert(&tables::MEMBER_PROFILE, &self.profiles)]);
+        if !self.erased.is_empty() || !self.undated.is_empty() {
+            tx.write_together(&std::mem::take(&mut together))?;
+            forget::forget(tx, &self.erased)?;
+            forget::forget_birthdays(tx, &self.undated)?;
+        }
+        together.push(Write::Insert(&tables::OUTBOX, &self.outbox));
+        tx.write_together(&together)?;
         for (program, topic, now) in self.released {
             tx.execute(
                 "UPDATE outbox SET kind = 'command', due_at = $3 WHERE program = $1 AND kind = 'parked' AND topic = $2",
@@ -581,63 +572,15 @@ impl Writes {
         }
         Ok(())
     }
-}
 
-/// Takes a member's birthday out of their events: of what these changed, and of what a merge brought with it. The erasure,
-/// which comes last, forgets it in the state too, so what is folded from the rest is the same.
-fn undate(tx: &mut Tx<'_>, key: &Row) -> Result<(), StoreError> {
-    let corrupt =
-        |column: &'static str| move |error: serde_json::Error| StoreError::corrupt("event", column, error.to_string());
-    let sql = "SELECT seq, record, payload FROM event WHERE bucket = $1 AND program = $2 AND member = $3 \
-               AND (record LIKE '%\"birthday%' OR record LIKE '%\"gift\"%' OR type IN ('merge-in', 'merge-back'))";
-    for row in tx.query(sql, key)? {
-        let mut record: Record = serde_json::from_str(row[1].text()?).map_err(corrupt("record"))?;
-        let of_birthday = |change: &Change| {
-            matches!(change, Change::Birthday { .. } | Change::BirthdayNext { .. } | Change::Gift { .. })
-        };
-        record.changes.retain(|change| !of_birthday(change));
-        let mut record = serde_json::to_value(&record).map_err(corrupt("record"))?;
-        undate_states(&mut record);
-        let told: serde_json::Value = serde_json::from_str(row[2].text()?).map_err(corrupt("payload"))?;
-        let mut undated = told.clone();
-        undate_states(&mut undated);
-        let payload = if undated == told { row[2].clone() } else { undated.to_string().into() };
-        let mut params = key.clone();
-        params.extend([row[0].clone(), record.to_string().into(), payload]);
-        let update = "UPDATE event SET record = $5, payload = $6 \
-                      WHERE bucket = $1 AND program = $2 AND member = $3 AND seq = $4";
-        tx.execute(update, &params)?;
-    }
-    Ok(())
-}
-
-/// Takes the birthday out of every member's state that stands in a text.
-fn undate_states(value: &mut serde_json::Value) {
-    match value {
-        serde_json::Value::Object(fields) => {
-            if fields.contains_key("birthday_since") {
-                for name in ["birthday", "birthday_since", "birthday_next"] {
-                    fields.remove(name);
-                }
-                fields.insert("gifts".to_owned(), serde_json::Value::Array(Vec::new()));
-            }
-            fields.values_mut().for_each(undate_states);
+    fn write_partner_states(tx: &mut Tx<'_>, states: BTreeMap<(i64, EventId), (i64, i64)>) -> Result<(), StoreError> {
+        for ((program, id), (state, since)) in states {
+            let mut params = redemption_key(program, id);
+            params.extend([state.into(), since.into()]);
+            let sql = "UPDATE partner_order SET state = $5, changed_at = $6 WHERE bucket = $1 AND program = $2 \
+                       AND member = $3 AND seq = $4 AND state <> $5";
+            tx.execute(sql, &params)?;
         }
-        serde_json::Value::Array(items) => items.iter_mut().for_each(undate_states),
-        _ => {}
+        Ok(())
     }
-}
-
-fn forget_birthdays(tx: &mut Tx<'_>, marks: &[Key]) -> Result<(), StoreError> {
-    for (program, key) in marks {
-        let key = own_key(*program, key);
-        let found = format!("bucket = $1 AND program = $2 AND key = $3 AND state = {NAME_LEFT}");
-        let rows = tx.query(&format!("SELECT memory FROM member_identifier WHERE {found}"), &key)?;
-        let Some(text) = rows.first().map(|row| row[0].opt_text()).transpose()?.flatten() else { continue };
-        let memory: Memory = serde_json::from_str(text).unwrap_or_default();
-        let mut params = key;
-        params.push(serde_json::to_string(&memory.without_birthdays()).ok().into());
-        tx.execute(&format!("UPDATE member_identifier SET memory = $4 WHERE {found}"), &params)?;
-    }
-    Ok(())
 }

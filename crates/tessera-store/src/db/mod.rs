@@ -64,7 +64,7 @@ struct SqliteDatabase {
 }
 
 struct PgDatabase {
-    servers: Servers,
+    servers: Arc<Servers>,
     read_only: bool,
     readers: Pool<PgConnection>,
 }
@@ -145,7 +145,7 @@ impl Database {
         Ok(Self::postgres(servers, true))
     }
 
-    fn postgres(servers: Servers, read_only: bool) -> Self {
+    fn postgres(servers: Arc<Servers>, read_only: bool) -> Self {
         let database = PgDatabase { servers, read_only, readers: Pool::new(READERS_MAX) };
         Self { backend: Backend::Postgres(Arc::new(database)) }
     }
@@ -192,8 +192,7 @@ impl Database {
             Backend::Postgres(database) if database.read_only => return Err(read_only()),
             Backend::Sqlite(database) => Link::Sqlite(SqliteLink::open(Arc::clone(database))?),
             Backend::Postgres(database) => {
-                let connection = PgConnection::open(&database.servers, postgres::Role::Writer)?;
-                Link::Postgres { database: Arc::clone(database), connection }
+                Link::Postgres(PgConnection::open(&database.servers, postgres::Role::Writer)?)
             }
         };
         Ok(Writer { link })
@@ -299,16 +298,14 @@ impl PgDatabase {
     fn read<T>(&self, f: impl FnOnce(&mut Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut lease = self.readers.take(|| self.connect())?;
         let connection = lease.connection();
-        if connection.run(Self::BEGIN).is_err() {
-            // It was lost while idle, as after a restart of the server: nothing is lost by starting over, once. Those
-            // beside it were lost with it, and each would be waited for.
-            self.readers.forget_idle();
-            *connection = self.connect()?;
-            connection.run(Self::BEGIN)?;
-        }
+        connection.begin(Self::BEGIN);
         let answer = f(&mut Reader::postgres(connection));
+        if connection.was_opened_anew() {
+            // Those beside it were lost with it, and each would be waited for.
+            self.readers.forget_idle();
+        }
         // A connection that cannot even roll back is closed; the answer stands.
-        if connection.run("ROLLBACK").is_ok() {
+        if connection.end("ROLLBACK").is_ok() {
             lease.give_back();
         }
         answer
@@ -322,7 +319,7 @@ pub struct Writer {
 
 enum Link {
     Sqlite(SqliteLink),
-    Postgres { database: Arc<PgDatabase>, connection: PgConnection },
+    Postgres(PgConnection),
 }
 
 struct SqliteLink {
@@ -357,11 +354,11 @@ impl Drop for WriterLent {
 impl Writer {
     /// Begins a transaction. On SQLite it is the only one that writes until it ends.
     ///
-    /// A connection that was lost since the last transaction is opened anew.
+    /// PostgreSQL hears of it with the first statement. A connection that was lost since the last transaction is opened
+    /// anew then.
     ///
     /// # Errors
-    /// [`StoreError::Busy`] if another process holds the SQLite file for ten seconds; [`StoreError::Unavailable`] if
-    /// PostgreSQL cannot be reached.
+    /// [`StoreError::Busy`] if another process holds the SQLite file for ten seconds.
     pub fn begin(&mut self) -> Result<Tx<'_>, StoreError> {
         match &mut self.link {
             Link::Sqlite(link) => {
@@ -371,11 +368,8 @@ impl Writer {
                 link.connection.run("BEGIN IMMEDIATE")?;
                 Ok(Tx::sqlite(&mut link.connection, turn, (&database.log, &database.recent)))
             }
-            Link::Postgres { database, connection } => {
-                if connection.is_lost() || connection.run("BEGIN").is_err() {
-                    *connection = PgConnection::open(&database.servers, postgres::Role::Writer)?;
-                    connection.run("BEGIN")?;
-                }
+            Link::Postgres(connection) => {
+                connection.begin("BEGIN");
                 Ok(Tx::postgres(connection))
             }
         }

@@ -4,7 +4,7 @@ use crate::db::postgres::PgConnection;
 use crate::db::recent::RecentRows;
 use crate::db::sqlite::SqliteConnection;
 use crate::error::StoreError;
-use crate::hot::distinct_keys;
+use crate::hot::distinct_of_each;
 use crate::table::Table;
 use crate::value::{Row, Value};
 
@@ -65,32 +65,53 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`StoreError::Database`] if a key does not fit the table.
     pub fn fetch_by_keys(&mut self, table: &'static Table, keys: &[Row]) -> Result<Vec<Row>, StoreError> {
-        let keys = distinct_keys(table, keys)?;
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
+        let found = self.fetch_asked(&[(table, keys)])?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The same of several tables, the rows of each in the place of its keys; to PostgreSQL all goes in one message.
+    ///
+    /// # Errors
+    /// As [`fetch_by_keys`](Self::fetch_by_keys).
+    pub fn fetch_together(&mut self, asked: &[(&'static Table, Vec<Row>)]) -> Result<Vec<Vec<Row>>, StoreError> {
+        let asked: Vec<(&'static Table, &[Row])> =
+            asked.iter().map(|(table, keys)| (*table, keys.as_slice())).collect();
+        self.fetch_asked(&asked)
+    }
+
+    fn fetch_asked(&mut self, asked: &[(&'static Table, &[Row])]) -> Result<Vec<Vec<Row>>, StoreError> {
+        let asked = distinct_of_each(asked)?;
         match &mut self.source {
             Source::Sqlite(connection, recent) => {
-                let sql = connection.table(table);
-                let Some((rows, moment)) = recent else { return connection.select_rows(&sql.select, &keys) };
-                let (mut found, mut unknown) = (Vec::with_capacity(keys.len()), Vec::new());
-                for key in keys {
-                    match rows.get(*moment, table, key) {
-                        Some(row) => found.extend(row),
-                        None => unknown.push(key),
-                    }
-                }
-                if !unknown.is_empty() {
-                    let mut read = connection.select_rows(&sql.select, &unknown)?;
-                    rows.keep(*moment, table, &unknown, &read);
-                    found.append(&mut read);
-                }
-                Ok(found)
+                asked.into_iter().map(|(table, keys)| rows_of_sqlite(connection, *recent, table, keys)).collect()
             }
-            Source::Postgres(connection) => {
-                let sql = connection.table(table);
-                connection.select_rows(&sql.select, table, &keys)
-            }
+            Source::Postgres(connection) => connection.select_together(&asked, false),
         }
     }
+}
+
+fn rows_of_sqlite(
+    connection: &mut SqliteConnection,
+    recent: Option<(&RecentRows, u64)>,
+    table: &'static Table,
+    keys: Vec<&[Value]>,
+) -> Result<Vec<Row>, StoreError> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = connection.table(table);
+    let Some((rows, moment)) = recent else { return connection.select_rows(&sql.select, &keys) };
+    let (mut found, mut unknown) = (Vec::with_capacity(keys.len()), Vec::new());
+    for key in keys {
+        match rows.get(moment, table, key) {
+            Some(row) => found.extend(row),
+            None => unknown.push(key),
+        }
+    }
+    if !unknown.is_empty() {
+        let mut read = connection.select_rows(&sql.select, &unknown)?;
+        rows.keep(moment, table, &unknown, &read);
+        found.append(&mut read);
+    }
+    Ok(found)
 }

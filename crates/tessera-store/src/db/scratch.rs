@@ -1,5 +1,7 @@
 //! Room for what is thrown away, in a PostgreSQL database that others use.
 
+use std::sync::Arc;
+
 use crate::db::postgres::{PgConnection, Role};
 use crate::db::servers::Servers;
 use crate::error::StoreError;
@@ -7,7 +9,7 @@ use crate::error::StoreError;
 /// A schema of its own, until it is removed; what is outside it is never touched.
 #[derive(Debug)]
 pub struct ScratchSchema {
-    servers: Servers,
+    servers: Arc<Servers>,
     name: String,
     url: String,
 }

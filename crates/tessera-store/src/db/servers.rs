@@ -4,6 +4,7 @@
 //! that hangs does, costs its time and does not stand before the rest. Whoever writes takes only a server that is written
 //! to, and never one that merely follows another, which would show what was and refuse what is.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -44,16 +45,20 @@ pub(crate) struct Servers {
 impl Servers {
     /// Reads a URL for whoever writes, or must see what was written last. The message does not repeat it, for it may hold
     /// a password.
-    pub(crate) fn to_write(url: &str) -> Result<Self, StoreError> {
-        let mut servers = Self::to_read(url)?;
+    pub(crate) fn to_write(url: &str) -> Result<Arc<Self>, StoreError> {
+        let mut servers = Self::of_url(url)?;
         for config in &mut servers.each {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
-        Ok(servers)
+        Ok(Arc::new(servers))
     }
 
     /// Reads a URL for whoever only reads: from any server, unless it says `target_session_attrs`.
-    pub(crate) fn to_read(url: &str) -> Result<Self, StoreError> {
+    pub(crate) fn to_read(url: &str) -> Result<Arc<Self>, StoreError> {
+        Self::of_url(url).map(Arc::new)
+    }
+
+    fn of_url(url: &str) -> Result<Self, StoreError> {
         let unreadable = || {
             StoreError::Database("the database URL cannot be read: postgres://user:password@host:5432/name".to_owned())
         };

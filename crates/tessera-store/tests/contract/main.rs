@@ -19,6 +19,7 @@ mod schema;
 mod servers;
 mod sql;
 mod tls;
+mod together;
 mod transactions;
 mod upserts;
 mod verbs;
