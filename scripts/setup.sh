@@ -14,6 +14,9 @@ if missing cc; then
   exit 1
 fi
 
+# Every crate that is locked, those of other systems too: a test reads the licences of all of them, and asks no registry.
+cargo fetch --locked --quiet
+
 # The embedded database needs nothing. The tests also run on PostgreSQL where its server is there.
 postgres_bin() {
   { pg_config --bindir 2> /dev/null; ls -d /usr/lib/postgresql/*/bin 2> /dev/null; } |
