@@ -93,6 +93,11 @@ pub enum StoreError {
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
 
+    /// The URL of the database cannot be used: it cannot be read, its words do not fit together, or a file that it names
+    /// is not what it has to be. Nobody was asked. The message does not repeat the URL, which may hold a password.
+    #[error("{0}")]
+    Url(String),
+
     /// The database refused for a reason that trying again will not cure.
     #[error("the database refused: {0}")]
     Database(String),

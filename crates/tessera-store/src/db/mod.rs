@@ -124,7 +124,8 @@ impl Database {
     /// found, at first and whenever a connection is lost.
     ///
     /// # Errors
-    /// As [`open_sqlite`](Self::open_sqlite); [`StoreError::Database`] if the URL or the password is wrong.
+    /// As [`open_sqlite`](Self::open_sqlite); [`StoreError::Url`] if the URL cannot be used; [`StoreError::Database`] if
+    /// the password is wrong.
     pub fn open_postgres(url: &str) -> Result<Self, StoreError> {
         let servers = Servers::to_write(url)?;
         migrate::postgres(&servers)?;
@@ -137,8 +138,8 @@ impl Database {
     /// Nobody can get a [`writer`](Self::writer) from it.
     ///
     /// # Errors
-    /// As [`open_sqlite_to_read`](Self::open_sqlite_to_read); [`StoreError::Database`] if the URL or the password is
-    /// wrong.
+    /// As [`open_sqlite_to_read`](Self::open_sqlite_to_read); [`StoreError::Url`] if the URL cannot be used;
+    /// [`StoreError::Database`] if the password is wrong.
     pub fn open_postgres_to_read(url: &str) -> Result<Self, StoreError> {
         let servers = Servers::to_read(url)?;
         migrate::must_be_current_postgres(&mut PgConnection::open(&servers, postgres::Role::Reader)?)?;
@@ -162,7 +163,8 @@ impl Database {
     /// Where the schema of the database at `url` stands. Nothing is made or changed.
     ///
     /// # Errors
-    /// As [`schema_of_sqlite`](Self::schema_of_sqlite); [`StoreError::Database`] if the URL or the password is wrong.
+    /// As [`schema_of_sqlite`](Self::schema_of_sqlite); [`StoreError::Url`] if the URL cannot be used;
+    /// [`StoreError::Database`] if the password is wrong.
     pub fn schema_of_postgres(url: &str) -> Result<Schema, StoreError> {
         let servers = Servers::to_read(url)?;
         migrate::schema_in_postgres(&mut PgConnection::open(&servers, postgres::Role::Reader)?)

@@ -59,9 +59,8 @@ impl Servers {
     }
 
     fn of_url(url: &str) -> Result<Self, StoreError> {
-        let unreadable = || {
-            StoreError::Database("the database URL cannot be read: postgres://user:password@host:5432/name".to_owned())
-        };
+        let unreadable =
+            || StoreError::Url("the database URL cannot be read: postgres://user:password@host:5432/name".to_owned());
         let (mut tls, rest) = Tls::of_url(url)?;
         let mut config: Config = rest.parse().map_err(|_: Error| unreadable())?;
         tls.begins(config.get_ssl_negotiation())?;
@@ -284,7 +283,7 @@ mod tests {
         assert_eq!(ports("host=a,b port=6000,6001 user=u"), [6000, 6001]);
         assert_eq!(ports("postgres://u@a,b:6001/d"), [5432, 6001]);
         for wrong in ["host=a,b,c port=1,2 user=u", "host=a,b hostaddr=127.0.0.1 user=u"] {
-            assert!(matches!(Servers::to_read(wrong), Err(StoreError::Database(_))), "{wrong}");
+            assert!(matches!(Servers::to_read(wrong), Err(StoreError::Url(_))), "{wrong}");
         }
     }
 
@@ -299,6 +298,23 @@ mod tests {
             Servers::to_read("host=a user=u").unwrap().each[0].get_target_session_attrs(),
             TargetSessionAttrs::Any
         );
+    }
+
+    #[test]
+    fn a_url_that_cannot_be_used_is_refused_by_nobody_and_not_repeated() {
+        for (url, told) in [
+            (
+                "postgres://u:s3cret@h/d?sslmode=fast",
+                "sslmode in the database URL: one of disable, prefer, require, verify-ca, verify-full",
+            ),
+            ("postgres://u:s3cret@h:x/d", "the database URL cannot be read: postgres://user:password@host:5432/name"),
+            (
+                "postgres://u:s3cret@h/d?sslnegotiation=direct",
+                "sslnegotiation=direct in the database URL needs sslmode=require, verify-ca or verify-full",
+            ),
+        ] {
+            assert_eq!(Servers::to_write(url).unwrap_err().to_string(), told);
+        }
     }
 
     #[test]

@@ -67,10 +67,10 @@ impl Tls {
     /// What a URL wants of TLS, and the rest of it for the driver.
     ///
     /// # Errors
-    /// [`StoreError::Database`] if the words do not fit together, or a file cannot be used. It holds no password.
+    /// [`StoreError::Url`] if the words do not fit together, or a file cannot be used. It holds no password.
     pub(super) fn of_url(url: &str) -> Result<(Self, String), StoreError> {
-        let (words, rest) = Words::taken_out(url).map_err(StoreError::Database)?;
-        Ok((Self::of_words(&words).map_err(StoreError::Database)?, rest))
+        let (words, rest) = Words::taken_out(url).map_err(StoreError::Url)?;
+        Ok((Self::of_words(&words).map_err(StoreError::Url)?, rest))
     }
 
     fn of_words(words: &Words) -> Result<Self, String> {
@@ -109,14 +109,14 @@ impl Tls {
     /// Prepares for the way in which the driver is to begin.
     ///
     /// # Errors
-    /// [`StoreError::Database`] if the server would not be asked whether it has TLS, and it is not required.
+    /// [`StoreError::Url`] if the server would not be asked whether it has TLS, and it is not required.
     pub(super) fn begins(&mut self, how: SslNegotiation) -> Result<(), StoreError> {
         if how == SslNegotiation::Postgres {
             return Ok(());
         }
         if self.mode < Mode::Require {
             let why = "sslnegotiation=direct in the database URL needs sslmode=require, verify-ca or verify-full";
-            return Err(StoreError::Database(why.to_owned()));
+            return Err(StoreError::Url(why.to_owned()));
         }
         let mut config = self.config.clone();
         config.alpn_protocols = vec![PROTOCOL.to_vec()];
