@@ -1,8 +1,12 @@
 //! Several PostgreSQL servers in one URL: which is taken, and how another is found.
 
-use tessera_store::{Database, StoreError, Writer};
+use tessera_store::{Database, StoreError, Tx, Write, Writer, tables};
 
 use crate::postgres::{self, OwnCluster};
+use crate::support::{key, sample};
+
+/// How a transaction may begin.
+type Way<'a> = dyn Fn(&mut Tx<'_>) -> Result<(), StoreError> + 'a;
 
 /// A write that changes nothing.
 fn write(writer: &mut Writer) -> Result<(), StoreError> {
@@ -28,22 +32,34 @@ fn whoever_writes_finds_the_leader_and_whoever_reads_is_content_with_a_standby()
     assert_eq!(count(&reading), Ok(0));
 
     let both = Database::open_postgres(&OwnCluster::url_of(&[&standby, &leader])).unwrap();
-    let mut writer = both.writer().unwrap();
-    write(&mut writer).unwrap();
+    // However a transaction finds out; two begin with a read that locks.
+    let row = |n| sample(&tables::MEMBER, 1, n);
+    let ways: [&Way<'_>; 5] = [
+        &|tx| tx.execute("DELETE FROM installation", &[]).map(|_| ()),
+        &|tx| tx.insert_rows(&tables::MEMBER, &[row(1)]),
+        &|tx| tx.write_together(&[Write::Upsert(&tables::MEMBER, &[row(2)])]),
+        &|tx| tx.fetch_by_keys(&tables::MEMBER, &[key(&tables::MEMBER, &row(3))]).map(|_| ()),
+        &|tx| tx.query("SELECT name FROM installation FOR UPDATE", &[]).map(|_| ()),
+    ];
+    let mut writers: Vec<Writer> = ways.iter().map(|_| both.writer().unwrap()).collect();
+    writers.iter_mut().for_each(|writer| write(writer).unwrap());
     assert_eq!(count(&both), Ok(0));
 
     // It goes on taking calls, and takes no writes: from now on that is the other's.
     leader.run(&["ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"]);
-    let away = loop {
-        if let Err(error) = write(&mut writer) {
-            break error;
-        }
-    };
-    assert!(away.is_transient(), "{away}");
-    let away = write(&mut writer).unwrap_err();
-    assert!(away.is_transient() && away.to_string().matches("takes no writes").count() == 2, "{away}");
+    for (way, (ask, writer)) in ways.iter().zip(&mut writers).enumerate() {
+        let away = loop {
+            if let Err(error) = ask(&mut writer.begin().unwrap()) {
+                break error;
+            }
+        };
+        assert!(away.is_transient(), "{way}: {away}");
+        let away = ask(&mut writer.begin().unwrap()).unwrap_err();
+        let told = away.to_string().matches("takes no writes").count();
+        assert!(away.is_transient() && told == 2, "{way}: {away}");
+    }
     standby.run(&["SELECT pg_promote()"]);
-    write(&mut writer).unwrap();
+    writers.iter_mut().for_each(|writer| write(writer).unwrap());
 }
 
 #[test]

@@ -239,9 +239,10 @@ impl PgConnection {
             }
             answer => answer,
         };
-        answer.map_err(|first| match first {
+        let answer = answer.map_err(|first| match first {
             First::NotBegun(error) | First::Refused(error) => error,
-        })
+        });
+        self.noted(answer)
     }
 
     fn begin_with<T>(
@@ -277,18 +278,21 @@ impl PgConnection {
             Some(within) => runtime.block_on(async { tokio::time::timeout(within, work).await.map_err(|_| within) }),
         };
         match answer {
-            Ok(answer) => {
-                if matches!(&answer, Err(StoreError::Unavailable(why)) if why.starts_with(MADE_READ_ONLY)) {
-                    // It would be asked again and again, while another server may be written to by now.
-                    self.give_up();
-                }
-                answer
-            }
+            Ok(answer) => self.noted(answer),
             Err(within) => {
                 self.give_up();
                 Err(silent(within))
             }
         }
+    }
+
+    /// A server that has become one that is only read would be asked again and again, while another may be written to by
+    /// now. Every answer of a server comes by here.
+    fn noted<T>(&mut self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        if matches!(&answer, Err(StoreError::Unavailable(why)) if why.starts_with(MADE_READ_ONLY)) {
+            self.give_up();
+        }
+        answer
     }
 
     /// Closes it without a word: an answer that comes late would be taken for that of the next statement.
@@ -384,7 +388,7 @@ impl PgConnection {
             Ok(all_in_order(asking).await)
         })?;
         for (place, rows) in places.into_iter().zip(answers) {
-            let rows = rows.map_err(|error| refused(&error))?;
+            let rows = self.noted(rows.map_err(|error| refused(&error)))?;
             found[place] = rows.iter().map(read_row).collect::<Result<_, _>>()?;
         }
         Ok(found)
@@ -439,7 +443,7 @@ impl PgConnection {
             }
             Err(error) => Err(refused(&error)),
         });
-        written.collect()
+        self.noted(written.collect())
     }
 }
 
