@@ -1,4 +1,4 @@
-//! What a batch writes: one call per table, the member rows and the pools last.
+//! What a batch writes: every table once, the member rows and the pools last.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -76,7 +76,7 @@ enum First {
 /// Rows of one table, by keys that were checked and sorted.
 pub(crate) type Asked<'k> = (&'static Table, Vec<&'k [Value]>);
 
-/// A statement over rows that were checked and sorted, and how many it has to write.
+/// A statement that writes rows, each of them, which were checked and sorted.
 pub(crate) struct Writing<'r> {
     pub(crate) text: fn(&TableSql) -> &str,
     pub(crate) table: &'static Table,
