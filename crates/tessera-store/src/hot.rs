@@ -20,7 +20,8 @@ use crate::value::{Row, Value};
 /// A transaction. Dropping it without a [`commit`](Self::commit) undoes everything.
 ///
 /// After an error, drop it. A [`StoreError::PoolExhausted`] has changed nothing and a [`StoreError::Conflict`] leaves
-/// the transaction usable, but with those rows of the call that met nobody; after any other error it cannot commit.
+/// the transaction usable, but with those rows of the call that met nobody; after any other error, and after any of
+/// [`write_together`](Self::write_together), it cannot commit.
 pub struct Tx<'a> {
     link: Link<'a>,
     open: bool,
@@ -78,8 +79,8 @@ impl<'a> Tx<'a> {
     /// [`StoreError::Database`] if a key does not fit the table; [`StoreError::Unavailable`] if a lock did not come
     /// free within ten seconds, or no answer came within twenty.
     pub fn fetch_by_keys(&mut self, table: &'static Table, keys: &[Row]) -> Result<Vec<Row>, StoreError> {
-        let found = self.fetch_asked(&[(table, keys)])?;
-        Ok(found.into_iter().flatten().collect())
+        let mut found = self.fetch_asked(&[(table, keys)])?;
+        Ok(found.pop().unwrap_or_default())
     }
 
     /// The same of several tables, the rows of each in the place of its keys. They are read, and locked, in the order
@@ -345,7 +346,10 @@ impl<'a> Tx<'a> {
             }
             Link::Postgres(connection) => {
                 let writing = Writing { text, table, rows: rows.to_vec() };
-                connection.write_together(&[writing]).map(|written| written.into_iter().sum())
+                let written = connection.write_together(&[writing]);
+                // Refused by the server, and not known by the count: then the transaction is lost, whatever the reason.
+                self.failed |= written.is_err();
+                written.map(|written| written.into_iter().sum())
             }
         };
         self.noted(written)

@@ -65,8 +65,8 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`StoreError::Database`] if a key does not fit the table.
     pub fn fetch_by_keys(&mut self, table: &'static Table, keys: &[Row]) -> Result<Vec<Row>, StoreError> {
-        let found = self.fetch_asked(&[(table, keys)])?;
-        Ok(found.into_iter().flatten().collect())
+        let mut found = self.fetch_asked(&[(table, keys)])?;
+        Ok(found.pop().unwrap_or_default())
     }
 
     /// The same of several tables, the rows of each in the place of its keys; to PostgreSQL all goes in one message.

@@ -2,7 +2,7 @@
 
 use tessera_store::{Row, StoreError, Value, tables};
 
-use crate::support::{OURS, distinct, sample, with};
+use crate::support::{OURS, THEIRS, distinct, sample, with};
 
 const CONFLICT: Result<(), StoreError> = Err(StoreError::Conflict { table: "member" });
 
@@ -75,6 +75,23 @@ on_both! {
         next[13] = with(table, &rows[13], "version", 3);
         assert_eq!(db.write(|tx| tx.upsert_rows(table, &next)), CONFLICT);
         assert_eq!(db.ours(table), rows);
+    }
+
+    /// PostgreSQL answers the COMMIT of a transaction that it has given up with success.
+    fn after_a_unique_column_was_met_a_commit_keeps_all_or_says_that_it_kept_nothing(db) {
+        let table = &tables::PROGRAM;
+        let (taken, before) = (sample(table, THEIRS, 0), sample(&tables::EVENT_KEY, OURS, 1));
+        let row = with(table, &sample(table, OURS, 0), "key", taken[1].clone());
+        let mut writer = db.database.writer().unwrap();
+        let mut tx = writer.begin().unwrap();
+        tx.insert_rows(&tables::EVENT_KEY, std::slice::from_ref(&before)).unwrap();
+        assert!(tx.upsert_rows(table, std::slice::from_ref(&row)).is_err());
+        let kept = match tx.commit() {
+            Ok(()) => vec![before],
+            Err(_) => Vec::new(),
+        };
+        drop(writer);
+        assert_eq!(db.ours(&tables::EVENT_KEY), kept);
     }
 
     fn the_same_key_twice_in_one_upsert_is_a_conflict(db) {
