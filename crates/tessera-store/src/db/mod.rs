@@ -67,6 +67,8 @@ struct PgDatabase {
     servers: Arc<Servers>,
     read_only: bool,
     readers: Pool<PgConnection>,
+    /// Those that find rows by their keys, which is planned otherwise than a list or a report.
+    lookers: Pool<PgConnection>,
 }
 
 impl Database {
@@ -147,7 +149,8 @@ impl Database {
     }
 
     fn postgres(servers: Arc<Servers>, read_only: bool) -> Self {
-        let database = PgDatabase { servers, read_only, readers: Pool::new(READERS_MAX) };
+        let database =
+            PgDatabase { servers, read_only, readers: Pool::new(READERS_MAX), lookers: Pool::new(READERS_MAX) };
         Self { backend: Backend::Postgres(Arc::new(database)) }
     }
 
@@ -214,15 +217,18 @@ impl Database {
         }
     }
 
-    /// As [`read`](Self::read), for reads that come again and again: rows that are asked for by their keys are taken from
-    /// memory where they are known and have not changed, on the embedded database. What is seen is of one moment as there.
+    /// As [`read`](Self::read), for reads of rows by their keys that come again and again: on the embedded database they are
+    /// taken from memory where they are known and have not changed, on PostgreSQL they are found by the index however small
+    /// the table once was. What is seen is of one moment as there. A list or a report is not to be read so.
+    ///
+    /// Up to [`READERS_MAX`] run at a time, beside those of [`read`](Self::read).
     ///
     /// # Errors
     /// As [`read`](Self::read).
     pub fn read_again<T>(&self, f: impl FnOnce(&mut Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         match &self.backend {
             Backend::Sqlite(database) => database.read_again(f),
-            Backend::Postgres(database) => database.read(f),
+            Backend::Postgres(database) => database.read_again(f),
         }
     }
 
@@ -292,19 +298,29 @@ impl SqliteDatabase {
 impl PgDatabase {
     const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
-    fn connect(&self) -> Result<PgConnection, StoreError> {
+    fn read<T>(&self, f: impl FnOnce(&mut Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let role = if self.read_only { postgres::Role::PatientReader } else { postgres::Role::Reader };
-        PgConnection::open(&self.servers, role)
+        self.lend(&self.readers, role, f)
     }
 
-    fn read<T>(&self, f: impl FnOnce(&mut Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let mut lease = self.readers.take(|| self.connect())?;
+    fn read_again<T>(&self, f: impl FnOnce(&mut Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.lend(&self.lookers, postgres::Role::Looker, f)
+    }
+
+    fn lend<T>(
+        &self,
+        pool: &Pool<PgConnection>,
+        role: postgres::Role,
+        f: impl FnOnce(&mut Reader<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut lease = pool.take(|| PgConnection::open(&self.servers, role))?;
         let connection = lease.connection();
         connection.begin(Self::BEGIN);
         let answer = f(&mut Reader::postgres(connection));
         if connection.was_opened_anew() {
             // Those beside it were lost with it, and each would be waited for.
             self.readers.forget_idle();
+            self.lookers.forget_idle();
         }
         // A connection that cannot even roll back is closed; the answer stands.
         if connection.end("ROLLBACK").is_ok() {

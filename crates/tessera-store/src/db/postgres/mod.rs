@@ -32,6 +32,9 @@ const BEFORE_THE_WHOLE: Duration = Duration::from_millis(100);
 const STATEMENTS_MAX: usize = 256;
 /// A statement of a server's reader may take so many times as long: it may have to sort.
 const READ_FACTOR: u32 = 3;
+/// For who finds rows by their keys, always. A generic plan chosen while a table is empty outlives that until the table is
+/// analysed, and a scan per batch of a full table is ruinous. The costs this adds would make it compile plans: no JIT.
+const BY_KEY: &str = "SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
 /// Rows fetched from a cursor at a time: enough to hide the round trip, few enough to keep memory flat.
 const ROWS_AT_A_TIME: u32 = 256;
 
@@ -41,6 +44,8 @@ pub(crate) enum Role {
     Writer,
     /// Reads for callers who wait.
     Reader,
+    /// Reads rows by their keys for callers who wait, again and again.
+    Looker,
     /// Reads for a command, which may take as long as it takes.
     PatientReader,
     Migration,
@@ -88,7 +93,7 @@ impl Role {
     fn patience(self, answer_within: Duration) -> Option<Duration> {
         match self {
             Self::Writer => Some(answer_within),
-            Self::Reader => Some(answer_within * READ_FACTOR),
+            Self::Reader | Self::Looker => Some(answer_within * READ_FACTOR),
             Self::PatientReader | Self::Migration => None,
         }
     }
@@ -97,24 +102,21 @@ impl Role {
     fn settings(self, answer_within: Duration) -> String {
         let answer = answer_within.as_millis();
         let lock = answer / 2;
+        let limit = self.patience(answer_within).map_or(0, server_gives_up);
         match self {
-            // A generic plan chosen while a table is empty outlives that, and a scan per batch of a full table is
-            // ruinous; a writer finds rows by key, always. The costs this adds would make it compile plans: no JIT.
             Self::Writer => format!(
                 "SET application_name = 'tessera writer'; SET lock_timeout = {lock}; SET statement_timeout = {limit}; \
-                 SET idle_in_transaction_session_timeout = {idle}; SET jit = off; \
-                 SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off",
-                limit = server_gives_up(answer_within),
+                 SET idle_in_transaction_session_timeout = {idle}; {BY_KEY}",
                 idle = answer * u128::from(READ_FACTOR),
             ),
-            // A cursor is read to its end, not for its first rows only.
-            Self::Reader | Self::PatientReader => {
-                let limit = self.patience(answer_within).map_or(0, server_gives_up);
-                format!(
-                    "SET application_name = 'tessera reader'; SET statement_timeout = {limit}; SET jit = off; \
-                     SET cursor_tuple_fraction = 1"
-                )
+            Self::Looker => {
+                format!("SET application_name = 'tessera looker'; SET statement_timeout = {limit}; {BY_KEY}")
             }
+            // A cursor is read to its end, not for its first rows only.
+            Self::Reader | Self::PatientReader => format!(
+                "SET application_name = 'tessera reader'; SET statement_timeout = {limit}; SET jit = off; \
+                 SET cursor_tuple_fraction = 1"
+            ),
             Self::Migration => "SET application_name = 'tessera migration'".to_owned(),
         }
     }
