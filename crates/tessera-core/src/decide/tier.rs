@@ -212,6 +212,7 @@ impl Working<'_> {
     /// Compares where the member stands now with the level they have: up at once, down by a return as set (T3, T6).
     pub(super) fn judge_tiers(&mut self, before: &[standing::Standing]) {
         if self.judged.is_some() {
+            self.check_judged();
             return;
         }
         // A backdated event is judged by the member's own clock and the version in force then: nothing later is decided
@@ -219,7 +220,7 @@ impl Working<'_> {
         let now = self.state.clock;
         let program = self.inputs.versions.at(now).clone();
         let day = program.calendar.day(now);
-        let after = self.standings();
+        let after = self.standings_now();
         // What is changed from here on takes it back.
         self.judged = (before.len() == after.len()).then(|| after.clone());
         for ((ladder, before), after) in program.ladders.iter().zip(before).zip(after) {
@@ -249,13 +250,23 @@ impl Working<'_> {
 
     /// Where the member stands on every ladder, to compare with later.
     pub(super) fn standings(&self) -> Vec<standing::Standing> {
-        if let Some(judged) = &self.judged {
-            return judged.clone();
-        }
+        self.check_judged();
+        self.judged.clone().unwrap_or_else(|| self.standings_now())
+    }
+
+    fn standings_now(&self) -> Vec<standing::Standing> {
         let now = self.state.clock;
         let program = self.inputs.versions.at(now);
         let day = program.calendar.day(now);
         program.ladders.iter().map(|ladder| standing::at(program, ladder, &self.state, now, day)).collect()
+    }
+
+    /// What was judged is kept only as long as it is true: every test that decides looks, for it goes wrong silently.
+    fn check_judged(&self) {
+        debug_assert!(
+            self.judged.as_ref().is_none_or(|judged| *judged == self.standings_now()),
+            "the member stands elsewhere than where they were judged to stand"
+        );
     }
 
     pub(super) fn set_level(&mut self, ladder: &LadderRules, rank: usize) {

@@ -1,6 +1,8 @@
 //! TLS to a PostgreSQL server: what each `sslmode` asks for, and what is told where that is not there.
 
 use std::fs;
+use std::io::Read;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
@@ -206,4 +208,26 @@ fn servers_know_clients_by_tls_too() {
     assert_refused(is_reached(&url("sslcert=known.crt")), "go together", "a certificate without its key");
     fs::set_permissions(&its_key, fs::Permissions::from_mode(0o644)).unwrap();
     assert_refused(is_reached(&url(&known)), "others can read", "a key for everybody");
+}
+
+/// Servers take it from PostgreSQL 17 on, so what is looked at is how a client begins: with a greeting of TLS, or asking for it.
+#[test]
+fn with_direct_negotiation_nobody_asks_for_tls() {
+    const ASKS: u8 = 0;
+    const GREETS: u8 = 0x16;
+    let direct = "sslmode=require&sslnegotiation=direct";
+    for (words, hosts, first) in [("sslmode=require", 1, ASKS), (direct, 1, GREETS), (direct, 2, GREETS)] {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            let mut byte = [u8::MAX];
+            client.read_exact(&mut byte).unwrap();
+            byte[0]
+        });
+        let hosts = vec![format!("127.0.0.1:{port}"); hosts].join(",");
+        let reached = is_reached(&format!("postgres://postgres@{hosts}/postgres?{words}"));
+        assert!(reached.is_err(), "nobody answers");
+        assert_eq!(server.join().unwrap(), first, "{hosts} with {words}");
+    }
 }
