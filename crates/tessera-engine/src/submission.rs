@@ -79,9 +79,14 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// Whether it was refused now, and not before in the same way.
-    pub(crate) fn is_fresh_refusal(&self) -> bool {
-        matches!(self, Self::Refused(refusal) if !refusal.replayed)
+    /// Whether nothing came of the command, now and not when it was sent before: then nothing is written, and only what
+    /// was read speaks for it.
+    pub(crate) fn rests_on_reads_alone(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => !refusal.replayed,
+            Self::Unavailable => true,
+            Self::Done { .. } => false,
+        }
     }
 }
 

@@ -11,7 +11,11 @@ use super::Executor;
 pub enum Fault {
     /// Nothing of a batch is written, and the next one is being decided upon it.
     BesideDeciding,
-    /// Where the database is spread: all is decided, and nothing is taken from a pool or claimed yet.
+    /// Where the database is spread: rows of a table are about to be read by their keys.
+    Reading(&'static str),
+    /// And there: other rows are, such as a member's events.
+    Querying,
+    /// And there: all is decided, and nothing is taken from a pool or claimed yet.
     Decided,
     /// And there: what one shard holds is written, and what the next one holds is not, if there is a
     /// next one.
@@ -28,7 +32,7 @@ pub(super) struct Faults {
     #[cfg(feature = "testkit")]
     asked: std::sync::Mutex<Option<(Fault, u32)>>,
     #[cfg(feature = "testkit")]
-    meanwhile: std::sync::Mutex<Option<Meanwhile>>,
+    meanwhile: std::sync::Mutex<std::collections::VecDeque<Meanwhile>>,
 }
 
 /// What somebody else does while an attempt is at a point.
@@ -51,7 +55,7 @@ impl Faults {
     #[cfg(feature = "testkit")]
     pub fn meet(&self, fault: Fault) -> Result<(), StoreError> {
         let mut meanwhile = self.meanwhile.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(Meanwhile(_, happens)) = meanwhile.take_if(|Meanwhile(wanted, _)| *wanted == fault) {
+        if let Some(Meanwhile(_, happens)) = meanwhile.pop_front_if(|Meanwhile(wanted, _)| *wanted == fault) {
             drop(meanwhile);
             happens();
         }
@@ -80,9 +84,9 @@ impl Executor {
     }
 
     /// While the next attempt to write a batch is at a point, this happens, and then it goes on: what another process does
-    /// in between, in an order that a test decides.
+    /// in between, in an order that a test decides. What is asked for after it happens after it.
     pub fn meanwhile(&self, fault: Fault, happens: impl FnOnce() + Send + 'static) {
         let mut meanwhile = self.faults.meanwhile.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *meanwhile = Some(Meanwhile(fault, Box::new(happens)));
+        meanwhile.push_back(Meanwhile(fault, Box::new(happens)));
     }
 }

@@ -12,7 +12,7 @@ use tessera_store::{Row, SPREAD, StoreError, Table, Value};
 use super::again;
 use super::batch::{One, Written, part};
 use super::claims::{self, EFFECT_WITHIN};
-use super::faults::Fault;
+use super::faults::{Fault, Faults};
 use super::load::Loaded;
 use super::write::Writes;
 use super::{Context, Reply, Worker, slices};
@@ -25,48 +25,54 @@ use crate::submission::{Answer, Submission};
 /// give: what is between a claim and its commit takes a few. Whoever finds it then still under way is told to come back.
 const WAITS: [u64; 6] = [1, 2, 4, 8, 16, 32];
 
-/// How often a batch that refuses something is read until two reads agree.
+/// How often a batch in which something comes of nothing is read until two reads agree.
 const READS_MAX: usize = 8;
 
 /// Reads each shard by itself, as the last transaction left it.
-struct Spread<'c>(&'c Context);
+struct Spread<'c> {
+    context: &'c Context,
+    faults: &'c Faults,
+}
 
 impl Rows for Spread<'_> {
     fn fetch_by_keys(&mut self, table: &'static Table, keys: &[Row]) -> Result<Vec<Row>, StoreError> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
+        self.faults.meet(Fault::Reading(table.name))?;
+        let database = &self.context.database;
         if !SPREAD.iter().any(|spread| spread.name == table.name) {
-            return self.0.database.read(|reader| reader.fetch_by_keys(table, keys));
+            return database.read(|reader| reader.fetch_by_keys(table, keys));
         }
         let mut by_shard: BTreeMap<u16, Vec<Row>> = BTreeMap::new();
         for key in keys {
-            by_shard.entry(self.0.shards.of(key[0].int()?)).or_default().push(key.clone());
+            by_shard.entry(self.context.shards.of(key[0].int()?)).or_default().push(key.clone());
         }
         let mut rows = Vec::new();
         for keys in by_shard.into_values() {
-            rows.extend(self.0.database.read(|reader| reader.fetch_by_keys(table, &keys))?);
+            rows.extend(database.read(|reader| reader.fetch_by_keys(table, &keys))?);
         }
         Ok(rows)
     }
 
     fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, StoreError> {
-        self.0.database.read(|reader| reader.query(sql, params))
+        self.faults.meet(Fault::Querying)?;
+        self.context.database.read(|reader| reader.query(sql, params))
     }
 }
 
-/// Waits a little for names that another process is about to give.
-fn read(context: &Context, batch: &[Submission]) -> Result<Loaded, StoreError> {
-    let mut spread = Spread(context);
-    let mut loaded = Loaded::read(&mut spread, context, batch)?;
-    for wait in WAITS {
-        if !loaded.awaits {
-            break;
+impl Spread<'_> {
+    /// Waits a little for names that another process is about to give, as long as there are `waits`.
+    fn read(&mut self, batch: &[Submission], waits: &mut impl Iterator<Item = u64>) -> Result<Loaded, StoreError> {
+        loop {
+            let context = self.context;
+            let loaded = Loaded::read(self, context, batch)?;
+            match loaded.awaits.then(|| waits.next()).flatten() {
+                Some(wait) => std::thread::sleep(Duration::from_millis(wait)),
+                None => return Ok(loaded),
+            }
         }
-        std::thread::sleep(Duration::from_millis(wait));
-        loaded = Loaded::read(&mut spread, context, batch)?;
     }
-    Ok(loaded)
 }
 
 impl Worker {
@@ -74,11 +80,12 @@ impl Worker {
     pub(super) fn attempt_on_shard(&mut self, batch: &[Submission]) -> Result<Written, StoreError> {
         let context = self.context.clone();
         let mut before = None;
+        let mut waits = WAITS.into_iter();
         for _ in 0..READS_MAX {
-            let mut loaded = part("read").in_scope(|| read(&context, batch))?;
+            let mut spread = Spread { context: &context, faults: &self.faults };
+            let mut loaded = part("read").in_scope(|| spread.read(batch, &mut waits))?;
             let versions = loaded.versions();
             let mut writes = Writes::default();
-            let mut spread = Spread(&context);
             let mut one = One::new(&context, &mut self.entropy, (&mut spread, &mut loaded), &mut writes);
             one.hold_hollow_keys(batch)?;
             let home = batch.first().map_or(0, |command| one.home_of(command));
@@ -86,9 +93,10 @@ impl Worker {
             one.loaded.home = Some(home);
             one.loaded.read_pools(one.tx, &context, batch)?;
             let answers = one.decide_all(batch, |one, command| one.home_of(command) == home)?;
-            // A refusal writes nothing, so no version would show that somebody wrote between two of the reads it rests on.
-            // Everything of a member moves with their version: what was read between two equal ones belongs together.
-            if answers.iter().any(Answer::is_fresh_refusal) && before.as_ref() != Some(&versions) {
+            // What comes of nothing writes nothing, so no version would show that somebody wrote between two of the reads it
+            // rests on. Everything of a member moves with their version: what was read between two equal ones belongs
+            // together.
+            if answers.iter().any(Answer::rests_on_reads_alone) && before.as_ref() != Some(&versions) {
                 before = Some(versions);
                 continue;
             }
@@ -204,7 +212,9 @@ impl Worker {
         if let Some(homes) = batch.iter().map(said).collect::<Option<Vec<u16>>>() {
             return Ok(homes);
         }
-        let (mut spread, mut entropy, mut writes) = (Spread(&context), Entropy::default(), Writes::default());
+        let faults = Faults::default();
+        let mut spread = Spread { context: &context, faults: &faults };
+        let (mut entropy, mut writes) = (Entropy::default(), Writes::default());
         let mut loaded = Loaded::read_rows(&mut spread, &context, batch)?;
         let one = One::new(&context, &mut entropy, (&mut spread, &mut loaded), &mut writes);
         Ok(batch.iter().map(|command| one.home_of(command)).collect())

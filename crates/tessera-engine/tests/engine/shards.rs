@@ -2,6 +2,7 @@
 //! between what is claimed on one and what is written on another loses and doubles nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc::channel;
 
 use serde_json::Value;
 use tessera_core::decide::OutcomeStatus;
@@ -223,6 +224,40 @@ fn i1_an_attempt_that_fails_gives_back_no_claim_that_another_stands_on() {
     }
     assert_eq!(app.available("card:0", "point"), 3 * 8);
     assert_eq!(app.count("SELECT COUNT(*) FROM event WHERE type = 'purchase'"), 5);
+}
+
+/// Two processes have the same first sale of a stranger at once. The second one looks for the event before the first has
+/// claimed it, finds the name claimed by this very command and not given, and then the order made: the first was done in
+/// between. It was taken for an order of another event, and the caller told to come back for what had long been counted.
+#[test]
+fn i1_what_is_done_while_it_is_read_is_answered_as_done() {
+    let Some(app) = TestApp::on_shards_of_postgres(RULES) else { return };
+    for number in 0..8 {
+        let sale = sale(&format!("r-{number}"), &format!("card:{number}"), 1_000);
+        let (one, two, [first, same]) = (app.neighbour(), app.neighbour(), [(); 2].map(|()| app.read(&sale).unwrap()));
+        let (claimed, is_claimed) = channel();
+        let (go, goes) = channel::<()>();
+        one.executor().meanwhile(Fault::AfterClaims, move || {
+            claimed.send(()).unwrap();
+            goes.recv().unwrap();
+        });
+        let (done, is_done) = channel();
+        two.executor().meanwhile(Fault::Reading("member_identifier"), move || {
+            std::thread::spawn(move || done.send(accepted(one.submit(first).unwrap()).status));
+            is_claimed.recv().unwrap();
+        });
+        // Whether the name is given,
+        two.executor().meanwhile(Fault::Querying, || {});
+        // and whether the order is made.
+        let (told, is_told) = channel();
+        two.executor().meanwhile(Fault::Querying, move || {
+            go.send(()).unwrap();
+            told.send(is_done.recv().unwrap()).unwrap();
+        });
+        assert_eq!(accepted(two.submit(same).unwrap()).status, OutcomeStatus::Duplicate);
+        assert_eq!(is_told.try_recv(), Ok(OutcomeStatus::Applied), "in between");
+        assert_eq!(app.available(&format!("card:{number}"), "point"), 8);
+    }
 }
 
 /// Each of two processes ends one of two members for the other, and neither sees what the other does. Each of the two had
