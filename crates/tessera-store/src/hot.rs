@@ -309,7 +309,7 @@ impl<'a> Tx<'a> {
                 if tells {
                     recent.commits();
                 }
-                let committed = connection.run("COMMIT");
+                let committed = connection.commit();
                 if committed.is_err() {
                     changes.unsure();
                 }

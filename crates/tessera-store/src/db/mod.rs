@@ -2,6 +2,7 @@
 
 pub(crate) mod checkpoint;
 mod copy;
+mod gather;
 pub(crate) mod log;
 mod pool;
 pub(crate) mod postgres;

@@ -10,6 +10,7 @@ use rusqlite::ffi::ErrorCode;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, Statement, ToSql};
 
+use crate::db::gather;
 use crate::error::StoreError;
 use crate::sql::{TableSql, numbered};
 use crate::table::Table;
@@ -83,6 +84,8 @@ impl SqliteConnection {
         raw.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
         raw.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
         raw.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        // A plan does not depend on the values bound; else statements that compare with a range are compiled anew for each.
+        raw.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         raw.execute_batch(
             // fullfsync: on macOS a plain flush stops at the drive's own cache; elsewhere it changes nothing.
             "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY;",
@@ -92,6 +95,11 @@ impl SqliteConnection {
             raw.execute_batch("PRAGMA journal_mode = WAL;")?;
         }
         raw.execute_batch(role.pragmas())?;
+        if role == Role::Writer {
+            // The log is open once something was read.
+            raw.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+            gather::prepare(raw);
+        }
         raw.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         Ok(())
     }
@@ -110,7 +118,12 @@ impl SqliteConnection {
         Arc::clone(self.tables.entry(table.name).or_insert_with(|| Arc::new(TableSql::sqlite(table))))
     }
 
-    /// BEGIN, COMMIT: a text without parameters, cached.
+    /// Ends the transaction, its pages in one write.
+    pub(crate) fn commit(&mut self) -> Result<(), StoreError> {
+        gather::while_committing(|| self.run("COMMIT"))
+    }
+
+    /// BEGIN, ROLLBACK: a text without parameters, cached.
     pub(crate) fn run(&mut self, text: &str) -> Result<(), StoreError> {
         let mut statement = self.raw.prepare_cached(text).map_err(refused)?;
         statement.raw_execute().map_err(refused)?;
