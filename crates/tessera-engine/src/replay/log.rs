@@ -20,11 +20,7 @@ use crate::relay::{DONE, Payload};
 /// Members read in one query.
 const PAGE: i64 = 500;
 
-/// Records are read only where they tell something: what was drawn, of a claimed code what it was for, and what stands
-/// in no data: the household that was founded, the code that let somebody in.
-const COLUMNS: &str = "seq, type, status, effective_at, recorded_at, payload, \
-     CASE WHEN type IN ('voucher-redemption', 'household', 'household-invite', 'household-accept') \
-     OR record LIKE '%\"draws\":%' OR record LIKE '%\"own_purchase\":%' THEN record END";
+const COLUMNS: &str = "seq, type, status, effective_at, recorded_at, payload, record";
 
 /// An event that somebody sent.
 #[derive(Debug, Default)]
@@ -443,9 +439,17 @@ fn envelope(payload: &str) -> Result<Envelope<'_>, StoreError> {
     serde_json::from_str(payload).map_err(|error| StoreError::corrupt("event", "payload", error.to_string()))
 }
 
+/// Whether an event's record holds what stands in no data: what was drawn, who rang up their own purchase, of a claimed code
+/// what it was for, the household that was founded, the code that let somebody in.
+fn tells(kind: &str, record: &str) -> bool {
+    let always = ["voucher-redemption", "household", "household-invite", "household-accept"];
+    always.contains(&kind) || record.contains("\"draws\":") || record.contains("\"own_purchase\":")
+}
+
 fn logged(row: &[Value]) -> Result<Logged, StoreError> {
     let envelope = envelope(row[5].text()?)?;
-    let record = row[6].opt_text()?.map(record).transpose()?.unwrap_or_default();
+    let text = row[6].text()?;
+    let record = if tells(row[1].text()?, text) { record(text)? } else { Record::default() };
     let follow_ups = &record.follow_ups;
     let household = follow_ups.iter().find(|caused| caused.kind == "household-made").map(|caused| caused.to);
     Ok(Logged {

@@ -354,9 +354,8 @@ impl Run {
             Err(_) => return Err("invalid-event".to_owned()),
         };
         self.know_pool_payments(&what, pooled);
-        let former = self.former_event(&event.data);
         let now = |redemption: u64| {
-            let known = former.or_else(|| self.renumbered.get(&redemption).copied());
+            let known = self.former_event(&event.data).or_else(|| self.renumbered.get(&redemption).copied());
             known.ok_or_else(|| "unknown-redemption".to_owned())
         };
         let part_now =
