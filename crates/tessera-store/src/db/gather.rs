@@ -154,6 +154,8 @@ macro_rules! own {
 fn put(file: File, bytes: &[u8], at: i64) -> c_int {
     // At most a page or `MOST`.
     let Ok(amount) = c_int::try_from(bytes.len()) else { return ffi::SQLITE_IOERR_WRITE };
+    #[cfg(test)]
+    tests::WRITES.set(tests::WRITES.get() + 1);
     own!(xWrite(file, bytes.as_ptr().cast(), amount, at))
 }
 
@@ -208,9 +210,21 @@ unsafe extern "C" fn file_size(file: File, size: *mut i64) -> c_int {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::fs;
+    use std::path::Path;
+
     use rusqlite::ffi::{SQLITE_FULL, SQLITE_OK};
+    use tempfile::TempDir;
 
     use super::{FRAME_HEADER, Held, MOST};
+    use crate::db::sqlite::{Role, SqliteConnection};
+    use crate::error::StoreError;
+
+    thread_local! {
+        /// Writes to logs that stand behind ours.
+        pub(super) static WRITES: Cell<usize> = const { Cell::new(0) };
+    }
 
     const PAGE: usize = 4096;
     const LOG: usize = 1;
@@ -319,5 +333,81 @@ mod tests {
         assert_eq!((log.writes.len(), other.writes.len()), (0, 1));
         assert_eq!(frame(&mut held, &mut log, &mut at, 2, 2), SQLITE_OK);
         assert_eq!(log.bytes.len(), usize::try_from(at).unwrap());
+    }
+
+    /// Opened anew with what is in the files now, as after a loss of the process.
+    fn rows_after_a_crash(database: &Path) -> (i64, String) {
+        let folder = TempDir::new().unwrap();
+        let copy = folder.path().join("copy.db");
+        fs::copy(database, &copy).unwrap();
+        fs::copy(database.with_extension("db-wal"), copy.with_extension("db-wal")).unwrap();
+        let mut connection = SqliteConnection::open(&copy, Role::Writer).unwrap();
+        let raw = connection.raw();
+        let rows = raw.query_row("SELECT count(*) FROM thing", [], |row| row.get(0)).unwrap();
+        (rows, raw.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap())
+    }
+
+    fn insert(connection: &mut SqliteConnection, rows: u32) {
+        connection.run("BEGIN IMMEDIATE").unwrap();
+        for _ in 0..rows {
+            connection.run("INSERT INTO thing VALUES (zeroblob(4000))").unwrap();
+        }
+    }
+
+    fn opened() -> (TempDir, SqliteConnection) {
+        let folder = TempDir::new().unwrap();
+        let mut connection = SqliteConnection::open(&folder.path().join("tessera.db"), Role::Writer).unwrap();
+        connection.run("CREATE TABLE thing (content BLOB)").unwrap();
+        (folder, connection)
+    }
+
+    #[test]
+    fn a_commit_is_few_writes_and_all_of_it_is_in_the_file_when_it_is_told() {
+        let (folder, mut connection) = opened();
+        let file = folder.path().join("tessera.db");
+        let mut reader = SqliteConnection::open(&file, Role::Reader).unwrap();
+        insert(&mut connection, 100);
+        WRITES.set(0);
+        connection.commit().unwrap();
+        // Over a hundred pages of four KiB, each with its header: 128 KiB at most a write.
+        assert!((2..=6).contains(&WRITES.get()), "{} writes", WRITES.get());
+        let seen = reader.query("SELECT count(*) FROM thing", &[]).unwrap();
+        assert_eq!(seen[0][0].int().unwrap(), 100);
+        assert_eq!(rows_after_a_crash(&file), (100, "ok".to_owned()));
+    }
+
+    #[test]
+    fn what_outgrew_the_cache_and_was_rolled_back_harms_no_later_commit() {
+        let (folder, mut connection) = opened();
+        let file = folder.path().join("tessera.db");
+        connection.raw().execute_batch("PRAGMA cache_size = 20").unwrap();
+        for round in 1..=3 {
+            insert(&mut connection, 200);
+            connection.rollback().unwrap();
+            insert(&mut connection, 200);
+            // Pages that are in the log already are written over there, and their checksums anew.
+            connection.run("UPDATE thing SET content = zeroblob(3999)").unwrap();
+            connection.run("UPDATE thing SET content = zeroblob(4001)").unwrap();
+            connection.commit().unwrap();
+            insert(&mut connection, 1);
+            connection.commit().unwrap();
+            assert_eq!(rows_after_a_crash(&file), (round * 201, "ok".to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_commit_that_was_refused_leaves_nothing_behind() {
+        let (folder, mut connection) = opened();
+        let file = folder.path().join("tessera.db");
+        connection.raw().execute_batch("PRAGMA foreign_keys = ON").unwrap();
+        connection.run("CREATE TABLE part (of INTEGER REFERENCES whole DEFERRABLE INITIALLY DEFERRED)").unwrap();
+        connection.run("CREATE TABLE whole (id INTEGER PRIMARY KEY)").unwrap();
+        insert(&mut connection, 10);
+        connection.run("INSERT INTO part VALUES (7)").unwrap();
+        assert!(matches!(connection.commit(), Err(StoreError::Database(_))));
+        connection.rollback().unwrap();
+        insert(&mut connection, 5);
+        connection.commit().unwrap();
+        assert_eq!(rows_after_a_crash(&file), (5, "ok".to_owned()));
     }
 }
