@@ -326,6 +326,19 @@ mod tests {
     }
 
     #[test]
+    fn what_a_commit_leaves_held_is_never_written() {
+        let mut disk = Disk::default();
+        let write = |disk: &mut Disk| {
+            super::HELD.with_borrow_mut(|held| frame(held, disk, &mut 32, 1, 0));
+        };
+        super::while_committing(|| write(&mut disk));
+        super::HELD.with_borrow_mut(|held| held.let_go(LOG, &mut |bytes, at| disk.put(bytes, at)));
+        assert!(disk.writes.is_empty());
+        write(&mut disk);
+        assert_eq!(disk.writes.len(), 2, "outside of a commit each page goes by itself");
+    }
+
+    #[test]
     fn another_file_is_not_held_up() {
         let (mut held, mut log, mut other, mut at) = (gathering(), Disk::default(), Disk::default(), 32);
         assert_eq!(frame(&mut held, &mut log, &mut at, 1, 0), SQLITE_OK);
