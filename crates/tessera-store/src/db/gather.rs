@@ -131,7 +131,12 @@ pub(crate) fn prepare(connection: &Connection) {
             };
             Methods { own, ours, place: place.addr() }
         });
-        let is_whole = methods.own.xWrite.is_some() && methods.own.xRead.is_some() && methods.own.xSync.is_some();
+        let own = &methods.own;
+        let is_whole = own.xWrite.is_some()
+            && own.xRead.is_some()
+            && own.xTruncate.is_some()
+            && own.xSync.is_some()
+            && own.xFileSize.is_some();
         if is_whole && place.addr() == methods.place {
             (*file).pMethods = &raw const methods.ours;
         }
