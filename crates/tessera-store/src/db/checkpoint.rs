@@ -31,7 +31,7 @@ const ROUNDS_MAX: u32 = 3;
 /// Frames in the log at which the thread waits for readers of an older state too, and the writer for it: 256 MiB.
 /// Not earlier, because the writer's cache is lost by that.
 const FORCE_AT: i64 = 65_536;
-/// Frames in the log, after a long reader held it, at which the file is cut: 512 MiB.
+/// Frames in the log, after a long reader held it or the writer outran the copy, at which the file is cut: 512 MiB.
 const TRUNCATE_AT: i64 = 131_072;
 /// How long the thread waits for the writer's transaction to end before it lets go until the next tick.
 const TURN_WAIT_MAX: Duration = Duration::from_secs(5);
